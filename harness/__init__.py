@@ -1,0 +1,50 @@
+"""harness decides whether a fine-tuned language model has earned promotion.
+
+The names a plugin author needs are importable from here; the contracts live in `harness.contracts`, the records in
+`harness.types` and the hooks in `harness.hookspecs`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+__version__ = "0.1.0"
+
+hookimpl = pluggy.HookimplMarker("harness")
+"""Marks a function of a plugin as the implementation of one of the hooks in `harness.hookspecs`."""
+
+if TYPE_CHECKING:
+    from harness.contracts import Classifier, Critic, Metric, Model, Stage
+    from harness.types import Example, Finding, NotApplicable, Principle, Sample, Unscored, Verdict
+
+_HOMES = {
+    **dict.fromkeys(("Classifier", "Critic", "Metric", "Model", "Stage"), "harness.contracts"),
+    **dict.fromkeys(
+        ("Example", "Finding", "NotApplicable", "Principle", "Sample", "Unscored", "Verdict"), "harness.types"
+    ),
+}
+
+__all__ = [
+    "Classifier",
+    "Critic",
+    "Example",
+    "Finding",
+    "Metric",
+    "Model",
+    "NotApplicable",
+    "Principle",
+    "Sample",
+    "Stage",
+    "Unscored",
+    "Verdict",
+    "__version__",
+    "hookimpl",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module's attribute may be anything
+    """Resolve the re-exported names on first use, so that `import harness` stays light."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'harness' has no attribute {name!r}")

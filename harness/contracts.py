@@ -1,0 +1,357 @@
+"""The contracts of the plugin kinds: what a plugin's class must do, and what it may rely on.
+
+Plugins receive data; never the runner, a configuration that is not theirs, or each other. A constructor is cheap:
+weights, tokenizers and heavy packages load on first use.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+
+from harness.types import (
+    Candidate,
+    Completion,
+    Decoding,
+    Direction,
+    Findings,
+    MetricKind,
+    ModelSpec,
+    NotApplicable,
+    Principle,
+    Reply,
+    Request,
+    Row,
+    RunFacts,
+    Sample,
+    StageInput,
+    StageOutput,
+    Unscored,
+    Verdict,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+# ---------------------------------------------------------------- what plugins are handed
+
+
+class Progress(Protocol):
+    """Shows how far a long step has come. Every task must be finished or the bar stays open."""
+
+    def start(self, description: str, total: int | None, *, unit: str = "it") -> ProgressTask:
+        """Open a bar; `total` is None where it is not known."""
+        ...
+
+
+class ProgressTask(Protocol):
+    """One bar."""
+
+    def advance(self, steps: int = 1, *, note: str = "") -> None:
+        """Move on by `steps`; `note` replaces the text at the bar's end, such as the current loss."""
+        ...
+
+    def finish(self) -> None:
+        """Close the bar."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What any plugin may know of where it runs."""
+
+    offline: bool = False
+    """No socket may be opened."""
+    weights: Path
+    """Folder of the weights' store (see `harness.weights`)."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceInput:
+    """What a source is handed."""
+
+    path: Path | None
+    """The resolved file or folder; None for sources that have none, such as a hub id."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """The rest of the suite's `samples` section, such as `columns`."""
+    suite_path: Path | None = None
+    """The suite's file, for error messages."""
+    offline: bool = False
+    seed: int = 0
+
+
+# ---------------------------------------------------------------- models
+
+
+class Model(ABC):
+    """One loaded base, with any number of adapters that it can switch between without reloading.
+
+    Args:
+        spec: the resolved reference.
+        surroundings: where it runs.
+    """
+
+    supports: ClassVar[frozenset[str]] = frozenset({"generate", "log_likelihood", "rolling_log_likelihood"})
+    """The `type` of each request it can answer; others are answered with NoReply without being asked."""
+    verifiable: ClassVar[bool] = True
+    """Whether `fingerprint` pins the weights; False for remote servers, whose replies are keyed by day."""
+
+    def __init__(self, spec: ModelSpec, surroundings: Surroundings) -> None:
+        self.spec = spec
+        self.surroundings = surroundings
+
+    @abstractmethod
+    def fingerprint(self, candidate: Candidate) -> Mapping[str, str]:
+        """Return what decides the replies besides the request, as flat text values.
+
+        At least: hash of the base weights, ids of the adapters in order, dtype, backend with its version, and the
+        chat template's hash or `auto`. Must not load the model, a tokenizer or torch: a warm repeat asks only this.
+
+        Raises:
+            InputError: when the weights are absent, or an adapter does not fit the base.
+        """
+
+    @abstractmethod
+    def answer(self, candidate: Candidate, requests: Sequence[Request], deliver: Callable[[int, Reply], None]) -> None:
+        """Answer each request once, in any order, by `deliver(index into requests, reply)`.
+
+        The requests are distinct. The system prompt already stands in their messages. Batching is the model's own
+        business; the reply to a request never depends on what shares its batch. A request it cannot answer gets a
+        NoReply; an exception ends the run and loses only what was not delivered.
+        """
+
+    def facts(self) -> Mapping[str, str]:
+        """Return what the run record should say of the backend once it was used: device, dtype, versions."""
+        return {}
+
+    def peak_memory(self) -> int | None:
+        """Return the peak bytes allocated on the device; None where only the process's own peak is known."""
+        return None
+
+    def close(self) -> None:  # noqa: B027 - most models have nothing to close
+        """Free memory and connections."""
+
+
+# ---------------------------------------------------------------- sources
+
+
+class Source(Protocol):
+    """Reads samples, one at a time, in a stable order."""
+
+    def __call__(self, source: SourceInput) -> Iterator[Sample]:
+        """Yield the samples.
+
+        Raises:
+            InputError: naming file, line and key, where the data is not what it should be.
+        """
+        ...
+
+
+# ---------------------------------------------------------------- classifiers
+
+
+class Classifier(ABC):
+    """Labels a text. Deterministic: the same text and options give the same findings.
+
+    Args:
+        options: what the suite says under the classifier's name.
+        surroundings: where it runs.
+    """
+
+    labels: ClassVar[tuple[str, ...]] = ()
+    """Every label it can give; empty where the options decide."""
+
+    def __init__(self, options: Mapping[str, Any], surroundings: Surroundings) -> None:
+        self.options = options
+        self.surroundings = surroundings
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Return a hash of weights, options and version, without loading them: it keys the cache.
+
+        Raises:
+            InputError: when weights or packages are absent, with the command that brings them.
+        """
+
+    @abstractmethod
+    def classify(self, texts: Sequence[str]) -> Sequence[Findings]:
+        """Return the findings of each text, in order.
+
+        Classifiers of a whole text return a finding for every label with its probability; finders of spans return one
+        finding per span, and an empty tuple where there is none. A text that it cannot judge is `Unscored`.
+        """
+
+    def close(self) -> None:  # noqa: B027 - most classifiers have nothing to close
+        """Free memory."""
+
+
+# ---------------------------------------------------------------- critics
+
+
+class Critic(ABC):
+    """Judges a reply by a principle. It never holds a model: it says what to ask, and later reads the replies.
+
+    Args:
+        options: what the constitution or suite says under the critic's name.
+    """
+
+    classifiers: ClassVar[tuple[str, ...]] = ()
+    """Registered classifiers whose findings on the reply it wants."""
+    calibrated: ClassVar[bool] = False
+    """Whether its sensitivity and specificity are known; adherence by others informs and does not gate."""
+
+    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+        self.options = dict(options or {})
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Return a hash of version, prompts and options (the run adds the judge model's and the classifiers')."""
+
+    def requests(self, sample: Sample, reply: Completion, principle: Principle) -> tuple[Request, ...]:  # noqa: ARG002
+        """Return what to ask the judge model; nothing for critics that need none."""
+        return ()
+
+    @abstractmethod
+    def score(
+        self,
+        sample: Sample,
+        reply: Completion,
+        principle: Principle,
+        replies: tuple[Reply, ...],
+        findings: Mapping[str, Findings],
+    ) -> tuple[float | Unscored | NotApplicable, str]:
+        """Return the score in [0, 1] (1 follows the principle) and a rationale, which may be empty.
+
+        `replies` are the judge's, in the order of `requests`; `findings` those of `classifiers` on `reply.text`.
+        """
+
+    def verdict(
+        self,
+        sample: Sample,
+        reply: Completion,
+        principle: Principle,
+        replies: tuple[Reply, ...],
+        findings: Mapping[str, Findings],
+        *,
+        name: str,
+        fingerprint: str,
+    ) -> Verdict:
+        """Return the score as a verdict that carries the critic's name and fingerprint; NaN becomes Unscored."""
+        score, rationale = self.score(sample, reply, principle, replies, findings)
+        if isinstance(score, float | int) and not 0.0 <= score <= 1.0:
+            score = Unscored(reason=f"critic {name} gave {score!r}, which is outside [0, 1]")
+        return Verdict(principle=principle.id, critic=name, fingerprint=fingerprint, score=score, rationale=rationale)
+
+
+# ---------------------------------------------------------------- metrics
+
+
+class Metric(ABC):
+    """A row of numbers per sample, and a function of the rows' weighted sum. It writes no statistics of its own."""
+
+    name: str
+    """Unique within a suite; what gates refer to."""
+    kind: MetricKind
+    """Selects the one procedure that interval, verdict and p come from: see docs/statistics.md."""
+    direction: Direction = "neither"
+    """Which way is better."""
+    bounds: tuple[float, float] | None = None
+    """Least and greatest possible value; an unscored sample of an unbounded metric makes its gate inconclusive."""
+    unit: str = ""
+    about: str = ""
+    gates: bool = True
+    """Whether gates may use it; False where it only informs."""
+    classifiers: tuple[str, ...] = ()
+    """Classifiers whose findings on the reply it reads."""
+    constitution: str | None = None
+    """The constitution whose verdicts it reads."""
+    principles: tuple[str, ...] = ()
+    """Registered principles whose verdicts it reads, besides the constitution's."""
+
+    def requests(self, sample: Sample, ask: Decoding) -> tuple[Request, ...]:  # noqa: ARG002
+        """Return what to ask the candidate about the sample; equal requests of several metrics are asked once."""
+        return ()
+
+    def observe(
+        self,
+        sample: Sample,
+        replies: tuple[Reply, ...],
+        findings: Mapping[str, Findings],
+        verdicts: tuple[Verdict, ...],
+    ) -> Row | Unscored | NotApplicable:
+        """Return the sample's row. `replies` are in the order of this metric's `requests`.
+
+        proportion: (1 or 0, 1). mean: (value, 1). ratio: (numerator, denominator) or any k sums. corpus: what
+        `resample` reads. run: not called.
+        """
+        raise NotImplementedError(f"{type(self).__name__} observes nothing")
+
+    def estimate(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Turn weighted sums of rows, shape (..., k), into values, shape (...). NaN where undefined."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value: NDArray[np.float64] = sums[..., 0] / sums[..., 1]
+        return value
+
+    def resample(self, records: Sequence[tuple[Sample, tuple[Reply, ...]]], indices: NDArray[np.int64]) -> float:
+        """For kind `corpus` alone: the value on the records at `indices` (with repeats). NaN where undefined."""
+        raise NotImplementedError(f"{type(self).__name__} is not of kind corpus")
+
+    def timed_requests(self, samples: Sequence[Sample], ask: Decoding) -> tuple[Request, ...]:  # noqa: ARG002
+        """For kind `run` alone: what to send one at a time, never from the cache, to be timed."""
+        return ()
+
+    def measure(self, facts: RunFacts) -> float | Unscored:
+        """For kind `run` alone: the value of this very run."""
+        raise NotImplementedError(f"{type(self).__name__} is not of kind run")
+
+
+class MetricFactory(Protocol):
+    """Makes the metrics behind one entry of a suite's `measure` list.
+
+    `toxicity: {classifier: minilm-toxicity, at: 0.5}` calls the factory registered as `toxicity` with those options.
+    """
+
+    def __call__(
+        self, options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]
+    ) -> Sequence[Metric]:
+        """Return the metrics.
+
+        Args:
+            options: the entry's options; empty where the suite gives the bare name.
+            constitutions: principles by constitution id, for metrics that report on each principle. Registered
+                principles stand under their own id as constitutions of one.
+
+        Raises:
+            InputError: for unknown or ill-typed options, naming the key.
+        """
+        ...
+
+
+# ---------------------------------------------------------------- stages
+
+
+class Stage(ABC):
+    """One step of training: reads an adapter and a dataset, writes an adapter and a dataset."""
+
+    @abstractmethod
+    def check(self, inputs: StageInput) -> None:
+        """Read and validate options and data before anything is loaded.
+
+        Raises:
+            InputError: naming file, line and key.
+        """
+
+    @abstractmethod
+    def inputs(self, inputs: StageInput) -> Mapping[str, Path]:
+        """Return the files that decide the outcome, by role, so that an unchanged stage is reused by hash."""
+
+    @abstractmethod
+    def run(self, inputs: StageInput) -> StageOutput:
+        """Train, and write into `inputs.output`."""

@@ -1,0 +1,101 @@
+"""The errors that reach a person: one sentence with the cause and the next step, and an exit code."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+EXIT_PASSED = 0
+"""All gates passed, or the command did what was asked."""
+EXIT_GATE = 1
+"""A gate failed or is inconclusive."""
+EXIT_INPUT = 2
+"""Usage or input error: the caller can mend it."""
+EXIT_BROKEN = 3
+"""The run itself broke."""
+EXIT_INTERRUPTED = 130
+"""Ctrl-C (128 + SIGINT), as shells report it."""
+
+
+class HarnessError(Exception):
+    """An error whose message is one sentence for a person.
+
+    Attributes:
+        exit_code: what the command line exits with.
+    """
+
+    exit_code = EXIT_BROKEN
+
+
+class InputError(HarnessError):
+    """Something a person gave is wrong: a file, a key, a name, an option. Exit code 2.
+
+    Args:
+        cause: what is wrong, as a clause without a full stop.
+        file: the file it is in.
+        line: the 1-based line within it.
+        key: the key within it, dotted, such as `gates[0].metric`.
+        hint: the next step, as an imperative clause without a full stop.
+    """
+
+    exit_code = EXIT_INPUT
+
+    def __init__(
+        self,
+        cause: str,
+        *,
+        file: Path | str | None = None,
+        line: int | None = None,
+        key: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        self.cause = cause
+        self.file = None if file is None else str(file)
+        self.line = line
+        self.key = key
+        self.hint = hint
+        place = "" if self.file is None else self.file + (f":{line}" if line is not None else "") + ": "
+        where = "" if key is None else f"{key}: "
+        step = "" if hint is None else f"; {hint}"
+        super().__init__(f"{place}{where}{cause}{step}")
+
+
+class BrokenRunError(HarnessError):
+    """The run itself broke through no fault of its input: a crash, a full disk, a lost server. Exit code 3."""
+
+
+class MissingDependencyError(InputError):
+    """A package that only some plugins need is not installed; the message names the command that installs it."""
+
+    def __init__(self, package: str, extra: str, *, needed_by: str) -> None:
+        super().__init__(
+            f"{needed_by} needs the package {package}, which is not installed",
+            hint=f"install it with: pip install 'harness[{extra}]'",
+        )
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name closest in spelling to `name`, or None when nothing is close."""
+    matches = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return matches[0] if matches else None
+
+
+def unknown_name(
+    what: str, name: str, known: Iterable[str], *, file: Path | str | None = None, line: int | None = None,
+    key: str | None = None,
+) -> InputError:  # fmt: skip
+    """Build the error for a name that nothing answers to, with the nearest right spelling and the known names."""
+    names = sorted(known)
+    close = nearest(name, names)
+    if close is not None:
+        hint = f"did you mean {close!r}?"
+    elif names:
+        shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+        hint = f"known: {shown}"
+    else:
+        hint = "none are registered"
+    return InputError(f"no {what} is called {name!r}", file=file, line=line, key=key, hint=hint)

@@ -1,0 +1,112 @@
+"""Every extension point, as a table of contents. docs/writing-plugins.md has an example of each.
+
+A `register` argument is called as `register(name, value, about="one line for listings")`, any number of times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    import click
+
+    from harness.types import LedgerEntry, RunRecord, RunSpec, SampleRecord
+
+hookspec = pluggy.HookspecMarker("harness")
+
+
+@hookspec
+def register_models(register: Callable[..., None]) -> None:
+    """Register model schemes: `register("hf", make)`, where `make(spec, surroundings)` returns a `Model`."""
+
+
+@hookspec
+def register_sources(register: Callable[..., None]) -> None:
+    """Register readers of samples: `register("jsonl", read)`, where `read(source_input)` yields samples."""
+
+
+@hookspec
+def register_stages(register: Callable[..., None]) -> None:
+    """Register training stages: `register("sft", make)`, where `make()` returns a `Stage`."""
+
+
+@hookspec
+def register_principles(register: Callable[..., None]) -> None:
+    """Register principles: `register(principle)`, each under its own id."""
+
+
+@hookspec
+def register_constitutions(register: Callable[..., None]) -> None:
+    """Register constitutions: `register("personal", path_of_its_yaml)`."""
+
+
+@hookspec
+def register_critics(register: Callable[..., None]) -> None:
+    """Register critics: `register("judge", make)`, where `make(options)` returns a `Critic`."""
+
+
+@hookspec
+def register_classifiers(register: Callable[..., None]) -> None:
+    """Register classifiers: `register("presidio", make)`, where `make(options, surroundings)` gives a `Classifier`."""
+
+
+@hookspec
+def register_metrics(register: Callable[..., None]) -> None:
+    """Register metric factories: `register("toxicity", make)`; see `harness.contracts.MetricFactory`."""
+
+
+@hookspec
+def register_suites(register: Callable[..., None]) -> None:
+    """Register suites: `register("safety-core", path_of_its_yaml)`."""
+
+
+@hookspec
+def register_recipes(register: Callable[..., None]) -> None:
+    """Register training recipes: `register("persona", path_of_its_yaml)`."""
+
+
+@hookspec
+def register_policies(register: Callable[..., None]) -> None:
+    """Register promotion policies: `register("demo", path_of_its_yaml)`."""
+
+
+@hookspec
+def register_report_sections(register: Callable[..., None]) -> None:
+    """Register pages of the report: `register("my-section", make)`; see `harness.reporting.ReportSection`."""
+
+
+@hookspec
+def register_commands(cli: click.Group) -> None:
+    """Add commands to the command line: `@cli.command()`."""
+
+
+@hookspec
+def run_started(spec: RunSpec) -> None:
+    """Observe that a run begins. An exception here is shown as a warning and changes nothing."""
+
+
+@hookspec
+def sample_finished(record: SampleRecord) -> None:
+    """Observe one sample with its replies, findings, verdicts and rows."""
+
+
+@hookspec
+def run_finished(run: RunRecord, folder: Path) -> None:
+    """Observe that a run's folder is in place."""
+
+
+@hookspec
+def promotion_changed(entry: LedgerEntry) -> None:
+    """Observe a promotion or a rollback, after it is in the ledger."""
+
+
+@hookspec
+def veto_promotion(run: RunRecord, baseline: RunRecord | None) -> str | None:
+    """Return a reason to block the promotion of the run's candidate, or None. No plugin can approve.
+
+    An exception counts as a veto: what could not be checked is not passed.
+    """

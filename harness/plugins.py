@@ -1,0 +1,319 @@
+"""The plugin manager: the only module that touches pluggy's manager. Fresh for every run and every test."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from harness import hookspecs
+from harness.errors import InputError, nearest
+from harness.hashing import sha256_file, sha256_text
+from harness.registry import Registry
+
+if TYPE_CHECKING:
+    import click
+
+    from harness.contracts import Classifier, Critic, MetricFactory, Model, Source, Stage, Surroundings
+    from harness.reporting import ReportSection
+    from harness.types import ModelSpec, Principle
+
+ENTRY_POINT_GROUP = "harness"
+BUNDLED = (
+    "harness_models",
+    "harness_sources",
+    "harness_stages",
+    "harness_principles",
+    "harness_critics",
+    "harness_classifiers",
+    "harness_metrics",
+)
+"""The bundled plugins, in the order of registration. They use the same hooks as everybody's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registries:
+    """Everything that plugins registered, frozen."""
+
+    models: Registry[Callable[[ModelSpec, Surroundings], Model]]
+    sources: Registry[Source]
+    stages: Registry[Callable[[], Stage]]
+    principles: Registry[Principle]
+    constitutions: Registry[Path]
+    critics: Registry[Callable[[Mapping[str, Any]], Critic]]
+    classifiers: Registry[Callable[[Mapping[str, Any], Surroundings], Classifier]]
+    metrics: Registry[MetricFactory]
+    suites: Registry[Path]
+    recipes: Registry[Path]
+    policies: Registry[Path]
+    report_sections: Registry[ReportSection]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrokenPlugin:
+    """A plugin that could not be loaded or registered."""
+
+    name: str
+    reason: str
+    detail: str
+    """The traceback, for `harness doctor`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PluginInfo:
+    """One plugin in use, for listings and run records."""
+
+    name: str
+    version: str
+    """The distribution's version; for a dropped-in file, the first 12 digits of its SHA-256."""
+    origin: str
+    """`bundled`, `installed` or the file it came from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plugins:
+    """All plugins of one invocation."""
+
+    registries: Registries
+    infos: tuple[PluginInfo, ...]
+    broken: tuple[BrokenPlugin, ...]
+    manager: pluggy.PluginManager = field(repr=False)
+
+    def require_whole(self) -> None:
+        """Refuse to go on when a plugin is broken: `run`, `train`, `decide` and `promote` call this.
+
+        Raises:
+            InputError: naming the first broken plugin and how to leave it out.
+        """
+        if self.broken:
+            first = self.broken[0]
+            raise InputError(
+                f"the plugin {first.name} is broken: {first.reason}",
+                hint=f"mend it, or leave it out with -p no:{first.name}",
+            )
+
+    def notify(self, hook: str, **arguments: object) -> tuple[str, ...]:
+        """Call an observing hook on every plugin; return one warning per plugin that raised."""
+        warnings = []
+        for implementation in getattr(self.manager.hook, hook).get_hookimpls():
+            try:
+                implementation.function(*(arguments[name] for name in implementation.argnames))
+            except Exception as error:  # noqa: BLE001 - an observer must not break the run
+                warnings.append(f"plugin {implementation.plugin_name} failed in {hook}: {error}")
+        return tuple(warnings)
+
+    def collect(self, hook: str, **arguments: object) -> tuple[tuple[str, object], ...]:
+        """Call a hook on every plugin; return (plugin, answer or the exception it raised)."""
+        answers: list[tuple[str, object]] = []
+        for implementation in getattr(self.manager.hook, hook).get_hookimpls():
+            try:
+                answer: object = implementation.function(*(arguments[name] for name in implementation.argnames))
+            except Exception as error:  # noqa: BLE001 - the caller decides what a failure means
+                answer = error
+            answers.append((implementation.plugin_name, answer))
+        return tuple(answers)
+
+    def add_commands(self, cli: click.Group) -> tuple[str, ...]:
+        """Let plugins add their commands; return one warning per plugin that raised."""
+        return self.notify("register_commands", cli=cli)
+
+
+def load_plugins(chosen: Iterable[str] = (), *, installed: bool = True) -> Plugins:
+    """Load bundled, installed and dropped-in plugins, register everything, and freeze.
+
+    Args:
+        chosen: the `-p` options: a folder of one-file plugins, a single `.py` file, an importable module, or `no:NAME`
+            to leave one out.
+        installed: whether to look at the entry points of installed packages.
+
+    Raises:
+        InputError: for a path that does not exist, or a `no:NAME` that names no plugin. A plugin that breaks does
+            not raise: it is in `broken`.
+    """
+    options = list(chosen)
+    blocked = {option.removeprefix("no:") for option in options if option.startswith("no:")}
+    found: list[tuple[str, str, Callable[[], object]]] = [(name, "bundled", _importer(name)) for name in BUNDLED]
+    if installed:
+        found += _entry_points()
+    for option in options:
+        if not option.startswith("no:"):
+            found += list(_dropped_in(option))
+    _check_blocked(blocked, [name for name, _, _ in found])
+
+    manager = pluggy.PluginManager("harness")
+    manager.add_hookspecs(hookspecs)
+    registries = _new_registries()
+    infos: list[PluginInfo] = []
+    broken: list[BrokenPlugin] = []
+    for name, origin, load in found:
+        if name in blocked:
+            continue
+        try:
+            plugin = load()
+            _add_plugin(manager, registries, name, plugin)
+        except Exception as error:
+            if origin == "bundled":
+                raise
+            broken.append(_broken(name, error))
+            continue
+        infos.append(PluginInfo(name=name, version=_version(name, origin, plugin), origin=origin))
+    for registry in vars(registries).values():
+        registry.freeze()
+    return Plugins(registries=registries, infos=tuple(infos), broken=tuple(broken), manager=manager)
+
+
+def _broken(name: str, error: Exception) -> BrokenPlugin:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
+    if not isinstance(error, InputError):
+        reason = f"{type(error).__name__}: {reason}"
+    detail = "".join(traceback.format_exception(error))
+    return BrokenPlugin(name=name, reason=reason, detail=detail)
+
+
+def _new_registries() -> Registries:
+    return Registries(
+        models=Registry("model scheme"),
+        sources=Registry("source"),
+        stages=Registry("stage"),
+        principles=Registry("principle"),
+        constitutions=Registry("constitution"),
+        critics=Registry("critic"),
+        classifiers=Registry("classifier"),
+        metrics=Registry("metric"),
+        suites=Registry("suite"),
+        recipes=Registry("recipe"),
+        policies=Registry("policy"),
+        report_sections=Registry("report section"),
+    )
+
+
+def _add_plugin(manager: pluggy.PluginManager, registries: Registries, name: str, plugin: object) -> None:
+    """Register one plugin whole or not at all: what it adds lands only when every hook of it went through."""
+    trial = pluggy.PluginManager("harness")
+    trial.add_hookspecs(hookspecs)
+    trial.register(plugin, name)
+    _check_hook_names(trial, plugin)
+    staged: list[tuple[Registry[Any], tuple[str, object, str]]] = []
+    for kind, registry in vars(registries).items():
+        for implementation in getattr(trial.hook, f"register_{kind}").get_hookimpls():
+            implementation.function(_stager(staged, registry, kind))
+    for registry, (key, _, _) in staged:
+        if key in registry:
+            registry.registrar(name)(key, None)  # raises, naming both owners
+    for registry, (key, value, about) in staged:
+        registry.registrar(name)(key, value, about=about)
+    manager.register(plugin, name)
+
+
+def _stager(
+    staged: list[tuple[Registry[Any], tuple[str, object, str]]], registry: Registry[Any], kind: str
+) -> Callable[..., None]:
+    if kind == "principles":
+
+        def register_principle(principle: Principle) -> None:
+            staged.append((registry, (principle.id, principle, principle.text)))
+
+        return register_principle
+
+    def register(key: str, value: object, *, about: str = "") -> None:
+        staged.append((registry, (key, value, about)))
+
+    return register
+
+
+def _check_hook_names(manager: pluggy.PluginManager, plugin: object) -> None:
+    """A misspelt hook must not pass silently."""
+    try:
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        known = [name for name in vars(hookspecs) if hasattr(vars(hookspecs)[name], "harness_spec")]
+        wrong = [name for name in dir(plugin) if hasattr(getattr(plugin, name, None), "harness_impl")]
+        misspelt = next((name for name in wrong if name not in known), "?")
+        close = nearest(misspelt, known)
+        raise InputError(
+            f"there is no hook called {misspelt!r}", hint=f"did you mean {close!r}?" if close else None
+        ) from error
+
+
+def _importer(module: str) -> Callable[[], object]:
+    return lambda: importlib.import_module(module)
+
+
+def _entry_points() -> list[tuple[str, str, Callable[[], object]]]:
+    seen: dict[str, tuple[str, str, Callable[[], object]]] = {}
+    for distribution in distributions():
+        for point in _points_of(distribution):
+            seen.setdefault(point.name, (point.name, "installed", point.load))
+    return [seen[name] for name in sorted(seen)]
+
+
+def _points_of(distribution: Distribution) -> list[Any]:
+    return [point for point in distribution.entry_points if point.group == ENTRY_POINT_GROUP]
+
+
+def _dropped_in(option: str) -> Iterable[tuple[str, str, Callable[[], object]]]:
+    path = Path(option)
+    if path.is_dir():
+        files = sorted(file for file in path.glob("*.py") if not file.name.startswith("_"))
+        if not files:
+            raise InputError("the folder holds no plugin file (*.py)", file=path, hint="see docs/writing-plugins.md")
+    elif path.suffix == ".py":
+        if not path.is_file():
+            raise InputError("no such plugin file", file=path, hint="check the path given to -p")
+        files = [path]
+    elif path.parts and len(path.parts) == 1 and importlib.util.find_spec(option.split(".", maxsplit=1)[0]):
+        yield option, "installed", _importer(option)
+        return
+    else:
+        raise InputError("no such plugin folder, file or module", file=option, hint="check the path given to -p")
+    for file in files:
+        yield file.stem, str(file), _file_loader(file)
+
+
+def _file_loader(file: Path) -> Callable[[], ModuleType]:
+    def load() -> ModuleType:
+        name = f"harness_dropped_in_{sha256_text(str(file.resolve()))[:12]}_{file.stem}"
+        spec = importlib.util.spec_from_file_location(name, file)
+        if spec is None or spec.loader is None:
+            raise InputError("cannot be imported as a Python file", file=file)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # dataclasses and pickling look a class's module up here
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+        return module
+
+    return load
+
+
+def _check_blocked(blocked: set[str], names: list[str]) -> None:
+    for name in sorted(blocked - set(names)):
+        close = nearest(name, names)
+        raise InputError(
+            f"-p no:{name} names no plugin", hint=f"did you mean {close!r}?" if close else "see harness list plugins"
+        )
+
+
+def _version(name: str, origin: str, plugin: object) -> str:
+    from harness import __version__
+
+    if origin == "bundled":
+        return __version__
+    if origin == "installed":
+        module = getattr(plugin, "__name__", name).split(".")[0]
+        for distribution in distributions():
+            if any(point.name == name for point in _points_of(distribution)):
+                return distribution.version
+        return str(getattr(sys.modules.get(module), "__version__", "unknown"))
+    return sha256_file(Path(origin))[:12]

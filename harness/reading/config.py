@@ -1,0 +1,114 @@
+"""harness.yaml and the policies in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from harness.hashing import sha256_json
+from harness.reading.gates import GateSection
+from harness.reading.strict import Document, Place, StrictModel, read_document, validate
+from harness.types import Policy, PolicySuite
+
+CONFIG_NAME = "harness.yaml"
+
+
+class PolicySuiteSection(StrictModel):
+    """One suite of a policy."""
+
+    suite: str
+    limit: Annotated[int, Field(ge=1)] | None = None
+    gates: list[GateSection] | None = None
+
+
+class PolicyFile(StrictModel):
+    """A policy: the suites and gates that promotion needs."""
+
+    about: str = ""
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    judge: str | None = None
+    suites: Annotated[list[str | PolicySuiteSection], Field(min_length=1)]
+
+    def record(self, name: str) -> Policy:
+        """Return the policy as a record."""
+        suites = tuple(
+            PolicySuite(suite=section)
+            if isinstance(section, str)
+            else PolicySuite(
+                suite=section.suite, limit=section.limit,
+                gates=None if section.gates is None else tuple(gate.gate(self.alpha) for gate in section.gates),
+            )
+            for section in self.suites
+        )  # fmt: skip
+        fingerprint = sha256_json([name, self.model_dump(exclude={"about"})])
+        return Policy(
+            id=name, suites=suites, alpha=self.alpha, judge=self.judge, about=self.about.strip(),
+            fingerprint=fingerprint,
+        )  # fmt: skip
+
+
+class ConfigFile(StrictModel):
+    """The content of harness.yaml."""
+
+    model: str = "smollm2-135m"
+    workspace: str = ".harness"
+    judge: str | None = None
+    policy: str = "demo"
+    plugins: list[str] = []
+    """Folders, files or `no:NAME`, as for -p."""
+    policies: dict[str, PolicyFile] = {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """The settings of a project folder."""
+
+    path: Path | None
+    """None where there is no harness.yaml and defaults hold."""
+    model: str
+    workspace: Path
+    judge: str | None
+    policy: str
+    plugins: tuple[str, ...]
+    policies: dict[str, Policy]
+
+
+def read_config(folder: Path) -> Config:
+    """Read the folder's harness.yaml; without one, the defaults.
+
+    Raises:
+        InputError: naming file, line, key and cause.
+    """
+    path = folder / CONFIG_NAME
+    if not path.exists():
+        file = ConfigFile()
+    else:
+        document = read_document(path)
+        file = ConfigFile() if document.value is None else validate(document, ConfigFile)
+    plugins = tuple(
+        option if option.startswith("no:") or not _is_path(option) else str((folder / option).resolve())
+        for option in file.plugins
+    )
+    return Config(
+        path=path if path.exists() else None, model=file.model, workspace=(folder / file.workspace).resolve(),
+        judge=file.judge, policy=file.policy, plugins=plugins,
+        policies={name: policy.record(name) for name, policy in file.policies.items()},
+    )  # fmt: skip
+
+
+def _is_path(option: str) -> bool:
+    return "/" in option or "\\" in option or option.endswith(".py") or option.startswith(".")
+
+
+def read_policy(path: Path, name: str) -> Policy:
+    """Read a policy that stands in a file of its own.
+
+    Raises:
+        InputError: naming file, line, key and cause.
+    """
+    document: Document = read_document(path, what="policy")
+    top: Place = ()
+    return validate(document, PolicyFile, at=top, what="policy").record(name)

@@ -1,0 +1,230 @@
+"""Strict YAML: safe loading that remembers lines, refuses duplicate keys, and validates into pydantic models.
+
+An error names the file, the line, the dotted key, the cause and, for a misspelt key, the nearest right spelling.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from harness.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from pydantic_core import ErrorDetails
+
+Place = tuple[str | int, ...]
+M = TypeVar("M", bound="StrictModel")
+
+
+class StrictModel(BaseModel):
+    """A file's section: unknown keys are refused, values are not coerced between types, instances are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Document:
+    """One YAML file: its plain value, and the line of every key and item in it.
+
+    Attributes:
+        path: the file.
+        value: dictionaries, lists and scalars.
+    """
+
+    def __init__(self, path: Path, value: object, lines: dict[Place, int]) -> None:
+        self.path = path
+        self.value = value
+        self._lines = lines
+
+    def line(self, place: Iterable[str | int]) -> int | None:
+        """Return the 1-based line of a place, or of the nearest place around it that has one."""
+        found = tuple(place)
+        while found and found not in self._lines:
+            found = found[:-1]
+        return self._lines.get(found)
+
+    def error(self, cause: str, place: Iterable[str | int], *, hint: str | None = None) -> InputError:
+        """Build the error for a place in this file."""
+        found = tuple(place)
+        return InputError(cause, file=self.path, line=self.line(found), key=dotted(found) or None, hint=hint)
+
+
+def dotted(place: Iterable[str | int]) -> str:
+    """Write a place as people do: `gates[0].metric`."""
+    text = ""
+    for part in place:
+        text += f"[{part}]" if isinstance(part, int) else (f".{part}" if text else part)
+    return text
+
+
+def read_text(path: Path, *, what: str = "file") -> str:
+    """Return a UTF-8 file's text.
+
+    Raises:
+        InputError: when it is absent, unreadable or not UTF-8, naming the line of the first bad byte.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"no such {what}", file=path, hint="check the path") from error
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", file=path) from error
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise InputError(
+            f"byte 0x{data[error.start]:02x} is not UTF-8", file=path, line=line, hint="save the file as UTF-8"
+        ) from error
+
+
+def read_document(path: Path, *, what: str = "file") -> Document:
+    """Read a YAML file.
+
+    Raises:
+        InputError: when it is absent, not UTF-8, not YAML, or repeats a key.
+    """
+    text = read_text(path, what=what)
+    try:
+        loader = yaml.SafeLoader(text)
+        try:
+            node = loader.get_single_node()
+            lines: dict[Place, int] = {}
+            if node is not None:
+                _walk(node, (), lines, path)
+            value = None if node is None else loader.construct_document(node)
+        finally:
+            loader.dispose()
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise InputError(
+            f"not valid YAML ({problem})", file=path, line=None if mark is None else mark.line + 1,
+            hint="check the indentation and quotes there",
+        ) from error  # fmt: skip
+    except (RecursionError, ValueError, OverflowError) as error:
+        raise InputError(f"not usable YAML ({error})", file=path) from error
+    return Document(path, value, lines)
+
+
+def _walk(node: yaml.Node, place: Place, lines: dict[Place, int], path: Path) -> None:
+    lines.setdefault(place, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key_node, value_node in node.value:
+            key, line = str(key_node.value), key_node.start_mark.line + 1
+            if key in seen:
+                raise InputError(
+                    f"the key stands twice (first on line {seen[key]})", file=path, line=line,
+                    key=dotted((*place, key)), hint="keep one of them",
+                )  # fmt: skip
+            seen[key] = line
+            lines[(*place, key)] = line
+            _walk(value_node, (*place, key), lines, path)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            _walk(item, (*place, index), lines, path)
+
+
+def validate(document: Document, model: type[M], *, at: Place = (), what: str = "file") -> M:
+    """Validate a document, or the part of it at `at`, into a model.
+
+    Raises:
+        InputError: for the first thing that is wrong, in the order of the file's lines.
+    """
+    value: Any = document.value
+    for part in at:
+        value = value[part]
+    if not isinstance(value, dict):
+        found = "empty" if value is None else f"a {type(value).__name__}"
+        raise document.error(f"a {what} must be a mapping of keys, this is {found}", at, hint="see docs/files.md")
+    try:
+        return model.model_validate(value, strict=False)
+    except ValidationError as error:
+        details = sorted(error.errors(), key=lambda detail: document.line((*at, *detail["loc"])) or 0)
+        raise _explain(document, model, at, details[0]) from error
+
+
+def _explain(document: Document, model: type[BaseModel], at: Place, detail: ErrorDetails) -> InputError:
+    place = (*at, *_real_place(document, at, detail["loc"]))
+    kind = detail["type"]
+    if kind == "extra_forbidden":
+        known = _keys_beside(model, detail["loc"])
+        close = nearest(str(place[-1]), known)
+        hint = f"did you mean {close!r}?" if close else f"known keys: {', '.join(sorted(known))}"
+        return document.error("unknown key", place, hint=hint)
+    if kind == "missing":
+        parent = place[:-1]
+        return InputError(
+            f"the key {str(place[-1])!r} is missing", file=document.path, line=document.line(parent) or 1,
+            key=dotted(parent) or None, hint="add it",
+        )  # fmt: skip
+    message = detail["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    given = detail.get("input")
+    shown = f", not {given!r}" if isinstance(given, str | int | float | bool | None) else ""
+    if kind == "value_error":
+        shown = ""
+    return document.error(f"{message}{shown}", place)
+
+
+def _real_place(document: Document, at: Place, location: tuple[int | str, ...]) -> Place:
+    """Drop the names of union members that pydantic puts into a location."""
+    value: Any = document.value
+    for part in at:
+        value = value[part]
+    place: list[int | str] = []
+    for index, part in enumerate(location):
+        last = index == len(location) - 1
+        known = (isinstance(value, dict) and part in value) or (
+            isinstance(value, list) and isinstance(part, int) and part < len(value)
+        )
+        if known:
+            value = value[part]
+            place.append(part)
+        elif last and isinstance(part, str) and isinstance(value, dict):
+            place.append(part)
+    return tuple(place)
+
+
+def _keys_beside(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that the section holding the unknown key does know."""
+    current: Any = model
+    for part in location[:-1]:
+        current = _descend(current, part)
+        if current is None:
+            return []
+    if isinstance(current, type) and issubclass(current, BaseModel):
+        return [field.alias or name for name, field in current.model_fields.items()]
+    return []
+
+
+def _descend(current: Any, part: int | str) -> Any:  # noqa: ANN401 - walks type annotations
+    from typing import get_args
+
+    if isinstance(current, type) and issubclass(current, BaseModel):
+        field = current.model_fields.get(str(part))
+        current = None if field is None else field.annotation
+        return _model_in(current)
+    for option in get_args(current):
+        found = _model_in(option)
+        if found is not None:
+            return found
+    return _model_in(current)
+
+
+def _model_in(annotation: Any) -> Any:  # noqa: ANN401 - walks type annotations
+    from typing import get_args
+
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for option in get_args(annotation):
+        found = _model_in(option)
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,145 @@
+"""Suites: where samples come from, what is asked, what is measured, and the gates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field
+
+from harness.hashing import sha256_file, sha256_json
+from harness.reading.gates import GateSection
+from harness.reading.strict import Document, StrictModel, read_document, validate
+from harness.types import Decoding, Gate
+
+
+class SamplesSection(StrictModel):
+    """Where samples come from; keys besides these are the source's own options."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    source: str = "jsonl"
+    path: str | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The source's own options."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class AskSection(StrictModel):
+    """How completions are asked for."""
+
+    max_new_tokens: Annotated[int, Field(ge=1, le=32768)] = 64
+    temperature: Annotated[float, Field(ge=0, le=5)] = 0.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    stop: tuple[str, ...] = ()
+
+
+class ClassifierSection(StrictModel):
+    """Options of one classifier, and whether the suite can do without it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    optional: bool = False
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The classifier's own options."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class SuiteFile(StrictModel):
+    """The content of a suite's YAML."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    version: Annotated[int, Field(ge=1)] = 1
+    about: str = ""
+    limitations: str = ""
+    detects: str = ""
+    """How many samples detect what difference, in words."""
+    samples: SamplesSection
+    ask: AskSection = AskSection()
+    classifiers: dict[str, ClassifierSection] = {}
+    critics: dict[str, dict[str, Any]] = {}
+    measure: Annotated[list[str | dict[str, dict[str, Any] | None]], Field(min_length=1)]
+    gates: list[GateSection] = []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """A suite, read and checked as far as it can be without plugins."""
+
+    id: str
+    version: int
+    about: str
+    limitations: str
+    detects: str
+    path: Path
+    source: str
+    data_path: Path | None
+    source_options: Mapping[str, Any]
+    ask: Decoding
+    classifiers: Mapping[str, ClassifierSection]
+    critics: Mapping[str, Mapping[str, Any]]
+    measure: tuple[tuple[str, Mapping[str, Any]], ...]
+    """(metric factory, options) in order."""
+    gates: tuple[Gate, ...]
+    document: Document
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of all that decides scores: everything but gates and prose, and the data's bytes."""
+        data = sha256_file(self.data_path) if self.data_path is not None and self.data_path.is_file() else ""
+        return sha256_json(
+            {
+                "id": self.id, "version": self.version, "source": self.source, "data": data,
+                "options": dict(self.source_options),
+                "ask": [self.ask.max_new_tokens, self.ask.temperature, self.ask.top_p, self.ask.stop],
+                "classifiers": {name: section.model_dump() for name, section in self.classifiers.items()},
+                "critics": {name: dict(options) for name, options in self.critics.items()},
+                "measure": [[name, dict(options)] for name, options in self.measure],
+            }
+        )  # fmt: skip
+
+
+def read_suite(path: Path, *, alpha: float = 0.05, data: Path | None = None, seed: int = 0) -> Suite:
+    """Read a suite.
+
+    Args:
+        path: the YAML file.
+        alpha: level of its gates.
+        data: replaces the suite's own data file.
+        seed: for sampled decoding.
+
+    Raises:
+        InputError: naming file, line, key and cause.
+    """
+    document = read_document(path, what="suite")
+    file = validate(document, SuiteFile, what="suite")
+    measure: list[tuple[str, Mapping[str, Any]]] = []
+    for index, entry in enumerate(file.measure):
+        if isinstance(entry, str):
+            measure.append((entry, {}))
+        elif len(entry) == 1:
+            ((name, options),) = entry.items()
+            measure.append((name, options or {}))
+        else:
+            raise document.error(
+                f"one entry names {len(entry)} metrics", ("measure", index), hint="give each metric its own '- ' item"
+            )
+    data_path = data
+    if data_path is None and file.samples.path is not None:
+        data_path = (path.parent / file.samples.path).resolve()
+    return Suite(
+        id=file.id, version=file.version, about=file.about.strip(), limitations=file.limitations.strip(),
+        detects=file.detects.strip(), path=path, source=file.samples.source, data_path=data_path,
+        source_options=file.samples.options,
+        ask=Decoding(
+            max_new_tokens=file.ask.max_new_tokens, temperature=file.ask.temperature, top_p=file.ask.top_p,
+            stop=file.ask.stop, seed=seed,
+        ),
+        classifiers=file.classifiers, critics=file.critics, measure=tuple(measure),
+        gates=tuple(section.gate(alpha) for section in file.gates), document=document,
+    )  # fmt: skip

@@ -1,0 +1,87 @@
+"""A registry of one kind of plugin: names once, remembers owners, freezes, and suggests the nearest name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from harness.errors import HarnessError, InputError, unknown_name
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registered(Generic[T]):
+    """One entry."""
+
+    name: str
+    value: T
+    owner: str
+    """Name of the plugin that registered it."""
+    about: str
+    """One line for listings."""
+
+
+class Registry(Generic[T]):
+    """Names of one kind to what plugins registered.
+
+    Args:
+        kind: the kind's singular name, for messages.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._entries: dict[str, Registered[T]] = {}
+        self._frozen = False
+
+    def registrar(self, owner: str) -> Callable[..., None]:
+        """Return the `register(name, value, *, about="")` that is handed to one plugin."""
+
+        def register(name: str, value: T, *, about: str = "") -> None:
+            self._add(Registered(name=name, value=value, owner=owner, about=about))
+
+        return register
+
+    def _add(self, entry: Registered[T]) -> None:
+        if self._frozen:
+            raise HarnessError(f"{entry.owner} registers the {self.kind} {entry.name!r} after registration has ended")
+        other = self._entries.get(entry.name)
+        if other is not None:
+            raise InputError(
+                f"the {self.kind} {entry.name!r} is registered by both {other.owner} and {entry.owner}",
+                hint=f"leave one out with -p no:{entry.owner}",
+            )
+        self._entries[entry.name] = entry
+
+    def freeze(self) -> None:
+        """Refuse any later registration."""
+        self._frozen = True
+
+    def get(self, name: str, *, file: str | None = None, line: int | None = None, key: str | None = None) -> T:
+        """Return what is registered under the name.
+
+        Raises:
+            InputError: with the nearest known name.
+        """
+        entry = self._entries.get(name)
+        if entry is None:
+            raise unknown_name(self.kind, name, self._entries, file=file, line=line, key=key)
+        return entry.value
+
+    def entry(self, name: str) -> Registered[T]:
+        """Return the whole entry; raises as `get` does."""
+        self.get(name)
+        return self._entries[name]
+
+    def __contains__(self, name: str) -> bool:
+        """Tell whether the name is registered."""
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[Registered[T]]:
+        """Yield the entries in the order of their names."""
+        return iter(sorted(self._entries.values(), key=lambda entry: entry.name))
+
+    def __len__(self) -> int:
+        """Count the entries."""
+        return len(self._entries)

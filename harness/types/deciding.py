@@ -1,0 +1,233 @@
+"""What is measured on a run, and what is decided from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from harness.types.asking import Candidate, Completion, Timing
+
+MetricKind = Literal["proportion", "mean", "ratio", "corpus", "run"]
+Direction = Literal["higher", "lower", "neither"]
+Status = Literal["passed", "failed", "inconclusive"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A metric's value on a run, with its interval."""
+
+    metric: str
+    kind: MetricKind
+    direction: Direction
+    value: float | None
+    """None where nothing could be scored."""
+    low: float | None
+    high: float | None
+    """Two-sided bounds at `confidence`; None for kind `run` and for what cannot be bounded."""
+    n: int
+    """Samples in the denominator, unscored ones included."""
+    unscored: int
+    not_applicable: int = 0
+    confidence: float = 0.90
+    """Two-sided: 0.90 leaves 5 % on each side, so each bound is a one-sided 95 % bound."""
+    method: str = ""
+    """The procedure, such as `Clopper–Pearson` or `BCa bootstrap (10,000)`."""
+    unit: str = ""
+    worst_case: tuple[float, float] | None = None
+    """The interval if every unscored sample were the worst or the best; None where the metric has no bounds."""
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """One condition on one metric."""
+
+    metric: str
+    kind: Literal["min", "max", "non_inferior", "superior", "max_unscored"]
+    limit: float | None = None
+    """The number for `min`, `max` (in the metric's unit) and `max_unscored` (a share of the samples)."""
+    margin: float | None = None
+    """For `non_inferior`: the largest loss that counts as none, in the metric's unit, above 0."""
+    to: str | None = None
+    """What a comparison compares with: `promoted`, `base` or an adapter reference."""
+    evidence: Literal["bound", "point"] = "bound"
+    """`bound`: the one-sided bound at level alpha must clear the limit; `point`: the value alone, labelled as such."""
+    alpha: float = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """A gate's verdict on a run."""
+
+    gate: Gate
+    status: Status
+    sentence: str
+    """One sentence a person can act on."""
+    estimate: Estimate | None
+    baseline: Estimate | None = None
+    difference: float | None = None
+    """Candidate minus baseline, in the metric's unit."""
+    low: float | None = None
+    high: float | None = None
+    """Bounds of what the gate looked at: the value, or the difference where it compares."""
+    p: float | None = None
+    method: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Veto:
+    """A plugin's refusal of a promotion."""
+
+    owner: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicySuite:
+    """One suite that a policy asks for."""
+
+    suite: str
+    limit: int | None = None
+    gates: tuple[Gate, ...] | None = None
+    """Replace the suite's own gates where given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """Which suites and gates promotion needs."""
+
+    id: str
+    suites: tuple[PolicySuite, ...]
+    alpha: float = 0.05
+    judge: str | None = None
+    """Reference of the judge model; None is the bare base of the candidate."""
+    about: str = ""
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierStatus:
+    """Whether a classifier that the suite names ran."""
+
+    name: str
+    fingerprint: str
+    ran: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """One candidate on one suite: the content of `run.json`, beside `samples.parquet`."""
+
+    id: str
+    created: str
+    """ISO 8601, UTC."""
+    harness_version: str
+    suite: str
+    suite_version: int
+    suite_fingerprint: str
+    """SHA-256 of the suite's content without its gates."""
+    candidate: Candidate
+    candidate_fingerprint: str
+    """SHA-256 over weights, adapters, dtype, backend, template, system prompt and decoding."""
+    judge: Candidate | None
+    judge_fingerprint: str | None
+    seed: int
+    limit: int | None
+    samples: int
+    samples_fingerprint: str
+    """SHA-256 over the ids and content hashes in order: two runs pair where these agree."""
+    estimates: tuple[Estimate, ...]
+    checks: tuple[Check, ...]
+    classifiers: tuple[ClassifierStatus, ...]
+    critics: Mapping[str, str]
+    """Fingerprint by critic."""
+    constitutions: Mapping[str, str]
+    """Fingerprint by constitution id."""
+    baseline_run: str | None
+    """Id of the run that comparisons used."""
+    requests: int
+    model_calls: int
+    """Requests that were not in the cache."""
+    seconds: float
+    environment: Mapping[str, str]
+    """Versions of Python, torch, transformers and plugins; device; dtype."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know, such as that the judge is the bare base of both arms."""
+    samples_sha256: str = ""
+    """SHA-256 of samples.parquet."""
+
+    @property
+    def status(self) -> Status:
+        """`failed` where any check failed, else `inconclusive` where any is, else `passed`."""
+        statuses = {check.status for check in self.checks}
+        return "failed" if "failed" in statuses else "inconclusive" if "inconclusive" in statuses else "passed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """Whether a candidate may be promoted over a baseline: everything it rests on, by hash."""
+
+    id: str
+    created: str
+    policy: str
+    policy_fingerprint: str
+    candidate: Candidate
+    candidate_fingerprint: str
+    baseline: Candidate
+    baseline_fingerprint: str
+    runs: Mapping[str, str]
+    """SHA-256 of run.json by id of the candidate's runs."""
+    baseline_runs: Mapping[str, str]
+    checks: tuple[tuple[str, Check], ...]
+    """(suite, check)."""
+    vetoes: tuple[Veto, ...]
+    status: Status
+    """`passed` alone can be promoted."""
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerEntry:
+    """One row of the ledger."""
+
+    number: int
+    """1-based, without gaps."""
+    created: str
+    kind: Literal["run", "decision", "promotion", "rollback"]
+    body: Mapping[str, Any]
+    previous: str
+    """Hash of the row before; 64 zeros for the first."""
+    hash: str
+    """SHA-256 over number, created, kind, body and previous."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFacts:
+    """What metrics of kind `run` see: measurements of this very run, never from the cache."""
+
+    timings: tuple[tuple[Completion, Timing], ...]
+    """One per timed request, sent one at a time."""
+    peak_memory: int
+    """Bytes: peak resident set of this process (CPU) or peak allocated on the device."""
+    generated_tokens: int
+    seconds: float
+    """Wall time spent generating."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """What one invocation of `harness run` was asked, before anything is resolved."""
+
+    suites: tuple[str, ...]
+    model: str
+    adapters: tuple[str, ...] = ()
+    baseline: str | None = None
+    judge: str | None = None
+    principles: tuple[str, ...] = ()
+    limit: int | None = None
+    seed: int = 0
+    offline: bool = False
+    data: str | None = None
+    """Replaces the suite's own data file."""

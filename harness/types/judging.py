@@ -1,0 +1,139 @@
+"""What classifiers find, what critics judge, and all that is known of one sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.types.asking import Completion, Message, NotApplicable, Reply, Request, Sample, Unscored
+
+Row = tuple[float, ...]
+"""What one sample adds to a metric: k numbers whose weighted sums `Metric.estimate` turns into values."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing a classifier says about a text."""
+
+    label: str
+    probability: float
+    """In [0, 1]."""
+    span: tuple[int, int] | None = None
+    """Half-open character range within the text; None where the label speaks of the whole."""
+
+
+Findings = tuple[Finding, ...] | Unscored
+"""What one classifier says of one text. An empty tuple means: looked, and found nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """A labelled example of a principle, used to test its critics."""
+
+    kind: Literal["pass", "fail", "near_miss"]
+    """`near_miss` looks like a violation and is not one: critics should pass it."""
+    prompt: str
+    response: str
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppliesTo:
+    """Which samples a principle speaks of."""
+
+    any_tag: tuple[str, ...] = ()
+    """At least one of these; empty means every sample."""
+    no_tag: tuple[str, ...] = ()
+    """None of these."""
+
+    def __call__(self, sample: Sample) -> bool:
+        """Tell whether the principle applies to the sample."""
+        tags = set(sample.tags)
+        return (not self.any_tag or bool(tags & set(self.any_tag))) and not tags & set(self.no_tag)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Principle:
+    """One rule of a constitution, with everything needed to judge by it and to revise towards it."""
+
+    id: str
+    text: str
+    """The rule itself, as one would say it to a person."""
+    weight: float = 1.0
+    """Share within its constitution; weights are normalised to sum to 1."""
+    critique: str = ""
+    """Instruction for pointing out violations."""
+    revise: str = ""
+    """Instruction for rewriting an answer so that it follows the rule."""
+    critics: tuple[str, ...] = ("judge",)
+    """Names of registered critics."""
+    combine: Literal["worst", "mean"] = "worst"
+    """How the verdicts of several critics become one."""
+    threshold: float = 0.5
+    """A score of at least this follows the principle."""
+    applies_to: AppliesTo = AppliesTo()
+    examples: tuple[Example, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constitution:
+    """Weighted principles."""
+
+    id: str
+    version: int
+    principles: tuple[Principle, ...]
+    about: str = ""
+    fingerprint: str = ""
+    """SHA-256 of the content, so that a run says exactly which constitution judged it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Critique:
+    """What a critic says is wrong with a reply, in words; the input of a revision."""
+
+    principle: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """One critic's judgement of one reply by one principle."""
+
+    principle: str
+    critic: str
+    fingerprint: str
+    """The critic's version, prompt and model, hashed."""
+    score: float | Unscored | NotApplicable
+    """In [0, 1]; 1 follows the principle, 0 violates it."""
+    rationale: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreferencePair:
+    """One preference, as DPO and reward training read it."""
+
+    messages: tuple[Message, ...]
+    chosen: str
+    rejected: str
+    principle: str | None = None
+    margin: float | None = None
+    """Difference of the scores that decided it, in [0, 1]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleRecord:
+    """Everything one run knows of one sample."""
+
+    sample: Sample
+    replies: tuple[tuple[Request, Reply], ...]
+    findings: Mapping[str, Findings]
+    """By classifier."""
+    verdicts: tuple[Verdict, ...]
+    rows: Mapping[str, Row | Unscored | NotApplicable]
+    """By metric name."""
+
+    @property
+    def text(self) -> str | None:
+        """The first completion's text; None where the sample has none."""
+        return next((reply.text for _, reply in self.replies if isinstance(reply, Completion)), None)

@@ -1,0 +1,51 @@
+"""What a training stage is handed and what it wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.types.asking import Generate, ModelSpec, Reply
+from harness.types.judging import Constitution
+
+if TYPE_CHECKING:
+    from harness.contracts import Critic, Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageInput:
+    """All that a training stage is handed."""
+
+    model: ModelSpec
+    base_path: Path
+    """Folder with the base model's config, tokenizer and safetensors, whatever the catalog's own format."""
+    adapter: Path | None
+    """The adapter to start from; None starts a new one."""
+    dataset: Path | None
+    """File with training rows."""
+    options: Mapping[str, Any]
+    """What the recipe says under the stage's name."""
+    recipe_path: Path
+    """The recipe's file; relative paths in it mean relative to this file's folder."""
+    seed: int
+    output: Path
+    """An empty folder: the stage writes its adapter to `output/adapter` and its dataset to `output/dataset.jsonl`."""
+    constitution: Constitution | None
+    critics: Mapping[str, Critic]
+    generate: Callable[[tuple[Generate, ...]], tuple[Reply, ...]] | None
+    """Asks the model with the adapter as it stands; replies of an unfinished adapter are never cached."""
+    progress: Progress
+    offline: bool
+    device: str = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageOutput:
+    """What a training stage wrote."""
+
+    adapter: Path | None
+    dataset: Path | None
+    figures: Mapping[str, float]
+    """Such as the final loss; finite numbers."""
