@@ -145,8 +145,8 @@ class RunRecord:
     """Fingerprint by critic."""
     constitutions: Mapping[str, str]
     """Fingerprint by constitution id."""
-    baseline_run: str | None
-    """Id of the run that comparisons used."""
+    baseline_runs: Mapping[str, str]
+    """Id of the run that comparisons used, by what the gates call it (`promoted`, `base` or a reference)."""
     requests: int
     model_calls: int
     """Requests that were not in the cache."""

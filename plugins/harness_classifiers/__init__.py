@@ -1,1 +1,39 @@
-"""Bundled plugin: classifiers."""
+"""Bundled plugin: classifiers. Importing it is cheap; each classifier's packages and weights load on first use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    from harness.contracts import Classifier, Surroundings
+
+hookimpl = pluggy.HookimplMarker("harness")
+
+
+def _detoxify(options: Mapping[str, Any], surroundings: Surroundings) -> Classifier:
+    from harness_classifiers.detoxify import DetoxifyClassifier
+
+    return DetoxifyClassifier(options, surroundings)
+
+
+def _presidio(options: Mapping[str, Any], surroundings: Surroundings) -> Classifier:
+    from harness_classifiers.presidio import PresidioClassifier
+
+    return PresidioClassifier(options, surroundings)
+
+
+def _minilm_toxicity(options: Mapping[str, Any], surroundings: Surroundings) -> Classifier:
+    from harness_classifiers.minilm_toxicity import MiniLMToxicity
+
+    return MiniLMToxicity(options, surroundings)
+
+
+@hookimpl
+def register_classifiers(register: Callable[..., None]) -> None:
+    """Register the bundled classifiers."""
+    register("detoxify", _detoxify, about="Toxicity by the Detoxify library; needs its checkpoint")
+    register("presidio", _presidio, about="Personal data as spans, by Presidio on en_core_web_md")
+    register("minilm-toxicity", _minilm_toxicity, about="Toxicity by a small head on MiniLM embeddings; needs no hub")
