@@ -1,0 +1,1 @@
+"""Asks models: one core for both phases, with the cache in front and nothing asked twice."""

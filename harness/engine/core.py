@@ -1,0 +1,166 @@
+"""ModelCore: every request to any model goes through here, in both phases.
+
+It asks for each distinct request once, looks in the cache first, and keeps each reply as it arrives, so that a run
+that is killed loses at most the batch in flight and a repeated run never loads the model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol
+
+from harness.engine.keys import reply_key
+from harness.errors import BrokenRunError
+from harness.serial import from_json, to_json
+from harness.types import Completion, LogProb, NoReply, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.contracts import Model, Progress
+    from harness.types import Candidate, Request
+
+_FLUSH_REPLIES = 64
+_FLUSH_SECONDS = 1.0
+
+
+class ReplyCache(Protocol):
+    """What the core needs of a cache; `harness.store.cache.Cache` is one."""
+
+    def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """Return what is known of the keys."""
+        ...
+
+    def put_many(self, items: Mapping[str, bytes]) -> None:
+        """Remember the items, all or none."""
+        ...
+
+
+@dataclass(kw_only=True)
+class Counts:
+    """How much was asked, and how much of it of the model itself."""
+
+    requests: int = 0
+    model_calls: int = 0
+
+
+class ModelCore:
+    """Answers requests for candidates of one loaded model.
+
+    Args:
+        model: the base; candidates bring their adapters.
+        cache: where replies are kept; None keeps none, as for an adapter that is still being trained.
+        progress: where the bars are drawn.
+
+    Attributes:
+        counts: running totals of this core.
+    """
+
+    def __init__(self, model: Model, cache: ReplyCache | None, progress: Progress) -> None:
+        self.model = model
+        self.counts = Counts()
+        self._cache = cache
+        self._progress = progress
+
+    def answer(self, candidate: Candidate, requests: Sequence[Request], *, label: str) -> list[Reply]:
+        """Return one reply for each request, in order.
+
+        Args:
+            candidate: whose adapters and template are used.
+            requests: any kinds, with or without repeats.
+            label: what the progress bar says.
+
+        Raises:
+            InputError: when the candidate cannot be loaded.
+            BrokenRunError: when the model left a request without a reply.
+        """
+        distinct = list(dict.fromkeys(requests))
+        known: dict[Request, Reply] = {
+            request: NoReply(reason=f"the model scheme {self.model.spec.scheme!r} cannot answer {request.type}")
+            for request in distinct
+            if request.type not in self.model.supports
+        }
+        asked = [request for request in distinct if request not in known]
+        keys = self._keys(candidate, asked)
+        known.update(self._recall(asked, keys))
+        missing = [request for request in asked if request not in known]
+        self.counts.requests += len(distinct)
+        self.counts.model_calls += len(missing)
+        if missing:
+            known.update(self._ask(candidate, missing, keys, label))
+        return [known[request] for request in requests]
+
+    def time(self, candidate: Candidate, requests: Sequence[Request], *, label: str) -> list[Reply]:
+        """Return the replies to requests sent one at a time and never from the cache, with their timing."""
+        bar = self._progress.start(label, len(requests), unit="requests")
+        replies: list[Reply] = []
+        try:
+            for request in requests:
+                got: dict[int, Reply] = {}
+                self.model.answer(candidate, [request], got.__setitem__)
+                replies.append(got.get(0, NoReply(reason="the model gave no reply")))
+                self.counts.requests += 1
+                self.counts.model_calls += 1
+                bar.advance()
+        finally:
+            bar.finish()
+        return replies
+
+    def _keys(self, candidate: Candidate, requests: Sequence[Request]) -> dict[Request, str]:
+        if self._cache is None or not requests:
+            return {}
+        fingerprint = dict(self.model.fingerprint(candidate))
+        return {request: reply_key(fingerprint, request) for request in requests}
+
+    def _recall(self, requests: Sequence[Request], keys: Mapping[Request, str]) -> dict[Request, Reply]:
+        if self._cache is None:
+            return {}
+        stored = self._cache.get_many([keys[request] for request in requests])
+        return {
+            request: from_json(Reply, stored[keys[request]])  # type: ignore[arg-type]
+            for request in requests
+            if keys[request] in stored
+        }
+
+    def _ask(
+        self, candidate: Candidate, missing: Sequence[Request], keys: Mapping[Request, str], label: str
+    ) -> dict[Request, Reply]:
+        got: dict[Request, Reply] = {}
+        buffer: dict[str, bytes] = {}
+        flushed = monotonic()
+        tokens = 0
+        begin = monotonic()
+        bar = self._progress.start(label, len(missing), unit="requests")
+
+        def flush() -> None:
+            nonlocal flushed
+            if self._cache is not None and buffer:
+                self._cache.put_many(buffer)
+            buffer.clear()
+            flushed = monotonic()
+
+        def deliver(index: int, reply: Reply) -> None:
+            nonlocal tokens
+            request = missing[index]
+            got[request] = reply
+            if not isinstance(reply, NoReply) and self._cache is not None:
+                buffer[keys[request]] = to_json(replace(reply, timing=None)).encode()
+            if isinstance(reply, Completion):
+                tokens += reply.completion_tokens or 0
+            elif isinstance(reply, LogProb):
+                tokens += reply.tokens
+            if len(buffer) >= _FLUSH_REPLIES or monotonic() - flushed > _FLUSH_SECONDS:
+                flush()
+            seconds = monotonic() - begin
+            bar.advance(note=f"{tokens / seconds:.0f} tokens/s" if seconds > 0 else "")
+
+        try:
+            self.model.answer(candidate, missing, deliver)
+        finally:
+            flush()
+            bar.finish()
+        lost = len(missing) - len(got)
+        if lost:
+            raise BrokenRunError(f"the model left {lost} of {len(missing)} requests unanswered; run again to go on")
+        return got

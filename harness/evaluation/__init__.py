@@ -1,0 +1,1 @@
+"""The one-way pass: samples, replies, findings, verdicts, rows, estimates, checks, a run folder."""

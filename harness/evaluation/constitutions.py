@@ -1,0 +1,67 @@
+"""Constitutions by name, read on first use: metric factories ask only for those a suite names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import unknown_name
+from harness.reading.constitution import constitution_of, read_constitution
+
+if TYPE_CHECKING:
+    from harness.plugins import Registries
+    from harness.types import Constitution, Principle
+
+
+class Constitutions(Mapping[str, "tuple[Principle, ...]"]):
+    """Principles by constitution: registered names, registered principles (as constitutions of one), and YAML paths.
+
+    Args:
+        registries: where names come from.
+        folder: what relative paths mean relative to.
+    """
+
+    def __init__(self, registries: Registries, folder: Path) -> None:
+        self._registries = registries
+        self._folder = folder
+        self._read: dict[str, Constitution] = {}
+
+    def record(self, name: str) -> Constitution:
+        """Return the whole constitution.
+
+        Raises:
+            InputError: when nothing answers to the name, or its file is wrong.
+        """
+        if name not in self._read:
+            self._read[name] = self._find(name)
+        return self._read[name]
+
+    def _find(self, name: str) -> Constitution:
+        registries = self._registries
+        if name in registries.constitutions:
+            return read_constitution(registries.constitutions.get(name), registries.principles)
+        if name in registries.principles:
+            return constitution_of(name, 1, (registries.principles.get(name),))
+        if name.endswith((".yaml", ".yml")):
+            return read_constitution((self._folder / name).resolve(), registries.principles)
+        raise unknown_name("constitution or principle", name, self)
+
+    def __getitem__(self, name: str) -> tuple[Principle, ...]:
+        """Return the principles behind a name; raises InputError (not KeyError) with the nearest name."""
+        return self.record(name).principles
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether a name is registered."""
+        return isinstance(name, str) and (
+            name in self._registries.constitutions or name in self._registries.principles
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the registered names."""
+        yield from (entry.name for entry in self._registries.constitutions)
+        yield from (entry.name for entry in self._registries.principles)
+
+    def __len__(self) -> int:
+        """Count the registered names."""
+        return len(self._registries.constitutions) + len(self._registries.principles)

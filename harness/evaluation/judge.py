@@ -1,0 +1,109 @@
+"""The judge phase: critics say what to ask, the judge's model is asked, critics read the replies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.hashing import sha256_json
+from harness.types import Completion, NotApplicable, Reply, Request, Unscored, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.contracts import Critic
+    from harness.engine.core import ModelCore
+    from harness.types import Candidate, Findings, Principle, Sample
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Question:
+    index: int
+    principle: Principle
+    critic: str
+    requests: tuple[Request, ...]
+
+
+def critic_fingerprints(
+    critics: Mapping[str, Critic], classifier_fingerprints: Mapping[str, str], judge_fingerprint: str | None
+) -> dict[str, str]:
+    """Return each critic's whole fingerprint: its own, its classifiers' and the judge's."""
+    return {
+        name: sha256_json(
+            [
+                critic.fingerprint(),
+                [classifier_fingerprints.get(classifier, "") for classifier in critic.classifiers],
+                judge_fingerprint,
+            ]
+        )
+        for name, critic in critics.items()
+    }
+
+
+def judge(
+    core: ModelCore | None,
+    candidate: Candidate | None,
+    samples: Sequence[Sample],
+    completions: Sequence[Completion | None],
+    findings: Sequence[Mapping[str, Findings]],
+    principles: Sequence[Principle],
+    critics: Mapping[str, Critic],
+    fingerprints: Mapping[str, str],
+    *,
+    label: str,
+) -> list[tuple[Verdict, ...]]:
+    """Return each sample's verdicts, one per principle and critic.
+
+    Args:
+        core: of the judge's model; None where no critic asks one.
+        candidate: the judge.
+        samples: what was asked.
+        completions: what was answered; None where there is no completion, which is Unscored.
+        findings: by sample and classifier.
+        principles: to judge by.
+        critics: by name.
+        fingerprints: whole ones, by critic.
+        label: what the progress bar says.
+    """
+    verdicts: list[list[Verdict]] = [[] for _ in samples]
+    questions: list[_Question] = []
+    for index, (sample, reply) in enumerate(zip(samples, completions, strict=True)):
+        for principle in principles:
+            for name in principle.critics:
+                early = _early(sample, reply, principle)
+                if early is not None:
+                    verdicts[index].append(
+                        Verdict(principle=principle.id, critic=name, fingerprint=fingerprints[name], score=early)
+                    )
+                elif reply is not None:
+                    asked = critics[name].requests(sample, reply, principle)
+                    questions.append(_Question(index=index, principle=principle, critic=name, requests=asked))
+    answers = _ask(core, candidate, questions, label)
+    for question in questions:
+        reply = completions[question.index]
+        if reply is not None:
+            verdicts[question.index].append(
+                critics[question.critic].verdict(
+                    samples[question.index], reply, question.principle,
+                    tuple(answers[request] for request in question.requests), findings[question.index],
+                    name=question.critic, fingerprint=fingerprints[question.critic],
+                )
+            )  # fmt: skip
+    return [tuple(own) for own in verdicts]
+
+
+def _early(sample: Sample, reply: Completion | None, principle: Principle) -> Unscored | NotApplicable | None:
+    if not principle.applies_to(sample):
+        return NotApplicable(reason="the principle does not speak of this sample's tags")
+    if reply is None:
+        return Unscored(reason="there is no reply to judge")
+    return None
+
+
+def _ask(
+    core: ModelCore | None, candidate: Candidate | None, questions: Sequence[_Question], label: str
+) -> dict[Request, Reply]:
+    asked = list(dict.fromkeys(request for question in questions for request in question.requests))
+    if not asked or core is None or candidate is None:
+        return {}
+    return dict(zip(asked, core.answer(candidate, asked, label=label), strict=True))

@@ -1,0 +1,112 @@
+"""Rows, tables and estimates from replies, findings and verdicts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.hashing import sha256_json
+from harness.stats.table import MetricTable
+from harness.types import Completion, NotApplicable, Row, RunFacts, SampleRecord, Timing, Unscored
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.contracts import Metric
+    from harness.engine.core import ModelCore
+    from harness.evaluation.respond import SampleReplies
+    from harness.types import Candidate, Decoding, Findings, Reply, Sample, Verdict
+
+
+def observe(
+    samples: Sequence[Sample],
+    replies: Sequence[SampleReplies],
+    findings: Sequence[Mapping[str, Findings]],
+    verdicts: Sequence[tuple[Verdict, ...]],
+    metrics: Sequence[Metric],
+) -> list[SampleRecord]:
+    """Return one record per sample, with its row for each metric that looks at samples."""
+    records = []
+    for sample, said, found, judged in zip(samples, replies, findings, verdicts, strict=True):
+        rows: dict[str, Row | Unscored | NotApplicable] = {
+            metric.name: metric.observe(sample, said.by_metric[metric.name], found, judged)
+            for metric in metrics
+            if metric.kind != "run"
+        }
+        records.append(
+            SampleRecord(sample=sample, replies=said.by_request, findings=found, verdicts=judged, rows=rows)
+        )
+    return records
+
+
+def tables(
+    records: Sequence[SampleRecord], metrics: Sequence[Metric], replies: Sequence[Mapping[str, tuple[Reply, ...]]]
+) -> dict[str, MetricTable]:
+    """Return the table of each metric that looks at samples."""
+    return {
+        metric.name: MetricTable(
+            metric=metric,
+            ids=tuple(record.sample.id for record in records),
+            content_hashes=tuple(record.sample.content_hash for record in records),
+            clusters=tuple(record.sample.cluster for record in records),
+            rows=tuple(record.rows[metric.name] for record in records),
+            records=tuple(
+                (record.sample, own[metric.name]) for record, own in zip(records, replies, strict=True)
+            )
+            if metric.kind == "corpus"
+            else None,
+        )
+        for metric in metrics
+        if metric.kind != "run"
+    }
+
+
+def time_run(
+    core: ModelCore, candidate: Candidate, samples: Sequence[Sample], metrics: Sequence[Metric], ask: Decoding
+) -> tuple[dict[str, float | Unscored], RunFacts | None]:
+    """Send what the metrics of kind `run` want timed, and return their values."""
+    timed = [metric for metric in metrics if metric.kind == "run"]
+    if not timed:
+        return {}, None
+    from harness.evaluation.respond import with_system
+
+    wanted = {
+        metric.name: tuple(with_system(r, candidate.system) for r in metric.timed_requests(samples, ask))
+        for metric in timed
+    }
+    distinct = list(dict.fromkeys(request for requests in wanted.values() for request in requests))
+    replies = core.time(candidate, distinct, label="time")
+    timings: list[tuple[Completion, Timing]] = [
+        (reply, reply.timing) for reply in replies if isinstance(reply, Completion) and reply.timing is not None
+    ]
+    facts = RunFacts(
+        timings=tuple(timings),
+        peak_memory=core.model.peak_memory() or _peak_resident(),
+        generated_tokens=sum(reply.completion_tokens or 0 for reply, _ in timings),
+        seconds=sum(timing.total for _, timing in timings),
+    )
+    if len(timings) < len(distinct):
+        reason = f"{len(distinct) - len(timings)} of {len(distinct)} timed requests gave no timed reply"
+        return {metric.name: Unscored(reason=reason) for metric in timed}, facts
+    return {metric.name: metric.measure(facts) for metric in timed}, facts
+
+
+def _peak_resident() -> int:
+    """Return the peak resident set of this process, in bytes."""
+    import resource
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def candidate_fingerprint(fingerprint: Mapping[str, str], candidate: Candidate) -> str:
+    """Return the SHA-256 of everything that decides a candidate's replies."""
+    decoding = candidate.decoding
+    return sha256_json(
+        [
+            dict(fingerprint),
+            candidate.system,
+            candidate.template,
+            None if decoding is None else [decoding.max_new_tokens, decoding.temperature, decoding.top_p, decoding.stop],
+        ]
+    )

@@ -1,0 +1,201 @@
+"""Turns a suite's file into everything a run needs, and refuses what cannot work before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import InputError
+from harness.evaluation.constitutions import Constitutions
+from harness.evaluation.samples import read_samples, samples_fingerprint, take
+from harness.hashing import sha256_json
+from harness.reading.suite import Suite, read_suite
+from harness.types import ClassifierStatus, Constitution, Gate, Principle, Sample
+
+if TYPE_CHECKING:
+    from harness.contracts import Classifier, Critic, Metric, Surroundings
+    from harness.plugins import Registries
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedSuite:
+    """A suite with its samples read and its plugins made, none of them loaded."""
+
+    suite: Suite
+    samples: tuple[Sample, ...]
+    limit: int | None
+    metrics: tuple[Metric, ...]
+    gates: tuple[Gate, ...]
+    classifiers: Mapping[str, Classifier]
+    """Those that will run."""
+    classifier_status: tuple[ClassifierStatus, ...]
+    constitutions: tuple[Constitution, ...]
+    principles: tuple[Principle, ...]
+    """All distinct principles to be judged."""
+    critics: Mapping[str, Critic]
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of all that decides this suite's scores besides models: file, constitutions, plugins."""
+        return sha256_json(
+            {
+                "suite": self.suite.fingerprint(),
+                "constitutions": [constitution.fingerprint for constitution in self.constitutions],
+                "critics": {name: critic.fingerprint() for name, critic in sorted(self.critics.items())},
+                "classifiers": [[status.name, status.fingerprint] for status in self.classifier_status],
+            }
+        )
+
+    def samples_fingerprint(self) -> str:
+        """Return the SHA-256 over ids and content hashes in order."""
+        return samples_fingerprint(self.samples)
+
+
+def resolve_suite(reference: str, registries: Registries) -> Path:
+    """Return the file behind a suite's name or path.
+
+    Raises:
+        InputError: when there is no such suite.
+    """
+    if reference in registries.suites:
+        return registries.suites.get(reference)
+    if reference.endswith((".yaml", ".yml")) or "/" in reference:
+        path = Path(reference)
+        if path.is_file():
+            return path.resolve()
+        raise InputError("no such suite file", file=path, hint="check the path, or see harness list suites")
+    return registries.suites.get(reference)
+
+
+def make_metrics(suite: Suite, registries: Registries, constitutions: Constitutions) -> tuple[Metric, ...]:
+    """Return the metrics of a suite's `measure` list.
+
+    Raises:
+        InputError: for unknown metrics, wrong options, and names that stand twice.
+    """
+    metrics: list[Metric] = []
+    for index, (name, options) in enumerate(suite.measure):
+        place = ("measure", index)
+        factory = registries.metrics.get(
+            name, file=str(suite.path), line=suite.document.line(place), key=f"measure[{index}]"
+        )
+        try:
+            made = factory(options, constitutions)
+        except InputError as error:
+            if error.file is not None:
+                raise
+            raise InputError(
+                error.cause, file=suite.path, line=suite.document.line((*place, name, error.key or "")),
+                key=f"measure[{index}].{name}" + (f".{error.key}" if error.key else ""), hint=error.hint,
+            ) from error  # fmt: skip
+        for metric in made:
+            if any(metric.name == other.name for other in metrics):
+                raise suite.document.error(f"the metric {metric.name!r} is measured twice", place, hint="keep one")
+            metrics.append(metric)
+    return tuple(metrics)
+
+
+def prepare_suite(
+    reference: str,
+    registries: Registries,
+    surroundings: Surroundings,
+    *,
+    limit: int | None = None,
+    seed: int = 0,
+    data: Path | None = None,
+    principles: Sequence[str] = (),
+    alpha: float = 0.05,
+    gates: Sequence[Gate] | None = None,
+) -> PreparedSuite:
+    """Read a suite and make its plugins.
+
+    Args:
+        reference: a registered name or the path of a YAML file.
+        registries: what is registered.
+        surroundings: where it runs.
+        limit: at most this many samples, clusters kept whole.
+        seed: of the subset and of sampled decoding.
+        data: replaces the suite's own data file.
+        principles: registered principles to judge by besides the suite's own.
+        alpha: level of the suite's gates.
+        gates: replace the suite's own gates, as a policy may.
+
+    Raises:
+        InputError: naming file, line, key and cause.
+    """
+    from dataclasses import replace
+
+    suite = read_suite(resolve_suite(reference, registries), alpha=alpha, data=data, seed=seed)
+    if principles:
+        suite = replace(suite, measure=(*suite.measure, ("adherence", {"principles": list(principles)})))
+    constitutions = Constitutions(registries, suite.path.parent)
+    metrics = make_metrics(suite, registries, constitutions)
+    chosen_gates = tuple(suite.gates if gates is None else gates)
+    _check_gates(suite, metrics, chosen_gates, own=gates is None)
+    source = registries.sources.get(
+        suite.source, file=str(suite.path), line=suite.document.line(("samples", "source")), key="samples.source"
+    )
+    samples = take(read_samples(suite, source, offline=surroundings.offline, seed=seed), limit, seed=seed)
+
+    names = dict.fromkeys(metric.constitution for metric in metrics if metric.constitution is not None)
+    judged = tuple(constitutions.record(name) for name in names)
+    rules = {principle.id: principle for constitution in judged for principle in constitution.principles}
+    for name in dict.fromkeys(name for metric in metrics for name in metric.principles):
+        rules.setdefault(name, registries.principles.get(name))
+    critics = _make_critics(suite, registries, tuple(rules.values()))
+    wanted = dict.fromkeys(
+        [name for metric in metrics for name in metric.classifiers]
+        + [name for critic in critics.values() for name in critic.classifiers]
+    )
+    classifiers, status = _make_classifiers(suite, registries, surroundings, list(wanted))
+    return PreparedSuite(
+        suite=suite, samples=samples, limit=limit, metrics=metrics, gates=chosen_gates, classifiers=classifiers,
+        classifier_status=status, constitutions=judged, principles=tuple(rules.values()), critics=critics,
+    )  # fmt: skip
+
+
+def _check_gates(suite: Suite, metrics: Sequence[Metric], gates: Sequence[Gate], *, own: bool) -> None:
+    from harness.gates.find import find_metric
+
+    for index, gate in enumerate(gates):
+        place = ("gates", index, "metric")
+        where = {"file": suite.path, "line": suite.document.line(place), "key": f"gates[{index}].metric"} if own else {}
+        metric = find_metric(gate.metric, metrics, **where)  # type: ignore[arg-type]
+        if not metric.gates:
+            raise InputError(
+                f"the metric {metric.name!r} informs and does not gate: {metric.about}",
+                file=suite.path if own else None, line=suite.document.line(place) if own else None,
+                key=f"gates[{index}].metric", hint="remove the gate, or gate on another metric",
+            )  # fmt: skip
+
+
+def _make_critics(suite: Suite, registries: Registries, principles: Sequence[Principle]) -> dict[str, Critic]:
+    critics: dict[str, Critic] = {}
+    for principle in principles:
+        for name in principle.critics:
+            if name not in critics:
+                make = registries.critics.get(name, key=f"critics of the principle {principle.id!r}")
+                critics[name] = make(suite.critics.get(name, {}))
+    return critics
+
+
+def _make_classifiers(
+    suite: Suite, registries: Registries, surroundings: Surroundings, names: Sequence[str]
+) -> tuple[dict[str, Classifier], tuple[ClassifierStatus, ...]]:
+    made: dict[str, Classifier] = {}
+    status: list[ClassifierStatus] = []
+    for name in names:
+        section = suite.classifiers.get(name)
+        make = registries.classifiers.get(name, file=str(suite.path), key="classifiers")
+        try:
+            classifier = make({} if section is None else section.options, surroundings)
+            fingerprint = classifier.fingerprint()
+        except InputError as error:
+            if section is None or not section.optional:
+                raise
+            status.append(ClassifierStatus(name=name, fingerprint="", ran=False, reason=str(error)))
+            continue
+        made[name] = classifier
+        status.append(ClassifierStatus(name=name, fingerprint=fingerprint, ran=True))
+    return made, tuple(status)
