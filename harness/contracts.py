@@ -202,8 +202,8 @@ class Critic(ABC):
         options: what the constitution or suite says under the critic's name.
     """
 
-    classifiers: ClassVar[tuple[str, ...]] = ()
-    """Registered classifiers whose findings on the reply it wants."""
+    classifiers: tuple[str, ...] = ()
+    """Registered classifiers whose findings on the reply it wants; a constructor may choose them by its options."""
     calibrated: ClassVar[bool] = False
     """Whether its sensitivity and specificity are known; adherence by others informs and does not gate."""
 
