@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.evaluation.respond import plan_requests, with_system
 from harness.hashing import sha256_json
 from harness.stats.table import MetricTable
 from harness.types import Completion, NotApplicable, Row, RunFacts, SampleRecord, Timing, Unscored
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from harness.contracts import Metric
     from harness.engine.core import ModelCore
     from harness.evaluation.respond import SampleReplies
-    from harness.types import Candidate, Decoding, Findings, Reply, Sample, Verdict
+    from harness.types import Candidate, Decoding, Findings, Reply, Request, Sample, Verdict
 
 
 def observe(
@@ -39,9 +40,17 @@ def observe(
 
 
 def tables(
-    records: Sequence[SampleRecord], metrics: Sequence[Metric], replies: Sequence[Mapping[str, tuple[Reply, ...]]]
+    records: Sequence[SampleRecord], metrics: Sequence[Metric], candidate: Candidate, ask: Decoding
 ) -> dict[str, MetricTable]:
-    """Return the table of each metric that looks at samples."""
+    """Return the table of each metric that looks at samples, from fresh or stored records.
+
+    Args:
+        records: of one run, in its order.
+        metrics: whose rows the records hold.
+        candidate: of the run; with `ask` it tells which replies a `corpus` metric looks at.
+        ask: the suite's decoding.
+    """
+    plans = plan_requests([record.sample for record in records], metrics, candidate, ask)
     return {
         metric.name: MetricTable(
             metric=metric,
@@ -49,15 +58,21 @@ def tables(
             content_hashes=tuple(record.sample.content_hash for record in records),
             clusters=tuple(record.sample.cluster for record in records),
             rows=tuple(record.rows[metric.name] for record in records),
-            records=tuple(
-                (record.sample, own[metric.name]) for record, own in zip(records, replies, strict=True)
-            )
-            if metric.kind == "corpus"
-            else None,
+            records=_texts(metric, records, plans) if metric.kind == "corpus" else None,
         )
         for metric in metrics
         if metric.kind != "run"
     }
+
+
+def _texts(
+    metric: Metric, records: Sequence[SampleRecord], plans: Sequence[Mapping[str, tuple[Request, ...]]]
+) -> tuple[tuple[Sample, tuple[Reply, ...]], ...]:
+    pairs = []
+    for record, plan in zip(records, plans, strict=True):
+        said = dict(record.replies)
+        pairs.append((record.sample, tuple(said[request] for request in plan[metric.name])))
+    return tuple(pairs)
 
 
 def time_run(
@@ -67,8 +82,6 @@ def time_run(
     timed = [metric for metric in metrics if metric.kind == "run"]
     if not timed:
         return {}, None
-    from harness.evaluation.respond import with_system
-
     wanted = {
         metric.name: tuple(with_system(r, candidate.system) for r in metric.timed_requests(samples, ask))
         for metric in timed

@@ -1,0 +1,157 @@
+"""What most commands share: the options, and lazily what stands behind them."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from harness.contracts import Progress, Surroundings
+    from harness.plugins import Plugins
+    from harness.reading.config import Config
+    from harness.store.workspace import Workspace
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class App:
+    """One invocation's options, and what they lead to, opened on first use.
+
+    Attributes:
+        offline: no socket may be opened.
+        json: print one JSON document instead of tables.
+    """
+
+    def __init__(
+        self, *, plugins: tuple[str, ...] = (), workspace: str | None = None, offline: bool = False, json: bool = False
+    ) -> None:
+        self._plugin_options = plugins
+        self._workspace_option = workspace
+        self.offline = offline
+        self.json = json
+
+    @cached_property
+    def config(self) -> Config:
+        """The folder's harness.yaml, or the defaults."""
+        from harness.reading.config import read_config
+
+        return read_config(Path.cwd())
+
+    @cached_property
+    def plugins(self) -> Plugins:
+        """All plugins; a warning on standard error for each broken one."""
+        from harness.plugins import load_plugins
+
+        plugins = load_plugins((*self.config.plugins, *self._plugin_options))
+        for broken in plugins.broken:
+            self.warn(f"the plugin {broken.name} is broken: {broken.reason}; leave it out with -p no:{broken.name}")
+        return plugins
+
+    @property
+    def workspace_path(self) -> Path:
+        """Where the workspace is, or would be."""
+        if self._workspace_option is not None:
+            return Path(self._workspace_option).expanduser().resolve()
+        return self.config.workspace
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        """The workspace, which must exist."""
+        from harness.store.workspace import Workspace
+
+        return Workspace.open(self.workspace_path)
+
+    def writable_workspace(self) -> Workspace:
+        """Return the workspace, made where there is none."""
+        from harness.store.workspace import Workspace
+
+        return Workspace.open(self.workspace_path, create=True)
+
+    def surroundings(self, *, seed: int = 0) -> Surroundings:
+        """Return what plugins may know of where they run."""
+        from harness.contracts import Surroundings
+        from harness.paths import weights_dir
+
+        return Surroundings(offline=self.offline, weights=weights_dir(), seed=seed)
+
+    @cached_property
+    def console(self) -> Console:
+        """Standard output, for tables."""
+        from rich.console import Console
+
+        return Console(soft_wrap=False, highlight=False)
+
+    @cached_property
+    def stderr(self) -> Console:
+        """Standard error, for bars and warnings."""
+        from rich.console import Console
+
+        return Console(stderr=True, highlight=False)
+
+    @contextmanager
+    def progress(self) -> Iterator[Progress]:
+        """Give bars on standard error for the length of a `with` block."""
+        from harness.progress import TerminalProgress
+
+        with TerminalProgress(self.stderr) as bars:
+            yield bars
+
+    def warn(self, message: str) -> None:
+        """Print a warning on standard error."""
+        from harness.terminal import safe_text
+
+        click.echo(click.style("warning: ", fg="yellow") + safe_text(message, one_line=True), err=True)
+
+    def print_json(self, value: object) -> None:
+        """Print one JSON document on standard output."""
+        import json
+
+        sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def common_options(command: F) -> F:
+    """Add -p, --workspace, --offline and --json to a click command, which gets an `App` as its first argument."""
+
+    @click.option(
+        "-p", "--plugins-dir", "plugins", multiple=True, metavar="DIR|FILE|MODULE|no:NAME",
+        help="Use plugins from here, or leave one out; may be repeated.",
+    )  # fmt: skip
+    @click.option("--workspace", metavar="DIR", help="The workspace folder.  [default: .harness]")
+    @click.option("--offline", is_flag=True, help="Open no socket; what would need one is refused.")
+    @click.option("--json", "json_", is_flag=True, help="Print one JSON document instead of tables.")
+    @click.pass_context
+    @functools.wraps(command)
+    def wrapper(
+        ctx: click.Context,
+        /,
+        *,
+        plugins: tuple[str, ...],
+        workspace: str | None,
+        offline: bool,
+        json_: bool,
+        **rest: Any,
+    ) -> Any:  # noqa: ANN401 - whatever the command returns
+        _set_offline(offline)
+        before = (ctx.find_root().obj or {}).get("plugins", ())
+        app = App(plugins=(*before, *plugins), workspace=workspace, offline=offline, json=json_)
+        return ctx.invoke(command, app, **rest)
+
+    return wrapper  # type: ignore[return-value]
+
+
+def _set_offline(offline: bool) -> None:  # noqa: FBT001 - a click flag
+    """Tell the libraries below, which read these before their first import."""
+    if offline:
+        import os
+
+        for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE"):
+            os.environ[name] = "1"
