@@ -340,6 +340,12 @@ class MetricFactory(Protocol):
 class Stage(ABC):
     """One step of training: reads an adapter and a dataset, writes an adapter and a dataset."""
 
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Distributions whose versions decide the outcome, such as `trl`: an unchanged stage is reused only under the same
+    versions."""
+    writes_dataset: ClassVar[bool] = False
+    """Whether it hands a dataset on; the stages behind it are then checked when their turn comes, not before."""
+
     @abstractmethod
     def check(self, inputs: StageInput) -> None:
         """Read and validate options and data before anything is loaded.

@@ -39,6 +39,8 @@ class StageInput:
     progress: Progress
     offline: bool
     device: str = "auto"
+    place: tuple[str | int, ...] = ()
+    """Where the options stand in the recipe, such as ("stages", 0, "sft"), so that errors can name the line."""
 
 
 @dataclass(frozen=True, kw_only=True)
