@@ -1,1 +1,31 @@
-"""Bundled plugin: principles."""
+"""Bundled plugin: the project's constitutions, and one principle that stands on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from harness import hookimpl
+
+_CONSTITUTIONS = {
+    "demo": "Three principles, one per critic: cheap enough for the demo",
+    "harmless": "Fourteen areas of harm, each judged where a sample touches it",
+    "personal": "How a personal assistant should answer: true, fitting, private, helpful, consistent",
+}
+
+
+@hookimpl
+def register_constitutions(register: Callable[..., None]) -> None:
+    """Register the project's constitutions."""
+    from harness.paths import data_dir
+
+    folder = data_dir("constitutions")
+    for name, about in _CONSTITUTIONS.items():
+        register(name, folder / f"{name}.yaml", about=about)
+
+
+@hookimpl
+def register_principles(register: Callable[..., None]) -> None:
+    """Register a principle that any constitution can `use`."""
+    from harness_principles.civility import CIVILITY
+
+    register(CIVILITY)
