@@ -1,0 +1,135 @@
+"""What is promoted: derived from the ledger alone, and written to `adapters/promoted` for other programs.
+
+That file is JSON: `entry` and `head` (number and hash of the ledger's row that made it so), `candidate` (null for the
+bare base), `candidate_fingerprint` and `adapters` (absolute folders, in the order in which they apply). It is replaced
+atomically, and made anew from the ledger whenever a workspace is opened and it differs.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from harness.errors import BrokenRunError, HarnessError, InputError
+from harness.serial import from_json, to_plain
+from harness.store.atomic import explained, write_file
+from harness.types import Candidate, LedgerEntry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.store.workspace import Workspace
+
+ALIAS = "promoted"
+"""Name of the alias file in the adapters' folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """What is promoted now."""
+
+    entry: LedgerEntry
+    """The promotion or rollback that made it so."""
+    promotion: int
+    """Number of the promotion whose candidate is live; 0 for the bare base."""
+    candidate: Candidate | None
+    """None for the bare base."""
+    fingerprint: str | None
+    """The candidate's, as it was decided upon; None for the bare base."""
+
+
+def live(workspace: Workspace) -> Live | None:
+    """Return what is promoted, or None while nothing ever was.
+
+    Raises:
+        BrokenRunError: when the ledger's row cannot be read.
+    """
+    if not workspace.ledger_path.exists():
+        return None
+    entry = workspace.ledger.last("promotion", "rollback")
+    return None if entry is None else live_after(workspace, entry)
+
+
+def live_after(workspace: Workspace, entry: LedgerEntry) -> Live:
+    """Return what a promotion or a rollback made live."""
+    body = entry.body
+    promotion = entry.number if entry.kind == "promotion" else int(body["to"])
+    try:
+        stored = body["candidate"]
+        candidate = None if stored is None else from_json(Candidate, json.dumps(stored))
+        fingerprint = body["candidate_fingerprint"]
+    except (KeyError, InputError) as error:
+        raise BrokenRunError(f"{workspace.ledger_path}: row {entry.number} of the ledger is malformed") from error
+    if candidate is not None:
+        adapters = tuple(
+            # The workspace may have been moved: what is promoted always lies within it.
+            replace(spec, path=str(workspace.adapters / spec.id), reference=ALIAS)
+            for spec in candidate.adapters
+        )
+        candidate = replace(candidate, adapters=adapters)
+    return Live(entry=entry, promotion=promotion, candidate=candidate, fingerprint=fingerprint)
+
+
+def promoted(workspace: Workspace) -> Candidate | None:
+    """Return the promoted candidate; None while that is the bare base."""
+    state = live(workspace)
+    return None if state is None else state.candidate
+
+
+def alias_path(workspace: Workspace) -> Path:
+    """Return the path of the alias file."""
+    return workspace.adapters / ALIAS
+
+
+def alias_text(workspace: Workspace) -> str | None:
+    """Return what the alias file must say; None where there must be none."""
+    state = live(workspace)
+    if state is None:
+        return None
+    candidate = state.candidate
+    content = {
+        "entry": state.entry.number,
+        "head": state.entry.hash,
+        "promoted": state.entry.created,
+        "candidate": None if candidate is None else to_plain(candidate),
+        "candidate_fingerprint": state.fingerprint,
+        "adapters": [] if candidate is None else [spec.path for spec in candidate.adapters],
+    }
+    return json.dumps(content, indent=1, sort_keys=True) + "\n"
+
+
+def mend_alias(workspace: Workspace) -> None:
+    """Make the alias file say what the ledger says. Without the lock it is left to whoever holds it.
+
+    Raises:
+        BrokenRunError: when the file system refuses and the caller holds the lock.
+    """
+    path = alias_path(workspace)
+    wanted = alias_text(workspace)
+    if _current(path) == wanted:
+        return
+    if workspace.locked:
+        _put(path, wanted)
+    elif workspace.try_lock():
+        try:
+            with suppress(HarnessError):  # a reader that may not write still reads the truth, from the ledger
+                _put(path, alias_text(workspace))
+        finally:
+            workspace.release()
+
+
+def _current(path: Path) -> str | None:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _put(path: Path, text: str | None) -> None:
+    if text is not None:
+        write_file(path, text)
+        return
+    with explained(path):
+        path.unlink(missing_ok=True)

@@ -1,0 +1,301 @@
+"""Run folders: run.json, samples.parquet, suite.yaml and constitutions.json; immutable once in place.
+
+Samples are streamed in both directions, so that a run of hundreds of thousands never stands in memory whole.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import secrets
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import BrokenRunError, InputError, unknown_name
+from harness.hashing import sha256_file, sha256_text
+from harness.serial import from_json, to_json
+from harness.store.atomic import new_folder, remove_folder, write_into
+from harness.store.pending import intend, settle
+from harness.types import Constitution, RunRecord, SampleRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from harness.store.workspace import Workspace
+
+RUN_FILE, SAMPLES_FILE, SUITE_FILE, CONSTITUTIONS_FILE = (
+    "run.json",
+    "samples.parquet",
+    "suite.yaml",
+    "constitutions.json",
+)
+LATEST = "latest"
+"""Stands for the newest run wherever a run is named."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
+_BATCH = 256
+"""Records per row group: a few MB even where answers are long."""
+
+
+def new_run_id(suite: str) -> str:
+    """Return a fresh id that sorts by time and says which suite it is: `20261120-064048-safety-core-9f2c1a`."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{suite}-{secrets.token_hex(3)}"
+
+
+def write_run(
+    workspace: Workspace, record: RunRecord, samples: Iterable[SampleRecord], suite_text: str,
+    constitutions: tuple[Constitution, ...],
+) -> RunRecord:  # fmt: skip
+    """Put a run's folder in place, whole, and its row into the ledger.
+
+    Args:
+        workspace: where to.
+        record: all but `samples_sha256`, which is filled in.
+        samples: read once, a row group at a time.
+        suite_text: the suite's YAML as it was read.
+        constitutions: those that judged.
+
+    Returns:
+        The record as it stands in run.json.
+
+    Raises:
+        BrokenRunError: when the disk is full or the place may not be written, when the number of samples is not the
+            record's, or when a row holds NaN or an infinity; nothing is left.
+        InputError: when a text holds half a surrogate pair, or another process writes in the workspace.
+    """
+    if not _NAME.fullmatch(record.id) or record.id == LATEST:
+        raise ValueError(f"{record.id!r} is no name for a run")
+    folder = workspace.runs / record.id
+    with workspace.lock():
+        with new_folder(folder) as temporary:
+            count = _write_samples(temporary / SAMPLES_FILE, samples)
+            if count != record.samples:
+                raise BrokenRunError(
+                    f"run {record.id} speaks of {record.samples} samples, but {count} were to be stored"
+                )
+            stored = replace(record, samples_sha256=sha256_file(temporary / SAMPLES_FILE))
+            text = to_json(stored, indent=1)
+            write_into(temporary, SUITE_FILE, suite_text)
+            write_into(temporary, CONSTITUTIONS_FILE, to_json(constitutions, tuple[Constitution, ...]))
+            write_into(temporary, RUN_FILE, text)
+            intend(workspace, folder / RUN_FILE, sha256_text(text), "run", _row(stored, text, suite_text, temporary))
+        settle(workspace)
+    return stored
+
+
+def _row(record: RunRecord, text: str, suite_text: str, folder: Path) -> dict[str, Any]:
+    """Return the body of the ledger's row: every file of the run by hash."""
+    return {
+        "run": record.id, "run_sha256": sha256_text(text), "samples_sha256": record.samples_sha256,
+        "suite_sha256": sha256_text(suite_text), "constitutions_sha256": sha256_file(folder / CONSTITUTIONS_FILE),
+        "suite": record.suite, "candidate_fingerprint": record.candidate_fingerprint, "status": record.status,
+    }  # fmt: skip
+
+
+def _write_samples(path: Path, samples: Iterable[SampleRecord]) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema(
+        [
+            ("id", pa.string()), ("content_hash", pa.string()), ("tags", pa.list_(pa.string())),
+            ("cluster", pa.string()), ("prompt", pa.string()), ("text", pa.string()), ("record", pa.string()),
+        ]
+    )  # fmt: skip
+    count = 0
+    iterator = iter(samples)
+    # The descriptor is opened here, for the mode and so that the file system's refusals arrive as OSErrors.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+        while batch := list(islice(iterator, _BATCH)):
+            rows = [_columns(record) for record in batch]
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+            count += len(batch)
+    return count
+
+
+def _columns(record: SampleRecord) -> dict[str, Any]:
+    sample = record.sample
+    for name, row in record.rows.items():
+        if isinstance(row, tuple) and not all(math.isfinite(number) for number in row):
+            raise BrokenRunError(f"sample {sample.id!r}: the metric {name} gave {row}, which is not finite")
+    columns = {
+        "id": sample.id, "content_hash": sample.content_hash, "tags": list(sample.tags), "cluster": sample.cluster,
+        "prompt": sample.prompt, "text": record.text,
+    }  # fmt: skip
+    try:
+        for value in (sample.id, sample.prompt, record.text or "", *sample.tags, sample.cluster or ""):
+            value.encode()
+        return {**columns, "record": to_json(record)}
+    except ValueError as error:  # UnicodeEncodeError, and pydantic's own for the same cause
+        raise InputError(
+            f"sample {sample.id!r} cannot be stored as UTF-8 text ({str(error).splitlines()[0]})",
+            hint="remove half surrogate pairs such as \\ud800 from the data",
+        ) from error
+
+
+def find_run(workspace: Workspace, name: str) -> str:
+    """Return the id of the one run that `name` means: an id, the unique beginning of one, or `latest`.
+
+    Raises:
+        InputError: when no run or several are meant; the nearest id is suggested.
+    """
+    known = sorted(path.name for path in workspace.runs.iterdir() if _is_run(path))
+    if name == LATEST:
+        records = list_runs(workspace, problems=[])
+        if not records:
+            raise InputError("there are no runs yet", hint="start one with: harness run SUITE")
+        return records[-1].id
+    if name in known:
+        return name
+    meant = [run for run in known if name and run.startswith(name)]
+    if len(meant) > 1:
+        shown = ", ".join(meant[:5]) + (", …" if len(meant) > 5 else "")
+        raise InputError(f"{name!r} is the beginning of {len(meant)} runs: {shown}", hint="give more of the id")
+    if not meant:
+        raise unknown_name("run", name, known)
+    return meant[0]
+
+
+def _is_run(path: Path) -> bool:
+    return _NAME.fullmatch(path.name) is not None and path.is_dir()
+
+
+def run_folder(workspace: Workspace, run: str) -> Path:
+    """Return the folder of the run that `run` means; raises as `find_run`."""
+    return workspace.runs / find_run(workspace, run)
+
+
+def read_run(workspace: Workspace, run: str) -> RunRecord:
+    """Return a run's record.
+
+    Raises:
+        InputError: when no run or several are meant, or run.json cannot be read.
+    """
+    path = run_folder(workspace, run) / RUN_FILE
+    return from_json(RunRecord, _text(path), file=path)
+
+
+def _text(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"cannot be read ({error.strerror})", file=path, hint="restore it, or remove the run"
+        ) from error
+
+
+def read_suite_text(workspace: Workspace, run: str) -> str:
+    """Return the YAML of the run's suite, as it was when the run was made."""
+    return _text(run_folder(workspace, run) / SUITE_FILE).decode()
+
+
+def read_constitutions(workspace: Workspace, run: str) -> tuple[Constitution, ...]:
+    """Return the constitutions that judged the run."""
+    path = run_folder(workspace, run) / CONSTITUTIONS_FILE
+    return from_json(tuple[Constitution, ...], _text(path), file=path)
+
+
+def read_samples(workspace: Workspace, run: str) -> Iterator[SampleRecord]:
+    """Yield a run's samples in order, a batch in memory at a time.
+
+    Raises:
+        InputError: when no run or several are meant, or the file cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = run_folder(workspace, run) / SAMPLES_FILE
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=_BATCH, columns=["record"]):
+                for text in batch.column(0).to_pylist():
+                    yield from_json(SampleRecord, text, file=path)
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"cannot be read ({reason})", file=path, hint="`harness runs rm` removes the run; then run the suite again"
+        ) from error
+
+
+def list_runs(workspace: Workspace, *, problems: list[str] | None = None) -> list[RunRecord]:
+    """Return the runs' records, the oldest first.
+
+    Args:
+        workspace: the workspace.
+        problems: where given, one sentence for each run that cannot be read is added to it, and the run left out.
+
+    Raises:
+        InputError: for the first run that cannot be read, where `problems` is None.
+    """
+    records = []
+    for path in workspace.runs.iterdir():
+        if not _is_run(path):
+            continue
+        try:
+            records.append(from_json(RunRecord, _text(path / RUN_FILE), file=path / RUN_FILE))
+        except InputError as error:
+            if problems is None:
+                raise
+            problems.append(str(error))
+    return sorted(records, key=lambda record: (record.created, record.id))
+
+
+def run_sha256(workspace: Workspace, run: str) -> str:
+    """Return the SHA-256 of the run's run.json, which itself names the hash of samples.parquet."""
+    return sha256_file(run_folder(workspace, run) / RUN_FILE)
+
+
+def check_run(workspace: Workspace, run: str, *, sha256: str | None = None) -> RunRecord:
+    """Check a run's files against the ledger, and return its record.
+
+    Args:
+        workspace: the workspace.
+        run: the run.
+        sha256: what run.json must hash to, besides what the ledger says.
+
+    Raises:
+        BrokenRunError: naming the file that is not what it was when the run was made.
+    """
+    folder = run_folder(workspace, run)
+    rows = [entry for entry in workspace.ledger.entries("run") if entry.body.get("run") == folder.name]
+    if not rows:
+        raise BrokenRunError(f"the run {folder.name} is not in the ledger; run its suite again")
+    row = rows[-1].body
+    for name, key in (
+        (RUN_FILE, "run_sha256"), (SAMPLES_FILE, "samples_sha256"), (SUITE_FILE, "suite_sha256"),
+        (CONSTITUTIONS_FILE, "constitutions_sha256"),
+    ):  # fmt: skip
+        path = folder / name
+        found = sha256_file(path) if path.is_file() else "absent"
+        if found != row.get(key) or (name == RUN_FILE and sha256 not in {None, found}):
+            raise BrokenRunError(
+                f"{path}: is not what it was when the run was made (SHA-256 is {found[:16]}, the ledger has "
+                f"{str(sha256 or row.get(key))[:16]}); run the suite again, and decide again"
+            )
+    return read_run(workspace, folder.name)
+
+
+def remove_run(workspace: Workspace, run: str) -> str:
+    """Remove a run's folder; its row in the ledger stays.
+
+    Returns:
+        The id of the removed run.
+
+    Raises:
+        InputError: when no run or several are meant, or a decision rests on the run.
+    """
+    with workspace.lock():
+        name = find_run(workspace, run)
+        for entry in workspace.ledger.entries("decision"):
+            if name in entry.body.get("runs", {}) or name in entry.body.get("baseline_runs", {}):
+                raise InputError(
+                    f"the run {name} cannot be removed: the decision {entry.body.get('decision')} rests on it",
+                    hint="runs behind decisions are kept as their evidence",
+                )
+        remove_folder(workspace.runs / name)
+    return name

@@ -1,0 +1,73 @@
+"""Checks a safetensors file by its header alone: no tensor is read and nothing heavy is imported.
+
+The format: 8 bytes with the header's length N (little-endian), N bytes of JSON, then the tensors' bytes without gaps.
+Source: https://huggingface.co/docs/safetensors/index#format
+"""
+
+from __future__ import annotations
+
+import json
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MOST_HEADER = 100_000_000
+"""Bytes; the limit that the format's own readers keep."""
+_BITS = {
+    "F64": 64, "I64": 64, "U64": 64, "C64": 64, "F32": 32, "I32": 32, "U32": 32, "F16": 16, "BF16": 16, "I16": 16,
+    "U16": 16, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "I8": 8, "U8": 8,
+    "BOOL": 8, "F6_E2M3": 6, "F6_E3M2": 6, "F4": 4,
+}  # fmt: skip
+_HINT = "the file is cut short or damaged: copy or train it again"
+
+
+def read_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Return (dtype, shape) by tensor name, after checking that the file holds every byte that its header promises.
+
+    Raises:
+        InputError: when the file is absent, cut short, padded, or its header is not what the format asks for.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            if size < 8 or length > min(size - 8, _MOST_HEADER):
+                raise InputError("is no whole safetensors file (its header runs past its end)", file=path, hint=_HINT)
+            header = json.loads(stream.read(length))
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", file=path) from error
+    except (ValueError, RecursionError) as error:
+        raise InputError("is no safetensors file (its header is not JSON)", file=path, hint=_HINT) from error
+    tensors = _tensors(header, path)
+    end = 0
+    for name, (dtype, shape, start, stop) in sorted(tensors.items(), key=lambda item: item[1][2:]):
+        if start != end or stop - start != -(-prod(shape) * _BITS[dtype] // 8):
+            raise InputError(f"the tensor {name!r} does not lie where its header says", file=path, hint=_HINT)
+        end = stop
+    if end != size - 8 - length:
+        raise InputError(
+            f"holds {size - 8 - length} bytes of tensors where its header promises {end}", file=path, hint=_HINT
+        )
+    return {name: (dtype, shape) for name, (dtype, shape, _, _) in tensors.items()}
+
+
+def _tensors(header: Any, path: Path) -> dict[str, tuple[str, tuple[int, ...], int, int]]:  # noqa: ANN401 - JSON
+    if not isinstance(header, dict):
+        raise InputError("is no safetensors file (its header is not an object)", file=path, hint=_HINT)
+    tensors = {}
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        try:
+            dtype, shape, (start, stop) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
+            whole = all(type(number) is int and number >= 0 for number in (*shape, start, stop))
+        except (KeyError, TypeError, ValueError):
+            whole, dtype, shape, start, stop = False, "", (), 0, 0
+        if not whole or dtype not in _BITS:
+            raise InputError(f"the header's entry of the tensor {name!r} is malformed", file=path, hint=_HINT)
+        tensors[name] = (dtype, shape, start, stop)
+    return tensors

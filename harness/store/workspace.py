@@ -1,0 +1,160 @@
+"""The workspace: one folder that holds everything the harness keeps."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from harness.errors import InputError
+from harness.store.atomic import TEMPORARY, make_folder, sweep, write_file
+from harness.store.cache import Cache
+from harness.store.ledger import Ledger
+from harness.store.lock import WriterLock
+from harness.store.pending import PREFIX, settle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MARKER = "workspace.json"
+"""The file that says a folder is a workspace, and of which layout."""
+
+_LAYOUT = '{"layout": 1}\n'
+_KNOWN = {MARKER, ".gitignore", "lock", "runs", "adapters", "decisions"}
+_PREFIXES = (TEMPORARY, PREFIX, "cache.db", "ledger.db")
+
+
+class Workspace:
+    """Paths of one workspace, its lock, and its ledger and cache, opened on first use.
+
+    Make one with `Workspace.open`.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.runs = root / "runs"
+        self.adapters = root / "adapters"
+        self.decisions = root / "decisions"
+        self.cache_path = root / "cache.db"
+        self.ledger_path = root / "ledger.db"
+        self._lock = WriterLock(root / "lock")
+        self._depth = 0
+
+    @classmethod
+    def open(cls, path: Path | str, *, create: bool = False) -> Self:
+        """Open a workspace; the `promoted` alias is derived from the ledger anew where it differs.
+
+        Args:
+            path: the folder.
+            create: whether to make one where there is none.
+
+        Raises:
+            InputError: when the folder is no workspace (and is not to be made one), or holds other things.
+            BrokenRunError: when the file system refuses.
+        """
+        from harness.store.promoted import mend_alias
+
+        root = Path(path).expanduser().resolve()
+        workspace = cls(root)
+        if not (root / MARKER).is_file():
+            if not create:
+                raise InputError("there is no workspace here", file=root, hint="make one with: harness init")
+            workspace._create()
+        for folder in (workspace.runs, workspace.adapters, workspace.decisions):
+            if not folder.is_dir():
+                make_folder(folder)
+        mend_alias(workspace)
+        return workspace
+
+    def _create(self) -> None:
+        if self.root.exists():
+            if not self.root.is_dir():
+                raise InputError("this is a file, not a folder", file=self.root, hint="choose another --workspace")
+            strangers = sorted(
+                entry.name for entry in self.root.iterdir()
+                if entry.name not in _KNOWN and not entry.name.startswith(_PREFIXES)
+            )  # fmt: skip
+            if strangers:
+                raise InputError(
+                    f"the folder is not a workspace and holds other things, such as {strangers[0]!r}",
+                    file=self.root, hint="name an empty or a new folder",
+                )  # fmt: skip
+        make_folder(self.root)
+        write_file(self.root / ".gitignore", "# Prompts, answers and adapters are personal: keep them out of git.\n*\n")
+        write_file(self.root / MARKER, _LAYOUT)
+
+    @contextmanager
+    def lock(self, command: str | None = None) -> Iterator[None]:
+        """Be the only writer. It may be taken again inside; what a killed process left is cleaned first.
+
+        Args:
+            command: what the person ran, for the sentence that a second process shows; None takes it from sys.argv.
+
+        Raises:
+            InputError: when another process writes, naming its pid, its command and since when.
+        """
+        if self._depth == 0:
+            self._lock.acquire(command or _command())
+        self._depth += 1
+        try:
+            if self._depth == 1:
+                self._recover()
+            yield
+        finally:
+            self._depth -= 1
+            if self._depth == 0:
+                self._lock.release()
+
+    def _recover(self) -> None:
+        """Bring the workspace to the state that the last writer had reached, without its leftovers."""
+        from harness.store.promoted import mend_alias
+
+        for folder in (self.root, self.runs, self.adapters, self.decisions):
+            sweep(folder)
+        settle(self)
+        mend_alias(self)
+
+    @property
+    def locked(self) -> bool:
+        """Whether this object holds the writer lock."""
+        return self._depth > 0
+
+    def try_lock(self) -> bool:
+        """Take the lock if nobody holds it, for a repair that can wait; give it back with `release`."""
+        try:
+            self._lock.acquire("mending the workspace", patience=0)
+        except InputError:
+            return False
+        self._depth += 1
+        return True
+
+    def release(self) -> None:
+        """Give back what `try_lock` took."""
+        self._depth -= 1
+        self._lock.release()
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger, opened on first use."""
+        return Ledger(self.ledger_path)
+
+    @cached_property
+    def cache(self) -> Cache:
+        """The reply cache, opened on first use."""
+        return Cache(self.cache_path)
+
+    def close(self) -> None:
+        """Close the ledger and the cache where they were opened."""
+        for name in ("ledger", "cache"):
+            opened = self.__dict__.pop(name, None)
+            if opened is not None:
+                opened.close()
+
+
+def _command() -> str:
+    """Return the command line of this process, short enough for one sentence."""
+    words = [Path(sys.argv[0]).name or "python", *sys.argv[1:]] if sys.argv else ["python"]
+    text = " ".join(words)
+    return text if len(text) <= 120 else text[:117] + "..."
