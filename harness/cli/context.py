@@ -139,7 +139,7 @@ def common_options(command: F) -> F:
         offline: bool,
         json_: bool,
         **rest: Any,
-    ) -> Any:  # noqa: ANN401 - whatever the command returns
+    ) -> Any:
         _set_offline(offline)
         before = (ctx.find_root().obj or {}).get("plugins", ())
         app = App(plugins=(*before, *plugins), workspace=workspace, offline=offline, json=json_)
@@ -148,7 +148,7 @@ def common_options(command: F) -> F:
     return wrapper  # type: ignore[return-value]
 
 
-def _set_offline(offline: bool) -> None:  # noqa: FBT001 - a click flag
+def _set_offline(offline: bool) -> None:
     """Tell the libraries below, which read these before their first import."""
     if offline:
         import os

@@ -122,28 +122,36 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
-    from harness.errors import EXIT_BROKEN, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_PASSED, HarnessError
+    from harness.errors import EXIT_PASSED
 
     try:
         result: Any = cli.main(arguments, standalone_mode=False, prog_name="harness")
     except click.exceptions.Exit as stop:
         return stop.exit_code
-    except click.ClickException as error:
-        error.show()
-        return EXIT_INPUT
-    except (KeyboardInterrupt, click.Abort):
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - no traceback reaches a person unasked
+        return _explain(error)
+    return result if isinstance(result, int) else EXIT_PASSED
+
+
+def _explain(error: BaseException) -> int:
+    """Say on standard error what went wrong, and return the exit code it stands for."""
+    from harness.errors import EXIT_BROKEN, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_PASSED, HarnessError
+
+    if isinstance(error, click.Abort | KeyboardInterrupt):
         click.echo("\ninterrupted; what was finished is kept: the same command goes on from there", err=True)
         return EXIT_INTERRUPTED
-    except HarnessError as error:
+    if isinstance(error, click.ClickException):
+        error.show()
+        return EXIT_INPUT
+    if isinstance(error, HarnessError):
         _complain(str(error))
         return error.exit_code
-    except BrokenPipeError:
+    if isinstance(error, BrokenPipeError):
         # The reader, such as head, has gone. Python would complain once more while it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_PASSED
-    except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback reaches a person unasked
-        return _unexpected(error, EXIT_BROKEN)
-    return result if isinstance(result, int) else EXIT_PASSED
+    _unexpected(error)
+    return EXIT_BROKEN
 
 
 def _complain(message: str) -> None:
@@ -152,23 +160,22 @@ def _complain(message: str) -> None:
     click.echo(click.style("error: ", fg="red", bold=True) + safe_text(message), err=True)
 
 
-def _unexpected(error: Exception, code: int) -> int:
+def _unexpected(error: BaseException) -> None:
     import errno
     import traceback
 
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         where = f" at {error.filename}" if error.filename else ""
         _complain(f"the disk is full{where}; free some space and run the same command again: what was finished is kept")
-        return code
+        return
     if os.environ.get("HARNESS_DEBUG"):
         traceback.print_exception(error)
-        return code
+        return
     last = traceback.extract_tb(error.__traceback__)[-1]
     _complain(
         f"{type(error).__name__}: {error} ({last.filename.rsplit(os.sep, 1)[-1]}:{last.lineno}); "
         "this is a defect of harness or of a plugin: set HARNESS_DEBUG=1 to see where it comes from"
     )
-    return code
 
 
 if __name__ == "__main__":

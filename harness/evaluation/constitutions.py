@@ -53,9 +53,7 @@ class Constitutions(Mapping[str, "tuple[Principle, ...]"]):
 
     def __contains__(self, name: object) -> bool:
         """Tell whether a name is registered."""
-        return isinstance(name, str) and (
-            name in self._registries.constitutions or name in self._registries.principles
-        )
+        return isinstance(name, str) and (name in self._registries.constitutions or name in self._registries.principles)
 
     def __iter__(self) -> Iterator[str]:
         """Yield the registered names."""

@@ -33,9 +33,7 @@ def observe(
             for metric in metrics
             if metric.kind != "run"
         }
-        records.append(
-            SampleRecord(sample=sample, replies=said.by_request, findings=found, verdicts=judged, rows=rows)
-        )
+        records.append(SampleRecord(sample=sample, replies=said.by_request, findings=found, verdicts=judged, rows=rows))
     return records
 
 
@@ -120,6 +118,8 @@ def candidate_fingerprint(fingerprint: Mapping[str, str], candidate: Candidate) 
             dict(fingerprint),
             candidate.system,
             candidate.template,
-            None if decoding is None else [decoding.max_new_tokens, decoding.temperature, decoding.top_p, decoding.stop],
+            None
+            if decoding is None
+            else [decoding.max_new_tokens, decoding.temperature, decoding.top_p, decoding.stop],
         ]
     )

@@ -66,9 +66,7 @@ def respond(
         results.append(
             SampleReplies(
                 by_request=tuple((request, answers[request]) for request in own),
-                by_metric={
-                    name: tuple(answers[request] for request in requests) for name, requests in plan.items()
-                },
+                by_metric={name: tuple(answers[request] for request in requests) for name, requests in plan.items()},
             )
         )
     return results

@@ -1,0 +1,170 @@
+"""`harness run`: suites on a candidate, a table with intervals, gates, an exit code, a run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.context import App, common_options
+from harness.errors import EXIT_GATE, EXIT_PASSED, InputError
+
+if TYPE_CHECKING:
+    from harness.evaluation.prepare import PreparedSuite
+    from harness.evaluation.runner import SuiteRun
+    from harness.types import Candidate, RunSpec
+
+_EPILOG = """\b
+Examples:
+  harness run persona
+  harness run safety-core --adapter ./my-adapter --limit 40
+  harness run safety-core privacy --adapter promoted --adapter ./patch
+  harness run truthfulqa --data ./TruthfulQA.csv --model hf:org/name@main
+  harness run safety-core --principle my_principle -p ./my_plugins
+  harness run my-suite.yaml --model openai:qwen3@http://localhost:11434/v1"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("suites", nargs=-1, required=True, metavar="SUITE…")
+@click.option("--model", metavar="REF", help="The base model.  [default: harness.yaml's, else smollm2-135m]")
+@click.option("--adapter", "adapters", multiple=True, metavar="REF", help="A LoRA adapter; repeated ones compose.")
+@click.option("--baseline", metavar="REF", help="Stands for `promoted` in every gate: `base` or an adapter.")
+@click.option("--judge", metavar="REF", help="The model that critics ask.  [default: the bare base]")
+@click.option("--principle", "principles", multiple=True, metavar="ID", help="Judge by this principle too.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N samples a suite, clusters whole.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the subset, sampling and resampling.")
+@click.option("--data", type=click.Path(path_type=Path), help="Replaces the suite's own data file.")
+@click.option("--system", metavar="TEXT", help="A system prompt; it is part of the candidate.")
+@click.option("--template", default="auto", show_default=True, metavar="auto|none|FILE", help="The chat template.")
+@click.option(
+    "--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto", show_default=True,
+    help="Of the weights.",
+)  # fmt: skip
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@click.option("--dry-run", is_flag=True, help="Say what would be asked, and ask nothing.")
+@common_options
+def run(
+    app: App,
+    suites: tuple[str, ...],
+    model: str | None,
+    adapters: tuple[str, ...],
+    baseline: str | None,
+    judge: str | None,
+    principles: tuple[str, ...],
+    limit: int | None,
+    seed: int,
+    data: Path | None,
+    system: str | None,
+    template: str,
+    dtype: str,
+    device: str,
+    dry_run: bool,
+) -> int:
+    """Run suites on a model with adapters, and check their gates."""
+    from harness.evaluation.prepare import prepare_suite
+    from harness.evaluation.resolve import resolve_base, resolve_candidate
+    from harness.types import RunSpec
+
+    app.plugins.require_whole()
+    if data is not None and len(suites) > 1:
+        raise InputError("--data replaces one suite's data file, and several suites are named", hint="run them singly")
+    registries = app.plugins.registries
+    workspace = app.writable_workspace()
+    base = resolve_base(model or app.config.model, registries, dtype=dtype, device=device)
+    candidate = resolve_candidate(base, adapters, workspace, system=system, template=_template(template))
+    spec = RunSpec(
+        suites=suites, model=base.reference, adapters=adapters, baseline=baseline, judge=judge, principles=principles,
+        limit=limit, seed=seed, offline=app.offline, data=None if data is None else str(data),
+    )  # fmt: skip
+    prepared = [
+        prepare_suite(
+            suite, registries, app.surroundings(seed=seed), limit=limit, seed=seed, data=data, principles=principles
+        )
+        for suite in suites
+    ]
+    judge = judge or app.config.judge
+    if dry_run:
+        return _forecast(app, prepared, candidate, spec, judge)
+    return _run(app, prepared, candidate, spec, judge)
+
+
+def _template(option: str) -> str:
+    from harness.reading.strict import read_text
+
+    return option if option in {"auto", "none"} else read_text(Path(option), what="chat template")
+
+
+def _run(app: App, prepared: list[PreparedSuite], candidate: Candidate, spec: RunSpec, judge: str | None) -> int:
+    from harness.evaluation.runner import Setting, run_suites
+
+    workspace = app.writable_workspace()
+    with workspace.lock("harness run"), app.progress() as progress:
+        outcomes = run_suites(
+            prepared, candidate,
+            Setting(
+                plugins=app.plugins, workspace=workspace, surroundings=app.surroundings(seed=spec.seed),
+                progress=progress, spec=spec,
+            ),
+            baseline=spec.baseline, judge=judge,
+        )  # fmt: skip
+    for outcome in outcomes:
+        for warning in outcome.warnings:
+            app.warn(warning)
+    if app.json:
+        app.print_json({"runs": [_plain(outcome) for outcome in outcomes]})
+    else:
+        for outcome in outcomes:
+            show_run(app, outcome)
+    return EXIT_PASSED if all(outcome.status == "passed" for outcome in outcomes) else EXIT_GATE
+
+
+def _plain(outcome: SuiteRun) -> dict[str, Any]:
+    from harness.serial import to_plain
+
+    return {
+        "status": outcome.status,
+        "run": to_plain(outcome.run),
+        "baselines": {name: record.id for name, record in outcome.baselines.items()},
+    }
+
+
+def show_run(app: App, outcome: SuiteRun) -> None:
+    """Print a run as tables: metrics beside the baseline's, gates, notes, and where it lies."""
+    from harness.cli.tables import checks_table, estimates_table, status_text
+    from harness.terminal import safe_text
+
+    run, console = outcome.run, app.console
+    baseline = outcome.baselines.get("promoted") or next(iter(outcome.baselines.values()), None)
+    console.print(f"\n[bold]{run.suite}[/bold]  {run.samples} samples  {safe_text(run.candidate.label)}")
+    if baseline is not None:
+        console.print(f"baseline: {safe_text(baseline.candidate.label)}", style="dim")
+    console.print(estimates_table(run, baseline if baseline is not None and baseline.id != run.id else None))
+    if run.checks:
+        console.print(checks_table((run.suite, check) for check in run.checks))
+        console.print("decision: ", status_text(run.status), sep="")
+    else:
+        console.print("this suite has no gates", style="dim")
+    for note in run.notes:
+        console.print(f"note: {safe_text(note)}", style="dim", markup=False)
+    console.print(f"run {run.id}: {run.model_calls} of {run.requests} requests asked, {run.seconds:.1f} s", style="dim")
+
+
+def _forecast(app: App, prepared: list[PreparedSuite], candidate: Candidate, spec: RunSpec, judge: str | None) -> int:
+    from harness.cli.tables import plain_table
+    from harness.evaluation.forecast import forecast
+
+    rows = forecast(prepared, candidate, app.plugins, app.writable_workspace(), app.surroundings(seed=spec.seed),
+                    baseline=spec.baseline, judge=judge)  # fmt: skip
+    if app.json:
+        app.print_json({"forecast": [row.plain() for row in rows]})
+        return EXIT_PASSED
+    app.console.print(
+        plain_table(
+            ("suite", "arm", "samples", "generate", "score", "judge, at most", "already known"),
+            [(r.suite, r.arm, str(r.samples), str(r.generate), str(r.score), str(r.judge), str(r.known)) for r in rows],
+            title="would ask",
+        )
+    )
+    app.console.print("nothing was asked; gates can be passed at this size", style="dim")
+    return EXIT_PASSED

@@ -1,0 +1,121 @@
+"""Tables of estimates, checks and listings, the same in every command that shows them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.terminal import safe_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.table import Table
+    from rich.text import Text
+
+    from harness.types import Check, Estimate, RunRecord, Status
+
+_STYLE = {"passed": "green", "failed": "red", "inconclusive": "yellow"}
+_MARK = {"passed": "✓", "failed": "✗", "inconclusive": "?"}
+
+
+def number(value: float | None, estimate: Estimate) -> str:
+    """Write a value in its metric's unit: proportions in percent, others with three significant digits."""
+    if value is None:
+        return "—"
+    if estimate.kind == "proportion":
+        return f"{100 * value:.1f} %"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def interval(estimate: Estimate) -> str:
+    """Write an estimate's interval; a dash where it has none."""
+    if estimate.low is None or estimate.high is None:
+        return "—"
+    low, high = number(estimate.low, estimate).removesuffix(" %"), number(estimate.high, estimate)
+    return f"[{low}, {high.removesuffix(' %')}]"
+
+
+def status_text(status: Status) -> Text:
+    """Return a coloured mark and word; the word alone carries the meaning."""
+    from rich.text import Text
+
+    return Text(f"{_MARK[status]} {status}", style=_STYLE[status])
+
+
+def plain_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> Table:
+    """Return a table of safe text."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(safe_text(cell)) for cell in row))
+    return table
+
+
+def estimates_table(run: RunRecord, baseline: RunRecord | None = None) -> Table:
+    """Return a run's metrics with their intervals, beside the baseline's values where there is one."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    confidence = next((f"{100 * e.confidence:.0f} % interval" for e in run.estimates if e.low is not None), "interval")
+    for column in ("metric", "value", confidence, *(["baseline"] if baseline else []), "n", "unscored", "better"):
+        table.add_column(column, justify="right" if column in {"value", "baseline", "n", "unscored"} else "left")
+    others = {} if baseline is None else {estimate.metric: estimate for estimate in baseline.estimates}
+    for estimate in run.estimates:
+        other = others.get(estimate.metric)
+        beside = [number(other.value, other) if other is not None else "—"] if baseline else []
+        unit = f" {estimate.unit}" if estimate.unit and estimate.kind != "proportion" else ""
+        table.add_row(
+            safe_text(estimate.metric), number(estimate.value, estimate) + unit, interval(estimate), *beside,
+            str(estimate.n), str(estimate.unscored) if estimate.unscored else "",
+            {"higher": "↑", "lower": "↓", "neither": ""}[estimate.direction],
+        )  # fmt: skip
+    return table
+
+
+def checks_table(checks: Iterable[tuple[str, Check]]) -> Table:
+    """Return gates with their verdicts and sentences; the first column is the suite."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("suite", "gate", "verdict", "because"):
+        table.add_column(column, overflow="fold", no_wrap=column in {"suite", "verdict"})
+    for suite, check in checks:
+        table.add_row(
+            safe_text(suite),
+            safe_text(describe_gate(check)),
+            status_text(check.status),
+            Text(safe_text(check.sentence)),
+        )
+    return table
+
+
+def describe_gate(check: Check) -> str:
+    """Write a gate as a condition."""
+    gate = check.gate
+    percent = check.estimate is not None and check.estimate.kind == "proportion"
+
+    def write(value: float | None) -> str:
+        if value is None:
+            return "?"
+        return f"{100 * value:g} %" if percent or gate.kind == "max_unscored" else f"{value:g}"
+
+    suffix = " (point)" if gate.evidence == "point" else ""
+    if gate.kind == "min":
+        return f"{gate.metric} ≥ {write(gate.limit)}{suffix}"
+    if gate.kind == "max":
+        return f"{gate.metric} ≤ {write(gate.limit)}{suffix}"
+    if gate.kind == "max_unscored":
+        return f"{gate.metric} unscored ≤ {write(gate.limit)}"
+    if gate.kind == "non_inferior":
+        return f"{gate.metric} not worse than {gate.to} by {write(gate.margin)}{suffix}"
+    return f"{gate.metric} better than {gate.to}{suffix}"

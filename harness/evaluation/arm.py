@@ -1,0 +1,130 @@
+"""One candidate through the whole pass on one prepared suite: replies, findings, verdicts, rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from harness.evaluation.classify import classify
+from harness.evaluation.judge import critic_fingerprints, judge
+from harness.evaluation.measure import candidate_fingerprint, observe, tables, time_run
+from harness.evaluation.respond import plan_requests, respond
+from harness.types import Completion, RunFacts, SampleRecord, Unscored
+
+if TYPE_CHECKING:
+    from harness.contracts import Progress
+    from harness.engine.core import ModelCore, ReplyCache
+    from harness.evaluation.pool import ModelPool
+    from harness.evaluation.prepare import PreparedSuite
+    from harness.stats.table import MetricTable
+    from harness.types import Candidate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """By what two runs are the same run."""
+
+    candidate: str
+    judge: str | None
+    suite: str
+    samples: str
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """What one candidate did on one suite, before gates."""
+
+    identity: Identity
+    candidate: Candidate
+    judge: Candidate | None
+    records: tuple[SampleRecord, ...]
+    tables: Mapping[str, MetricTable]
+    run_values: Mapping[str, float | Unscored]
+    """Values of the metrics of kind `run`."""
+    facts: RunFacts | None
+    critics: Mapping[str, str]
+    backend: Mapping[str, str]
+    requests: int
+    model_calls: int
+    seconds: float
+
+
+def identify(prepared: PreparedSuite, candidate: Candidate, judge_candidate: Candidate, pool: ModelPool) -> Identity:
+    """Return the arm's identity without loading a model.
+
+    Raises:
+        InputError: when weights or adapters are absent or do not fit.
+    """
+    own = candidate_fingerprint(pool.core(candidate.model).model.fingerprint(candidate), candidate)
+    judged = None
+    if prepared.critics:
+        fingerprint = pool.core(judge_candidate.model).model.fingerprint(judge_candidate)
+        judged = candidate_fingerprint(fingerprint, judge_candidate)
+    return Identity(
+        candidate=own,
+        judge=judged,
+        suite=prepared.fingerprint(),
+        samples=prepared.samples_fingerprint(),
+        seed=prepared.suite.ask.seed,
+    )
+
+
+def evaluate(
+    prepared: PreparedSuite,
+    candidate: Candidate,
+    judge_candidate: Candidate,
+    pool: ModelPool,
+    *,
+    cache: ReplyCache | None,
+    progress: Progress,
+    name: str,
+) -> Arm:
+    """Run the pass for one candidate.
+
+    Args:
+        prepared: the suite.
+        candidate: who answers.
+        judge_candidate: who judges.
+        pool: the loaded models.
+        cache: where findings are kept.
+        progress: where bars are drawn.
+        name: of the arm, for the bars.
+    """
+    begin = monotonic()
+    identity = identify(prepared, candidate, judge_candidate, pool)
+    core = pool.core(candidate.model)
+    judge_core = pool.core(judge_candidate.model) if prepared.critics else None
+    before = _counts(core, judge_core)
+
+    plans = plan_requests(prepared.samples, prepared.metrics, candidate, prepared.suite.ask)
+    replies = respond(core, candidate, plans, label=f"{prepared.suite.id}: {name} answers")
+    completions = [
+        next((reply for _, reply in said.by_request if isinstance(reply, Completion)), None) for said in replies
+    ]
+    findings = classify(
+        prepared.classifiers, prepared.classifier_status,
+        [None if reply is None else reply.text for reply in completions], cache=cache, progress=progress,
+    )  # fmt: skip
+    status = {entry.name: entry.fingerprint for entry in prepared.classifier_status}
+    critics = critic_fingerprints(prepared.critics, status, identity.judge)
+    verdicts = judge(
+        judge_core, judge_candidate, prepared.samples, completions, findings, prepared.principles, prepared.critics,
+        critics, label=f"{prepared.suite.id}: judge reads {name}",
+    )  # fmt: skip
+    records = tuple(observe(prepared.samples, replies, findings, verdicts, prepared.metrics))
+    values, facts = time_run(core, candidate, prepared.samples, prepared.metrics, prepared.suite.ask)
+    after = _counts(core, judge_core)
+    return Arm(
+        identity=identity, candidate=candidate, judge=judge_candidate if prepared.critics else None, records=records,
+        tables=tables(records, prepared.metrics, candidate, prepared.suite.ask), run_values=values, facts=facts,
+        critics=critics, backend=core.model.facts(), requests=after[0] - before[0], model_calls=after[1] - before[1],
+        seconds=monotonic() - begin,
+    )  # fmt: skip
+
+
+def _counts(*cores: ModelCore | None) -> tuple[int, int]:
+    counts = [core.counts for core in {id(core): core for core in cores if core is not None}.values()]
+    return sum(count.requests for count in counts), sum(count.model_calls for count in counts)

@@ -1,0 +1,90 @@
+"""From what a person wrote to candidates: base, adapters, `promoted`, `base`, and the judge."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from harness.errors import InputError
+from harness.references import resolve_model
+from harness.store.adapters import promoted, resolve_adapters
+from harness.types import Candidate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from harness.plugins import Registries
+    from harness.store.workspace import Workspace
+    from harness.types import ModelSpec
+
+
+def resolve_base(reference: str, registries: Registries, *, dtype: str = "auto", device: str = "auto") -> ModelSpec:
+    """Return the base behind a reference.
+
+    Raises:
+        InputError: when nothing answers to it.
+    """
+    schemes = [entry.name for entry in registries.models]
+    return resolve_model(reference, dtype=dtype, device=device, schemes=schemes)
+
+
+def resolve_candidate(
+    model: ModelSpec,
+    adapters: Sequence[str],
+    workspace: Workspace,
+    *,
+    system: str | None = None,
+    template: str = "auto",
+) -> Candidate:
+    """Return the candidate that a base and adapter references make.
+
+    Raises:
+        InputError: when an adapter is not there or is not whole.
+    """
+    return Candidate(model=model, adapters=resolve_adapters(adapters, workspace), system=system, template=template)
+
+
+def resolve_baseline(reference: str, candidate: Candidate, workspace: Workspace) -> Candidate:
+    """Return what a comparison compares with.
+
+    Args:
+        reference: `promoted` (the bare base while nothing is), `base`, or an adapter on the candidate's base.
+        candidate: whose base stands for itself; its system prompt and template hold for `base` and adapters.
+        workspace: that knows what is promoted.
+
+    Raises:
+        InputError: when there is no such adapter.
+    """
+    if reference == "base":
+        return replace(candidate, adapters=())
+    if reference == "promoted":
+        return promoted(workspace) or replace(candidate, adapters=())
+    return replace(candidate, adapters=resolve_adapters([reference], workspace))
+
+
+def resolve_judge(
+    reference: str | None, candidate: Candidate, arms: Iterable[Candidate], registries: Registries
+) -> tuple[Candidate, str | None]:
+    """Return the judge, and what a reader must know of it.
+
+    One judge serves both arms. Without a reference it is the candidate's bare base.
+
+    Raises:
+        InputError: when the judge shares an adapter with an arm, and so would judge itself.
+    """
+    if reference is None:
+        judge = Candidate(model=candidate.model)
+    else:
+        spec = resolve_base(reference, registries, dtype=candidate.model.dtype, device=candidate.model.device)
+        judge = Candidate(model=spec)
+    own = {adapter.id for adapter in judge.adapters}
+    for arm in arms:
+        shared = own & {adapter.id for adapter in arm.adapters}
+        if shared:
+            raise InputError(
+                f"the judge {judge.label} shares the adapter {shared.pop()} with {arm.label}",
+                hint="name another judge with --judge",
+            )
+    same = (judge.model.scheme, judge.model.name) == (candidate.model.scheme, candidate.model.name)
+    note = f"the judge is the bare base of the candidate ({judge.label})" if same else None
+    return judge, note

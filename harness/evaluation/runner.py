@@ -1,0 +1,207 @@
+"""Runs suites: baseline and candidate through the pass, gates, a run folder each, and the observers' hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from harness import __version__
+from harness.evaluation.arm import Arm, Identity, evaluate, identify
+from harness.evaluation.checks import checks, estimates, require_attainable_gates
+from harness.evaluation.environment import environment
+from harness.evaluation.pool import ModelPool
+from harness.evaluation.resolve import resolve_baseline, resolve_judge
+from harness.hashing import sha256_json
+from harness.store.cache import Cache
+from harness.store.runs import list_runs, write_run
+from harness.types import Candidate, Check, RunRecord, RunSpec, Status
+
+if TYPE_CHECKING:
+    from harness.contracts import Progress, Surroundings
+    from harness.engine.core import ReplyCache
+    from harness.evaluation.prepare import PreparedSuite
+    from harness.plugins import Plugins
+    from harness.store.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """Where runs happen: what every suite of one invocation shares."""
+
+    plugins: Plugins
+    workspace: Workspace
+    surroundings: Surroundings
+    progress: Progress
+    spec: RunSpec
+    """What was asked, for the observers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteRun:
+    """The outcome of one suite."""
+
+    run: RunRecord
+    baselines: Mapping[str, RunRecord]
+    """By what the gates call them."""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> Status:
+        """The candidate's."""
+        return self.run.status
+
+
+def run_suites(
+    prepared: Sequence[PreparedSuite],
+    candidate: Candidate,
+    setting: Setting,
+    *,
+    baseline: str | None = None,
+    judge: str | None = None,
+) -> tuple[SuiteRun, ...]:
+    """Run suites on a candidate, and on the baselines that their gates compare with.
+
+    The caller holds the workspace's lock. Everything that can be refused is refused before the first model loads.
+
+    Args:
+        prepared: the suites.
+        candidate: who is judged.
+        setting: where it happens.
+        baseline: stands for `promoted` in every gate where given: `base`, or an adapter's reference.
+        judge: reference of the judge's model; None is the candidate's bare base.
+
+    Raises:
+        InputError: for gates that cannot be passed, adapters that do not fit, a judge that would judge itself.
+        BrokenRunError: when the run breaks; replies so far are kept.
+    """
+    wanted = {gate.to for suite in prepared for gate in suite.gates if gate.to is not None}
+    if baseline is not None:
+        wanted.add("promoted")
+    arms = {
+        name: resolve_baseline(baseline if baseline and name == "promoted" else name, candidate, setting.workspace)
+        for name in sorted(wanted)
+    }
+    judge_candidate, judge_note = resolve_judge(
+        judge, candidate, [candidate, *arms.values()], setting.plugins.registries
+    )
+    for suite in prepared:
+        require_attainable_gates(suite)
+    cache = Cache(setting.workspace.cache_path)
+    try:
+        with ModelPool(setting.plugins.registries, setting.surroundings, cache, setting.progress) as pool:
+            for suite in prepared:
+                for arm in (candidate, *arms.values()):
+                    identify(suite, arm, judge_candidate, pool)
+            warnings = setting.plugins.notify("run_started", spec=setting.spec)
+            return tuple(
+                _run_one(suite, candidate, arms, judge_candidate, judge_note, pool, cache, setting, warnings)
+                for suite in prepared
+            )
+    finally:
+        cache.close()
+
+
+def _run_one(
+    prepared: PreparedSuite,
+    candidate: Candidate,
+    arms: Mapping[str, Candidate],
+    judge: Candidate,
+    judge_note: str | None,
+    pool: ModelPool,
+    cache: ReplyCache,
+    setting: Setting,
+    warnings: tuple[str, ...],
+) -> SuiteRun:
+    """Run one suite: its baselines first, since the candidate's checks need them."""
+    needed = {gate.to for gate in prepared.gates if gate.to is not None} | ({"promoted"} & set(arms))
+    known: dict[str, Arm] = {}
+    evaluated: dict[str, Arm] = {}
+    records: dict[str, RunRecord] = {}
+    for name in sorted(needed):
+        identity = identify(prepared, arms[name], judge, pool)
+        if identity.candidate not in known:
+            known[identity.candidate] = evaluate(
+                prepared, arms[name], judge, pool, cache=cache, progress=setting.progress, name=name
+            )
+        evaluated[name] = known[identity.candidate]
+    own = identify(prepared, candidate, judge, pool)
+    arm = known.get(own.candidate) or evaluate(
+        prepared, candidate, judge, pool, cache=cache, progress=setting.progress, name="candidate"
+    )
+    for name, other in evaluated.items():
+        if other is not arm:
+            records[name] = _stored(other, setting) or _write(
+                other, prepared, (), {}, _notes(prepared, other, judge_note, same=False), setting
+            )
+    verdicts = checks(prepared.gates, prepared.metrics, arm.tables, arm.run_values, evaluated, seed=setting.spec.seed)
+    same = any(other is arm for other in evaluated.values())
+    ids = {name: record.id for name, record in records.items()}
+    run = _write(arm, prepared, verdicts, ids, _notes(prepared, arm, judge_note, same=same), setting)
+    for name, other in evaluated.items():
+        if other is arm:
+            records[name] = run
+    for record in arm.records:
+        warnings += setting.plugins.notify("sample_finished", record=record)
+    warnings += setting.plugins.notify("run_finished", run=run, folder=setting.workspace.runs / run.id)
+    return SuiteRun(run=run, baselines=records, warnings=tuple(dict.fromkeys(warnings)))
+
+
+def _stored(arm: Arm, setting: Setting) -> RunRecord | None:
+    """Return the newest stored run that is this very run, so that a baseline is not written again and again."""
+    for record in sorted(list_runs(setting.workspace), key=lambda record: record.created, reverse=True):
+        if identity_of(record) == arm.identity and record.harness_version == __version__:
+            return record
+    return None
+
+
+def identity_of(record: RunRecord) -> Identity:
+    """Return a stored run's identity."""
+    return Identity(
+        candidate=record.candidate_fingerprint, judge=record.judge_fingerprint, suite=record.suite_fingerprint,
+        samples=record.samples_fingerprint,
+        seed=record.seed,
+    )  # fmt: skip
+
+
+def _notes(prepared: PreparedSuite, arm: Arm, judge_note: str | None, *, same: bool) -> tuple[str, ...]:
+    notes = []
+    if judge_note is not None and arm.judge is not None:
+        notes.append(judge_note)
+    if same:
+        notes.append("candidate and baseline are the same: comparisons say nothing")
+    if prepared.limit is not None:
+        notes.append(f"a subset of {len(prepared.samples)} samples, whole clusters drawn by hash")
+    notes += [f"the classifier {s.name} did not run: {s.reason}" for s in prepared.classifier_status if not s.ran]
+    return tuple(notes)
+
+
+def _write(
+    arm: Arm,
+    prepared: PreparedSuite,
+    verdicts: tuple[Check, ...],
+    baseline_runs: Mapping[str, str],
+    notes: tuple[str, ...],
+    setting: Setting,
+) -> RunRecord:
+    now = datetime.now(UTC)
+    suite = prepared.suite
+    content = [now.isoformat(), suite.id, arm.identity.candidate, arm.identity.suite]
+    run_id = f"{now:%Y%m%d-%H%M%S}-{suite.id}-{sha256_json(content)[:6]}"
+    record = RunRecord(
+        id=run_id, created=now.isoformat(timespec="seconds"), harness_version=__version__, suite=suite.id,
+        suite_version=suite.version, suite_fingerprint=arm.identity.suite, candidate=arm.candidate,
+        candidate_fingerprint=arm.identity.candidate, judge=arm.judge, judge_fingerprint=arm.identity.judge,
+        seed=setting.spec.seed, limit=prepared.limit, samples=len(prepared.samples),
+        samples_fingerprint=arm.identity.samples,
+        estimates=estimates(prepared.metrics, arm.tables, arm.run_values, seed=setting.spec.seed),
+        checks=verdicts, classifiers=prepared.classifier_status, critics=arm.critics,
+        constitutions={constitution.id: constitution.fingerprint for constitution in prepared.constitutions},
+        baseline_runs=baseline_runs, requests=arm.requests, model_calls=arm.model_calls, seconds=arm.seconds,
+        environment={**environment(setting.plugins.infos), **arm.backend}, notes=notes,
+    )  # fmt: skip
+    return write_run(
+        setting.workspace, record, arm.records, suite_text=suite.path.read_text(encoding="utf-8"),
+        constitutions=prepared.constitutions,
+    )  # fmt: skip
