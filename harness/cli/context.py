@@ -34,7 +34,7 @@ class App:
     def __init__(
         self, *, plugins: tuple[str, ...] = (), workspace: str | None = None, offline: bool = False, json: bool = False
     ) -> None:
-        self._plugin_options = plugins
+        self.plugin_options = plugins
         self._workspace_option = workspace
         self.offline = offline
         self.json = json
@@ -46,12 +46,16 @@ class App:
 
         return read_config(Path.cwd())
 
+    def use(self, *options: str) -> None:
+        """Add to the plugins of -p, before they are first asked for."""
+        self._plugin_options += options
+
     @cached_property
     def plugins(self) -> Plugins:
         """All plugins; a warning on standard error for each broken one."""
         from harness.plugins import load_plugins
 
-        plugins = load_plugins((*self.config.plugins, *self._plugin_options))
+        plugins = load_plugins((*self.config.plugins, *self.plugin_options))
         for broken in plugins.broken:
             self.warn(f"the plugin {broken.name} is broken: {broken.reason}; leave it out with -p no:{broken.name}")
         return plugins
