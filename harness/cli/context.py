@@ -46,10 +46,6 @@ class App:
 
         return read_config(Path.cwd())
 
-    def use(self, *options: str) -> None:
-        """Add to the plugins of -p, before they are first asked for."""
-        self._plugin_options += options
-
     @cached_property
     def plugins(self) -> Plugins:
         """All plugins; a warning on standard error for each broken one."""
