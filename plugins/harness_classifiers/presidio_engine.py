@@ -1,0 +1,87 @@
+"""Builds Presidio's real AnalyzerEngine on a spaCy folder, with recognizers that never open a socket."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+RECOGNIZERS: dict[str, str] = {
+    "CREDIT_CARD": "CreditCardRecognizer",
+    "CRYPTO": "CryptoRecognizer",
+    "DATE_TIME": "DateRecognizer",
+    "EMAIL_ADDRESS": "EmailRecognizer",
+    "IBAN_CODE": "IbanRecognizer",
+    "IP_ADDRESS": "IpRecognizer",
+    "MAC_ADDRESS": "MacAddressRecognizer",
+    "MEDICAL_LICENSE": "MedicalLicenseRecognizer",
+    "PHONE_NUMBER": "PhoneRecognizer",
+    "UK_NHS": "NhsRecognizer",
+    "UK_NINO": "UkNinoRecognizer",
+    "URL": "UrlRecognizer",
+    "US_BANK_NUMBER": "UsBankRecognizer",
+    "US_DRIVER_LICENSE": "UsLicenseRecognizer",
+    "US_ITIN": "UsItinRecognizer",
+    "US_PASSPORT": "UsPassportRecognizer",
+    "US_SSN": "UsSsnRecognizer",
+}
+"""Entity types found by a pattern, and the class in presidio_analyzer.predefined_recognizers that finds each."""
+NAMED: tuple[str, ...] = ("DATE_TIME", "LOCATION", "NRP", "ORGANIZATION", "PERSON")
+"""Entity types found by spaCy's named-entity recogniser (NRP: nationality, religious or political group)."""
+ENTITIES: tuple[str, ...] = tuple(sorted({*RECOGNIZERS, *NAMED}))
+MAX_CHARS = 200_000
+"""A longer text is not analysed: spaCy's memory grows with it."""
+_UNUSED_PIPES = ["parser", "senter"]
+_UNMAPPED = [
+    "CARDINAL", "EVENT", "FAC", "LANGUAGE", "LAW", "MONEY", "ORDINAL", "PERCENT", "PRODUCT", "QUANTITY", "WORK_OF_ART",
+]  # fmt: skip
+
+
+def build_engine(folder: Path, entities: Sequence[str]) -> Any:  # noqa: ANN401 - presidio has no types
+    """Return a `BatchAnalyzerEngine` for English that finds `entities`.
+
+    Args:
+        folder: a spaCy pipeline folder with tagger, lemmatizer and ner.
+        entities: names out of `ENTITIES`.
+    """
+    import spacy
+    from presidio_analyzer import AnalyzerEngine, BatchAnalyzerEngine, RecognizerRegistry
+    from presidio_analyzer.nlp_engine import NerModelConfiguration, SpacyNlpEngine
+
+    engine = SpacyNlpEngine(
+        models=[{"lang_code": "en", "model_name": str(folder)}],
+        ner_model_configuration=NerModelConfiguration(labels_to_ignore=_UNMAPPED),
+    )
+    # Loaded here and not by the engine's own load(), which claims a GPU for the whole process and may download.
+    engine.nlp = {"en": spacy.load(folder, exclude=_UNUSED_PIPES)}
+    registry = RecognizerRegistry(recognizers=_recognizers(entities), supported_languages=["en"])
+    analyzer = AnalyzerEngine(registry=registry, nlp_engine=engine, supported_languages=["en"])
+    return BatchAnalyzerEngine(analyzer_engine=analyzer)
+
+
+def _recognizers(entities: Sequence[str]) -> list[Any]:
+    from presidio_analyzer import predefined_recognizers
+
+    made = []
+    for entity in entities:
+        if entity in RECOGNIZERS:
+            recognizer = getattr(predefined_recognizers, RECOGNIZERS[entity])(supported_language="en")
+            if entity == "EMAIL_ADDRESS":
+                recognizer.validate_result = _email_validator()
+            made.append(recognizer)
+    named = [entity for entity in entities if entity in NAMED]
+    if named:
+        made.append(predefined_recognizers.SpacyRecognizer(supported_language="en", supported_entities=named))
+    return made
+
+
+def _email_validator() -> Any:  # noqa: ANN401 - a callable that presidio calls
+    """Return EmailRecognizer's own check, on the public suffix list that tldextract carries instead of a fetched one."""
+    import tldextract
+
+    extract = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
+
+    def validate(matched: str) -> bool:
+        return bool(extract(matched).fqdn)
+
+    return validate
