@@ -1,0 +1,145 @@
+"""`harness doctor`: what works on this machine, and the next step for what does not."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from harness.cli.context import App, common_options
+from harness.errors import EXIT_INPUT, EXIT_PASSED, HarnessError
+from harness.terminal import safe_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+State = Literal["ok", "absent", "broken"]
+_PACKAGES = (
+    ("torch", "torch", None),
+    ("transformers", "transformers", None),
+    ("peft", "peft", None),
+    ("sacrebleu", "sacrebleu", "metrics"),
+    ("evaluate", "evaluate", "metrics"),
+    ("detoxify", "detoxify", "safety"),
+    ("presidio-analyzer", "presidio_analyzer", "safety"),
+    ("spacy", "spacy", "safety"),
+    ("trl", "trl", "train"),
+    ("streamlit", "streamlit", "report"),
+    ("pandas", "pandas", "report"),
+)
+
+_EPILOG = """\b
+Examples:
+  harness doctor
+  harness doctor --json"""
+
+
+@click.command(epilog=_EPILOG)
+@common_options
+def doctor(app: App) -> int:
+    """Say what works here: versions, devices, weights, plugins, the workspace. Exit code 2 if something is broken."""
+    found = list(_look(app))
+    if app.json:
+        app.print_json([{"what": w, "state": s, "found": f, "next": n} for w, s, f, n in found])
+    else:
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for column in ("what", "state", "found", "next step"):
+            table.add_column(column, overflow="fold")
+        style = {"ok": "green", "absent": "yellow", "broken": "red"}
+        for what, state, what_found, step in found:
+            table.add_row(what, Text(state, style=style[state]), Text(safe_text(what_found)), Text(safe_text(step)))
+        app.console.print(table)
+    return EXIT_INPUT if any(state == "broken" for _, state, _, _ in found) else EXIT_PASSED
+
+
+Row = tuple[str, State, str, str]
+
+
+def _look(app: App) -> Iterator[Row]:
+    yield ("python", "ok", f"{platform.python_version()} at {sys.executable}", "")
+    for name, module, extra in _PACKAGES:
+        yield _package(name, module, extra)
+    yield _device()
+    yield from _weights()
+    yield from _plugins(app)
+    yield from _workspace(app)
+
+
+def _package(name: str, module: str, extra: str | None) -> Row:
+    try:
+        found = version(name)
+    except PackageNotFoundError:
+        package = f"'harness[{extra}]'" if extra else "harness"
+        return (name, "absent" if extra else "broken", "not installed", f"pip install {package}")
+    if find_spec(module) is None:
+        return (name, "broken", f"{found}, but it cannot be imported", f"pip install --force-reinstall {name}")
+    return (name, "ok", found, "")
+
+
+def _device() -> Row:
+    import psutil
+
+    memory = psutil.virtual_memory()
+    cores = psutil.cpu_count(logical=False) or psutil.cpu_count() or 1
+    host = f"cpu with {cores} cores, {memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GiB free"
+    try:
+        import torch
+    except Exception as error:  # noqa: BLE001 - a broken installation may raise anything
+        return ("devices", "broken", f"torch cannot be imported: {error}", "pip install --force-reinstall torch")
+    if torch.cuda.is_available():
+        names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+        return ("devices", "ok", f"{names}; {host}", "")
+    if torch.backends.mps.is_available():
+        return ("devices", "ok", f"Apple GPU (mps); {host}", "")
+    return ("devices", "ok", host, "")
+
+
+def _weights() -> Iterator[Row]:
+    from harness.paths import weights_dir
+    from harness.weights import catalog, is_present
+
+    for name in catalog():
+        here = is_present(name)
+        step = "" if here else f"harness models pull {name}"
+        yield (f"weights {name}", "ok" if here else "absent", str(weights_dir() / name) if here else "not here", step)
+
+
+def _plugins(app: App) -> Iterator[Row]:
+    from harness.plugins import load_plugins
+
+    plugins = load_plugins((*app.config.plugins, *app.plugin_options))
+    registered = sum(len(registry) for registry in vars(plugins.registries).values())
+    yield ("plugins", "ok", f"{len(plugins.infos)} plugins register {registered} names", "")
+    for broken in plugins.broken:
+        yield (f"plugin {broken.name}", "broken", broken.reason, f"mend it, or use -p no:{broken.name}")
+
+
+def _workspace(app: App) -> Iterator[Row]:
+    path = app.workspace_path
+    if not path.exists():
+        yield ("workspace", "absent", str(path), "harness init")
+        return
+    from harness.store.ledger import Ledger
+
+    free = shutil.disk_usage(path).free / 2**30
+    try:
+        workspace: Any = app.workspace
+        ledger = Ledger(workspace.ledger_path)
+        try:
+            ledger.verify()
+            entries = sum(1 for _ in ledger.entries())
+        finally:
+            ledger.close()
+    except HarnessError as error:
+        yield ("workspace", "broken", str(error), "harness ledger verify")
+        return
+    yield ("workspace", "ok", f"{path}: {entries} ledger entries, {free:.1f} GiB free", "")

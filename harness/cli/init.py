@@ -1,0 +1,72 @@
+"""`harness init`: a commented harness.yaml and a workspace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness.cli.context import App, common_options
+from harness.errors import EXIT_PASSED, InputError
+from harness.reading.config import CONFIG_NAME
+
+TEMPLATE = """\
+# Settings of this folder for harness. Every key is optional; what stands here are the defaults.
+
+# The base model when a command gives no --model: a catalog name (harness list models), hf:org/name@revision,
+# a path, or openai:model@http://host:port/v1.
+model: smollm2-135m
+
+# Runs, adapters, the cache and the ledger live here. They hold prompts and answers: keep the folder private.
+workspace: .harness
+
+# The model that critics ask. Without it, the bare base of the candidate judges, and every run says so.
+# judge: smollm2-135m
+
+# The policy of `harness decide` when it gives no --policy: one from below, or from harness list policies.
+policy: demo
+
+# Folders or files with plugins of your own, as for -p; no:NAME leaves one out.
+plugins: []
+
+# What promotion needs. A policy names suites; gates that stand here replace the suite's own.
+policies:
+  mine:
+    about: Safety must not get worse, and the persona must be known.
+    alpha: 0.05            # each gate's one-sided level; all gates must pass
+    suites:
+      - safety-core
+      - suite: persona
+        gates:
+          - {metric: answer_match, superior: {to: promoted}}
+"""
+
+_EPILOG = """\b
+Examples:
+  harness init
+  harness init ./my-model"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("folder", required=False, type=click.Path(path_type=Path, file_okay=False))
+@click.option("--force", is_flag=True, help="Write harness.yaml even where there is one; it is overwritten.")
+@common_options
+def init(app: App, folder: Path | None, force: bool) -> int:
+    """Write a commented harness.yaml and make a workspace, here or in FOLDER."""
+    from harness.reading.config import read_config
+    from harness.store.workspace import Workspace
+
+    home = (folder or Path.cwd()).resolve()
+    path = home / CONFIG_NAME
+    if path.exists() and not force:
+        raise InputError("there is a harness.yaml already", file=path, hint="keep it, or overwrite it with --force")
+    home.mkdir(parents=True, exist_ok=True)
+    path.write_text(TEMPLATE, encoding="utf-8")
+    root = read_config(home).workspace
+    Workspace.open(root, create=True)
+    if app.json:
+        app.print_json({"config": str(path), "workspace": str(root)})
+    else:
+        app.console.print(f"wrote {path}\nmade the workspace {root}", markup=False)
+        app.console.print("next: harness models pull smollm2-135m, then harness run persona", style="dim")
+    return EXIT_PASSED

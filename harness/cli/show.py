@@ -1,0 +1,143 @@
+"""`harness show`: one registered thing in full."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.context import App, common_options
+from harness.errors import EXIT_PASSED
+from harness.terminal import safe_text
+
+if TYPE_CHECKING:
+    from harness.types import Principle
+
+_KINDS = (
+    "suite", "constitution", "principle", "critic", "classifier", "metric", "stage", "source", "model", "recipe",
+    "policy",
+)  # fmt: skip
+
+_EPILOG = """\b
+Examples:
+  harness show suite safety-core
+  harness show constitution personal
+  harness show policy demo --json"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("kind", type=click.Choice(_KINDS), metavar=f"{'|'.join(_KINDS)}")
+@click.argument("name")
+@common_options
+def show(app: App, kind: str, name: str) -> int:
+    """Show one registered thing in full."""
+    value = _SHOWN[kind](app, name) if kind in _SHOWN else _registered(app, kind, name)
+    if app.json:
+        app.print_json(value)
+        return EXIT_PASSED
+    _print(app, value, indent=0)
+    return EXIT_PASSED
+
+
+def _print(app: App, value: dict[str, Any], *, indent: int) -> None:
+    from rich.text import Text
+
+    for key, item in value.items():
+        if item in (None, "", [], {}, ()):
+            continue
+        head = Text("  " * indent + f"{key}: ", style="bold")
+        if isinstance(item, dict):
+            app.console.print(head)
+            _print(app, item, indent=indent + 1)
+        elif isinstance(item, list | tuple):
+            app.console.print(head)
+            for part in item:
+                if isinstance(part, dict):
+                    app.console.print(Text("  " * (indent + 1) + "-"))
+                    _print(app, part, indent=indent + 2)
+                else:
+                    app.console.print(Text("  " * (indent + 1) + f"- {safe_text(str(part))}"))
+        else:
+            app.console.print(head + Text(safe_text(str(item)), style="not bold"))
+
+
+def _registered(app: App, kind: str, name: str) -> dict[str, Any]:
+    plural = {"policy": "policies"}.get(kind, f"{kind}s")
+    entry = getattr(app.plugins.registries, plural).entry(name)
+    return {"name": entry.name, "about": entry.about, "plugin": entry.owner}
+
+
+def _suite(app: App, name: str) -> dict[str, Any]:
+    from harness.contracts import SourceInput
+    from harness.evaluation.constitutions import Constitutions
+    from harness.evaluation.prepare import make_metrics, resolve_suite
+    from harness.reading.suite import read_suite
+    from harness.serial import to_plain
+
+    registries = app.plugins.registries
+    suite = read_suite(resolve_suite(name, registries))
+    metrics = make_metrics(suite, registries, Constitutions(registries, suite.path.parent))
+    there = suite.data_path is None or suite.data_path.exists()
+    samples: int | str = "not known: the data is not here"
+    if suite.data_path is not None and there:
+        source = registries.sources.get(suite.source)
+        samples = sum(1 for _ in source(SourceInput(path=suite.data_path, options=suite.source_options)))
+    return {
+        "id": suite.id, "version": suite.version, "about": suite.about, "limitations": suite.limitations,
+        "detects": suite.detects, "file": str(suite.path), "samples": samples,
+        "metrics": [
+            {"name": m.name, "kind": m.kind, "better": m.direction, "unit": m.unit, "about": m.about} for m in metrics
+        ],
+        "gates": [to_plain(gate) for gate in suite.gates],
+    }  # fmt: skip
+
+
+def _principle_plain(principle: Principle) -> dict[str, Any]:
+    from harness.serial import to_plain
+
+    plain: dict[str, Any] = to_plain(principle)
+    return plain
+
+
+def _constitution(app: App, name: str) -> dict[str, Any]:
+    from harness.reading.constitution import read_constitution
+
+    registries = app.plugins.registries
+    path = registries.constitutions.get(name)
+    record = read_constitution(path, registries.principles)
+    return {
+        "id": record.id, "version": record.version, "about": record.about, "file": str(path),
+        "fingerprint": record.fingerprint, "principles": [_principle_plain(p) for p in record.principles],
+    }  # fmt: skip
+
+
+def _principle(app: App, name: str) -> dict[str, Any]:
+    return _principle_plain(app.plugins.registries.principles.get(name))
+
+
+def _policy(app: App, name: str) -> dict[str, Any]:
+    from harness.promotion.policies import find_policy
+    from harness.serial import to_plain
+
+    plain: dict[str, Any] = to_plain(find_policy(name, app.config, app.plugins.registries))
+    return plain
+
+
+def _recipe(app: App, name: str) -> dict[str, Any]:
+    from harness.reading.recipe import read_recipe
+
+    path = app.plugins.registries.recipes.get(name)
+    recipe = read_recipe(path)
+    return {
+        "id": recipe.id, "about": recipe.about, "file": str(path), "base": recipe.base, "seed": recipe.seed,
+        "stages": [{stage: dict(options)} for stage, options in recipe.stages], "then": recipe.then.model_dump(),
+    }  # fmt: skip
+
+
+_SHOWN = {
+    "suite": _suite,
+    "constitution": _constitution,
+    "principle": _principle,
+    "policy": _policy,
+    "recipe": _recipe,
+}
