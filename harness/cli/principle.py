@@ -1,0 +1,204 @@
+"""harness principle: write a principle, and find out how well its critics judge it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.context import App, common_options
+
+if TYPE_CHECKING:
+    from harness.evaluation.examples import Share, Skill
+    from harness.types import Principle
+
+
+@click.group()
+def principle() -> None:
+    """Write and test principles."""
+
+
+@principle.command("new")
+@click.argument("name")
+@click.option("--to", "folder", default=".", metavar="DIR", help="Folder for the file.  [default: here]")
+@common_options
+def new(app: App, name: str, folder: str) -> None:
+    """Write NAME.py: a principle with its own critic and examples, ready to be changed."""
+    from harness.cli.principle_template import write_principle
+
+    path = write_principle(name, Path(folder))
+    if app.json:
+        app.print_json({"file": str(path)})
+        return
+    click.echo(f"wrote {path}")
+    click.echo(f"now change its text, patterns and examples, and test it with: harness principle test {path}")
+
+
+@principle.command("test")
+@click.argument("target", metavar="FILE|NAME")
+@click.option("--judge", metavar="REF", help="The judge model.  [default: judge, else model, of harness.yaml]")
+@click.option("--critic", "critics", multiple=True, metavar="NAME", help="Test this critic instead of the principle's.")
+@click.option("--principle", "only", multiple=True, metavar="ID", help="Test only this principle of a constitution.")
+@click.option(
+    "--at-least", type=click.FloatRange(0, 1), default=0.8, show_default=True, help="Both rates have to reach."
+)
+@common_options
+def test(
+    app: App, target: str, judge: str | None, critics: tuple[str, ...], only: tuple[str, ...], at_least: float
+) -> int:
+    """Judge a principle's own examples by its critics, and say whether they are good enough.
+
+    FILE is a constitution (.yaml) or a plugin (.py); NAME is a registered constitution or principle. Exits with 0 where
+    every principle's critics are good enough, else with 1.
+    """
+    from harness.evaluation.try_principles import try_principles
+
+    principles = _find(app, target, only)
+    with app.progress() as bars:
+        skills = try_principles(
+            principles, app.plugins.registries, app.surroundings(), bars,
+            critics=critics, judge=judge or app.config.judge or app.config.model, cache_path=_cache_path(app),
+        )  # fmt: skip
+    deciding = [own[-1] for own in skills]
+    if app.json:
+        app.print_json(
+            {
+                "at_least": at_least,
+                "good_enough": all(last.good_enough(at_least) for last in deciding),
+                "principles": [
+                    {
+                        "principle": own[-1].principle,
+                        "good_enough": own[-1].good_enough(at_least),
+                        "sentence": sentence(own[-1], at_least),
+                        "critics": [_plain(skill) for skill in own],
+                    }
+                    for own in skills
+                ],
+            }
+        )
+    else:
+        _show(app, skills, at_least)
+    return 0 if all(last.good_enough(at_least) for last in deciding) else 1
+
+
+def _find(app: App, target: str, only: Sequence[str]) -> list[Principle]:
+    from harness.errors import InputError, unknown_name
+    from harness.evaluation.constitutions import Constitutions
+
+    if target.endswith(".py"):
+        app.plugin_options += (target,)  # before plugins are first asked for
+        broken = next((broken for broken in app.plugins.broken if broken.name == Path(target).stem), None)
+        if broken is not None:
+            raise InputError(f"the plugin is broken: {broken.reason}", file=target, hint="mend it and test it again")
+        owned = [entry.value for entry in app.plugins.registries.principles if entry.owner == Path(target).stem]
+        if not owned:
+            raise InputError(
+                "the file registers no principle",
+                file=target,
+                hint="see register_principles in docs/writing-plugins.md",
+            )
+        found = owned
+    else:
+        found = list(Constitutions(app.plugins.registries, Path.cwd()).record(target).principles)
+    for name in only:
+        if all(principle.id != name for principle in found):
+            raise unknown_name(f"principle in {target}", name, [principle.id for principle in found])
+    chosen = [principle for principle in found if not only or principle.id in only]
+    for one in chosen:
+        kinds = {example.kind for example in one.examples}
+        if "fail" not in kinds or not kinds - {"fail"}:
+            raise InputError(
+                f"the principle {one.id!r} cannot be tested: it needs examples that fail and examples that do not",
+                file=target if target.endswith((".py", ".yaml", ".yml")) else None,
+                hint="add at least two under each of pass, fail and near_miss",
+            )
+    return chosen
+
+
+def _cache_path(app: App) -> Path | None:
+    """Return the workspace's cache where there is a workspace; testing a principle makes none."""
+    if not app.workspace_path.is_dir():
+        return None
+    return app.workspace.cache_path
+
+
+def sentence(skill: Skill, at_least: float) -> str:
+    """Say in words whether a critic is good enough, and what the examples can prove."""
+    found, let = skill.sensitivity, skill.specificity
+    counts = f"{found.hits} of {found.n} violations found, {let.hits} of {let.n} others let through"
+    unscored = f", {skill.unscored} unscored" if skill.unscored else ""
+    if not skill.good_enough(at_least):
+        return f"{skill.principle}: not good enough: {counts}{unscored}; each rate has to reach {at_least:.2f}"
+    if skill.proven(at_least):
+        return f"{skill.principle}: good enough, and proven so: {counts}"
+    return (
+        f"{skill.principle}: good enough on its examples: {counts}. They are too few to prove it: the true rates may be"
+        f" as low as {found.low:.2f} and {let.low:.2f}"
+    )
+
+
+def _show(app: App, skills: Sequence[Sequence[Skill]], at_least: float) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from harness.terminal import safe_text
+
+    table = Table(title="critics on the principles' own examples, with exact 90 % intervals")
+    table.add_column("principle\ncritic", overflow="fold")
+    for column in ("violations\nfound", "others let\nthrough", "near misses\nlet through", "right\nin all", "AUC\n"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for own in skills:
+        for skill in own:
+            table.add_row(
+                Text(f"{skill.principle}\n  {skill.critic}"),
+                *(_cell(share) for share in (skill.sensitivity, skill.specificity, skill.near_miss, skill.accuracy)),
+                "–" if skill.auc is None else f"{skill.auc:.2f}",
+            )  # fmt: skip
+        table.add_section()
+    app.console.print(table)
+    wrong = [(skill, item) for own in skills for skill in own for item in skill.wrong]
+    if wrong:
+        app.console.print("misjudged:")
+    for skill, item in wrong:
+        score = f"{item.score:.2f}" if isinstance(item.score, float | int) else f"unscored: {item.score.reason}"
+        app.console.print(
+            Text(
+                f"  {skill.principle} / {skill.critic}: a {item.example.kind} example scored {safe_text(score)}"
+                f" (threshold {skill.threshold:.2f}): {safe_text(item.example.response, limit=70, one_line=True)}"
+            )
+        )
+    for own in skills:
+        app.console.print(Text(sentence(own[-1], at_least)))
+
+
+def _cell(share: Share) -> str:
+    if share.value is None:
+        return "–"
+    return f"{share.hits}/{share.n}\n{share.low:.2f}–{share.high:.2f}"
+
+
+def _plain(skill: Skill) -> dict[str, object]:
+    rates = {
+        name: {"hits": share.hits, "n": share.n, "value": share.value, "low": share.low, "high": share.high}
+        for name, share in (
+            ("sensitivity", skill.sensitivity), ("specificity", skill.specificity),
+            ("near_miss", skill.near_miss), ("accuracy", skill.accuracy),
+        )
+    }  # fmt: skip
+    examples = [
+        {
+            "kind": item.example.kind,
+            "response": item.example.response,
+            "score": item.score if isinstance(item.score, float | int) else None,
+            "reason": "" if isinstance(item.score, float | int) else item.score.reason,
+            "rationale": item.rationale,
+            "right": item.right(skill.threshold),
+        }
+        for item in skill.judged
+    ]
+    return {
+        "critic": skill.critic, "threshold": skill.threshold, "n": len(skill.judged), "unscored": skill.unscored,
+        **rates, "auc": skill.auc, "examples": examples,
+    }  # fmt: skip
