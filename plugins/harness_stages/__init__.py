@@ -1,1 +1,33 @@
-"""Bundled plugin: stages."""
+"""Bundled plugin: training stages and recipes. Nothing heavy is imported before a stage trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness import hookimpl
+
+if TYPE_CHECKING:
+    from harness.contracts import Stage
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+def make_sft() -> Stage:
+    """Make the `sft` stage."""
+    from harness_stages.sft import SFTStage
+
+    return SFTStage()
+
+
+@hookimpl
+def register_stages(register: Callable[..., None]) -> None:
+    """Register the bundled stages."""
+    register("sft", make_sft, about="supervised fine-tuning of a LoRA adapter (TRL): Alpaca, chat, prompt/completion")
+
+
+@hookimpl
+def register_recipes(register: Callable[..., None]) -> None:
+    """Register the bundled recipes."""
+    register("persona", RECIPES / "persona.yaml", about="teaches SmolLM2-135M to answer as a fictitious person")

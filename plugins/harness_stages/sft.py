@@ -1,0 +1,105 @@
+"""The `sft` stage: supervised fine-tuning of a LoRA adapter, with loss on the assistant's answers alone."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from harness.contracts import Stage
+from harness.errors import InputError, MissingDependencyError
+from harness.training.options import stage_options
+from harness.training.paths import resolve_path
+from harness.types import Message, StageInput, StageOutput
+from harness_stages.lora import check_shape, read_adapter_config
+from harness_stages.rows import TrainingRow, read_rows
+from harness_stages.sft_options import SFTOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class SFTPlan:
+    """An `sft` stage, read and checked as far as it can be without the model."""
+
+    options: SFTOptions
+    data: Path
+    rows: tuple[TrainingRow, ...]
+    error_at: Callable[[str], dict[str, Any]]
+    """Gives file, line and key of an option, for errors."""
+
+
+class SFTStage(Stage):
+    """Trains a LoRA adapter on conversations, from nothing or from an adapter that exists."""
+
+    packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "peft", "trl", "accelerate")
+
+    def check(self, inputs: StageInput) -> None:
+        """Read options and data, and see that what training needs is installed."""
+        self._plan(inputs)
+        for package in ("trl", "datasets"):
+            if importlib.util.find_spec(package) is None:
+                raise MissingDependencyError(package, "train", needed_by="the stage sft")
+
+    def inputs(self, inputs: StageInput) -> Mapping[str, Path]:
+        """Return the file of training rows."""
+        options, error_at = _options(inputs)
+        return {"data": _data_path(inputs, options, error_at)}
+
+    def run(self, inputs: StageInput) -> StageOutput:
+        """Train and write the adapter.
+
+        Raises:
+            InputError: where data, options or the adapter to continue do not fit the base.
+            BrokenRunError: where the loss is not a number any more, or memory ran out.
+        """
+        plan = self._plan(inputs)
+        from harness_stages.sft_training import train_sft
+
+        return train_sft(inputs, plan)
+
+    @staticmethod
+    def _plan(inputs: StageInput) -> SFTPlan:
+        options, error_at = _options(inputs)
+        data = _data_path(inputs, options, error_at)
+        rows = read_rows(data)
+        if options.system is not None:
+            rows = tuple(_with_system(row, options.system) for row in rows)
+        if inputs.adapter is not None:
+            config = read_adapter_config(inputs.adapter)
+            check_shape(config, options.shape, adapter=inputs.adapter, error_at=error_at)
+        return SFTPlan(options=options, data=data, rows=rows, error_at=error_at)
+
+
+def _options(inputs: StageInput) -> tuple[SFTOptions, Callable[[str], dict[str, Any]]]:
+    options, document = stage_options(inputs, SFTOptions, stage="sft")
+
+    def error_at(key: str) -> dict[str, Any]:
+        error = document.error("", (*inputs.place, key))
+        return {"file": error.file, "line": error.line, "key": error.key}
+
+    if options.system is not None and not options.system.strip():
+        raise InputError("is empty", **error_at("system"), hint="write the system prompt or leave the key out")
+    return options, error_at
+
+
+def _data_path(inputs: StageInput, options: SFTOptions, error_at: Callable[[str], dict[str, Any]]) -> Path:
+    if options.data is None:
+        if inputs.dataset is None:
+            raise InputError(
+                "the key 'data' is missing, and no stage before wrote a dataset",
+                **error_at(""), hint="add data: FILE.jsonl",
+            )  # fmt: skip
+        return inputs.dataset
+    where = error_at("data")
+    path = resolve_path(options.data, inputs.recipe_path, line=where["line"], key=where["key"])
+    if not path.is_file():
+        cause = "is a folder, not a file of training rows" if path.is_dir() else f"there is no file {path}"
+        raise InputError(cause, **where, hint="write the path relative to the recipe's folder, or absolute")
+    return path
+
+
+def _with_system(row: TrainingRow, system: str) -> TrainingRow:
+    if row.messages[0].role == "system":
+        return row
+    return TrainingRow(messages=(Message(role="system", content=system), *row.messages), line=row.line)

@@ -1,0 +1,84 @@
+"""Watches a training: shows the loss as it goes, keeps it, and stops when it is not a number any more."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from transformers import TrainerCallback
+
+from harness.errors import BrokenRunError
+
+if TYPE_CHECKING:
+    from harness.contracts import Progress, ProgressTask
+
+
+class Watcher(TrainerCallback):  # type: ignore[misc]  # transformers is not typed here
+    """A callback of the trainer.
+
+    Args:
+        progress: where bars are shown.
+        description: the bar's text.
+        device: named in the bar.
+    """
+
+    def __init__(self, progress: Progress, description: str, device: str) -> None:
+        self._progress = progress
+        self._description = f"{description} ({device})"
+        self._task: ProgressTask | None = None
+        self._losses: list[float] = []
+        self._shown = 0
+
+    def on_train_begin(self, args: object, state: Any, control: object, **_: object) -> None:  # noqa: ANN401, ARG002
+        """Open the bar."""
+        self._task = self._progress.start(self._description, state.max_steps, unit="steps")
+
+    def on_log(
+        self,
+        args: object,  # noqa: ARG002
+        state: Any,  # noqa: ANN401
+        control: object,  # noqa: ARG002
+        logs: dict[str, float] | None = None,
+        **_: object,
+    ) -> None:
+        """Note the loss of the step that ended."""
+        loss = (logs or {}).get("loss")
+        if loss is None:
+            return
+        if not math.isfinite(loss):
+            raise BrokenRunError(
+                f"the loss became {loss} at step {state.global_step}, so no adapter was kept; lower learning_rate, or "
+                "use dtype: float32"
+            )
+        self._losses.append(float(loss))
+        if self._task is not None:
+            self._task.advance(state.global_step - self._shown, note=f"loss {loss:.3f}")
+        self._shown = state.global_step
+
+    def require_finite_weights(self, model: Any) -> None:  # noqa: ANN401 - PEFT is not typed
+        """Refuse an adapter that the last step spoilt after its loss was measured.
+
+        Raises:
+            BrokenRunError: where a trained weight is infinite or not a number.
+        """
+        for name, weight in model.named_parameters():
+            if weight.requires_grad and not bool(weight.isfinite().all()):
+                raise BrokenRunError(f"training made {name} infinite, so no adapter was kept; lower learning_rate")
+
+    def figures(self) -> dict[str, float]:
+        """Return steps, and the mean loss of the first and of the last tenth of them, in nats per answer token."""
+        count = len(self._losses)
+        tenth = max(1, count // 10)
+        if not count:
+            return {"steps": 0.0}
+        return {
+            "steps": float(count),
+            "loss_first": sum(self._losses[:tenth]) / tenth,
+            "loss_last": sum(self._losses[-tenth:]) / tenth,
+        }
+
+    def close(self) -> None:
+        """Close the bar."""
+        if self._task is not None:
+            self._task.finish()
+            self._task = None
