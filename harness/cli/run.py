@@ -32,6 +32,7 @@ Examples:
 @click.option("--baseline", metavar="REF", help="Stands for `promoted` in every gate: `base` or an adapter.")
 @click.option("--judge", metavar="REF", help="The model that critics ask.  [default: the bare base]")
 @click.option("--principle", "principles", multiple=True, metavar="ID", help="Judge by this principle too.")
+@click.option("--constitution", metavar="NAME", help="Judge adherence by this one instead of the suite's.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N samples a suite, clusters whole.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the subset, sampling and resampling.")
 @click.option("--data", type=click.Path(path_type=Path), help="Replaces the suite's own data file.")
@@ -52,6 +53,7 @@ def run(
     baseline: str | None,
     judge: str | None,
     principles: tuple[str, ...],
+    constitution: str | None,
     limit: int | None,
     seed: int,
     data: Path | None,
@@ -75,11 +77,18 @@ def run(
     candidate = resolve_candidate(base, adapters, workspace, system=system, template=_template(template))
     spec = RunSpec(
         suites=suites, model=base.reference, adapters=adapters, baseline=baseline, judge=judge, principles=principles,
-        limit=limit, seed=seed, offline=app.offline, data=None if data is None else str(data),
+        limit=limit, seed=seed, offline=app.offline, constitution=constitution, data=None if data is None else str(data),
     )  # fmt: skip
     prepared = [
         prepare_suite(
-            suite, registries, app.surroundings(seed=seed), limit=limit, seed=seed, data=data, principles=principles
+            suite,
+            registries,
+            app.surroundings(seed=seed),
+            limit=limit,
+            seed=seed,
+            data=data,
+            principles=principles,
+            constitution=constitution,
         )
         for suite in suites
     ]

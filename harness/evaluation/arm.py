@@ -11,7 +11,7 @@ from harness.evaluation.classify import classify
 from harness.evaluation.judge import critic_fingerprints, judge
 from harness.evaluation.measure import candidate_fingerprint, observe, tables, time_run
 from harness.evaluation.respond import plan_requests, respond
-from harness.types import Completion, RunFacts, SampleRecord, Unscored
+from harness.types import Completion, RunFacts, SampleRecord
 
 if TYPE_CHECKING:
     from harness.contracts import Progress
@@ -42,8 +42,7 @@ class Arm:
     judge: Candidate | None
     records: tuple[SampleRecord, ...]
     tables: Mapping[str, MetricTable]
-    run_values: Mapping[str, float | Unscored]
-    """Values of the metrics of kind `run`."""
+    """By metric, those of kind `run` included."""
     facts: RunFacts | None
     critics: Mapping[str, str]
     backend: Mapping[str, str]
@@ -115,11 +114,11 @@ def evaluate(
         critics, label=f"{prepared.suite.id}: judge reads {name}",
     )  # fmt: skip
     records = tuple(observe(prepared.samples, replies, findings, verdicts, prepared.metrics))
-    values, facts = time_run(core, candidate, prepared.samples, prepared.metrics, prepared.suite.ask)
+    timed, facts = time_run(core, candidate, prepared.samples, prepared.metrics, prepared.suite.ask)
     after = _counts(core, judge_core)
     return Arm(
         identity=identity, candidate=candidate, judge=judge_candidate if prepared.critics else None, records=records,
-        tables=tables(records, prepared.metrics, candidate, prepared.suite.ask), run_values=values, facts=facts,
+        tables={**tables(records, prepared.metrics, candidate, prepared.suite.ask), **timed}, facts=facts,
         critics=critics, backend=core.model.facts(), requests=after[0] - before[0], model_calls=after[1] - before[1],
         seconds=monotonic() - begin,
     )  # fmt: skip

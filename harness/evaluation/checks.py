@@ -5,43 +5,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.gates.attainable import require_attainable
-from harness.gates.check import check_gate, check_run_value
-from harness.stats.estimate import estimate, estimate_run_value
+from harness.gates.check import check_gate
+from harness.stats.estimate import estimate
 from harness.types import Check, Estimate, Gate, NoReply, NotApplicable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.contracts import Metric
-    from harness.evaluation.arm import Arm
     from harness.evaluation.prepare import PreparedSuite
     from harness.stats.table import MetricTable
-    from harness.types import Unscored
 
 
 def estimates(
-    metrics: Sequence[Metric],
-    tables: Mapping[str, MetricTable],
-    run_values: Mapping[str, float | Unscored],
-    *,
-    seed: int,
-    alpha: float = 0.05,
+    metrics: Sequence[Metric], tables: Mapping[str, MetricTable], *, seed: int, alpha: float = 0.05
 ) -> tuple[Estimate, ...]:
     """Return every metric's estimate, in the suite's order; intervals are two-sided at 1 - 2 alpha."""
-    return tuple(
-        estimate_run_value(metric, run_values[metric.name])
-        if metric.kind == "run"
-        else estimate(tables[metric.name], confidence=1 - 2 * alpha, seed=seed)
-        for metric in metrics
-    )
+    return tuple(estimate(tables[metric.name], confidence=1 - 2 * alpha, seed=seed) for metric in metrics)
 
 
 def checks(
     gates: Sequence[Gate],
-    metrics: Sequence[Metric],
     tables: Mapping[str, MetricTable],
-    run_values: Mapping[str, float | Unscored],
-    baselines: Mapping[str, Arm],
+    baselines: Mapping[str, Mapping[str, MetricTable]],
     *,
     seed: int,
 ) -> tuple[Check, ...]:
@@ -49,23 +35,14 @@ def checks(
 
     Args:
         gates: to check.
-        metrics: of the suite.
-        tables: the candidate's.
-        run_values: the candidate's values of metrics of kind `run`.
-        baselines: what comparisons compare with, by what the gates call it.
+        tables: the candidate's, by metric.
+        baselines: the tables of what comparisons compare with, by what the gates call it.
         seed: of resampling.
     """
-    by_name = {metric.name: metric for metric in metrics}
-    results = []
-    for gate in gates:
-        metric = by_name[gate.metric]
-        other = None if gate.to is None else baselines[gate.to]
-        if metric.kind == "run":
-            results.append(check_run_value(gate, metric, run_values[gate.metric]))
-        else:
-            table = None if other is None else other.tables[gate.metric]
-            results.append(check_gate(gate, tables[gate.metric], table, seed=seed))
-    return tuple(results)
+    return tuple(
+        check_gate(gate, tables[gate.metric], None if gate.to is None else baselines[gate.to][gate.metric], seed=seed)
+        for gate in gates
+    )
 
 
 def require_attainable_gates(prepared: PreparedSuite) -> None:

@@ -75,8 +75,8 @@ def _texts(
 
 def time_run(
     core: ModelCore, candidate: Candidate, samples: Sequence[Sample], metrics: Sequence[Metric], ask: Decoding
-) -> tuple[dict[str, float | Unscored], RunFacts | None]:
-    """Send what the metrics of kind `run` want timed, and return their values."""
+) -> tuple[dict[str, MetricTable], RunFacts | None]:
+    """Send what the metrics of kind `run` want timed, and return their tables of one row."""
     timed = [metric for metric in metrics if metric.kind == "run"]
     if not timed:
         return {}, None
@@ -97,8 +97,8 @@ def time_run(
     )
     if len(timings) < len(distinct):
         reason = f"{len(distinct) - len(timings)} of {len(distinct)} timed requests gave no timed reply"
-        return {metric.name: Unscored(reason=reason) for metric in timed}, facts
-    return {metric.name: metric.measure(facts) for metric in timed}, facts
+        return {metric.name: MetricTable.of_run(metric, Unscored(reason=reason)) for metric in timed}, facts
+    return {metric.name: MetricTable.of_run(metric, metric.measure(facts)) for metric in timed}, facts
 
 
 def _peak_resident() -> int:

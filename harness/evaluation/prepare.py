@@ -105,6 +105,7 @@ def prepare_suite(
     seed: int = 0,
     data: Path | None = None,
     principles: Sequence[str] = (),
+    constitution: str | None = None,
     alpha: float = 0.05,
     gates: Sequence[Gate] | None = None,
 ) -> PreparedSuite:
@@ -118,6 +119,7 @@ def prepare_suite(
         seed: of the subset and of sampled decoding.
         data: replaces the suite's own data file.
         principles: registered principles to judge by besides the suite's own.
+        constitution: replaces the constitution that the suite's adherence is judged by.
         alpha: level of the suite's gates.
         gates: replace the suite's own gates, as a policy may.
 
@@ -127,8 +129,12 @@ def prepare_suite(
     from dataclasses import replace
 
     suite = read_suite(resolve_suite(reference, registries), alpha=alpha, data=data, seed=seed)
+    measure = [entry for entry in suite.measure if constitution is None or entry[0] != "adherence"]
+    if constitution is not None:
+        measure.append(("adherence", {"constitution": constitution}))
     if principles:
-        suite = replace(suite, measure=(*suite.measure, ("adherence", {"principles": list(principles)})))
+        measure.append(("adherence", {"principles": list(principles)}))
+    suite = replace(suite, measure=tuple(measure))
     constitutions = Constitutions(registries, suite.path.parent)
     metrics = make_metrics(suite, registries, constitutions)
     chosen_gates = tuple(suite.gates if gates is None else gates)

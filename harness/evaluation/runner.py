@@ -135,7 +135,8 @@ def _run_one(
             records[name] = _stored(other, setting) or _write(
                 other, prepared, (), {}, _notes(prepared, other, judge_note, same=False), setting
             )
-    verdicts = checks(prepared.gates, prepared.metrics, arm.tables, arm.run_values, evaluated, seed=setting.spec.seed)
+    tables = {name: other.tables for name, other in evaluated.items()}
+    verdicts = checks(prepared.gates, arm.tables, tables, seed=setting.spec.seed)
     same = any(other is arm for other in evaluated.values())
     ids = {name: record.id for name, record in records.items()}
     run = _write(arm, prepared, verdicts, ids, _notes(prepared, arm, judge_note, same=same), setting)
@@ -195,7 +196,7 @@ def _write(
         candidate_fingerprint=arm.identity.candidate, judge=arm.judge, judge_fingerprint=arm.identity.judge,
         seed=setting.spec.seed, limit=prepared.limit, samples=len(prepared.samples),
         samples_fingerprint=arm.identity.samples,
-        estimates=estimates(prepared.metrics, arm.tables, arm.run_values, seed=setting.spec.seed),
+        estimates=estimates(prepared.metrics, arm.tables, seed=setting.spec.seed),
         checks=verdicts, classifiers=prepared.classifier_status, critics=arm.critics,
         constitutions={constitution.id: constitution.fingerprint for constitution in prepared.constitutions},
         baseline_runs=baseline_runs, requests=arm.requests, model_calls=arm.model_calls, seconds=arm.seconds,

@@ -21,6 +21,7 @@ class PolicySuiteSection(StrictModel):
 
     suite: str
     limit: Annotated[int, Field(ge=1)] | None = None
+    constitution: str | None = None
     gates: list[GateSection] | None = None
 
 
@@ -38,7 +39,7 @@ class PolicyFile(StrictModel):
             PolicySuite(suite=section)
             if isinstance(section, str)
             else PolicySuite(
-                suite=section.suite, limit=section.limit,
+                suite=section.suite, limit=section.limit, constitution=section.constitution,
                 gates=None if section.gates is None else tuple(gate.gate(self.alpha) for gate in section.gates),
             )
             for section in self.suites

@@ -89,6 +89,8 @@ class PolicySuite:
 
     suite: str
     limit: int | None = None
+    constitution: str | None = None
+    """Replaces the constitution that the suite's adherence is judged by."""
     gates: tuple[Gate, ...] | None = None
     """Replace the suite's own gates where given."""
 
@@ -229,5 +231,6 @@ class RunSpec:
     limit: int | None = None
     seed: int = 0
     offline: bool = False
+    constitution: str | None = None
     data: str | None = None
     """Replaces the suite's own data file."""
