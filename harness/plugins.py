@@ -172,7 +172,8 @@ def load_plugins(chosen: Iterable[str] = (), *, installed: bool = True) -> Plugi
 
 
 def _broken(name: str, error: Exception) -> BrokenPlugin:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
+    told = isinstance(error, InputError | pluggy.PluginValidationError)
+    reason = " ".join(str(error).split()) if told else next(iter(str(error).strip().splitlines()), "")
     if not isinstance(error, InputError):
         reason = f"{type(error).__name__}: {reason}"
     detail = "".join(traceback.format_exception(error))

@@ -77,7 +77,8 @@ def run(
     candidate = resolve_candidate(base, adapters, workspace, system=system, template=_template(template))
     spec = RunSpec(
         suites=suites, model=base.reference, adapters=adapters, baseline=baseline, judge=judge, principles=principles,
-        limit=limit, seed=seed, offline=app.offline, constitution=constitution, data=None if data is None else str(data),
+        limit=limit, seed=seed, offline=app.offline, constitution=constitution,
+        data=None if data is None else str(data),
     )  # fmt: skip
     prepared = [
         prepare_suite(

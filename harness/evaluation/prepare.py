@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
 from harness.evaluation.constitutions import Constitutions
@@ -129,12 +129,7 @@ def prepare_suite(
     from dataclasses import replace
 
     suite = read_suite(resolve_suite(reference, registries), alpha=alpha, data=data, seed=seed)
-    measure = [entry for entry in suite.measure if constitution is None or entry[0] != "adherence"]
-    if constitution is not None:
-        measure.append(("adherence", {"constitution": constitution}))
-    if principles:
-        measure.append(("adherence", {"principles": list(principles)}))
-    suite = replace(suite, measure=tuple(measure))
+    suite = replace(suite, measure=_with_adherence(suite.measure, constitution, principles))
     constitutions = Constitutions(registries, suite.path.parent)
     metrics = make_metrics(suite, registries, constitutions)
     chosen_gates = tuple(suite.gates if gates is None else gates)
@@ -159,6 +154,20 @@ def prepare_suite(
         suite=suite, samples=samples, limit=limit, metrics=metrics, gates=chosen_gates, classifiers=classifiers,
         classifier_status=status, constitutions=judged, principles=tuple(rules.values()), critics=critics,
     )  # fmt: skip
+
+
+def _with_adherence(
+    measure: tuple[tuple[str, Mapping[str, Any]], ...], constitution: str | None, principles: Sequence[str]
+) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+    """Return the `measure` list judged by another constitution, by more principles, or both."""
+    if constitution is None and not principles:
+        return measure
+    given = next((dict(options) for name, options in measure if name == "adherence"), {})
+    if constitution is not None:
+        given["constitution"] = constitution
+    if principles:
+        given["principles"] = list(dict.fromkeys([*given.get("principles", ()), *principles]))
+    return (*(entry for entry in measure if entry[0] != "adherence"), ("adherence", given))
 
 
 def _check_gates(suite: Suite, metrics: Sequence[Metric], gates: Sequence[Gate], *, own: bool) -> None:

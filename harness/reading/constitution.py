@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from harness.hashing import sha256_json
 from harness.reading.strict import StrictModel, read_document, validate
@@ -86,7 +86,15 @@ class ConstitutionFile(StrictModel):
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
     version: Annotated[int, Field(ge=1)] = 1
     about: str = ""
-    principles: Annotated[list[PrincipleSection | UseSection], Field(min_length=1)]
+    principles: Annotated[
+        list[
+            Annotated[
+                Annotated[PrincipleSection, Tag("written")] | Annotated[UseSection, Tag("used")],
+                Discriminator(lambda value: "used" if isinstance(value, dict) and "use" in value else "written"),
+            ]
+        ],
+        Field(min_length=1),
+    ]
 
 
 def read_constitution(path: Path, registered: Registry[Principle] | None = None) -> Constitution:

@@ -5,7 +5,7 @@ An error names the file, the line, the dotted key, the cause and, for a misspelt
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -146,8 +146,14 @@ def validate(document: Document, model: type[M], *, at: Place = (), what: str = 
     try:
         return model.model_validate(value, strict=False)
     except ValidationError as error:
-        details = sorted(error.errors(), key=lambda detail: document.line((*at, *detail["loc"])) or 0)
+        details = sorted(error.errors(), key=lambda detail: _rank(document, at, detail))
         raise _explain(document, model, at, details[0]) from error
+
+
+def _rank(document: Document, at: Place, detail: ErrorDetails) -> tuple[int, bool]:
+    """Order errors by line; of a value that fits no member of a union, tell what is wrong inside before its type."""
+    line = document.line((*at, *_real_place(document, at, detail["loc"]))) or 0
+    return (line, detail["type"] in {"string_type", "dict_type", "model_type"})
 
 
 def _explain(document: Document, model: type[BaseModel], at: Place, detail: ErrorDetails) -> InputError:
@@ -194,37 +200,15 @@ def _real_place(document: Document, at: Place, location: tuple[int | str, ...]) 
 
 def _keys_beside(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     """Return the keys that the section holding the unknown key does know."""
-    current: Any = model
+    current: list[type[BaseModel]] = [model]
     for part in location[:-1]:
-        current = _descend(current, part)
-        if current is None:
-            return []
-    if isinstance(current, type) and issubclass(current, BaseModel):
-        return [field.alias or name for name, field in current.model_fields.items()]
-    return []
+        fields = [section.model_fields[part] for section in current if part in section.model_fields]
+        if fields:
+            current = [inner for field in fields for inner in _models_in(field.annotation)]
+    return sorted({field.alias or name for section in current for name, field in section.model_fields.items()})
 
 
-def _descend(current: Any, part: int | str) -> Any:  # noqa: ANN401 - walks type annotations
-    from typing import get_args
-
-    if isinstance(current, type) and issubclass(current, BaseModel):
-        field = current.model_fields.get(str(part))
-        current = None if field is None else field.annotation
-        return _model_in(current)
-    for option in get_args(current):
-        found = _model_in(option)
-        if found is not None:
-            return found
-    return _model_in(current)
-
-
-def _model_in(annotation: Any) -> Any:  # noqa: ANN401 - walks type annotations
-    from typing import get_args
-
+def _models_in(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401 - walks type annotations
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for option in get_args(annotation):
-        found = _model_in(option)
-        if found is not None:
-            return found
-    return None
+        return [annotation]
+    return [inner for option in get_args(annotation) for inner in _models_in(option)]
