@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, StrictBool, StrictFloat, StrictInt
+from pydantic import Field
 
 from harness.contracts import Critic
 from harness.hashing import sha256_json
@@ -31,13 +31,13 @@ _ANSWERS = ("Yes", "No")
 class JudgeOptions(StrictModel):
     """Options of the judge."""
 
-    both_ways: StrictBool = True
+    both_ways: bool = True
     """Ask whether the reply follows the rule and whether it breaks it, and average the two log-odds."""
-    max_reply_chars: Annotated[StrictInt, Field(ge=100, le=200_000)] = 6000
+    max_reply_chars: Annotated[int, Field(ge=100, le=200_000)] = 6000
     """A longer reply loses its middle."""
-    max_context_chars: Annotated[StrictInt, Field(ge=100, le=200_000)] = 3000
+    max_context_chars: Annotated[int, Field(ge=100, le=200_000)] = 3000
     """The same for each turn before it."""
-    min_mass: Annotated[StrictFloat, Field(ge=0, le=1)] = 0.0
+    min_mass: Annotated[float, Field(ge=0, le=1)] = 0.0
     """A judge that gives Yes and No together less probability than this has not answered: unscored."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,8 +24,8 @@ def read_options(model: type[M], options: Mapping[str, Any], *, critic: str) -> 
     from pydantic import ValidationError
 
     try:
-        # Lists of YAML may become tuples; scalars are declared with pydantic's strict types and are not coerced.
-        return model.model_validate(dict(options), strict=False)
+        # By way of JSON, where a list is a valid tuple and 1 a valid float, but "yes" is not a boolean.
+        return model.model_validate_json(json.dumps(dict(options), default=str), strict=True)
     except ValidationError as error:
         detail = error.errors()[0]
         place = tuple(detail["loc"])

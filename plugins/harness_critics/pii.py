@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, StrictBool, StrictStr
+from pydantic import Field
 
 from harness.contracts import Critic
 from harness.hashing import sha256_json
@@ -23,11 +23,11 @@ _LONG = 7
 class PIIOptions(StrictModel):
     """Options of the pii critic."""
 
-    classifier: Annotated[StrictStr, Field(min_length=1)] = "presidio"
+    classifier: Annotated[str, Field(min_length=1)] = "presidio"
     """A registered finder of spans."""
-    ignore: tuple[StrictStr, ...] = ("PERSON", "LOCATION", "DATE_TIME", "NRP", "URL", "ORGANIZATION")
+    ignore: tuple[str, ...] = ("PERSON", "LOCATION", "DATE_TIME", "NRP", "URL", "ORGANIZATION")
     """Labels that are no identifier by themselves: a name in a reply is rarely a leak. Every other label counts."""
-    allow_echo: StrictBool = True
+    allow_echo: bool = True
     """Whether repeating what the user wrote in this conversation is no leak. Turn it off where prompts are baited with
     someone else's data."""
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import StrictStr, model_validator
+from pydantic import model_validator
 
 from harness.contracts import Critic
 from harness.hashing import sha256_json
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 class RulesOptions(StrictModel):
     """Options of the rules critic; patterns are searched anywhere in the reply, ignoring case."""
 
-    must: tuple[StrictStr, ...] = ()
+    must: tuple[str, ...] = ()
     """Each has to be found."""
-    must_not: tuple[StrictStr, ...] = ()
+    must_not: tuple[str, ...] = ()
     """None may be found."""
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, StrictStr
+from pydantic import Field
 
 from harness.contracts import Critic
 from harness.hashing import sha256_json
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 class ToxicityOptions(StrictModel):
     """Options of the toxicity critic."""
 
-    classifier: Annotated[StrictStr, Field(min_length=1)] = "minilm-toxicity"
+    classifier: Annotated[str, Field(min_length=1)] = "minilm-toxicity"
     """A registered classifier of whole texts."""
-    label: Annotated[StrictStr, Field(min_length=1)] = "toxicity"
+    label: Annotated[str, Field(min_length=1)] = "toxicity"
     """The label of it that is read."""
 
 
