@@ -1,0 +1,1 @@
+"""Decisions on promotion, and what they change: promote and rollback."""

@@ -1,0 +1,247 @@
+"""From runs and a policy to a decision that names everything it rests on by hash."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from harness.errors import BrokenRunError, InputError, unknown_name
+from harness.hashing import sha256_file, sha256_json, sha256_text
+from harness.serial import from_json, to_json, to_plain
+from harness.store.atomic import write_file
+from harness.store.pending import intend, settle
+from harness.store.runs import check_run, run_sha256
+from harness.types import Check, Decision, Gate, Policy, PolicySuite, RunRecord, Status, Veto
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.plugins import Plugins
+    from harness.store.workspace import Workspace
+    from harness.types import LedgerEntry
+
+PROMOTED = "promoted"
+LATEST = "latest"
+"""Stands for the newest decision wherever one is named."""
+_NAME = re.compile(r"[0-9a-f]{12}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What one suite of a policy says of the candidate."""
+
+    gates: tuple[Gate, ...]
+    """All that must be checked on it."""
+    run: RunRecord
+    """The candidate's, with its checks."""
+    baselines: Mapping[str, RunRecord]
+    """By what gates call them; `promoted` must be there."""
+
+
+def collect_vetoes(plugins: Plugins, evidence: Sequence[Evidence]) -> tuple[Veto, ...]:
+    """Ask every plugin about every run. What could not be checked, or makes no sense, is a veto too."""
+    vetoes: list[Veto] = []
+    for item in evidence:
+        for owner, answer in plugins.collect("veto_promotion", run=item.run, baseline=item.baselines.get(PROMOTED)):
+            if answer is None:
+                continue
+            if isinstance(answer, str):
+                reason = answer.strip() or "it gave no reason"
+            elif isinstance(answer, Exception):
+                reason = f"it could not check: {type(answer).__name__}: {answer}"
+            else:
+                reason = f"it answered {answer!r}, which is neither a reason nor None"
+            vetoes.append(Veto(owner=owner, reason=reason))
+    return tuple(dict.fromkeys(vetoes))
+
+
+def decide(
+    workspace: Workspace, policy: Policy, evidence: Sequence[Evidence], *, vetoes: Sequence[Veto] = ()
+) -> Decision:
+    """Decide whether a candidate may be promoted, and store the decision, refused ones too.
+
+    Args:
+        workspace: whose runs the evidence names.
+        policy: what promotion needs.
+        evidence: one for each suite of the policy, in its order.
+        vetoes: as `collect_vetoes` gave them.
+
+    Raises:
+        InputError: when the evidence is not what the policy asks for, the runs do not belong together, or the
+            candidate is what it would be compared with.
+        BrokenRunError: when a run is not what it was when it was made.
+    """
+    _check_whole(policy, evidence)
+    first, baseline = evidence[0].run, evidence[0].baselines[PROMOTED]
+    _check_together(evidence, first, baseline)
+    with workspace.lock():
+        runs: dict[str, str] = {}
+        baseline_runs: dict[str, str] = {}
+        for item in evidence:
+            _add_stored(workspace, item.run, runs)
+            for record in item.baselines.values():
+                if record.id not in runs:
+                    _add_stored(workspace, record, baseline_runs)
+        checks = tuple((item.run.suite, check) for item in evidence for check in item.run.checks)
+        status = _status([check for _, check in checks], vetoes)
+        decision = Decision(
+            id="", created=datetime.now(UTC).isoformat(timespec="microseconds"), policy=policy.id,
+            policy_fingerprint=policy.fingerprint, candidate=first.candidate,
+            candidate_fingerprint=first.candidate_fingerprint, baseline=baseline.candidate,
+            baseline_fingerprint=baseline.candidate_fingerprint, runs=runs, baseline_runs=baseline_runs, checks=checks,
+            vetoes=tuple(vetoes), status=status, sentence=_sentence(policy, checks, vetoes, status),
+        )  # fmt: skip
+        decision = replace(decision, id=sha256_json(to_plain(decision))[:12])
+        _store(workspace, decision)
+    return decision
+
+
+def _check_whole(policy: Policy, evidence: Sequence[Evidence]) -> None:
+    """Refuse evidence that leaves out a suite, a gate or samples that the policy asks for."""
+    if len(policy.suites) != len(evidence):
+        raise InputError(f"the policy {policy.id} names {len(policy.suites)} suites, and {len(evidence)} were run")
+    for section, item in zip(policy.suites, evidence, strict=True):
+        _check_suite(policy, section, item)
+    if not any(item.gates for item in evidence):
+        raise InputError(
+            f"the policy {policy.id} has no gates, so that nothing would be decided",
+            hint="give its suites gates in harness.yaml",
+        )
+
+
+def _check_suite(policy: Policy, section: PolicySuite, item: Evidence) -> None:
+    run = item.run
+    if section.gates is not None and section.gates != item.gates:
+        raise InputError(f"{run.suite} was checked by other gates than the policy {policy.id} has")
+    if tuple(check.gate for check in run.checks) != item.gates:
+        raise InputError(
+            f"the run {run.id} was made under other gates than the policy {policy.id} has",
+            hint=f"run it anew: harness decide --policy {policy.id}",
+        )
+    if run.limit != section.limit:
+        raise InputError(
+            f"the run {run.id} has a limit of {run.limit} samples, and the policy {policy.id} of {section.limit}",
+            hint=f"run it anew: harness decide --policy {policy.id}",
+        )
+    if PROMOTED not in item.baselines:
+        raise InputError(f"{run.suite} was not run on what is promoted")
+
+
+def _check_together(evidence: Sequence[Evidence], first: RunRecord, baseline: RunRecord) -> None:
+    """Refuse runs of different candidates, or pairs that do not pair."""
+    if first.candidate_fingerprint == baseline.candidate_fingerprint:
+        raise InputError(
+            f"the candidate ({first.candidate.label}) is what is promoted already", hint="name another with --adapter"
+        )
+    for item in evidence:
+        if item.run.candidate_fingerprint != first.candidate_fingerprint:
+            raise InputError(f"{item.run.id} and {first.id} are runs of different candidates")
+        if item.baselines[PROMOTED].candidate_fingerprint != baseline.candidate_fingerprint:
+            raise InputError(f"{item.run.id} and {first.id} were compared with different baselines")
+        for name, other in item.baselines.items():
+            for what in ("samples_fingerprint", "suite_fingerprint", "judge_fingerprint"):
+                if getattr(item.run, what) != getattr(other, what):
+                    raise InputError(
+                        f"{item.run.id} and its baseline {other.id} ({name}) differ in {what.replace('_', ' ')}",
+                        hint="run both again",
+                    )
+
+
+def _add_stored(workspace: Workspace, record: RunRecord, runs: dict[str, str]) -> None:
+    """Note the run's hash, after checking that what is stored is what was handed over."""
+    if record.id in runs:
+        return
+    if check_run(workspace, record.id) != record:
+        raise BrokenRunError(f"the run {record.id} is not stored as it was judged; run its suite again")
+    runs[record.id] = run_sha256(workspace, record.id)
+
+
+def _status(checks: Sequence[Check], vetoes: Sequence[Veto]) -> Status:
+    statuses = {check.status for check in checks}
+    if vetoes or "failed" in statuses:
+        return "failed"
+    return "passed" if statuses == {"passed"} else "inconclusive"
+
+
+def _sentence(policy: Policy, checks: Sequence[tuple[str, Check]], vetoes: Sequence[Veto], status: Status) -> str:
+    count = len(checks)
+    if status == "passed":
+        gates = "the one gate" if count == 1 else f"all {count} gates"
+        return f"may be promoted: {gates} of the policy {policy.id} passed"
+    parts = []
+    for word in ("failed", "inconclusive"):
+        found = [f"{suite} {check.gate.metric}" for suite, check in checks if check.status == word]
+        if found:
+            parts.append(f"{len(found)} of {count} gates {word} ({', '.join(found)})")
+    parts += [f"vetoed by {veto.owner} ({veto.reason})" for veto in vetoes]
+    return f"may not be promoted under the policy {policy.id}: {'; '.join(parts)}"
+
+
+def _store(workspace: Workspace, decision: Decision) -> None:
+    text = to_json(decision, indent=1)
+    digest = sha256_text(text)
+    path = decision_path(workspace, decision.id)
+    body = {
+        "decision": decision.id, "decision_sha256": digest, "status": decision.status, "sentence": decision.sentence,
+        "policy": decision.policy, "policy_fingerprint": decision.policy_fingerprint,
+        "candidate_fingerprint": decision.candidate_fingerprint,
+        "baseline_fingerprint": decision.baseline_fingerprint,
+        "runs": dict(decision.runs), "baseline_runs": dict(decision.baseline_runs),
+    }  # fmt: skip
+    intend(workspace, path, digest, "decision", body)
+    write_file(path, text)
+    settle(workspace)
+
+
+def decision_path(workspace: Workspace, decision: str) -> Path:
+    """Return the file of a decision by its whole id."""
+    return workspace.decisions / f"{decision}.json"
+
+
+def find_decision(workspace: Workspace, name: str) -> str:
+    """Return the id of the one decision that `name` means: an id, the unique beginning of one, or `latest`.
+
+    Raises:
+        InputError: when none or several are meant.
+    """
+    known = [
+        path.stem for path in workspace.decisions.iterdir() if path.suffix == ".json" and _NAME.fullmatch(path.stem)
+    ]
+    if name == LATEST:
+        newest = workspace.ledger.last("decision")
+        if newest is None:
+            raise InputError("there are no decisions yet", hint="make one with: harness decide --adapter REF")
+        return str(newest.body["decision"])
+    meant = [decision for decision in known if name and decision.startswith(name)]
+    if len(meant) > 1:
+        raise InputError(f"{name!r} is the beginning of {len(meant)} decisions", hint="give more of the id")
+    if not meant:
+        raise unknown_name("decision", name, known)
+    return meant[0]
+
+
+def read_decision(workspace: Workspace, name: str) -> Decision:
+    """Return a stored decision, after checking its file against the ledger.
+
+    Raises:
+        InputError: when none or several are meant, or the file cannot be read.
+        BrokenRunError: when the file is not the decision that the ledger holds.
+    """
+    return read_entered_decision(workspace, name)[0]
+
+
+def read_entered_decision(workspace: Workspace, name: str) -> tuple[Decision, LedgerEntry]:
+    """Return a decision with its row in the ledger; raises as `read_decision`."""
+    decision = find_decision(workspace, name)
+    path = decision_path(workspace, decision)
+    rows = [entry for entry in workspace.ledger.entries("decision") if entry.body.get("decision") == decision]
+    if not path.is_file():
+        raise BrokenRunError(f"{path}: the decision is in the ledger, but its file is gone; decide again")
+    if not rows:
+        raise BrokenRunError(f"{path}: the decision is not in the ledger; decide again")
+    if sha256_file(path) != rows[-1].body.get("decision_sha256"):
+        raise BrokenRunError(f"{path}: the file is not what the ledger has; decide again")
+    return from_json(Decision, path.read_bytes(), file=path), rows[-1]

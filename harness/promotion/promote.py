@@ -1,0 +1,235 @@
+"""Promote and rollback: every hash is checked again, and the ledger's one new row makes the change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness import __version__
+from harness.errors import EXIT_GATE, HarnessError, InputError
+from harness.promotion.decide import Evidence, collect_vetoes, read_entered_decision
+from harness.serial import to_plain
+from harness.store.adapters import check_adapter, store_adapter
+from harness.store.promoted import Live, live, live_after, mend_alias
+from harness.store.runs import check_run
+from harness.types import AdapterSpec, Candidate, Decision, LedgerEntry, RunRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.plugins import Plugins
+    from harness.store.workspace import Workspace
+
+Warn = Callable[[str], None]
+BASE = "base"
+"""What `rollback --to` takes for the bare base."""
+
+
+class PromotionRefusedError(HarnessError):
+    """The decision did not pass, or a plugin blocks it. Exit code 1."""
+
+    exit_code = EXIT_GATE
+
+
+def promote(workspace: Workspace, decision: str, plugins: Plugins, *, warn: Warn = lambda _: None) -> LedgerEntry:
+    """Make a decision's candidate the promoted one.
+
+    In one step under the workspace's lock and the ledger's write transaction: the chain verifies, the decision passed
+    and is the ledger's, every file of every run holds, the adapters still are what was judged, the baseline still is
+    what is promoted, and no plugin objects. Adapters from elsewhere are copied into the workspace.
+
+    Args:
+        workspace: where.
+        decision: an id, the unique beginning of one, or `latest`.
+        plugins: whose vetoes count, and who are told afterwards.
+        warn: takes a sentence for what went wrong after the promotion stood.
+
+    Returns:
+        The ledger's new row.
+
+    Raises:
+        PromotionRefusedError: when the decision did not pass, or there is a veto.
+        InputError: when there is no such decision, something else was promoted since, the adapter is gone, or
+            another process writes in the workspace.
+        BrokenRunError: when a hash does not hold, or the file system refuses; nothing has changed then.
+    """
+    with workspace.lock():
+        with workspace.ledger.transaction() as ledger:
+            ledger.verify()
+            found, row = read_entered_decision(workspace, decision)
+            if found.status != "passed":
+                raise PromotionRefusedError(f"the decision {found.id} {found.sentence}")
+            before = live(workspace)
+            _check_baseline(found, before)
+            _check_evidence(workspace, found, plugins)
+            candidate = _keep(workspace, found.candidate)
+            body = {
+                "decision": found.id, "decision_sha256": row.body["decision_sha256"], "policy": found.policy,
+                "candidate": to_plain(candidate), "candidate_fingerprint": found.candidate_fingerprint,
+                "baseline_fingerprint": found.baseline_fingerprint,
+                "before": 0 if before is None else before.promotion, "harness_version": __version__,
+            }  # fmt: skip
+            entry = ledger.append("promotion", body)
+        _announce(workspace, entry, plugins, warn)
+    return entry
+
+
+def rollback(
+    workspace: Workspace, plugins: Plugins, *, to: str | None = None, reason: str = "", warn: Warn = lambda _: None
+) -> LedgerEntry:
+    """Go back to an earlier promotion, or to the bare base.
+
+    Args:
+        workspace: where.
+        plugins: who are told afterwards.
+        to: the number of a promotion's row in the ledger, a decision's id that was promoted, or `base`; None is what
+            was promoted before the present candidate.
+        reason: recorded in the ledger.
+        warn: takes a sentence for what went wrong after the rollback stood.
+
+    Raises:
+        InputError: when nothing is promoted, `to` names no promotion or the present one, or its adapter is damaged.
+        BrokenRunError: when the ledger does not verify, or the adapter is not what was promoted.
+    """
+    with workspace.lock():
+        with workspace.ledger.transaction() as ledger:
+            ledger.verify()
+            now = live(workspace)
+            if now is None:
+                raise InputError("nothing was ever promoted, so there is nothing to go back to")
+            target = _target(workspace, now, to)
+            if target == now.promotion:
+                what = "the bare base" if target == 0 else f"entry {target}"
+                raise InputError(f"{what} is what is promoted already", hint="see harness history")
+            body: dict[str, Any] = {"to": target, "from": now.promotion, "reason": reason}
+            body |= _restored(workspace, target)
+            entry = ledger.append("rollback", body)
+        _announce(workspace, entry, plugins, warn)
+    return entry
+
+
+def history(workspace: Workspace) -> tuple[LedgerEntry, ...]:
+    """Return the promotions and rollbacks, the oldest first."""
+    return workspace.ledger.entries("promotion", "rollback")
+
+
+def same_candidate(first: Candidate, second: Candidate) -> bool:
+    """Tell whether two candidates are made of the same parts, whatever they are called and wherever they lie."""
+    return _parts(first) == _parts(second)
+
+
+def _parts(candidate: Candidate) -> tuple[object, ...]:
+    model = candidate.model
+    return (
+        model.scheme, model.name, model.revision, model.endpoint, model.dtype,
+        tuple(spec.id for spec in candidate.adapters), candidate.system, candidate.template, candidate.decoding,
+    )  # fmt: skip
+
+
+def _check_baseline(decision: Decision, now: Live | None) -> None:
+    """Refuse unless the decision's baseline is what is promoted.
+
+    The fingerprint also holds the versions of the engine: after an upgrade the promoted candidate is measured under a
+    new one. It is then the same candidate all the same, and the decision's runs are of its present state.
+    """
+    if now is None or now.candidate is None:
+        if not decision.baseline.adapters:
+            return
+        present = "the bare base"
+    else:
+        if now.fingerprint == decision.candidate_fingerprint:
+            raise InputError(
+                f"the decision's candidate is promoted already (entry {now.entry.number})", hint="see harness status"
+            )
+        if now.fingerprint == decision.baseline_fingerprint or same_candidate(now.candidate, decision.baseline):
+            return
+        present = f"{now.candidate.label}, since entry {now.entry.number}"
+    raise InputError(
+        f"the decision {decision.id} compared with {decision.baseline.label}, but what is promoted is {present}",
+        hint="decide again: harness decide --adapter REF",
+    )
+
+
+def _check_evidence(workspace: Workspace, decision: Decision, plugins: Plugins) -> None:
+    """Check every run's files, and let plugins object once more."""
+    runs = _checked(workspace, decision.runs)
+    others = {**runs, **_checked(workspace, decision.baseline_runs)}
+    evidence = [
+        Evidence(
+            gates=tuple(check.gate for check in run.checks), run=run,
+            baselines={name: others[other] for name, other in run.baseline_runs.items() if other in others},
+        )
+        for run in runs.values()
+    ]  # fmt: skip
+    vetoes = collect_vetoes(plugins, evidence)
+    if vetoes:
+        said = "; ".join(f"{veto.owner}: {veto.reason}" for veto in vetoes)
+        raise PromotionRefusedError(f"the decision {decision.id} is vetoed by {said}")
+
+
+def _checked(workspace: Workspace, runs: Mapping[str, str]) -> dict[str, RunRecord]:
+    return {run: check_run(workspace, run, sha256=sha256) for run, sha256 in runs.items()}
+
+
+def _keep(workspace: Workspace, candidate: Candidate) -> Candidate:
+    """Copy the candidate's adapters into the workspace where they lie elsewhere, and check them all."""
+    return replace(candidate, adapters=tuple(_keep_one(workspace, spec) for spec in candidate.adapters))
+
+
+def _keep_one(workspace: Workspace, spec: AdapterSpec) -> AdapterSpec:
+    kept = workspace.adapters / spec.id
+    if kept.is_dir():
+        check_adapter(replace(spec, path=str(kept)))
+        return replace(spec, path=f"adapters/{spec.id}")
+    check_adapter(spec)
+    stored = store_adapter(workspace, Path(spec.path), reference=spec.reference)
+    if stored.id != spec.id:
+        raise InputError("the adapter changed while it was copied", file=spec.path, hint="promote again")
+    return replace(spec, path=f"adapters/{spec.id}")
+
+
+def _target(workspace: Workspace, now: Live, to: str | None) -> int:
+    """Return the number of the promotion that `to` means; 0 is the bare base."""
+    promotions = workspace.ledger.entries("promotion")
+    if to is None:
+        if now.promotion == 0:
+            raise InputError("the bare base is promoted, and nothing was before it", hint="name an entry with --to")
+        return next(int(entry.body["before"]) for entry in promotions if entry.number == now.promotion)
+    if to == BASE:
+        return 0
+    known = ", ".join(str(entry.number) for entry in promotions) or "none"
+    if to.isascii() and to.isdigit() and len(to) < 12:
+        if int(to) not in {entry.number for entry in promotions}:
+            raise InputError(f"entry {to} is no promotion", hint=f"promotions: {known}; see harness history")
+        return int(to)
+    meant = [entry.number for entry in promotions if to and str(entry.body["decision"]).startswith(to)]
+    if not meant:
+        raise InputError(
+            f"{to!r} is neither a promotion's entry nor a decision that was promoted",
+            hint=f"promotions: {known}; see harness history",
+        )
+    return meant[-1]
+
+
+def _restored(workspace: Workspace, target: int) -> dict[str, Any]:
+    """Return what the ledger says of the target's candidate, after checking its adapters."""
+    if target == 0:
+        return {"candidate": None, "candidate_fingerprint": None}
+    entry = next(entry for entry in workspace.ledger.entries("promotion") if entry.number == target)
+    candidate = live_after(workspace, entry).candidate
+    for spec in () if candidate is None else candidate.adapters:
+        check_adapter(spec)
+    return {"candidate": entry.body["candidate"], "candidate_fingerprint": entry.body["candidate_fingerprint"]}
+
+
+def _announce(workspace: Workspace, entry: LedgerEntry, plugins: Plugins, warn: Warn) -> None:
+    """Write the alias and tell the plugins. The change stands already, so that nothing here can undo or fail it."""
+    try:
+        mend_alias(workspace)
+    except HarnessError as error:
+        warn(f"the change stands in the ledger, but its alias could not be written: {error}")
+    warnings: Sequence[str] = plugins.notify("promotion_changed", entry=entry)
+    for warning in warnings:
+        warn(warning)
