@@ -140,37 +140,35 @@ def sentence(skill: Skill, at_least: float) -> str:
 
 
 def _show(app: App, skills: Sequence[Sequence[Skill]], at_least: float) -> None:
-    from rich.table import Table
     from rich.text import Text
 
+    from harness.cli.tables import plain_table
     from harness.terminal import safe_text
 
-    table = Table(title="critics on the principles' own examples, with exact 90 % intervals")
-    table.add_column("principle\ncritic", overflow="fold")
-    for column in ("violations\nfound", "others let\nthrough", "near misses\nlet through", "right\nin all", "AUC\n"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for own in skills:
-        for skill in own:
-            table.add_row(
-                Text(f"{skill.principle}\n  {skill.critic}"),
-                *(_cell(share) for share in (skill.sensitivity, skill.specificity, skill.near_miss, skill.accuracy)),
-                "–" if skill.auc is None else f"{skill.auc:.2f}",
-            )  # fmt: skip
-        table.add_section()
-    app.console.print(table)
+    columns = ("principle\n  critic", "violations\nfound", "others let\nthrough", "near misses\nlet through")
+    rows = [
+        [
+            f"{skill.principle}\n  {skill.critic}",
+            *(_cell(share) for share in (skill.sensitivity, skill.specificity, skill.near_miss, skill.accuracy)),
+            "–" if skill.auc is None else f"{skill.auc:.2f}",
+        ]
+        for own in skills
+        for skill in own
+    ]
+    title = "critics on the principles' own examples, with exact 90 % intervals"
+    app.console.print(plain_table((*columns, "right\nin all", "AUC"), rows, title=title))
     wrong = [(skill, item) for own in skills for skill in own for item in skill.wrong]
     if wrong:
         app.console.print("misjudged:")
     for skill, item in wrong:
         score = f"{item.score:.2f}" if isinstance(item.score, float | int) else f"unscored: {item.score.reason}"
-        app.console.print(
-            Text(
-                f"  {skill.principle} / {skill.critic}: a {item.example.kind} example scored {safe_text(score)}"
-                f" (threshold {skill.threshold:.2f}): {safe_text(item.example.response, limit=70, one_line=True)}"
-            )
+        line = (
+            f"  {skill.principle} / {skill.critic}: a {item.example.kind} example scored {score}"
+            f" (threshold {skill.threshold:.2f}): {safe_text(item.example.response, limit=70, one_line=True)}"
         )
+        app.console.print(Text(safe_text(line)))
     for own in skills:
-        app.console.print(Text(sentence(own[-1], at_least)))
+        app.console.print(Text(safe_text(sentence(own[-1], at_least))))
 
 
 def _cell(share: Share) -> str:
