@@ -64,7 +64,9 @@ def _tensors(header: Any, path: Path) -> dict[str, tuple[str, tuple[int, ...], i
             continue
         try:
             dtype, shape, (start, stop) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
-            whole = all(type(number) is int and number >= 0 for number in (*shape, start, stop))
+            whole = isinstance(dtype, str) and all(
+                type(number) is int and number >= 0 for number in (*shape, start, stop)
+            )
         except (KeyError, TypeError, ValueError):
             whole, dtype, shape, start, stop = False, "", (), 0, 0
         if not whole or dtype not in _BITS:

@@ -1,0 +1,139 @@
+"""The cache gives back what was put, commits whole batches, and says what is wrong with its file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from harness.errors import BrokenRunError
+from harness.store.cache import Cache
+
+
+@pytest.fixture
+def cache(tmp_path):
+    with Cache(tmp_path / "cache.db") as opened:
+        yield opened
+
+
+def key(name: object) -> str:
+    return hashlib.sha256(str(name).encode()).hexdigest()
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.dictionaries(st.binary(min_size=32, max_size=32).map(bytes.hex), st.binary(max_size=200), max_size=20))
+def test_what_is_put_is_got(cache, items):
+    cache.put_many(items)
+    assert cache.get_many([*items, key("unknown")]) == items
+
+
+def test_more_keys_than_one_statement_holds(cache):
+    items = {key(number): str(number).encode() for number in range(5000)}
+    cache.put_many(items)
+    assert cache.get_many(list(items)) == items
+    assert cache.stats().entries == 5000
+    assert cache.stats().value_bytes == sum(len(value) for value in items.values())
+
+
+def test_the_newest_value_stays(cache):
+    cache.put_many({key(1): b"old"})
+    cache.put_many({key(1): b"new"})
+    assert cache.get_many([key(1)]) == {key(1): b"new"}
+
+
+@pytest.mark.parametrize("bad", ["", "abc", "zz" * 32, "a" * 66])
+def test_other_keys_are_refused_whole(cache, bad):
+    with pytest.raises(ValueError, match="hexadecimal"):
+        cache.put_many({key(1): b"x", bad: b"y"})
+    with pytest.raises(ValueError, match="hexadecimal"):
+        cache.get_many([bad])
+    assert cache.stats().entries == 0
+
+
+def test_it_survives_closing_and_is_private(tmp_path):
+    with Cache(tmp_path / "c.db") as first:
+        first.put_many({key(1): b"x"})
+        assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
+    with Cache(tmp_path / "c.db") as second:
+        assert second.get_many([key(1)]) == {key(1): b"x"}
+
+
+def test_threads_share_it(cache):
+    def work(number):
+        for step in range(20):
+            cache.put_many({key((number, step)): b"x"})
+            assert cache.get_many([key((number, step))])
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert cache.stats().entries == 80
+
+
+def test_a_damaged_file_says_what_to_do(tmp_path):
+    (tmp_path / "c.db").write_bytes(b"this is no database" * 100)
+    with pytest.raises(BrokenRunError, match="damaged .*; delete it"):
+        Cache(tmp_path / "c.db")
+
+
+def test_damage_inside_is_found_when_read(tmp_path):
+    path = tmp_path / "c.db"
+    items = {key(number): b"x" * 500 for number in range(500)}
+    with Cache(path) as cache:
+        cache.put_many(items)
+    with path.open("r+b") as stream:
+        stream.seek(4096)
+        stream.write(os.urandom(path.stat().st_size - 4096))
+    with pytest.raises(BrokenRunError, match="delete it"), Cache(path) as cache:
+        cache.get_many(list(items))
+
+
+def test_a_full_disk_stores_nothing_of_the_batch(tmp_path):
+    path = tmp_path / "c.db"
+    with Cache(path) as cache:
+        cache.put_many({key("before"): b"x"})
+    code = f"""
+import resource
+from harness.store.cache import Cache
+from pathlib import Path
+cache = Cache(Path({str(path)!r}))
+resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
+try:
+    cache.put_many({{format(i, "064x"): b"y" * 3000 for i in range(200)}})
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("BrokenRunError"), done
+    assert "disk" in done.stdout
+    with Cache(path) as cache:
+        assert cache.stats().entries == 1
+
+
+def test_prune_by_age(cache, monkeypatch):
+    cache.put_many({key("old"): b"x"})
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 1000)
+    cache.put_many({key("new"): b"x"})
+    assert cache.prune(older_than=500) == 1
+    assert set(cache.get_many([key("old"), key("new")])) == {key("new")}
+
+
+def test_prune_by_size_keeps_the_newest(cache, monkeypatch):
+    now = time.time()
+    for number in range(10):
+        monkeypatch.setattr(time, "time", lambda number=number: now + number)
+        cache.put_many({key(number): b"x" * 100})
+    assert cache.prune(keep_bytes=350) == 7
+    assert set(cache.get_many([key(n) for n in range(10)])) == {key(7), key(8), key(9)}
+    assert cache.prune(keep_bytes=350) == 0
