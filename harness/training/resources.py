@@ -1,0 +1,137 @@
+"""What a recipe names besides its stages: the base, the adapter to start from, a constitution with its critics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import InputError
+from harness.references import resolve_model
+from harness.store.adapters import resolve_adapters
+from harness.training.paths import resolve_path
+from harness.training.records import read_record
+from harness.types import AdapterSpec, Candidate, Constitution, Generate, ModelSpec, NoReply, Reply, Request
+
+if TYPE_CHECKING:
+    from harness.contracts import Critic, Surroundings
+    from harness.plugins import Registries
+    from harness.reading.recipe import Recipe
+    from harness.store.workspace import Workspace
+
+TRAINABLE = "hf"
+"""The model scheme whose bases can be trained: weights on this machine, in transformers' layout."""
+
+
+def find_recipe(reference: str, registries: Registries) -> Path:
+    """Return the file of a recipe: a registered name, or a path.
+
+    Raises:
+        InputError: with the nearest registered name.
+    """
+    path = Path(reference).expanduser()
+    if path.suffix in {".yaml", ".yml"} or path.is_file():
+        return path.resolve()
+    return registries.recipes.get(reference)
+
+
+def resolve_recipe_base(recipe: Recipe, registries: Registries, *, device: str) -> ModelSpec:
+    """Return the base that the recipe trains on; a path in it is relative to the recipe.
+
+    Raises:
+        InputError: naming the recipe's line, where nothing answers to it or it cannot be trained.
+    """
+    reference = _beside(recipe.base, recipe.path)
+    where = {"file": recipe.path, "line": recipe.document.line(("base",)), "key": "base"}
+    try:
+        spec = resolve_model(reference, device=device, schemes=[entry.name for entry in registries.models])
+    except InputError as error:
+        raise InputError(error.cause, hint=error.hint, **where) from error  # type: ignore[arg-type]
+    if spec.scheme != TRAINABLE:
+        raise InputError(
+            f"a {spec.scheme}: model cannot be trained here",
+            hint="name a model of `harness models list`, hf:org/name or a folder",
+            **where,  # type: ignore[arg-type]
+        )
+    return spec
+
+
+def resolve_start(recipe: Recipe, base_hash: str, workspace: Workspace) -> AdapterSpec | None:
+    """Return the adapter that the first stage continues; None starts a new one.
+
+    Raises:
+        InputError: where there is no such adapter, it is several, or it was trained on another base.
+    """
+    if recipe.adapter is None:
+        return None
+    where = {"file": recipe.path, "line": recipe.document.line(("adapter",)), "key": "adapter"}
+    try:
+        found = resolve_adapters([_beside(recipe.adapter, recipe.path)], workspace)
+    except InputError as error:
+        raise InputError(str(error), **where) from error  # type: ignore[arg-type]
+    if len(found) > 1:
+        raise InputError(
+            f"{recipe.adapter!r} is composed of {len(found)} adapters, and training continues one",
+            hint="name the one",
+            **where,  # type: ignore[arg-type]
+        )
+    if not found:
+        return None
+    record = read_record(Path(found[0].path))
+    if record is not None and record.base_hash != base_hash:
+        raise InputError(
+            f"the adapter {found[0].id} was trained on another base ({record.base})",
+            hint=f"set base: {record.base}, or start a new adapter",
+            **where,  # type: ignore[arg-type]
+        )
+    return found[0]
+
+
+def _beside(reference: str, recipe_path: Path) -> str:
+    """Make a relative path absolute from the recipe's folder; leave names, ids and schemes alone."""
+    path = reference.removeprefix("hf:")
+    if path.startswith(("./", "../", "~", "/")):
+        return str(resolve_path(path, recipe_path))
+    return reference
+
+
+def resolve_constitution(recipe: Recipe, registries: Registries) -> tuple[Constitution | None, Mapping[str, Critic]]:
+    """Return the recipe's constitution and the critics that it names.
+
+    Raises:
+        InputError: naming file, line and key.
+    """
+    if recipe.constitution is None:
+        return None, {}
+    from harness.reading.constitution import read_constitution
+
+    line = recipe.document.line(("constitution",))
+    if recipe.constitution.endswith((".yaml", ".yml")):
+        path = resolve_path(recipe.constitution, recipe.path, line=line, key="constitution")
+    else:
+        path = registries.constitutions.get(recipe.constitution, file=str(recipe.path), line=line, key="constitution")
+    constitution = read_constitution(path, registries.principles)
+    names = sorted({critic for principle in constitution.principles for critic in principle.critics})
+    return constitution, {name: registries.critics.get(name, file=str(path))({}) for name in names}
+
+
+def make_generate(
+    spec: ModelSpec, adapter: AdapterSpec | None, registries: Registries, surroundings: Surroundings
+) -> Callable[[tuple[Generate, ...]], tuple[Reply, ...]]:
+    """Return what asks the model with the adapter that the stage starts from.
+
+    Nothing is loaded until it is called, and no reply is kept: the adapter may be unfinished.
+    """
+
+    def generate(requests: tuple[Generate, ...]) -> tuple[Reply, ...]:
+        distinct: list[Request] = list(dict.fromkeys(requests))
+        replies: dict[Request, Reply] = {}
+        candidate = Candidate(model=spec, adapters=() if adapter is None else (adapter,))
+        model = registries.models.get(spec.scheme)(spec, surroundings)
+        try:
+            model.answer(candidate, distinct, lambda index, reply: replies.update({distinct[index]: reply}))
+        finally:
+            model.close()
+        return tuple(replies.get(request, NoReply(reason="the model did not answer")) for request in requests)
+
+    return generate
