@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.evaluation.prepare import gate_place
+from harness.evaluation.samples import cluster_of
 from harness.gates.attainable import require_attainable
 from harness.gates.check import check_gate
 from harness.stats.estimate import estimate
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from harness.contracts import Metric
     from harness.evaluation.prepare import PreparedSuite
     from harness.stats.table import MetricTable
+    from harness.types import Sample
 
 
 def estimates(
@@ -52,18 +55,22 @@ def require_attainable_gates(prepared: PreparedSuite) -> None:
         InputError: naming the gate and the number of samples it needs.
     """
     by_name = {metric.name: metric for metric in prepared.metrics}
-    for gate in prepared.gates:
+    for index, gate in enumerate(prepared.gates):
         metric = by_name[gate.metric]
-        if metric.kind != "run":
-            require_attainable(gate, metric, countable(metric, prepared))
+        counted = countable(metric, prepared)
+        require_attainable(
+            gate, metric, len(counted), clusters=len({cluster_of(sample) for sample in counted}),
+            **gate_place(prepared.suite, index, own=prepared.own_gates),
+        )  # fmt: skip
 
 
-def countable(metric: Metric, prepared: PreparedSuite) -> int:
-    """Return how many samples can count for a metric: those it does not call not applicable unseen."""
-    count = 0
+def countable(metric: Metric, prepared: PreparedSuite) -> list[Sample]:
+    """Return the samples that can count for a metric: those it does not call not applicable unseen."""
+    if metric.kind == "run":
+        return list(prepared.samples)
+    counted = []
     for sample in prepared.samples:
-        requests = metric.requests(sample, prepared.suite.ask)
-        silent = tuple(NoReply(reason="not asked yet") for _ in requests)
+        silent = tuple(NoReply(reason="not asked yet") for _ in metric.requests(sample, prepared.suite.ask))
         if not isinstance(metric.observe(sample, silent, {}, ()), NotApplicable):
-            count += 1
-    return count
+            counted.append(sample)
+    return counted

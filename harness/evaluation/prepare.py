@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from harness.errors import InputError
 from harness.evaluation.constitutions import Constitutions
 from harness.evaluation.samples import read_samples, samples_fingerprint, take
+from harness.gates.valid import find_metric, require_valid
 from harness.hashing import sha256_json
 from harness.reading.suite import Suite, read_suite
 from harness.types import ClassifierStatus, Constitution, Gate, Principle, Sample
@@ -17,6 +18,14 @@ from harness.types import ClassifierStatus, Constitution, Gate, Principle, Sampl
 if TYPE_CHECKING:
     from harness.contracts import Classifier, Critic, Metric, Surroundings
     from harness.plugins import Registries
+
+
+class Place(TypedDict):
+    """Where something is written: what `InputError` takes."""
+
+    file: Path | None
+    line: int | None
+    key: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +37,8 @@ class PreparedSuite:
     limit: int | None
     metrics: tuple[Metric, ...]
     gates: tuple[Gate, ...]
+    own_gates: bool
+    """Whether the gates stand in the suite's file."""
     classifiers: Mapping[str, Classifier]
     """Those that will run."""
     classifier_status: tuple[ClassifierStatus, ...]
@@ -151,7 +162,7 @@ def prepare_suite(
     )
     classifiers, status = _make_classifiers(suite, registries, surroundings, list(wanted))
     return PreparedSuite(
-        suite=suite, samples=samples, limit=limit, metrics=metrics, gates=chosen_gates, classifiers=classifiers,
+        suite=suite, samples=samples, limit=limit, metrics=metrics, gates=chosen_gates, own_gates=gates is None, classifiers=classifiers,
         classifier_status=status, constitutions=judged, principles=tuple(rules.values()), critics=critics,
     )  # fmt: skip
 
@@ -170,19 +181,18 @@ def _with_adherence(
     return (*(entry for entry in measure if entry[0] != "adherence"), ("adherence", given))
 
 
-def _check_gates(suite: Suite, metrics: Sequence[Metric], gates: Sequence[Gate], *, own: bool) -> None:
-    from harness.gates.find import find_metric
+def gate_place(suite: Suite, index: int, *, own: bool) -> Place:
+    """Return where a gate is written, for errors; nowhere where the suite's gates were replaced."""
+    if not own:
+        return {"file": None, "line": None, "key": None}
+    place = ("gates", index, "metric")
+    return {"file": suite.path, "line": suite.document.line(place), "key": f"gates[{index}].metric"}
 
+
+def _check_gates(suite: Suite, metrics: Sequence[Metric], gates: Sequence[Gate], *, own: bool) -> None:
     for index, gate in enumerate(gates):
-        place = ("gates", index, "metric")
-        where = {"file": suite.path, "line": suite.document.line(place), "key": f"gates[{index}].metric"} if own else {}
-        metric = find_metric(gate.metric, metrics, **where)  # type: ignore[arg-type]
-        if not metric.gates:
-            raise InputError(
-                f"the metric {metric.name!r} informs and does not gate: {metric.about}",
-                file=suite.path if own else None, line=suite.document.line(place) if own else None,
-                key=f"gates[{index}].metric", hint="remove the gate, or gate on another metric",
-            )  # fmt: skip
+        where = gate_place(suite, index, own=own)
+        require_valid(gate, find_metric(gate.metric, metrics, **where), **where)
 
 
 def _make_critics(suite: Suite, registries: Registries, principles: Sequence[Principle]) -> dict[str, Critic]:

@@ -53,7 +53,7 @@ def take(samples: Sequence[Sample], limit: int | None, *, seed: int) -> tuple[Sa
         return tuple(samples)
     sizes: dict[str, int] = {}
     for sample in samples:
-        name = _cluster(sample)
+        name = cluster_of(sample)
         sizes[name] = sizes.get(name, 0) + 1
     chosen: set[str] = set()
     room = limit
@@ -68,10 +68,11 @@ def take(samples: Sequence[Sample], limit: int | None, *, seed: int) -> tuple[Sa
         raise InputError(
             f"--limit {limit} is less than the smallest cluster of {smallest} samples", hint=f"use {smallest} or more"
         )
-    return tuple(sample for sample in samples if _cluster(sample) in chosen)
+    return tuple(sample for sample in samples if cluster_of(sample) in chosen)
 
 
-def _cluster(sample: Sample) -> str:
+def cluster_of(sample: Sample) -> str:
+    """Return the name of a sample's cluster; a sample without one is a cluster of its own."""
     return f"cluster {sample.cluster}" if sample.cluster is not None else f"sample {sample.id}"
 
 
