@@ -1,1 +1,49 @@
-"""Bundled plugin: models."""
+"""Bundled plugin: models. Every factory imports its backend when it is used, not before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from harness import hookimpl
+
+if TYPE_CHECKING:
+    from harness.contracts import Model, Surroundings
+    from harness.types import ModelSpec
+
+
+def make_hf(spec: ModelSpec, surroundings: Surroundings) -> Model:
+    """Make the model behind `hf:`, a catalog name or a path."""
+    from harness_models.hf.model import HfModel
+
+    return HfModel(spec, surroundings)
+
+
+def make_openai(spec: ModelSpec, surroundings: Surroundings) -> Model:
+    """Make the model behind `openai:MODEL@URL`."""
+    from harness_models.remote.model import OpenAIModel
+
+    return OpenAIModel(spec, surroundings)
+
+
+def make_echo(spec: ModelSpec, surroundings: Surroundings) -> Model:
+    """Make the model behind `echo:`."""
+    from harness_models.echo import EchoModel
+
+    return EchoModel(spec, surroundings)
+
+
+def make_replay(spec: ModelSpec, surroundings: Surroundings) -> Model:
+    """Make the model behind `replay:FILE`."""
+    from harness_models.replay import ReplayModel
+
+    return ReplayModel(spec, surroundings)
+
+
+@hookimpl
+def register_models(register: Callable[..., None]) -> None:
+    """Register the bundled model schemes."""
+    register("hf", make_hf, about="transformers, with any number of LoRA adapters on one base: name, hub id or path")
+    register("openai", make_openai, about="any OpenAI-compatible server: openai:MODEL@http://host:port/v1")
+    register("echo", make_echo, about="repeats the last user message: for tests and tutorials")
+    register("replay", make_replay, about="stored transcripts, judged without a model: replay:FILE.jsonl")

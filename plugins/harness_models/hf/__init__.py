@@ -1,0 +1,1 @@
+"""Models of the transformers library on this machine, with LoRA adapters through peft."""

@@ -1,0 +1,138 @@
+"""How rows share passes: prefixes that many have in common, batches of like length, and less when memory runs out."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+_SHORTEST_PREFIX = 16
+"""A shorter common prefix is not worth a pass of its own."""
+_SMALLEST_CLUSTER = 4
+
+
+@dataclass(kw_only=True)
+class Budget:
+    """How much one batch may hold. It shrinks when memory runs out, and stays shrunk."""
+
+    tokens: int
+    """Rows times their longest length."""
+    rows: int
+
+    @classmethod
+    def for_device(cls, device: str) -> Budget:
+        """Return what suits a device: enough rows to keep it busy, few enough to fit small memories."""
+        return cls(tokens=65_536, rows=256) if device.startswith("cuda") else cls(tokens=8_192, rows=64)
+
+    def halve(self) -> bool:
+        """Allow half as much; False when a single row is the least there is."""
+        if self.rows <= 1:
+            return False
+        self.rows = max(1, self.rows // 2)
+        self.tokens = max(1, self.tokens // 2)
+        return True
+
+
+def batches(lengths: Sequence[int], budget: Budget) -> list[list[int]]:
+    """Group indices by length, longest first, so that too large a batch fails early. A row always fits alone."""
+    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+    result: list[list[int]] = []
+    for index in order:
+        last = result[-1] if result else []
+        if last and len(last) < budget.rows and (len(last) + 1) * lengths[last[0]] <= budget.tokens:
+            last.append(index)
+        else:
+            result.append([index])
+    return result
+
+
+def common_prefix(rows: Sequence[tuple[int, ...]]) -> int:
+    """Return how many leading tokens all rows have in common."""
+    low, high = min(rows), max(rows)  # in lexicographic order the first and the last differ earliest
+    length = 0
+    for a, b in zip(low, high, strict=False):
+        if a != b:
+            break
+        length += 1
+    return length
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """Rows that begin alike."""
+
+    prefix: int
+    """Leading tokens in common, to be computed once; 0 where it is not worth it."""
+    members: tuple[int, ...]
+
+
+def clusters(rows: Sequence[tuple[int, ...]]) -> list[Cluster]:
+    """Group rows by long common prefixes. The last token of a row never counts as prefix: its logits are needed.
+
+    Rows in lexicographic order are walked once: a row joins while it keeps at least half of the prefix. Small groups
+    are gathered again, because many small batches cost more than they save.
+    """
+    order = sorted(range(len(rows)), key=lambda index: rows[index])
+    groups: list[tuple[int, list[int]]] = []
+    for index in order:
+        row = rows[index]
+        if groups:
+            prefix, members = groups[-1]
+            shared = min(common_prefix([row, rows[members[0]]]), prefix)
+            if shared >= _SHORTEST_PREFIX and (2 * shared >= prefix or len(members) == 1):
+                members.append(index)
+                groups[-1] = (min(shared, len(row) - 1), members)
+                continue
+        groups.append((len(row) - 1, [index]))
+    large = [(prefix, members) for prefix, members in groups if len(members) >= _SMALLEST_CLUSTER]
+    rest = [index for _, members in groups if len(members) < _SMALLEST_CLUSTER for index in members]
+    result = [Cluster(prefix=prefix, members=tuple(members)) for prefix, members in large]
+    if rest:
+        shared = min(common_prefix([rows[index] for index in rest]), *(len(rows[index]) - 1 for index in rest))
+        worth = shared >= _SHORTEST_PREFIX and len(rest) > 1
+        result.append(Cluster(prefix=shared if worth else 0, members=tuple(sorted(rest))))
+    return result
+
+
+def run_batches(
+    lengths: Sequence[int], budget: Budget, run: Callable[[list[int]], None], give_up: Callable[[int], None]
+) -> None:
+    """Call `run(indices)` for batches within the budget; on lost memory halve the budget and go on with what is left.
+
+    `run` may be called again with indices that it has delivered in part: it must skip those. `give_up(index)` is called
+    for a row that does not fit even alone.
+    """
+    queue = batches(lengths, budget)
+    while queue:
+        batch = queue.pop(0)
+        if out_of_memory(lambda batch=batch: run(batch)):  # type: ignore[misc]
+            left = [index for rest in queue for index in rest]
+            if len(batch) == 1 and not budget.halve():
+                give_up(batch[0])
+            else:
+                budget.rows = min(budget.rows, len(batch))
+                budget.halve()
+                left = batch + left
+            queue = [[left[i] for i in group] for group in batches([lengths[index] for index in left], budget)]
+
+
+def out_of_memory(work: Callable[[], None]) -> bool:
+    """Do the work; tell whether memory ran out, after freeing what it held."""
+    try:
+        work()
+    except (MemoryError, RuntimeError) as error:
+        if not _is_memory(error):
+            raise
+    else:
+        return False
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return True
+
+
+def _is_memory(error: Exception) -> bool:
+    text = str(error)
+    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
