@@ -1,0 +1,13 @@
+"""Gates: conditions on metrics, checked three ways, with a sentence that a person can act on.
+
+Before a run: `find_metric`, `require_valid`, `require_attainable`. After it: `check_gate`. For planning: `detectable`.
+"""
+
+from __future__ import annotations
+
+from harness.gates.attainable import require_attainable, samples_needed
+from harness.gates.check import check_gate
+from harness.gates.detectable import detectable
+from harness.gates.valid import find_metric, require_valid
+
+__all__ = ["check_gate", "detectable", "find_metric", "require_attainable", "require_valid", "samples_needed"]

@@ -1,0 +1,112 @@
+"""Whether a gate could pass at all with so many samples: asked before the run."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from harness.errors import InputError
+from harness.gates.valid import require_valid
+from harness.stats.few import FEWEST_DIFFERENT
+from harness.stats.paired import paired_difference
+from harness.stats.power import smallest
+from harness.stats.proportion import FEWEST_CLUSTERS, clopper_pearson
+from harness.stats.worst_case import bounds_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from harness.contracts import Metric
+    from harness.types import Gate
+
+
+def samples_needed(gate: Gate, metric: Metric) -> int | None:
+    """Return the fewest independent samples with which perfect data could pass the gate; None where none suffice.
+
+    Perfect data are: for `max` not one event, for `min` nothing but events; for `non_inferior` a candidate that gives
+    the baseline's result on every sample; for `superior` one that is better on every sample.
+    """
+    if gate.kind == "max_unscored" or gate.evidence == "point":
+        return 1
+    if metric.kind == "proportion":
+        return _proportion(gate)
+    if metric.kind == "corpus":
+        return 2
+    bounds = bounds_of(metric)
+    if bounds is None or gate.kind in {"non_inferior", "superior"} or gate.limit is None:
+        return FEWEST_DIFFERENT + 1
+    best, worst = bounds if gate.kind == "max" else bounds[::-1]
+    if gate.limit in bounds:
+        return 1 if gate.limit == worst else None
+    without_spread = smallest(_clears_share((gate.limit - best) / (worst - best), gate.alpha))
+    return min(FEWEST_DIFFERENT + 1, without_spread or FEWEST_DIFFERENT + 1)
+
+
+def _clears_share(limit: float, alpha: float) -> Callable[[int], bool]:
+    return lambda n: (clopper_pearson(0, n, alpha).high or 0.0) <= limit
+
+
+def _proportion(gate: Gate) -> int | None:
+    if gate.kind == "superior":
+        # Exact McNemar with nothing but gains: p is 1/2 to the power of n.
+        return math.ceil(math.log(gate.alpha) / math.log(0.5) - 1e-12)
+    if gate.kind == "non_inferior":
+        margin = gate.margin or 0.0
+        return smallest(lambda n: (paired_difference(0, 0, n, gate.alpha).high or 0.0) < margin)
+    limit = gate.limit or 0.0
+    share = limit if gate.kind == "max" else 1.0 - limit
+    if share >= 1.0:
+        return 1
+    return smallest(_clears_share(share, gate.alpha)) if share > 0.0 else None
+
+
+def require_attainable(
+    gate: Gate, metric: Metric, n: int, *, clusters: int | None = None, file: Path | str | None = None,
+    line: int | None = None, key: str | None = None,
+) -> None:  # fmt: skip
+    """Check that perfect data of `n` samples could pass the gate.
+
+    Args:
+        gate: the condition.
+        metric: what it is on.
+        n: samples that can enter the metric's denominator.
+        clusters: how many clusters they come in; None where every sample stands alone.
+        file: where the gate is written, for the error.
+        line: its line.
+        key: its key.
+
+    Raises:
+        InputError: for a gate that makes no sense (see `require_valid`), or that could not pass; it names the n needed.
+    """
+    require_valid(gate, metric, file=file, line=line, key=key)
+    name = describe(gate)
+    if n <= 0:
+        raise InputError(
+            f"no sample can enter {metric.name}, so that its gate {name} cannot pass", file=file, line=line, key=key,
+            hint="remove the gate or add samples",
+        )  # fmt: skip
+    needed = samples_needed(gate, metric)
+    if needed is None:
+        raise InputError(
+            f"no number of samples can show that {metric.name} clears {name}", file=file, line=line, key=key,
+            hint="move the limit inside the metric's range, or add `evidence: point`",
+        )  # fmt: skip
+    clustered = clusters is not None and clusters < n and gate.kind != "max_unscored" and metric.kind != "run"
+    have, what = (clusters, "clusters") if clustered and clusters is not None else (n, "samples")
+    needed = max(needed, FEWEST_CLUSTERS) if clustered else needed
+    if have < needed:
+        raise InputError(
+            f"the gate {name} on {metric.name} could not pass even with perfect data: it needs at least "
+            f"{needed} {what} and there are {have}", file=file, line=line, key=key,
+            hint="add samples, raise --limit, or widen the gate",
+        )  # fmt: skip
+
+
+def describe(gate: Gate) -> str:
+    """Return the gate's condition as its file says it, such as `max 0.05`."""
+    if gate.kind == "non_inferior":
+        return f"non_inferior to {gate.to or 'promoted'} by margin {gate.margin:g}"
+    if gate.kind == "superior":
+        return f"superior to {gate.to or 'promoted'}"
+    return f"{gate.kind} {gate.limit:g}"

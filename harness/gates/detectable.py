@@ -1,0 +1,79 @@
+"""What a gate can detect with so many samples: for the suites' own documentation, and before a suite is grown."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from harness.errors import InputError
+from harness.gates.valid import require_valid
+from harness.stats.power import POWER, binomial_power, quantile_sum
+
+if TYPE_CHECKING:
+    from harness.contracts import Metric
+    from harness.types import Gate
+
+
+def detectable(
+    gate: Gate, metric: Metric, n: int, *, power: float = POWER, discordant: float = 0.2, spread: float | None = None
+) -> float | None:
+    """Return how far the truth must be on the good side of the gate's line for the gate to pass `power` of the time.
+
+    The line is the limit for `min` and `max`, a loss of `margin` for `non_inferior`, no difference for `superior`. So a
+    gate `max 0.30` with 0.08 detectable passes four times in five where the true rate is 0.22.
+
+    Args:
+        gate: the condition, with evidence `bound`.
+        metric: what it is on.
+        n: samples in the denominator, independent.
+        power: wanted, in (0, 1).
+        discordant: for comparisons of proportions: share of the samples on which the two arms differ.
+        spread: for means and ratios: the standard deviation of one sample's value, or of one pair's difference.
+
+    Returns:
+        The distance in the metric's unit; None where no truth passes so often.
+
+    Raises:
+        InputError: for gates that make no sense, and where `spread` is needed and not given.
+    """
+    require_valid(gate, metric)
+    if gate.kind == "max_unscored" or gate.evidence == "point" or n <= 0:
+        return None
+    if metric.kind != "proportion":
+        if spread is None:
+            raise InputError(f"what can be detected in {metric.name} depends on its spread", hint="give the spread")
+        return spread * quantile_sum(gate.alpha, power) / math.sqrt(n)
+    if gate.kind in {"min", "max"}:
+        limit = gate.limit or 0.0
+        return _rate(limit if gate.kind == "max" else 1.0 - limit, n, gate.alpha, power)
+    return _difference(
+        n, gate.alpha, power, discordant, lost=(gate.margin or 0.0) if gate.kind == "non_inferior" else 0.0
+    )
+
+
+def _rate(limit: float, n: int, alpha: float, power: float) -> float | None:
+    """Return how far below `limit` the true rate must be, by halving: the power falls as the rate rises."""
+    if binomial_power(0.0, limit, n, alpha) < power:
+        return None
+    low, high = 0.0, limit
+    for _ in range(50):
+        middle = 0.5 * (low + high)
+        if binomial_power(middle, limit, n, alpha) >= power:
+            low = middle
+        else:
+            high = middle
+    return limit - low
+
+
+def _difference(n: int, alpha: float, power: float, discordant: float, *, lost: float) -> float | None:
+    """Return the least distance x with n ≥ ((z_α + z_β) / x)² · variance at the true difference x − lost.
+
+    The variance of one pair's difference is `discordant` − difference² (Miettinen 1968), and no difference can exceed
+    the share that differs. With c = (z_α + z_β)² / n, x solves (1 + c) x² − 2 c lost x + c (lost² − discordant) = 0.
+    """
+    c = quantile_sum(alpha, power) ** 2 / n
+    inside = (c * lost) ** 2 - (1 + c) * c * (lost**2 - discordant)
+    if inside < 0:
+        return None
+    distance = (c * lost + math.sqrt(inside)) / (1 + c)
+    return distance if abs(distance - lost) <= discordant else None

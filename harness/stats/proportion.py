@@ -1,0 +1,106 @@
+"""One proportion: the exact Clopper–Pearson interval, on an effective sample size where samples come in clusters.
+
+Sources: C. J. Clopper and E. S. Pearson, Biometrika 26 (1934) 404–413; E. L. Korn and B. I. Graubard, Survey
+Methodology 24 (1998) 193–201 (the same interval on the effective sample size, with its correction for degrees of
+freedom); L. Kish, Survey Sampling (1965) (design effect).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.stats.interval import Interval
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FEWEST_CLUSTERS = 20
+"""Below this many clusters the variance between them is not known well enough to decide anything."""
+
+
+def clopper_pearson(events: float, n: float, alpha: float, *, null: float | None = None) -> Interval:
+    """Return the exact interval of a proportion, each bound at one-sided level `alpha`.
+
+    The bounds are quantiles of beta distributions, so that `events` and `n` need not be whole; for whole numbers the p
+    values are the exact binomial tail probabilities, and a bound clears `null` exactly where its p is at most `alpha`.
+
+    Args:
+        events: successes, in [0, n].
+        n: trials; 0 gives [0, 1].
+        alpha: one-sided level, in (0, 0.5).
+        null: the proportion to test against, in [0, 1].
+    """
+    from scipy.special import betainc, betaincc, betaincinv
+
+    misses = n - events
+    low = 0.0 if events <= 0 else float(betaincinv(events, misses + 1, alpha))
+    high = 1.0 if misses <= 0 else float(betaincinv(events + 1, misses, 1 - alpha))
+    p_above = p_below = None
+    if null is not None:
+        p_above = 1.0 if events <= 0 else float(betainc(events, misses + 1, null))
+        p_below = 1.0 if misses <= 0 else float(betaincc(events + 1, misses, null))
+    return Interval(low=low, high=high, p_above=p_above, p_below=p_below, method="Clopper–Pearson")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effective:
+    """How many independent samples the data are worth."""
+
+    n: float
+    """At most the number of samples."""
+    clusters: int
+    clustered: bool
+    """Whether any cluster holds several samples; where not, `n` is the number of samples."""
+
+    @property
+    def too_few(self) -> bool:
+        """Whether the samples come in clusters, and in too few of them to decide by."""
+        return self.clustered and self.clusters < FEWEST_CLUSTERS
+
+    @property
+    def note(self) -> str:
+        """What a reader must know; empty for independent samples."""
+        if not self.clustered:
+            return ""
+        few = f", fewer than the {FEWEST_CLUSTERS} that a gate needs" if self.too_few else ""
+        return f"{self.clusters} clusters worth {self.n:.0f} independent samples{few}"
+
+
+def effective_size(values: NDArray[np.float64], groups: NDArray[np.int64], alpha: float) -> Effective:
+    """Return the effective sample size of the mean of `values` over clustered samples.
+
+    The design effect is the linearised variance of the mean between clusters (W. G. Cochran, Sampling Techniques,
+    1977, ch. 9A) over the variance of as many independent samples; it counts as at least 1. Where all values are equal
+    it cannot be estimated, and every cluster is taken to repeat one answer (Kish's sum of sizes squared over sum of
+    squared sizes). The correction for few clusters is Korn and Graubard's squared ratio of t quantiles.
+
+    Args:
+        values: shape (n,).
+        groups: cluster number of each, shape (n,), from 0 without gaps.
+        alpha: one-sided level of the interval it is for.
+    """
+    n = len(values)
+    clusters = int(groups.max()) + 1 if n else 0
+    if clusters == n:
+        return Effective(n=float(n), clusters=clusters, clustered=False)
+    sizes = np.bincount(groups).astype(np.float64)
+    repeated = float(sizes.sum() ** 2 / (sizes**2).sum())
+    spread = float(values.var())
+    if clusters < 2:
+        return Effective(n=1.0, clusters=clusters, clustered=True)
+    if spread == 0.0:
+        size = repeated
+    else:
+        residuals = np.bincount(groups, weights=values - values.mean())
+        between = clusters / (clusters - 1) * float((residuals**2).sum()) / n**2
+        size = float(n) if between <= spread / n else spread / between
+    return Effective(n=min(float(n), size * _few_clusters(n, clusters, alpha)), clusters=clusters, clustered=True)
+
+
+def _few_clusters(n: int, clusters: int, alpha: float) -> float:
+    from scipy.special import stdtrit
+
+    return float((stdtrit(n - 1, alpha) / stdtrit(clusters - 1, alpha)) ** 2)

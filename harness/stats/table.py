@@ -1,0 +1,155 @@
+"""One metric on one run: a row per sample, with what pairs and groups the samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.errors import BrokenRunError, InputError
+from harness.types import NoReply, NotApplicable, Reply, Row, Sample, SampleRecord, Unscored
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from harness.contracts import Metric
+    from harness.types import Decoding
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MetricTable:
+    """The rows of one metric on one run. All sequences have the length of `ids`.
+
+    A row that holds NaN or an infinity counts as unscored: no number came out, so none is used.
+
+    Raises:
+        InputError: when an id occurs twice.
+        BrokenRunError: when the rows break the metric's kind: unequal lengths, or a proportion that is not (0|1, 1).
+    """
+
+    metric: Metric
+    ids: tuple[str, ...]
+    content_hashes: tuple[str, ...]
+    clusters: tuple[str | None, ...]
+    """Samples that share a cluster are not independent; None is a cluster of its own."""
+    rows: tuple[Row | Unscored | NotApplicable, ...]
+    records: tuple[tuple[Sample, tuple[Reply, ...]], ...] | None = None
+    """For kind `corpus`: each sample with its replies, in the order of the metric's requests."""
+
+    def __post_init__(self) -> None:
+        """Check lengths, ids and the shape of rows."""
+        lengths = {len(self.ids), len(self.content_hashes), len(self.clusters), len(self.rows)}
+        if self.records is not None:
+            lengths.add(len(self.records))
+        if len(lengths) != 1:
+            raise ValueError(f"the columns of {self.metric.name} have different lengths: {sorted(lengths)}")
+        if len(set(self.ids)) != len(self.ids):
+            twice = sorted({name for name in self.ids if self.ids.count(name) > 1})[:5]
+            raise InputError(f"sample ids occur more than once: {', '.join(twice)}")
+        if self.metric.kind == "corpus" and self.records is None:
+            raise ValueError(f"{self.metric.name} is of kind corpus and needs records")
+        self._check_rows()
+
+    def _check_rows(self) -> None:
+        name = self.metric.name
+        widths = {len(row) for row in self.rows if isinstance(row, tuple)}
+        if self.metric.kind == "corpus":
+            return
+        if len(widths) > 1:
+            raise BrokenRunError(f"metric {name} gave rows of different lengths: {sorted(widths)}")
+        if self.metric.kind == "proportion":
+            for sample, row in zip(self.ids, self.rows, strict=True):
+                if isinstance(row, tuple) and (len(row) != 2 or row[0] not in {0, 1} or row[1] != 1):
+                    raise BrokenRunError(f"metric {name} is a proportion, but its row for {sample} is {row!r}")
+
+    @classmethod
+    def of_run(cls, metric: Metric, value: float | Unscored) -> MetricTable:
+        """Return the table of a metric of kind `run`: one row, which holds the value of `metric.measure`."""
+        row = value if isinstance(value, Unscored) else (float(value), 1.0)
+        return cls(metric=metric, ids=("run",), content_hashes=("",), clusters=(None,), rows=(row,))
+
+    @classmethod
+    def from_records(cls, metric: Metric, records: Sequence[SampleRecord], ask: Decoding | None = None) -> MetricTable:
+        """Return the table of a metric on a stored run.
+
+        Args:
+            metric: whose rows the records hold under its name; not of kind `run`.
+            records: the run's samples.
+            ask: the run's decoding; needed for kind `corpus`, to find each sample's replies again.
+
+        Raises:
+            InputError: when the records do not hold the metric.
+        """
+        for record in records:
+            if metric.name not in record.rows:
+                raise InputError(
+                    f"the stored sample {record.sample.id} has no row of metric {metric.name}",
+                    hint="run the suite again: its metrics have changed since",
+                )
+        replies: tuple[tuple[Sample, tuple[Reply, ...]], ...] | None = None
+        if metric.kind == "corpus":
+            if ask is None:
+                raise ValueError("a corpus metric needs the run's decoding to find its replies")
+            replies = tuple((record.sample, _replies(metric, record, ask)) for record in records)
+        return cls(
+            metric=metric,
+            ids=tuple(record.sample.id for record in records),
+            content_hashes=tuple(record.sample.content_hash for record in records),
+            clusters=tuple(record.sample.cluster for record in records),
+            rows=tuple(record.rows[metric.name] for record in records),
+            records=replies,
+        )
+
+    @cached_property
+    def applicable(self) -> NDArray[np.int64]:
+        """Positions of the samples in the denominator, unscored ones included."""
+        return np.array([i for i, row in enumerate(self.rows) if not isinstance(row, NotApplicable)], dtype=np.int64)
+
+    @cached_property
+    def is_scored(self) -> NDArray[np.bool_]:
+        """Whether each sample has a row of finite numbers, shape (len(ids),)."""
+        return np.array([isinstance(row, tuple) and bool(np.isfinite(row).all()) for row in self.rows], dtype=np.bool_)
+
+    @cached_property
+    def scored(self) -> NDArray[np.int64]:
+        """Positions of the samples that have a row of finite numbers."""
+        return np.flatnonzero(self.is_scored).astype(np.int64)
+
+    @property
+    def n(self) -> int:
+        """Samples in the denominator, unscored ones included."""
+        return len(self.applicable)
+
+    @property
+    def unscored(self) -> int:
+        """Samples in the denominator without a row of finite numbers."""
+        return self.n - len(self.scored)
+
+    @property
+    def not_applicable(self) -> int:
+        """Samples outside the denominator."""
+        return len(self.rows) - self.n
+
+    def values(self, at: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the rows of scored samples at positions `at`, shape (len(at), k)."""
+        rows = [row for row in (self.rows[i] for i in at) if isinstance(row, tuple)]
+        return np.array(rows, dtype=np.float64) if rows else np.empty((0, 2), dtype=np.float64)
+
+    def groups(self, at: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the cluster of each position in `at` as a number from 0, in order of first appearance."""
+        numbers: dict[tuple[str, str | int], int] = {}
+        found = []
+        for i in at:
+            cluster = self.clusters[i]
+            key = ("alone", int(i)) if cluster is None else ("cluster", cluster)
+            found.append(numbers.setdefault(key, len(numbers)))
+        return np.array(found, dtype=np.int64)
+
+
+def _replies(metric: Metric, record: SampleRecord, ask: Decoding) -> tuple[Reply, ...]:
+    known = dict(record.replies)
+    missing = NoReply(reason="the stored run does not hold this reply")
+    return tuple(known.get(request, missing) for request in metric.requests(record.sample, ask))
