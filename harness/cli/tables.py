@@ -94,7 +94,7 @@ def checks_table(checks: Iterable[tuple[str, Check]]) -> Table:
             safe_text(suite),
             safe_text(describe_gate(check)),
             status_text(check.status),
-            Text(safe_text(check.sentence)),
+            Text(safe_text(check.sentence.removeprefix(f"{check.status}: "))),
         )
     return table
 
