@@ -157,7 +157,8 @@ def test_a_dropped_in_principle_is_judged(cli):
 
 def test_a_second_process_in_the_workspace_is_told_who_holds_it(cli):
     holder = subprocess.Popen(
-        [sys.executable, "-c", "import sys, pathlib\nfrom harness.store.workspace import Workspace\n"
+        [sys.executable, "-c",
+         "import sys, pathlib\nfrom harness.store.workspace import Workspace\n"
          "ws = Workspace.open(pathlib.Path('.harness').resolve(), create=True)\n"
          "with ws.lock('harness train'):\n    print('held', flush=True)\n    sys.stdin.read()\n"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=cli.folder,
