@@ -161,7 +161,9 @@ class DetoxifyClassifier(Classifier):
     def _make(self, checkpoint: dict[str, Any], folder: str | None) -> Any:  # noqa: ANN401 - detoxify has no types
         import torch
         from detoxify import Detoxify
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()  # progress is the harness's own to show
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
         buffer.seek(0)
@@ -198,6 +200,7 @@ class DetoxifyClassifier(Classifier):
 
     def _absent(self, file: str) -> InputError:
         return InputError(
-            f"the Detoxify checkpoint {file} is not on this machine, and offline nothing is fetched", key=f"{KEY}.model",
+            f"the Detoxify checkpoint {file} is not on this machine, and offline nothing is fetched",
+            key=f"{KEY}.model",
             hint="run once without --offline, or give checkpoint: and config_path: with their pins",
         )  # fmt: skip
