@@ -1,0 +1,164 @@
+"""Adherence to principles, read from the critics' verdicts."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from harness.errors import unknown_name
+from harness.reading.strict import StrictModel
+from harness.types import Completion, NotApplicable, Unscored
+from harness_metrics.options import read_options
+from harness_metrics.replies import TextMetric, completion
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.contracts import Metric
+    from harness.types import Findings, Principle, Reply, Row, Sample, Verdict
+
+_INFORMS = "Informs and does not gate until its critics are calibrated"
+
+
+class AdherenceOptions(StrictModel):
+    """Options of adherence: a constitution, or registered principles, or both."""
+
+    constitution: str | None = None
+    principles: tuple[str, ...] = ()
+    prefix: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = "adherence"
+    """Leads the metrics' names, so that one suite can report on two constitutions."""
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if self.constitution is None and not self.principles:
+            raise ValueError("needs a constitution or a list of principles")
+        return self
+
+
+def combined(principle: Principle, sample: Sample, verdicts: Sequence[Verdict]) -> float | Unscored | NotApplicable:
+    """Return the principle's one score in [0, 1] from its critics' verdicts.
+
+    `worst` takes the least score, `mean` the mean; critics to whom the question does not arise are left out. Where a
+    critic is Unscored or missing, so is the result, except that `worst` with a score below the threshold keeps that
+    score: no other critic could raise it.
+    """
+    if not principle.applies_to(sample):
+        return NotApplicable(reason=f"{principle.id} does not speak of this sample")
+    mine = {verdict.critic: verdict.score for verdict in verdicts if verdict.principle == principle.id}
+    missing = [critic for critic in principle.critics if critic not in mine]
+    unscored = [score for score in mine.values() if isinstance(score, Unscored)]
+    if missing:
+        unscored.append(Unscored(reason=f"no verdict by {', '.join(missing)}"))
+    scores = [float(score) for score in mine.values() if isinstance(score, float | int)]
+    if principle.combine == "worst" and scores and min(scores) < principle.threshold:
+        return min(scores)
+    if unscored:
+        return unscored[0]
+    if not scores:
+        return NotApplicable(reason="no critic found the principle to apply")
+    return min(scores) if principle.combine == "worst" else math.fsum(scores) / len(scores)
+
+
+class _Adherence(TextMetric):
+    direction = "higher"
+    bounds = (0.0, 1.0)
+    gates = False
+
+    def __init__(self, options: AdherenceOptions) -> None:
+        self.constitution = options.constitution
+        self.principles = options.principles
+
+
+class PrincipleAdherence(_Adherence):
+    """Row: (1 where the combined score reaches the principle's threshold, 1)."""
+
+    kind = "proportion"
+    unit = "share"
+
+    def __init__(self, options: AdherenceOptions, principle: Principle) -> None:
+        super().__init__(options)
+        self.principle = principle
+        self.name = f"{options.prefix}.{principle.id}"
+        self.about = (
+            f"Share of the replies it applies to whose {principle.combine} critic scores at least "
+            f"{principle.threshold:g} "
+            f"({', '.join(principle.critics)}): {principle.text.strip()} {_INFORMS}"
+        )
+
+    def observe(
+        self,
+        sample: Sample,
+        replies: tuple[Reply, ...],
+        findings: Mapping[str, Findings],
+        verdicts: tuple[Verdict, ...],
+    ) -> Row | Unscored | NotApplicable:
+        """Return the row; whether the principle applies is known before any reply."""
+        if not self.principle.applies_to(sample):
+            return NotApplicable(reason=f"{self.principle.id} does not speak of this sample")
+        reply = completion(replies)
+        if not isinstance(reply, Completion):
+            return reply
+        score = combined(self.principle, sample, verdicts)
+        return (1.0 if score >= self.principle.threshold else 0.0, 1.0) if isinstance(score, float) else score
+
+
+class OverallAdherence(_Adherence):
+    """Row: (weighted mean of the applicable principles' scores, 1)."""
+
+    kind = "mean"
+    unit = "score"
+
+    def __init__(self, options: AdherenceOptions, principles: tuple[Principle, ...]) -> None:
+        super().__init__(options)
+        self.all = principles
+        self.name = options.prefix
+        self.about = (
+            "Mean over replies of the principles' combined scores, weighted, over the principles that apply; "
+            "Unscored where any "
+            f"of them is. {_INFORMS}"
+        )
+
+    def observe(
+        self,
+        sample: Sample,
+        replies: tuple[Reply, ...],
+        findings: Mapping[str, Findings],
+        verdicts: tuple[Verdict, ...],
+    ) -> Row | Unscored | NotApplicable:
+        """Return the row; whether any principle applies is known before any reply."""
+        if not any(principle.applies_to(sample) for principle in self.all):
+            return NotApplicable(reason="no principle applies")
+        reply = completion(replies)
+        if not isinstance(reply, Completion):
+            return reply
+        total, weights = 0.0, 0.0
+        for principle in self.all:
+            score = combined(principle, sample, verdicts)
+            if isinstance(score, Unscored):
+                return Unscored(reason=f"{principle.id}: {score.reason}")
+            if isinstance(score, float):
+                total += principle.weight * score
+                weights += principle.weight
+        return (min(1.0, total / weights), 1.0) if weights > 0 else NotApplicable(reason="no principle applies")
+
+
+def make(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]) -> Sequence[Metric]:
+    """Return `adherence.<principle>` for each principle and `adherence` overall.
+
+    Raises:
+        InputError: for a constitution or principle that is not registered.
+    """
+    chosen = read_options(AdherenceOptions, options, "adherence")
+    found: dict[str, Principle] = {}
+    if chosen.constitution is not None:
+        if chosen.constitution not in constitutions:
+            raise unknown_name("constitution", chosen.constitution, constitutions, key="adherence.constitution")
+        found.update({principle.id: principle for principle in constitutions[chosen.constitution]})
+    for position, name in enumerate(chosen.principles):
+        if name not in constitutions:
+            raise unknown_name("principle", name, constitutions, key=f"adherence.principles[{position}]")
+        found.update({principle.id: principle for principle in constitutions[name]})
+    parts: list[Metric] = [PrincipleAdherence(chosen, principle) for principle in found.values()]
+    return [*parts, OverallAdherence(chosen, tuple(found.values()))]

@@ -1,0 +1,104 @@
+"""Multiple choice by log-likelihood."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from harness.contracts import Metric
+from harness.errors import InputError
+from harness.types import LogLikelihood, LogProb, NoReply, NotApplicable, Unscored
+from harness_metrics.options import NoOptions, read_options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.types import Decoding, Findings, Principle, Reply, Request, Row, Sample, Verdict
+
+
+def choice_requests(sample: Sample) -> tuple[Request, ...]:
+    """Ask for log p of every choice; nothing where the sample has none.
+
+    Raises:
+        InputError: when `answer` names no choice.
+    """
+    if not sample.choices or not sample.messages:
+        return ()
+    if sample.answer is not None and not 0 <= sample.answer < len(sample.choices):
+        raise InputError(
+            f"sample {sample.id!r}: answer {sample.answer} names none of its {len(sample.choices)} choices",
+            hint="answer is the 0-based index of the right choice",
+        )
+    return tuple(LogLikelihood(messages=sample.messages, continuation=choice) for choice in sample.choices)
+
+
+def choice_scores(replies: tuple[Reply, ...]) -> list[float] | Unscored:
+    """Return log p of each choice; Unscored unless every choice has a finite or −inf one."""
+    scores = []
+    for reply in replies:
+        if isinstance(reply, NoReply):
+            return Unscored(reason=f"no reply: {reply.reason}")
+        if not isinstance(reply, LogProb) or math.isnan(reply.logprob):
+            return Unscored(reason="a choice has no log-likelihood")
+        scores.append(reply.logprob)
+    return scores
+
+
+def best(scores: Sequence[float]) -> int | None:
+    """Return the index of the one greatest score; None where it is shared, so that no order of choices is favoured."""
+    top = max(scores)
+    return scores.index(top) if scores.count(top) == 1 else None
+
+
+class Accuracy(Metric):
+    """Row: (1 where the right choice alone has the greatest score, 1)."""
+
+    kind = "proportion"
+    direction = "higher"
+    bounds = (0.0, 1.0)
+    unit = "share"
+
+    def __init__(self, *, normalised: bool) -> None:
+        self.normalised = normalised
+        self.name = "accuracy_normalised" if normalised else "accuracy"
+        per = " divided by its UTF-8 bytes (acc_norm of lm-evaluation-harness)" if normalised else ""
+        self.about = (
+            f"Share of questions whose right choice has the greatest log-likelihood{per}; a tie for the greatest is "
+            f"wrong"
+        )
+
+    def requests(self, sample: Sample, ask: Decoding) -> tuple[Request, ...]:
+        """Ask for log p of every choice, where the right one is known."""
+        return choice_requests(sample) if sample.answer is not None else ()
+
+    def observe(
+        self,
+        sample: Sample,
+        replies: tuple[Reply, ...],
+        findings: Mapping[str, Findings],
+        verdicts: tuple[Verdict, ...],
+    ) -> Row | Unscored | NotApplicable:
+        """Return the row; Unscored where any choice has no score."""
+        if not replies:
+            return NotApplicable(reason="not a multiple-choice question with a known answer")
+        scores = choice_scores(replies)
+        if isinstance(scores, Unscored):
+            return scores
+        if self.normalised:
+            lengths = [len(choice.encode()) for choice in sample.choices]
+            if 0 in lengths:
+                return Unscored(reason="a choice is empty, so its length cannot normalise")
+            scores = [score / length for score, length in zip(scores, lengths, strict=True)]
+        return (1.0 if best(scores) == sample.answer else 0.0, 1.0)
+
+
+def make_accuracy(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]) -> Sequence[Metric]:
+    """Return `accuracy`."""
+    read_options(NoOptions, options, "accuracy")
+    return [Accuracy(normalised=False)]
+
+
+def make_normalised(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]) -> Sequence[Metric]:
+    """Return `accuracy_normalised`."""
+    read_options(NoOptions, options, "accuracy_normalised")
+    return [Accuracy(normalised=True)]

@@ -1,0 +1,181 @@
+"""Metrics of the Hugging Face `evaluate` library, from a local folder or pinned on the hub, computed per sample.
+
+A module is Python code and runs with this process's rights. A folder is the user's own; a module of the hub is loaded
+only with `trust: true` and a commit, and not offline.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from harness.errors import BrokenRunError, InputError, MissingDependencyError
+from harness.hashing import sha256_file
+from harness.reading.strict import StrictModel
+from harness.types import Completion, Unscored
+from harness_metrics.numbers import final_number
+from harness_metrics.options import read_options
+from harness_metrics.replies import TextMetric, completion, gated_by_target
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.contracts import Metric
+    from harness.types import Decoding, Findings, NotApplicable, Principle, Reply, Request, Row, Sample, Verdict
+
+_BUNDLED = Path(__file__).parent / "modules"
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_YES = {"1", "ON", "YES", "TRUE"}
+
+
+class EvaluateOptions(StrictModel):
+    """Options of evaluate."""
+
+    module: str
+    """A folder that holds NAME/NAME.py, the name of a bundled module (word_overlap), or a hub id."""
+    key: str
+    """Which number of the module's result to keep."""
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] | None = None
+    """The metric's name; else `evaluate_<module>_<key>`."""
+    config: str | None = None
+    predict: Literal["text", "number", "choice"] = "text"
+    """What is compared: the reply and target as text; the number each ends on; the 0-based index of the choice that
+    the reply names first, against the sample's `answer`."""
+    direction: Literal["higher", "lower", "neither"] = "higher"
+    bounds: tuple[float, float] | None = None
+    arguments: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    """Handed to the module's compute()."""
+    revision: str | None = None
+    trust: bool = False
+
+
+class EvaluateMetric(TextMetric):
+    """Row: (the module's value on this one sample, 1)."""
+
+    kind = "mean"
+
+    def __init__(self, options: EvaluateOptions, place: str, *, pinned: str) -> None:
+        self.options = options
+        self.place = place
+        self.direction = options.direction
+        self.bounds = options.bounds
+        stem = re.sub(r"[^a-z0-9]+", "_", Path(options.module).name.lower()).strip("_")
+        self.name = options.name or f"evaluate_{stem}_{options.key}"
+        self.about = (
+            f"Mean over samples of {options.key} of the evaluate module {options.module} ({pinned}), computed on "
+            f"each sample by "
+            "itself: for a metric that is not a mean over samples, such as corpus F1, this is another number"
+        )
+        self._module: Any = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def requests(self, sample: Sample, ask: Decoding) -> tuple[Request, ...]:
+        """Ask for the completion where there is something to compare it with."""
+        return gated_by_target(sample, ask)
+
+    def observe(
+        self,
+        sample: Sample,
+        replies: tuple[Reply, ...],
+        findings: Mapping[str, Findings],
+        verdicts: tuple[Verdict, ...],
+    ) -> Row | Unscored | NotApplicable:
+        """Return the row; Unscored where the reply gives nothing to compare or the value is not finite."""
+        reply = completion(replies)
+        if not isinstance(reply, Completion):
+            return reply
+        prediction, reference = self._pair(sample, reply.text)
+        if prediction is None or reference is None:
+            return Unscored(reason=f"no {self.options.predict} could be read from the reply or the sample")
+        try:
+            result = self._load().compute(predictions=[prediction], references=[reference], **self.options.arguments)
+        except (ValueError, TypeError, KeyError, ZeroDivisionError) as error:
+            raise BrokenRunError(
+                f"the evaluate module {self.options.module} failed on sample {sample.id!r}: "
+                f"{str(error).splitlines()[0]}"
+            ) from error
+        value = (result or {}).get(self.options.key)
+        if isinstance(value, list | tuple) and len(value) == 1:
+            value = value[0]
+        if not isinstance(value, float | int):
+            known = ", ".join(result or {}) or "nothing"
+            raise InputError(
+                f"the evaluate module {self.options.module} gives no number called {self.options.key!r}, only: {known}",
+                key="evaluate.key",
+            )
+        return (float(value), 1.0) if math.isfinite(value) else Unscored(reason=f"the module gave {value}")
+
+    def _pair(self, sample: Sample, text: str) -> tuple[Any, Any]:
+        if self.options.predict == "text":
+            return text.strip(), sample.target[0]
+        if self.options.predict == "number":
+            said, wanted = final_number(text), final_number(sample.target[0])
+            return None if said is None else float(said), None if wanted is None else float(wanted)
+        places = {i: text.casefold().find(choice.casefold()) for i, choice in enumerate(sample.choices)}
+        named = [i for i, place in places.items() if place >= 0]
+        # The first choice named; of two that begin there, the longer ("no" stands in "not known").
+        first = min(named, key=lambda i: (places[i], -len(sample.choices[i])), default=None)
+        return first, sample.answer
+
+    def _load(self) -> Any:  # noqa: ANN401 - evaluate has no types
+        if self._module is None:
+            evaluate = _evaluate()
+            self._folder = tempfile.TemporaryDirectory(prefix="harness-evaluate-")
+            try:
+                self._module = evaluate.load(
+                    self.place, config_name=self.options.config, cache_dir=self._folder.name, keep_in_memory=True,
+                    **({"revision": self.options.revision} if self.options.revision else {}),
+                )  # fmt: skip
+            except (OSError, ImportError, ValueError, TypeError, AttributeError) as error:
+                raise InputError(
+                    f"the evaluate module {self.options.module} cannot be loaded ({str(error).splitlines()[0]})",
+                    key="evaluate.module",
+                ) from error
+        return self._module
+
+
+def _evaluate() -> Any:  # noqa: ANN401 - evaluate has no types
+    try:
+        import evaluate
+    except ImportError as error:
+        raise MissingDependencyError("evaluate", "metrics", needed_by="the metric evaluate") from error
+    return evaluate
+
+
+def _offline() -> bool:
+    return any(os.environ.get(name, "").upper() in _YES for name in ("HF_HUB_OFFLINE", "HF_EVALUATE_OFFLINE"))
+
+
+def make(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]) -> Sequence[Metric]:
+    """Return one metric.
+
+    Raises:
+        InputError: for a folder without its module, or a hub id without trust and commit, or offline.
+    """
+    chosen = read_options(EvaluateOptions, options, "evaluate")
+    for folder in (Path(chosen.module).expanduser(), _BUNDLED / chosen.module):
+        if not folder.is_dir():
+            continue
+        file = folder.resolve() / f"{folder.resolve().name}.py"
+        if not file.is_file():
+            raise InputError(f"the folder lacks {file.name}", file=folder, key="evaluate.module")
+        return [EvaluateMetric(chosen, str(file.parent), pinned=f"sha256 {sha256_file(file)[:16]}")]
+    if chosen.module.startswith((".", "/", "~")) or chosen.module.count("/") > 1:
+        raise InputError("no such folder", file=chosen.module, key="evaluate.module", hint="check the path")
+    if not chosen.trust or chosen.revision is None or not _COMMIT.fullmatch(chosen.revision):
+        raise InputError(
+            f"{chosen.module!r} is no local folder, and a module of the hub runs its code here", key="evaluate.module",
+            hint="give a folder, or trust: true with revision: the 40-digit commit you have read",
+        )  # fmt: skip
+    if _offline():
+        raise InputError(
+            f"the module {chosen.module!r} is on the hub, and this run is offline", key="evaluate.module",
+            hint="copy it into a folder and name the folder",
+        )  # fmt: skip
+    return [EvaluateMetric(chosen, chosen.module, pinned=f"commit {chosen.revision}")]

@@ -1,0 +1,49 @@
+"""What metrics share that look at one generated reply."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.contracts import Metric
+from harness.types import Completion, Generate, NoReply, NotApplicable, Unscored
+
+if TYPE_CHECKING:
+    from harness.types import Decoding, Reply, Request, Sample
+
+
+def asks_for_text(sample: Sample) -> bool:
+    """Tell whether a sample is answered with text.
+
+    It has a conversation, and is not a multiple-choice question (choices and no target), which log-likelihoods answer.
+    """
+    return bool(sample.messages) and (not sample.choices or bool(sample.target))
+
+
+def generate(sample: Sample, ask: Decoding) -> tuple[Request, ...]:
+    """Return the one request for a completion; nothing where the sample is not answered with text."""
+    return (Generate(messages=sample.messages, decoding=ask),) if asks_for_text(sample) else ()
+
+
+def completion(replies: tuple[Reply, ...]) -> Completion | Unscored | NotApplicable:
+    """Return the completion; NotApplicable where none was asked for, Unscored where none came."""
+    if not replies:
+        return NotApplicable(reason="the sample is not answered with text")
+    reply = replies[0]
+    if isinstance(reply, Completion):
+        return reply
+    if isinstance(reply, NoReply):
+        return Unscored(reason=f"no reply: {reply.reason}")
+    return Unscored(reason=f"a {reply.type} came where a completion was asked for")
+
+
+class TextMetric(Metric):
+    """A metric of the one completion of each sample that is answered with text."""
+
+    def requests(self, sample: Sample, ask: Decoding) -> tuple[Request, ...]:
+        """Ask for the completion."""
+        return generate(sample, ask)
+
+
+def gated_by_target(sample: Sample, ask: Decoding) -> tuple[Request, ...]:
+    """Ask for the completion where the sample has accepted answers to compare it with."""
+    return generate(sample, ask) if sample.target else ()
