@@ -20,7 +20,6 @@ _FACTORIES: tuple[tuple[str, str, str], ...] = (
     ("exact_match", "matching:make_exact_match", "The reply equals an accepted answer"),
     ("number_match", "matching:make_number_match", "The reply's last number equals the target's"),
     ("answer_match", "matching:make_answer_match", "An accepted answer stands in the reply as whole words"),
-    ("instructions", "instructions:make", "instruction_strict and instruction_share: constraints that code verifies"),
     ("bleu", "translation:make_bleu", "Corpus BLEU through sacrebleu"),
     ("chrf", "translation:make_chrf", "Corpus chrF or chrF++ through sacrebleu"),
     ("ter", "translation:make_ter", "Corpus translation edit rate through sacrebleu"),

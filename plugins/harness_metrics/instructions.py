@@ -1,0 +1,80 @@
+"""Whether replies follow instructions that code can verify: the `constraints` of a sample's metadata."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from harness.types import Completion, NotApplicable
+from harness_metrics.constraints import read_constraints
+from harness_metrics.options import NoOptions, read_options
+from harness_metrics.replies import TextMetric, completion, generate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.contracts import Metric
+    from harness.types import Decoding, Findings, Principle, Reply, Request, Row, Sample, Unscored, Verdict
+
+
+class _Instruction(TextMetric):
+    direction = "higher"
+    bounds = (0.0, 1.0)
+    unit = "share"
+
+    def requests(self, sample: Sample, ask: Decoding) -> tuple[Request, ...]:
+        """Ask for the completion where the sample has constraints.
+
+        Raises:
+            InputError: naming the sample, for a constraint that cannot be read.
+        """
+        return generate(sample, ask) if read_constraints(sample) else ()
+
+    def observe(
+        self,
+        sample: Sample,
+        replies: tuple[Reply, ...],
+        findings: Mapping[str, Findings],
+        verdicts: tuple[Verdict, ...],
+    ) -> Row | Unscored | NotApplicable:
+        """Return the row; a missing reply is Unscored."""
+        if not replies:
+            return NotApplicable(reason="the sample has no constraints")
+        reply = completion(replies)
+        if not isinstance(reply, Completion):
+            return reply
+        met = [constraint.satisfied(reply.text) for constraint in read_constraints(sample)]
+        return (self.score(met), 1.0)
+
+    def score(self, met: Sequence[bool]) -> float:
+        """Return the sample's value in [0, 1], of at least one constraint."""
+        raise NotImplementedError
+
+
+class InstructionStrict(_Instruction):
+    """Row: (1 where the reply satisfies every constraint, 1)."""
+
+    name = "instruction_strict"
+    kind = "proportion"
+    about = "Share of replies that satisfy every constraint of their sample; an empty reply satisfies none"
+
+    def score(self, met: Sequence[bool]) -> float:
+        """Return 1 where all are met."""
+        return 1.0 if all(met) else 0.0
+
+
+class InstructionShare(_Instruction):
+    """Row: (share of the sample's constraints that the reply satisfies, 1)."""
+
+    name = "instruction_share"
+    kind = "mean"
+    about = "Mean over samples of the share of constraints that the reply satisfies; an empty reply satisfies none"
+
+    def score(self, met: Sequence[bool]) -> float:
+        """Return the share that is met."""
+        return sum(met) / len(met)
+
+
+def make(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]) -> Sequence[Metric]:
+    """Return `instruction_strict` and `instruction_share`."""
+    read_options(NoOptions, options, "instructions")
+    return [InstructionStrict(), InstructionShare()]
