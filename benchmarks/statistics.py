@@ -1,0 +1,129 @@
+"""Measures the gates' own error rates and reach, and writes the tables of docs/statistics.md.
+
+    python benchmarks/statistics.py            print the tables and the time of the large bootstrap
+    python benchmarks/statistics.py --write    put the tables into docs/statistics.md
+
+About ten seconds. The size of a test is exact, by summing the probabilities of all counts on which it passes.
+"""
+
+from __future__ import annotations
+
+import re
+import resource
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import binom
+
+from harness.contracts import Metric
+from harness.gates import detectable, samples_needed
+from harness.stats.bootstrap import resampled_sums
+from harness.stats.paired import paired_difference, tango
+from harness.types import Gate
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "statistics.md"
+SIZES = (60, 120, 240, 480, 1000)
+
+
+class Rate(Metric):
+    name, kind, direction = "harmful_compliance", "proportion", "lower"
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---:"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def points(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
+def needed() -> str:
+    """Fewest samples with which perfect data pass."""
+    rows = []
+    for share in (0.02, 0.05, 0.08, 0.1, 0.2, 0.3):
+        found = [
+            samples_needed(Gate(metric="m", kind=kind, limit=limit, margin=margin), Rate())
+            for kind, limit, margin in (("max", share, None), ("min", 1 - share, None), ("non_inferior", None, share))
+        ]
+        rows.append([f"{100 * share:g} %", *map(str, found)])
+    return table(["share", "`max` share", "`min` 1 − share", "`non_inferior` margin share"], rows)
+
+
+def limits() -> str:
+    """How far below its limit a rate must be."""
+    at = (0.05, 0.1, 0.2, 0.3)
+    rows = [
+        [f"{n:,}", *(points(detectable(Gate(metric="m", kind="max", limit=limit), Rate(), n)) for limit in at)]
+        for n in SIZES
+    ]
+    return table(["samples", *(f"`max` {limit}" for limit in at)], rows)
+
+
+def differences() -> str:
+    """What a paired comparison can detect."""
+    at = (0.05, 0.1, 0.2, 0.4)
+    rows = [
+        [f"{n:,}", *(points(detectable(Gate(metric="m", kind="superior"), Rate(), n, discordant=d)) for d in at)]
+        for n in SIZES
+    ]
+    return table(["samples", *(f"{100 * d:g} % differ" for d in at)], rows)
+
+
+def size(n: int, margin: float, gained: float, procedure) -> float:
+    """Return how often a candidate exactly at the margin passes."""
+    total = 0.0
+    for gains in range(n + 1):
+        most = -1
+        for losses in range(n + 1 - gains):
+            if procedure(gains, losses, n, 0.05, null=-margin).p_above > 0.05:
+                break
+            most = losses
+        if most < 0 and gains > n * gained + 1:
+            continue
+        total += binom.pmf(gains, n, gained) * binom.cdf(most, n - gains, min(1.0, (gained + margin) / (1 - gained)))
+    return total
+
+
+def sizes() -> str:
+    """False passes at the margin."""
+    gained = (0.0, 0.02, 0.05, 0.1, 0.2)
+    rows = []
+    for n, margin in ((36, 0.08), (60, 0.08), (120, 0.08), (120, 0.05)):
+        for name, procedure in (("Tango alone", tango), ("the gate", paired_difference)):
+            rows.append([str(n), f"{margin:g}", name, *(points(size(n, margin, g, procedure)) for g in gained)])
+    return table(["samples", "margin", "test", *(f"{100 * g:g} % gains" for g in gained)], rows)
+
+
+TABLES = {"needed": needed, "limits": limits, "differences": differences, "sizes": sizes}
+
+
+def filled(text: str, names: tuple[str, ...] = tuple(TABLES)) -> str:
+    """Return the document with each table between its markers made anew."""
+    for name in names:
+        pattern = re.compile(rf"(<!-- table {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        made = TABLES[name]()
+        text, count = pattern.subn(lambda match, made=made: f"{match[1]}{made}\n{match[2]}", text)
+        if count != 1:
+            raise SystemExit(f"docs/statistics.md has {count} tables {name}, expected one")
+    return text
+
+
+def main() -> None:
+    if "--write" in sys.argv:
+        DOCUMENT.write_text(filled(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
+        return
+    for name, make in TABLES.items():
+        print(f"{name}\n{make()}\n")
+    start = time.perf_counter()
+    resampled_sums(np.random.default_rng(0).normal(size=(10_000, 4)), 10_000, seed=0)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    print(
+        f"10,000 samples × 10,000 resamples, four columns: {time.perf_counter() - start:.2f} s, {peak:.0f} MB at most"
+    )
+
+
+if __name__ == "__main__":
+    main()
