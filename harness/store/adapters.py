@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,7 +136,7 @@ def resolve_adapters(references: Sequence[str], workspace: Workspace | None) -> 
             specs = () if candidate is None else candidate.adapters
             for spec in specs:
                 _check_stored(Path(spec.path), spec.id)
-            found += specs
+            found += (replace(spec, reference=PROMOTED) for spec in specs)
         else:
             found.append(_resolve(reference, workspace))
     seen: set[str] = set()

@@ -65,7 +65,7 @@ def live_after(workspace: Workspace, entry: LedgerEntry) -> Live:
     if candidate is not None:
         adapters = tuple(
             # The workspace may have been moved: what is promoted always lies within it.
-            replace(spec, path=str(workspace.adapters / spec.id), reference=ALIAS)
+            replace(spec, path=str(workspace.adapters / spec.id))
             for spec in candidate.adapters
         )
         candidate = replace(candidate, adapters=adapters)

@@ -5,7 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pluggy
+
+from harness import hookspecs
+from harness.plugins import Plugins, Registries
 from harness.promotion.decide import Evidence
+from harness.registry import Registry
 from harness.store.runs import new_run_id, write_run
 from harness.store.workspace import Workspace
 from harness.types import (
@@ -126,3 +131,13 @@ def evidence(
     other = stored_run(workspace, run_record(baseline, fingerprint=baseline_fingerprint), 0.0)
     own = run_record(who, fingerprint=fingerprint, checks=(check(status),), baseline_runs={"promoted": other.id})
     return (Evidence(gates=(GATE,), run=stored_run(workspace, own), baselines={"promoted": other}),)
+
+
+def plugins(**implementations: object) -> Plugins:
+    """Return plugins of which each keyword is one, by name: an object with hook implementations."""
+    manager = pluggy.PluginManager("harness")
+    manager.add_hookspecs(hookspecs)
+    for name, implementation in implementations.items():
+        manager.register(implementation, name)
+    registries = Registries(**{kind: Registry(kind) for kind in Registries.__dataclass_fields__})
+    return Plugins(registries=registries, infos=(), broken=(), manager=manager)

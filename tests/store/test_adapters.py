@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -114,10 +115,8 @@ def test_an_adapter_without_tensors_is_refused(tmp_path, make):
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.binary(max_size=60), st.integers(0, 40))
 def test_any_bytes_are_read_or_refused_in_one_sentence(tmp_path, data, length):
-    try:
+    with contextlib.suppress(InputError):
         read_header(weights(tmp_path, length.to_bytes(8, "little") + data))
-    except InputError:
-        pass
 
 
 def test_the_header_agrees_with_the_real_library(tmp_path):

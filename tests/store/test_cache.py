@@ -82,7 +82,7 @@ def test_threads_share_it(cache):
 
 def test_a_damaged_file_says_what_to_do(tmp_path):
     (tmp_path / "c.db").write_bytes(b"this is no database" * 100)
-    with pytest.raises(BrokenRunError, match="damaged .*; delete it"):
+    with pytest.raises(BrokenRunError, match=r"damaged .*; delete it"):
         Cache(tmp_path / "c.db")
 
 

@@ -1,0 +1,319 @@
+"""Promotion checks everything again and changes everything or nothing; rollback finds its way back."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness import hookimpl
+from harness.errors import EXIT_GATE, BrokenRunError, InputError
+from harness.promotion.decide import decide, decision_path
+from harness.promotion.promote import PromotionRefusedError, history, promote, rollback
+from harness.store import promoted as promoted_module
+from harness.store.adapters import promoted, resolve_adapters
+from harness.store.atomic import write_file
+from harness.store.promoted import alias_path, live
+from harness.store.workspace import Workspace
+
+
+@pytest.fixture
+def plugins(make):
+    return make.plugins()
+
+
+@pytest.fixture
+def decided(workspace, make, tmp_path):
+    """Give a function that decides on a new adapter against what is promoted, and returns the decision."""
+
+    def _decided(name: str, weight: float, *, status: str = "passed"):
+        folder = make.adapter(tmp_path / name, weight)
+        who = make.candidate(*resolve_adapters([str(folder)], workspace))
+        now = live(workspace)
+        baseline = None if now is None else now.candidate
+        fingerprint = "base" if baseline is None else now.fingerprint
+        found = make.evidence(
+            workspace, who, f"fp-{name}", baseline=baseline, baseline_fingerprint=fingerprint, status=status
+        )
+        return decide(workspace, make.policy(), found)
+
+    return _decided
+
+
+def test_promotion_and_its_alias(workspace, plugins, decided, tmp_path):
+    assert promoted(workspace) is None
+    assert not alias_path(workspace).exists()
+    decision = decided("one", 1.0)
+    entry = promote(workspace, decision.id, plugins)
+    assert (entry.kind, entry.body["decision"], entry.body["before"]) == ("promotion", decision.id, 0)
+    shutil.rmtree(tmp_path / "one")
+    (spec,) = promoted(workspace).adapters
+    assert spec.path == str(workspace.adapters / spec.id)
+    assert spec.reference == str(tmp_path / "one")
+    assert resolve_adapters(["promoted"], workspace) == (replace(spec, reference="promoted"),)
+    alias = json.loads(alias_path(workspace).read_text())
+    assert (alias["entry"], alias["head"], alias["adapters"]) == (entry.number, entry.hash, [spec.path])
+    assert alias["candidate_fingerprint"] == "fp-one"
+    workspace.ledger.verify(entry.hash)
+
+
+def test_a_moved_workspace_still_knows_what_is_promoted(workspace, plugins, decided, tmp_path):
+    promote(workspace, decided("one", 1.0).id, plugins)
+    workspace.close()
+    shutil.move(workspace.root, tmp_path / "moved")
+    moved = Workspace.open(tmp_path / "moved")
+    assert promoted(moved).adapters[0].path.startswith(str(tmp_path / "moved"))
+    assert json.loads(alias_path(moved).read_text())["adapters"][0].startswith(str(tmp_path / "moved"))
+    moved.close()
+
+
+@pytest.mark.parametrize("damage", ["{", None, '{"adapters": ["/tmp/evil"]}'])
+def test_the_alias_is_derived_from_the_ledger_on_open(workspace, plugins, decided, damage):
+    promote(workspace, decided("one", 1.0).id, plugins)
+    path = alias_path(workspace)
+    right = path.read_text()
+    path.unlink() if damage is None else path.write_text(damage)
+    Workspace.open(workspace.root).close()
+    assert path.read_text() == right
+
+
+def test_an_alias_without_a_promotion_goes_away(workspace):
+    alias_path(workspace).write_text("{}")
+    Workspace.open(workspace.root).close()
+    assert not alias_path(workspace).exists()
+
+
+@pytest.mark.parametrize("status", ["failed", "inconclusive"])
+def test_only_what_passed_is_promoted(workspace, plugins, decided, status):
+    decision = decided("one", 1.0, status=status)
+    with pytest.raises(PromotionRefusedError, match="may not be promoted") as caught:
+        promote(workspace, decision.id, plugins)
+    assert caught.value.exit_code == EXIT_GATE
+    assert promoted(workspace) is None
+
+
+def test_a_stale_decision_is_refused(workspace, plugins, decided):
+    first, second = decided("one", 1.0), decided("two", 2.0)
+    promote(workspace, first.id, plugins)
+    with pytest.raises(
+        InputError, match=r"compared with echo:, but what is promoted is echo: \+ .*/one, since entry.*decide again"
+    ):
+        promote(workspace, second.id, plugins)
+    with pytest.raises(InputError, match="promoted already"):
+        promote(workspace, first.id, plugins)
+    assert len(history(workspace)) == 1
+
+
+def test_an_upgraded_engine_does_not_make_the_baseline_another(workspace, plugins, decided, make, tmp_path):
+    promote(workspace, decided("one", 1.0).id, plugins)
+    who = make.candidate(*resolve_adapters([str(make.adapter(tmp_path / "two", 2.0))], workspace))
+    found = make.evidence(
+        workspace, who, "new", baseline=promoted(workspace), baseline_fingerprint="same parts, newer torch"
+    )
+    promote(workspace, decide(workspace, make.policy(), found).id, plugins)
+    assert live(workspace).fingerprint == "new"
+
+
+@pytest.mark.parametrize("which", ["candidate", "baseline"])
+@pytest.mark.parametrize("name", ["run.json", "samples.parquet", "suite.yaml"])
+def test_changed_evidence_is_refused(workspace, plugins, decided, which, name):
+    decision = decided("one", 1.0)
+    (run,) = decision.runs if which == "candidate" else decision.baseline_runs
+    path = workspace.runs / run / name
+    path.write_bytes(path.read_bytes() + b"\n")
+    with pytest.raises(BrokenRunError, match=name):
+        promote(workspace, decision.id, plugins)
+    assert promoted(workspace) is None
+
+
+def test_a_changed_decision_is_refused(workspace, plugins, decided):
+    decision = decided("one", 1.0)
+    write_file(decision_path(workspace, decision.id), "{}")
+    with pytest.raises(BrokenRunError, match="not what the ledger has"):
+        promote(workspace, decision.id, plugins)
+
+
+def test_a_changed_ledger_is_refused(workspace, plugins, decided):
+    decision = decided("one", 1.0)
+    other = sqlite3.connect(workspace.ledger_path)
+    other.execute("DROP TRIGGER entries_no_update")
+    other.execute("UPDATE entries SET created = 'then' WHERE number = 2")
+    other.commit()
+    other.close()
+    with pytest.raises(BrokenRunError, match="row 2 of the ledger is bad"):
+        promote(workspace, decision.id, plugins)
+
+
+def test_a_changed_or_lost_adapter_is_refused(workspace, plugins, decided, make, tmp_path):
+    decision = decided("one", 1.0)
+    make.adapter(tmp_path / "one", 5.0)
+    with pytest.raises(BrokenRunError, match="changed"):
+        promote(workspace, decision.id, plugins)
+    shutil.rmtree(tmp_path / "one")
+    with pytest.raises(InputError, match="no such adapter folder"):
+        promote(workspace, decision.id, plugins)
+    assert promoted(workspace) is None
+    assert not list(workspace.adapters.iterdir())
+
+
+def test_a_plugin_can_object_at_the_last_moment(workspace, make, decided):
+    class Guard:
+        @hookimpl
+        def veto_promotion(self, run, baseline):
+            return f"not {run.suite} against {baseline.candidate_fingerprint}"
+
+    decision = decided("one", 1.0)
+    with pytest.raises(PromotionRefusedError, match="vetoed by guard: not tiny against base"):
+        promote(workspace, decision.id, make.plugins(guard=Guard()))
+    assert promoted(workspace) is None
+
+
+def test_plugins_are_told_and_cannot_undo(workspace, make, decided):
+    seen: list[str] = []
+
+    class Observer:
+        @hookimpl
+        def promotion_changed(self, entry):
+            seen.append(entry.kind)
+            raise RuntimeError("the registry is down")
+
+    warnings: list[str] = []
+    plugins = make.plugins(registry=Observer())
+    promote(workspace, decided("one", 1.0).id, plugins, warn=warnings.append)
+    rollback(workspace, plugins, warn=warnings.append)
+    assert seen == ["promotion", "rollback"]
+    assert warnings == ["plugin registry failed in promotion_changed: the registry is down"] * 2
+    assert len(history(workspace)) == 2
+
+
+def test_an_alias_that_cannot_be_written_is_a_warning(workspace, plugins, decided, monkeypatch):
+    decision = decided("one", 1.0)
+
+    def refuse(path, text):
+        raise BrokenRunError(f"{path}: the disk is full")
+
+    warnings: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(promoted_module, "write_file", refuse)
+        promote(workspace, decision.id, plugins, warn=warnings.append)
+    assert "stands in the ledger" in warnings[0]
+    Workspace.open(workspace.root).close()
+    assert json.loads(alias_path(workspace).read_text())["candidate_fingerprint"] == "fp-one"
+
+
+def fingerprints(workspace):
+    now = live(workspace)
+    return None if now is None or now.candidate is None else now.fingerprint
+
+
+def test_rollback_walks_back_and_can_be_told_where(workspace, plugins, decided):
+    with pytest.raises(InputError, match="nothing was ever promoted"):
+        rollback(workspace, plugins)
+    entries = [
+        promote(workspace, decided(name, weight).id, plugins) for name, weight in (("a", 1.0), ("b", 2.0), ("c", 3.0))
+    ]
+    assert rollback(workspace, plugins, reason="users complained").body["reason"] == "users complained"
+    assert fingerprints(workspace) == "fp-b"
+    rollback(workspace, plugins)
+    assert fingerprints(workspace) == "fp-a"
+    rollback(workspace, plugins)
+    assert fingerprints(workspace) is None
+    assert json.loads(alias_path(workspace).read_text())["candidate"] is None
+    with pytest.raises(InputError, match="nothing was before it"):
+        rollback(workspace, plugins)
+    rollback(workspace, plugins, to=str(entries[2].number))
+    assert fingerprints(workspace) == "fp-c"
+    with pytest.raises(InputError, match="promoted already"):
+        rollback(workspace, plugins, to=str(entries[2].number))
+    rollback(workspace, plugins, to=entries[0].body["decision"][:9])
+    assert fingerprints(workspace) == "fp-a"
+    rollback(workspace, plugins, to="base")
+    assert fingerprints(workspace) is None
+    for wrong in ("1", "99", "nonsense", "", "-1", "²"):
+        with pytest.raises(InputError, match="promotion"):
+            rollback(workspace, plugins, to=wrong)
+    assert workspace.ledger.verify().head == workspace.ledger.head()
+
+
+def test_after_a_rollback_the_next_promotion_goes_back_to_what_was_live(workspace, plugins, decided):
+    promote(workspace, decided("a", 1.0).id, plugins)
+    promote(workspace, decided("b", 2.0).id, plugins)
+    rollback(workspace, plugins)
+    promote(workspace, decided("c", 3.0).id, plugins)
+    rollback(workspace, plugins)
+    assert fingerprints(workspace) == "fp-a"
+
+
+def test_a_decision_can_be_promoted_again_after_a_rollback(workspace, plugins, decided):
+    decision = decided("a", 1.0)
+    promote(workspace, decision.id, plugins)
+    rollback(workspace, plugins)
+    promote(workspace, decision.id, plugins)
+    assert fingerprints(workspace) == "fp-a"
+
+
+def test_rollback_refuses_a_damaged_adapter(workspace, plugins, decided, make):
+    promote(workspace, decided("a", 1.0).id, plugins)
+    old = Path(promoted(workspace).adapters[0].path)
+    promote(workspace, decided("b", 2.0).id, plugins)
+    make.adapter(old, 7.0)
+    with pytest.raises(BrokenRunError, match="changed since it was stored"):
+        rollback(workspace, plugins)
+    assert fingerprints(workspace) == "fp-b"
+
+
+def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(workspace, decided):
+    decisions = [decided("a", 1.0).id, decided("b", 2.0).id]
+    code = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent.parent / "store")!r})
+import builders
+from harness.errors import HarnessError
+from harness.promotion.promote import promote
+from harness.store.workspace import Workspace
+workspace = Workspace.open({str(workspace.root)!r})
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    promote(workspace, sys.argv[1], builders.plugins())
+    print("won")
+except HarnessError as error:
+    print("told", error.exit_code, error)
+"""
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for name in decisions
+    ]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    answers = sorted(process.communicate()[0] for process in processes)
+    assert answers[1] == "won\n"
+    assert answers[0].startswith("told 2")
+    assert "is writing in this workspace" in answers[0] or "what is promoted is" in answers[0]
+    assert len(history(workspace)) == 1
+    workspace.ledger.verify()
+
+
+def test_the_second_promotion_sees_the_first_even_without_the_lock(workspace, plugins, decided, monkeypatch):
+    """Should the lock ever not hold (some network file systems), the ledger's transaction still orders the two."""
+    first, second = decided("a", 1.0), decided("b", 2.0)
+    other = Workspace.open(workspace.root)
+    promote(other, first.id, plugins)
+    with pytest.raises(InputError, match="what is promoted is"):
+        promote(workspace, second.id, plugins)
+    other.close()
+
+
+def test_a_promoted_system_prompt_needs_no_adapter(workspace, plugins, make):
+    found = make.evidence(workspace, make.candidate(system="be kind"), "kind")
+    promote(workspace, decide(workspace, make.policy(), found).id, plugins)
+    assert promoted(workspace) == replace(make.candidate(), system="be kind")
