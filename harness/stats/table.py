@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,13 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.errors import BrokenRunError, InputError
-from harness.types import NoReply, NotApplicable, Reply, Row, Sample, SampleRecord, Unscored
+from harness.types import NotApplicable, Reply, Row, Sample, Unscored
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.contracts import Metric
-    from harness.types import Decoding
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,38 +69,6 @@ class MetricTable:
         row = value if isinstance(value, Unscored) else (float(value), 1.0)
         return cls(metric=metric, ids=("run",), content_hashes=("",), clusters=(None,), rows=(row,))
 
-    @classmethod
-    def from_records(cls, metric: Metric, records: Sequence[SampleRecord], ask: Decoding | None = None) -> MetricTable:
-        """Return the table of a metric on a stored run.
-
-        Args:
-            metric: whose rows the records hold under its name; not of kind `run`.
-            records: the run's samples.
-            ask: the run's decoding; needed for kind `corpus`, to find each sample's replies again.
-
-        Raises:
-            InputError: when the records do not hold the metric.
-        """
-        for record in records:
-            if metric.name not in record.rows:
-                raise InputError(
-                    f"the stored sample {record.sample.id} has no row of metric {metric.name}",
-                    hint="run the suite again: its metrics have changed since",
-                )
-        replies: tuple[tuple[Sample, tuple[Reply, ...]], ...] | None = None
-        if metric.kind == "corpus":
-            if ask is None:
-                raise ValueError("a corpus metric needs the run's decoding to find its replies")
-            replies = tuple((record.sample, _replies(metric, record, ask)) for record in records)
-        return cls(
-            metric=metric,
-            ids=tuple(record.sample.id for record in records),
-            content_hashes=tuple(record.sample.content_hash for record in records),
-            clusters=tuple(record.sample.cluster for record in records),
-            rows=tuple(record.rows[metric.name] for record in records),
-            records=replies,
-        )
-
     @cached_property
     def applicable(self) -> NDArray[np.int64]:
         """Positions of the samples in the denominator, unscored ones included."""
@@ -147,9 +113,3 @@ class MetricTable:
             key = ("alone", int(i)) if cluster is None else ("cluster", cluster)
             found.append(numbers.setdefault(key, len(numbers)))
         return np.array(found, dtype=np.int64)
-
-
-def _replies(metric: Metric, record: SampleRecord, ask: Decoding) -> tuple[Reply, ...]:
-    known = dict(record.replies)
-    missing = NoReply(reason="the stored run does not hold this reply")
-    return tuple(known.get(request, missing) for request in metric.requests(record.sample, ask))
