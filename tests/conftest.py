@@ -3,7 +3,30 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+
+import pytest
+
+from tests import tiny
 
 # One thread for each of torch, OpenMP and the tokenizers: tests run beside each other and must not fight for cores.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder of a tiny random Llama with tokenizer and chat template."""
+    return tiny.save_llama(tmp_path_factory.mktemp("base") / "tiny-llama")
+
+
+@pytest.fixture(scope="session")
+def tiny_adapter(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder of a LoRA adapter for `tiny_base` that changes its replies."""
+    return tiny.save_adapter(tiny_base, tmp_path_factory.mktemp("adapter") / "tiny-adapter", seed=1)
+
+
+@pytest.fixture(scope="session")
+def other_tiny_adapter(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder of another LoRA adapter for `tiny_base`."""
+    return tiny.save_adapter(tiny_base, tmp_path_factory.mktemp("adapter") / "other-tiny-adapter", seed=2)

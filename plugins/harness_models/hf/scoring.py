@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness_models.hf.batching import Budget, clusters, run_batches
+from harness_models.hf.batching import Budget, Cluster, clusters, run_batches
 
 if TYPE_CHECKING:
     import torch
@@ -60,12 +60,15 @@ def score(
     """
     import torch
 
-    if not loaded.shares:
+    if not rows:
+        return
+    if loaded.shares:
+        plan = clusters([row.context for row in rows])
+    else:
         rows, deliver = _unrolled(rows, deliver)
-    groups = clusters([row.context for row in rows]) if loaded.shares else []
-    plan = [(cluster.prefix, cluster.members) for cluster in groups] or [(0, tuple(range(len(rows))))]
+        plan = [Cluster(prefix=0, members=tuple(range(len(rows))))]
     with torch.inference_mode():
-        for prefix, members in plan:
+        for prefix, members in ((cluster.prefix, cluster.members) for cluster in plan):
             laid = [_lay_out(rows[index], prefix) for index in members]
             cache = _Prefix(loaded, rows[members[0]].context[:prefix])
 
