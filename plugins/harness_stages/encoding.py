@@ -1,12 +1,13 @@
 """Conversations to tokens and labels: exactly what the model sees at inference, and loss on its answers alone.
 
-At inference the prompt is rendered with the chat template and the turn's opening, tokenized, and the model's tokens
-follow. Training does the same: the prompt's tokens come from the same text, the answer is tokenized on its own, and the
-answer's tokens with the one that ends the turn are the labels. Everything else is masked.
+At inference the `hf` model's renderer renders and encodes the prompt, and the model's own tokens follow. Training
+uses that same renderer for the prompt; the answer is encoded on its own behind it, and the answer's tokens with the one
+that ends the turn are the labels. Everything else is masked.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import InputError
 from harness.types import Message
+from harness_models.hf.chat import Prompt, Renderer, TemplateRefusalError
 from harness_stages.rows import TrainingRow
 
 if TYPE_CHECKING:
@@ -40,81 +42,89 @@ class Encoded:
         return sum(label != IGNORED for label in self.labels)
 
 
-def render_prompt(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> tuple[str, bool]:
-    """Return the text that asks for the next assistant turn, and whether special tokens still have to be added to it.
+class Encoder:
+    """Encodes training rows for one base.
 
-    With a chat template it opens the assistant's turn, and the template has written the special tokens. Without one
-    the turns are joined by blank lines and the tokenizer adds its own.
+    Args:
+        tokenizer: the base's.
+        end_ids: tokens at which generation stops; the tokenizer's end of text is always one.
     """
-    if tokenizer.chat_template:
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, end_ids: frozenset[int] = frozenset()) -> None:
+        self._tokenizer = tokenizer
+        self._renderer = Renderer(tokenizer, "auto")
+        own = tokenizer.eos_token_id
+        self._end_ids = end_ids | (frozenset() if own is None else {int(own)})
+        self._default_end = [] if own is None else [int(own)]
+
+    def encode(self, rows: Sequence[TrainingRow], *, max_length: int, path: Path) -> list[Encoded]:
+        """Encode every row; a conversation whose turns do not continue one token sequence becomes several.
+
+        Raises:
+            InputError: naming file and line, where a prompt alone fills `max_length` or the template refuses a row.
+        """
+        encoded: list[Encoded] = []
+        for row in rows:
+            try:
+                parts = list(self._sequences(row))
+            except TemplateRefusalError as error:
+                raise InputError(str(error), file=path, line=row.line, hint="see the model's chat template") from error
+            encoded += [_fit(part, max_length, path) for part in parts]
+        return encoded
+
+    def _sequences(self, row: TrainingRow) -> Iterator[Encoded]:
+        """Yield one sequence per run of turns whose next prompt continues the tokens so far."""
+        ids: list[int] = []
+        labels: list[int] = []
+        for index, message in enumerate(row.messages):
+            if message.role != "assistant":
+                continue
+            prompt = self._renderer.render(row.messages[:index])
+            prompt_ids = self._renderer.encode([prompt])[0]
+            answer = self._answer(prompt, row.messages[: index + 1])
+            if ids and prompt_ids[: len(ids)] != ids:
+                yield Encoded(input_ids=ids, labels=labels, line=row.line)
+                ids, labels = [], []
+            labels = labels + [IGNORED] * (len(prompt_ids) - len(ids)) + answer
+            ids = prompt_ids + answer
+        yield Encoded(input_ids=ids, labels=labels, line=row.line)
+
+    def _answer(self, prompt: Prompt, messages: Sequence[Message]) -> list[int]:
+        """Return the tokens that the model should produce behind the prompt, the end of its turn included."""
+        content = messages[-1].content
+        if not prompt.chat:
+            joint = "" if prompt.text[-1:].isspace() else " "
+            return self._content(joint + content.strip()) + self._default_end
         turns = [{"role": message.role, "content": message.content} for message in messages]
-        text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        return str(text), False
-    return "\n\n".join(message.content for message in messages), True
+        whole = str(self._tokenizer.apply_chat_template(turns, tokenize=False))
+        behind = whole[len(prompt.text) :] if whole.startswith(prompt.text) else ""
+        shown = content if behind.startswith(content) else content.strip()  # some templates strip contents
+        tokens = self._content(shown)
+        if behind.startswith(shown):
+            ending = list(self._tokenizer(behind[len(shown) :], add_special_tokens=False)["input_ids"])
+            for index, token in enumerate(ending):
+                if token in self._end_ids:  # what the template writes behind it is never generated
+                    return tokens + ending[: index + 1]
+        return tokens + self._default_end
+
+    def _content(self, text: str) -> list[int]:
+        """Encode untrusted text; control tokens that it spells out stay the letters they consist of."""
+        empty = Prompt(text="", chat=True, spelled=())
+        return list(self._renderer.encode([self._renderer.continuation(empty, text)])[0])
 
 
-def encode_rows(
-    rows: Sequence[TrainingRow], tokenizer: PreTrainedTokenizerBase, *, max_length: int, path: Path
-) -> list[Encoded]:
-    """Encode every row; a conversation whose turns do not render as one text becomes several.
-
-    Raises:
-        InputError: naming file and line, where a prompt alone fills `max_length` or the template refuses a row.
-    """
-    encoded: list[Encoded] = []
-    for row in rows:
+def read_end_ids(base: Path) -> frozenset[int]:
+    """Return the tokens at which the base's generation stops, as its generation_config.json or config.json says."""
+    for name in ("generation_config.json", "config.json"):
         try:
-            parts = list(_encode(row, tokenizer))
-        except Exception as error:  # templates are code of the model's authors and raise what they like
-            raise InputError(f"the chat template refuses this row ({error})", file=path, line=row.line) from error
-        encoded += [_fit(part, max_length, path) for part in parts]
-    return encoded
-
-
-def _encode(row: TrainingRow, tokenizer: PreTrainedTokenizerBase) -> Iterator[Encoded]:
-    """Yield one sequence per run of turns whose next prompt continues the tokens so far."""
-    ids: list[int] = []
-    labels: list[int] = []
-    for index, message in enumerate(row.messages):
-        if message.role != "assistant":
+            given = json.loads((base / name).read_text("utf-8")).get("eos_token_id")
+        except (OSError, ValueError):
             continue
-        text, special = render_prompt(tokenizer, row.messages[:index])
-        prompt = _tokens(tokenizer, text, special=special)
-        answer = answer_tokens(tokenizer, row.messages[: index + 1], text)
-        if ids and prompt[: len(ids)] != ids:
-            yield Encoded(input_ids=ids, labels=labels, line=row.line)
-            ids, labels = [], []
-        labels = labels + [IGNORED] * (len(prompt) - len(ids)) + answer
-        ids = prompt + answer
-    yield Encoded(input_ids=ids, labels=labels, line=row.line)
-
-
-def answer_tokens(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], prompt: str) -> list[int]:
-    """Return the tokens of the last message as the model should produce them behind `prompt`, end of turn included."""
-    content = messages[-1].content
-    if not tokenizer.chat_template:
-        joint = "" if prompt[-1:].isspace() else " "
-        return [*_tokens(tokenizer, joint + content.strip(), special=False), *_end_of_text(tokenizer)]
-    turns = [{"role": message.role, "content": message.content} for message in messages]
-    whole = str(tokenizer.apply_chat_template(turns, tokenize=False))
-    behind = whole[len(prompt) :] if whole.startswith(prompt) else ""
-    shown = content if behind.startswith(content) else content.strip()
-    tokens = _tokens(tokenizer, shown, special=False)
-    special = set(tokenizer.all_special_ids)
-    if shown and behind.startswith(shown):
-        ending = _tokens(tokenizer, behind[len(shown) :], special=False)
-        for index, token in enumerate(ending):
-            if token in special:  # generation stops here: what the template writes after it is never generated
-                return tokens + ending[: index + 1]
-    return tokens + _end_of_text(tokenizer)
-
-
-def _end_of_text(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    return [] if tokenizer.eos_token_id is None else [int(tokenizer.eos_token_id)]
-
-
-def _tokens(tokenizer: PreTrainedTokenizerBase, text: str, *, special: bool) -> list[int]:
-    return list(tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"]) if text else []
+        listed = given if isinstance(given, list) else [given]
+        found = frozenset(int(token) for token in listed if isinstance(token, int))
+        if found:
+            return found
+    return frozenset()
 
 
 def _fit(part: Encoded, max_length: int, path: Path) -> Encoded:

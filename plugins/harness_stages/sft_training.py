@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import BrokenRunError, InputError
 from harness.types import StageInput, StageOutput
 from harness_stages.devices import choose_device, choose_dtype
-from harness_stages.encoding import Encoded, encode_rows
+from harness_stages.encoding import Encoded, Encoder, read_end_ids
 from harness_stages.lora import check_fits, choose_targets
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ def train_sft(inputs: StageInput, plan: SFTPlan) -> StageOutput:
     dtype = choose_dtype(plan.options.dtype, device)
     with _quiet_libraries():
         tokenizer = _load_tokenizer(inputs.base_path)
-        encoded = encode_rows(plan.rows, tokenizer, max_length=plan.options.max_length, path=plan.data)
+        encoder = Encoder(tokenizer, read_end_ids(inputs.base_path))
+        encoded = encoder.encode(plan.rows, max_length=plan.options.max_length, path=plan.data)
         from transformers import set_seed
 
         set_seed(inputs.seed)  # the adapter's first weights are drawn before the trainer seeds for itself
