@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from harness.types import NotApplicable, Unscored
@@ -15,19 +16,22 @@ if TYPE_CHECKING:
 def combine_verdicts(principle: Principle, verdicts: Sequence[Verdict]) -> float | Unscored | NotApplicable:
     """Return the principle's score in [0, 1] on one reply: the worst critic's, or the mean where it says so.
 
-    Verdicts of other principles and critics are passed over. One critic that is unscored leaves the principle
-    unscored, since it could have been the worst. Critics that do not apply have no say.
+    Verdicts of other principles and critics are passed over, and critics that do not apply have no say. A critic that
+    is unscored or missing leaves the principle unscored, since it could have been the worst; but where another already
+    scores below the threshold, `worst` keeps that score, which no critic could raise.
     """
-    own = [verdict for verdict in verdicts if verdict.principle == principle.id and verdict.critic in principle.critics]
-    missing = [name for name in principle.critics if not any(verdict.critic == name for verdict in own)]
-    if missing:
-        return Unscored(reason=f"{missing[0]} gave no verdict on {principle.id}")
-    scores: list[float] = []
-    for verdict in own:
-        if isinstance(verdict.score, Unscored):
-            return Unscored(reason=f"{verdict.critic}: {verdict.score.reason}")
-        if not isinstance(verdict.score, NotApplicable):
-            scores.append(verdict.score)
+    own = {
+        verdict.critic: verdict.score
+        for verdict in verdicts
+        if verdict.principle == principle.id and verdict.critic in principle.critics
+    }
+    scores = [float(score) for score in own.values() if isinstance(score, float | int)]
+    if principle.combine == "worst" and scores and min(scores) < principle.threshold:
+        return min(scores)
+    for critic in principle.critics:
+        score = own.get(critic, Unscored(reason=f"no verdict on {principle.id}"))
+        if isinstance(score, Unscored):
+            return Unscored(reason=f"{critic}: {score.reason}")
     if not scores:
         return NotApplicable(reason=f"no critic of {principle.id} applies")
-    return min(scores) if principle.combine == "worst" else sum(scores) / len(scores)
+    return min(scores) if principle.combine == "worst" else math.fsum(scores) / len(scores)
