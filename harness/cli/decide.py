@@ -1,0 +1,107 @@
+"""`harness decide`: run what a policy needs, and decide on promotion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.context import App, common_options
+from harness.errors import EXIT_GATE, EXIT_PASSED
+
+if TYPE_CHECKING:
+    from harness.promotion.policy_run import PolicyRun
+
+_EPILOG = """\b
+Examples:
+  harness decide --adapter ./my-adapter
+  harness decide --adapter ./my-adapter --policy strict
+  harness decide --adapter promoted --adapter ./patch --system "Answer briefly."
+  harness decide --adapter ./my-adapter && harness promote latest
+
+Runs that are stored already and would say the same are used as they are; --fresh makes them anew.
+Exit codes: 0 the candidate may be promoted, 1 it may not, 2 input error, 3 a run broke."""
+
+
+@click.command(epilog=_EPILOG)
+@click.option("--adapter", "adapters", multiple=True, metavar="REF", help="A LoRA adapter; repeated ones compose.")
+@click.option("--policy", metavar="NAME", help="Which policy decides.  [default: harness.yaml's, else demo]")
+@click.option("--model", metavar="REF", help="The base model.  [default: harness.yaml's, else smollm2-135m]")
+@click.option("--judge", metavar="REF", help="The model that critics ask.  [default: the policy's, else the bare base]")
+@click.option("--system", metavar="TEXT", help="A system prompt; it is part of the candidate.")
+@click.option("--template", default="auto", show_default=True, metavar="auto|none|FILE", help="The chat template.")
+@click.option(
+    "--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto", show_default=True,
+    help="Of the weights.",
+)  # fmt: skip
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of subsets, sampling and resampling.")
+@click.option("--fresh", is_flag=True, help="Use no stored run; replies still come from the cache.")
+@common_options
+def decide(
+    app: App,
+    adapters: tuple[str, ...],
+    policy: str | None,
+    model: str | None,
+    judge: str | None,
+    system: str | None,
+    template: str,
+    dtype: str,
+    device: str,
+    seed: int,
+    fresh: bool,
+) -> int:
+    """Run what a policy needs and is not stored yet, and decide on promotion."""
+    from harness.evaluation.resolve import resolve_base, resolve_candidate
+    from harness.promotion.policies import find_policy
+    from harness.promotion.policy_run import run_policy
+    from harness.reading.strict import read_text
+
+    app.plugins.require_whole()
+    registries = app.plugins.registries
+    chosen = find_policy(policy or app.config.policy, app.config, registries)
+    workspace = app.writable_workspace()
+    base = resolve_base(model or app.config.model, registries, dtype=dtype, device=device)
+    if template not in {"auto", "none"}:
+        template = read_text(Path(template), what="chat template")
+    candidate = resolve_candidate(base, adapters, workspace, system=system, template=template)
+    with app.progress() as progress:
+        found = run_policy(
+            chosen, candidate, plugins=app.plugins, workspace=workspace, surroundings=app.surroundings(seed=seed),
+            progress=progress, judge=judge or app.config.judge, seed=seed, fresh=fresh,
+        )  # fmt: skip
+    for warning in dict.fromkeys(warning for outcome in found.outcomes for warning in outcome.warnings):
+        app.warn(warning)
+    if app.json:
+        from harness.serial import to_plain
+
+        app.print_json({"decision": to_plain(found.decision), "reused_runs": found.reused})
+    else:
+        show_decision(app, found)
+    return EXIT_PASSED if found.decision.status == "passed" else EXIT_GATE
+
+
+def show_decision(app: App, found: PolicyRun) -> None:
+    """Print every run's metrics, all gates, the decision and the next step."""
+    from harness.cli.tables import checks_table, estimates_table, status_text
+    from harness.terminal import safe_text
+
+    decision, console = found.decision, app.console
+    for outcome in found.outcomes:
+        run = outcome.run
+        console.print(f"\n{run.suite}: {run.samples} samples, run {run.id}", markup=False)
+        console.print(estimates_table(run, outcome.baselines.get("promoted")))
+        for note in run.notes:
+            console.print(f"note: {safe_text(note)}", style="dim", markup=False)
+    console.print(f"\ncandidate {safe_text(decision.candidate.label)}", markup=False)
+    console.print(f"baseline  {safe_text(decision.baseline.label)}", markup=False)
+    console.print(checks_table(decision.checks))
+    for veto in decision.vetoes:
+        console.print(f"veto by {safe_text(veto.owner)}: {safe_text(veto.reason)}", style="red", markup=False)
+    if found.reused:
+        console.print(f"{found.reused} of {len(found.outcomes)} runs were stored already", style="dim")
+    console.print(f"decision {decision.id}: ", status_text(decision.status), sep="")
+    console.print(safe_text(decision.sentence), markup=False, soft_wrap=True)
+    if decision.status == "passed":
+        console.print(f"next: harness promote {decision.id}", style="dim")

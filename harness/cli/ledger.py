@@ -1,0 +1,70 @@
+"""`harness ledger`: verify the chain, and export it."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from harness.cli.context import App, common_options
+from harness.errors import EXIT_PASSED
+
+_VERIFY = """\b
+Examples:
+  harness ledger verify
+  harness ledger verify --head 9f2c1a7be0d34c55
+
+A head is printed with every promotion. Keep some outside this machine: a chain that was cut short or computed anew
+does not hold them. A chain proves nothing against an owner who rebuilds it and changes every kept head too.
+Exit codes: 0 the chain is whole, 3 it is not."""
+_EXPORT = """\b
+Examples:
+  harness ledger export > ledger.jsonl
+  harness ledger export -o ledger.jsonl"""
+
+
+@click.group()
+def ledger() -> None:
+    """Verify and export the ledger."""
+
+
+@ledger.command(epilog=_VERIFY)
+@click.option("--head", metavar="HASH", help="A head that was printed once, or at least its first 8 digits.")
+@common_options
+def verify(app: App, head: str | None) -> int:
+    """Check every row's number, link and hash; name the first bad row."""
+    found = app.workspace.ledger.verify(head)
+    if app.json:
+        app.print_json({"whole": True, "entries": found.entries, "head": found.head})
+    else:
+        app.console.print(f"the ledger is whole: {found.entries} entries, head {found.head}", soft_wrap=True)
+        if head is not None:
+            app.console.print(f"it holds the head {head}", markup=False)
+    return EXIT_PASSED
+
+
+@ledger.command(epilog=_EXPORT)
+@click.option("-o", "--output", type=click.Path(dir_okay=False), metavar="FILE", help="Write here, not to the screen.")
+@common_options
+def export(app: App, output: str | None) -> int:
+    """Write the ledger as JSON Lines: one row each, and a last line with the number of rows and the head."""
+    import json
+    from pathlib import Path
+
+    from harness.serial import to_plain
+    from harness.store.atomic import write_file
+
+    found = app.workspace.ledger.verify()
+    rows = [to_plain(entry) for entry in app.workspace.ledger.entries()][: found.entries]
+    lines = [json.dumps(row, ensure_ascii=True) for row in rows]
+    lines.append(json.dumps({"entries": found.entries, "head": found.head}))
+    text = "\n".join(lines) + "\n"
+    if output is None:
+        sys.stdout.write(text)
+        return EXIT_PASSED
+    write_file(Path(output), text)
+    if app.json:
+        app.print_json({"file": output, "entries": found.entries, "head": found.head})
+    else:
+        app.console.print(f"{output}: {found.entries} entries, head {found.head}", markup=False, soft_wrap=True)
+    return EXIT_PASSED

@@ -1,0 +1,178 @@
+"""`harness promote`, `rollback`, `status` and `history`: what is promoted, and how it came to be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.context import App, common_options
+from harness.errors import EXIT_PASSED
+
+if TYPE_CHECKING:
+    from harness.store.promoted import Live
+    from harness.store.workspace import Workspace
+    from harness.types import Candidate, LedgerEntry
+
+_PROMOTE = """\b
+Examples:
+  harness promote 3f9a1c0b2d4e
+  harness promote 3f9a            (the beginning of an id is enough)
+  harness decide --adapter ./my-adapter && harness promote latest
+
+Exit codes: 0 promoted, 1 the decision did not pass or a plugin objects, 2 the decision is stale or unknown,
+3 a file is not what it was."""
+_ROLLBACK = """\b
+Examples:
+  harness rollback
+  harness rollback --to 12 --reason "too terse for our users"
+  harness rollback --to base"""
+_STATUS = """\b
+Examples:
+  harness status
+  harness status --json"""
+_HISTORY = """\b
+Examples:
+  harness history
+  harness history --decisions     (decisions too, refused ones among them)
+  harness history --json"""
+
+
+@click.command(epilog=_PROMOTE)
+@click.argument("decision")
+@common_options
+def promote(app: App, decision: str) -> int:
+    """Promote the candidate of DECISION, after checking every hash again."""
+    from harness.promotion.promote import promote as do_promote
+
+    app.plugins.require_whole()
+    workspace = app.workspace
+    entry = do_promote(workspace, decision, app.plugins, warn=app.warn)
+    return _changed(app, workspace, entry, "promoted")
+
+
+@click.command(epilog=_ROLLBACK)
+@click.option(
+    "--to", metavar="ENTRY", help="A promotion's entry, a decision's id, or `base`.  [default: the one before]"
+)
+@click.option("--reason", default="", help="Recorded in the ledger.")
+@common_options
+def rollback(app: App, to: str | None, reason: str) -> int:
+    """Go back to what was promoted before."""
+    from harness.promotion.promote import rollback as do_rollback
+
+    app.plugins.require_whole()
+    workspace = app.workspace
+    entry = do_rollback(workspace, app.plugins, to=to, reason=reason, warn=app.warn)
+    return _changed(app, workspace, entry, "rolled back to")
+
+
+def _changed(app: App, workspace: Workspace, entry: LedgerEntry, word: str) -> int:
+    from harness.serial import to_plain
+    from harness.store.promoted import alias_path, live_after
+    from harness.terminal import safe_text
+
+    now = live_after(workspace, entry)
+    if app.json:
+        app.print_json({"entry": to_plain(entry), "alias": str(alias_path(workspace))})
+        return EXIT_PASSED
+    app.console.print(f"{word} {safe_text(_describe(now.candidate))}", markup=False)
+    app.console.print(f"entry {entry.number}, head {entry.hash}", style="dim", soft_wrap=True)
+    app.console.print(
+        f"keep the head elsewhere: `harness ledger verify --head {entry.hash[:16]}` then finds a ledger that was cut "
+        "or rebuilt", style="dim", markup=False, soft_wrap=True,
+    )  # fmt: skip
+    app.console.print(f"other programs may follow {alias_path(workspace)}", style="dim", markup=False, soft_wrap=True)
+    return EXIT_PASSED
+
+
+@click.command(epilog=_STATUS)
+@common_options
+def status(app: App) -> int:
+    """Say what is promoted, since when, and what was decided last."""
+    from harness.serial import to_plain
+    from harness.store.promoted import alias_path, live
+    from harness.terminal import safe_text
+
+    workspace = app.workspace
+    now = live(workspace)
+    newest = workspace.ledger.last("decision")
+    if app.json:
+        app.print_json(
+            {
+                "promoted": None if now is None or now.candidate is None else to_plain(now.candidate),
+                "entry": None if now is None else to_plain(now.entry),
+                "last_decision": None if newest is None else to_plain(newest),
+                "head": workspace.ledger.head(),
+                "alias": str(alias_path(workspace)) if now is not None else None,
+                "workspace": str(workspace.root),
+            }
+        )
+        return EXIT_PASSED
+    for name, value in _status_rows(workspace, now):
+        app.console.print(f"{name:<14} {safe_text(value, one_line=True)}", markup=False, soft_wrap=True)
+    return EXIT_PASSED
+
+
+def _status_rows(workspace: Workspace, now: Live | None) -> list[tuple[str, str]]:
+    from harness.store.promoted import alias_path
+
+    rows = [("promoted", "nothing yet: the bare base" if now is None else _describe(now.candidate))]
+    if now is not None:
+        what = "by a rollback" if now.entry.kind == "rollback" else f"by decision {now.entry.body.get('decision')}"
+        rows.append(("since", f"{_when(now.entry)}, entry {now.entry.number}, {what}"))
+        rows += [("adapter", spec.path) for spec in (now.candidate.adapters if now.candidate is not None else ())]
+        rows.append(("alias", str(alias_path(workspace))))
+    newest = workspace.ledger.last("decision")
+    if newest is not None:
+        rows.append(("last decision", f"{newest.body.get('decision')} {newest.body.get('sentence')}"))
+    rows.append(("head", workspace.ledger.head()))
+    return rows
+
+
+@click.command(epilog=_HISTORY)
+@click.option("--decisions", is_flag=True, help="List decisions too.")
+@common_options
+def history(app: App, decisions: bool) -> int:
+    """List promotions and rollbacks, the oldest first."""
+    from harness.cli.tables import plain_table
+    from harness.serial import to_plain
+
+    workspace = app.workspace
+    kinds: tuple[Any, ...] = ("promotion", "rollback", *(("decision",) if decisions else ()))
+    entries = workspace.ledger.entries(*kinds)
+    if app.json:
+        app.print_json({"history": [to_plain(entry) for entry in entries], "head": workspace.ledger.head()})
+        return EXIT_PASSED
+    if not entries:
+        app.console.print("nothing was ever promoted: what counts as promoted is the bare base")
+        return EXIT_PASSED
+    rows = [
+        (str(entry.number), _when(entry), entry.kind, _what(workspace, entry), entry.hash[:16]) for entry in entries
+    ]
+    app.console.print(plain_table(("entry", "when", "what", "candidate", "hash"), rows))
+    return EXIT_PASSED
+
+
+def _what(workspace: Workspace, entry: LedgerEntry) -> str:
+    from harness.store.promoted import live_after
+
+    if entry.kind == "decision":
+        return f"{entry.body.get('decision')}: {entry.body.get('sentence')}"
+    text = _describe(live_after(workspace, entry).candidate)
+    if entry.kind == "promotion":
+        return f"{text} (decision {entry.body.get('decision')})"
+    reason = entry.body.get("reason")
+    return f"back to {text}" + (f": {reason}" if reason else "")
+
+
+def _describe(candidate: Candidate | None) -> str:
+    """Return a candidate in words: base, adapters with the beginning of their ids, and a system prompt's presence."""
+    if candidate is None:
+        return "the bare base"
+    parts = [candidate.model.reference, *(f"{spec.reference} ({spec.id[:8]})" for spec in candidate.adapters)]
+    return " + ".join(parts) + (" with a system prompt" if candidate.system else "")
+
+
+def _when(entry: LedgerEntry) -> str:
+    return entry.created[:19].replace("T", " ") + " UTC"

@@ -1,0 +1,197 @@
+"""`harness runs`: list, show, compare and remove runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.context import App, common_options
+from harness.errors import EXIT_PASSED
+
+if TYPE_CHECKING:
+    from harness.promotion.difference import Difference, MetricDifference
+
+_LIST = """\b
+Examples:
+  harness runs list
+  harness runs list --suite safety-core --last 5
+  harness runs list --json"""
+_SHOW = """\b
+Examples:
+  harness runs show latest
+  harness runs show 20261120-064048-safety-core-9f2c1a
+  harness runs show 20261120-06   (the beginning of an id is enough)"""
+_DIFF = """\b
+Examples:
+  harness runs diff BASELINE CANDIDATE
+  harness runs diff 20261119 latest --flips 50
+
+Samples pair by id and content; runs whose samples differ are refused. The difference is the second run minus the
+first."""
+_RM = """\b
+Examples:
+  harness runs rm 20261120-064048-safety-core-9f2c1a
+  harness runs rm 20261118 20261119
+
+Runs that a decision rests on are its evidence, and are not removed."""
+
+
+@click.group()
+def runs() -> None:
+    """List, show, compare and remove runs."""
+
+
+@runs.command("list", epilog=_LIST)
+@click.option("--suite", metavar="NAME", help="Only of this suite.")
+@click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the newest N.")
+@common_options
+def list_(app: App, suite: str | None, last: int | None) -> int:
+    """List runs, the oldest first."""
+    from harness.cli.tables import plain_table
+    from harness.serial import to_plain
+    from harness.store.runs import list_runs
+
+    problems: list[str] = []
+    records = list_runs(app.workspace, problems=problems)
+    for problem in problems:
+        app.warn(problem)
+    if suite is not None:
+        records = [record for record in records if record.suite == suite]
+    records = records[-last:] if last is not None else records
+    if app.json:
+        app.print_json({"runs": [to_plain(record) | {"status": record.status} for record in records]})
+        return EXIT_PASSED
+    if not records:
+        app.console.print("no runs yet; start one with: harness run SUITE", markup=False)
+        return EXIT_PASSED
+    rows = [
+        (r.id, r.suite, r.candidate.label, str(r.samples), r.status if r.checks else "no gates", f"{r.seconds:.0f} s")
+        for r in records
+    ]
+    app.console.print(plain_table(("run", "suite", "candidate", "samples", "gates", "took"), rows))
+    return EXIT_PASSED
+
+
+@runs.command(epilog=_SHOW)
+@click.argument("run")
+@common_options
+def show(app: App, run: str) -> int:
+    """Show a run: metrics with intervals, gates, notes and what it was made of."""
+    from harness.cli.run import show_run
+    from harness.errors import InputError
+    from harness.evaluation.runner import SuiteRun
+    from harness.serial import to_plain
+    from harness.store.runs import read_run
+    from harness.terminal import safe_text
+
+    workspace = app.workspace
+    record = read_run(workspace, run)
+    if app.json:
+        app.print_json(to_plain(record) | {"status": record.status, "folder": str(workspace.runs / record.id)})
+        return EXIT_PASSED
+    baselines = {}
+    for name, other in record.baseline_runs.items():
+        try:
+            baselines[name] = read_run(workspace, other)
+        except InputError:
+            app.warn(f"the baseline's run {other} ({name}) is not here any more")
+    show_run(app, SuiteRun(run=record, baselines=baselines))
+    facts = {
+        "made": record.created, "folder": str(workspace.runs / record.id),
+        "judge": "none" if record.judge is None else record.judge.label, "seed": str(record.seed), **record.environment,
+    }  # fmt: skip
+    for name, value in facts.items():
+        app.console.print(
+            f"{safe_text(name)}: {safe_text(value, one_line=True)}", style="dim", markup=False, soft_wrap=True
+        )
+    return EXIT_PASSED
+
+
+@runs.command(epilog=_DIFF)
+@click.argument("baseline")
+@click.argument("candidate")
+@click.option("--flips", type=click.IntRange(min=0), default=20, show_default=True, help="List at most so many.")
+@click.option(
+    "--confidence", type=click.FloatRange(0.5, 0.999), default=0.90, show_default=True, help="Of the intervals."
+)
+@common_options
+def diff(app: App, baseline: str, candidate: str, flips: int, confidence: float) -> int:
+    """Compare two runs sample by sample: differences with intervals, and the answers that changed, worse first."""
+    from harness.promotion.difference import difference
+
+    found = difference(app.workspace, app.plugins.registries, baseline, candidate, alpha=(1 - confidence) / 2)
+    if app.json:
+        app.print_json(found.plain(flips))
+    else:
+        _show_difference(app, found, flips, confidence)
+    return EXIT_PASSED
+
+
+def _show_difference(app: App, found: Difference, flips: int, confidence: float) -> None:
+    from harness.cli.tables import plain_table
+    from harness.terminal import safe_text
+
+    for name, record in (("baseline", found.baseline), ("candidate", found.candidate)):
+        app.console.print(f"{name:<9} {record.id}  {safe_text(record.candidate.label)}", markup=False)
+    for note in found.notes:
+        app.console.print(f"note: {safe_text(note)}", style="dim", markup=False)
+    columns = ("metric", "baseline", "candidate", "difference", f"{100 * confidence:g} % interval", "p", "verdict", "n")
+    app.console.print(plain_table(columns, [_cells(row) for row in found.rows]))
+    if not found.flips:
+        app.console.print("no answer changed its score")
+        return
+    shown = found.flips[:flips]
+    worse = sum(flip.verdict == "worse" for flip in found.flips)
+    title = f"{len(found.flips)} changes, {worse} for the worse"
+    title += "" if len(shown) == len(found.flips) else f"; {len(shown)} shown"
+    rows = [
+        (flip.verdict, flip.metric, flip.sample, f"{_score(flip.before)} → {_score(flip.after)}",
+         safe_text(flip.prompt, limit=60, one_line=True))
+        for flip in shown
+    ]  # fmt: skip
+    app.console.print(plain_table(("", "metric", "sample", "change", "prompt"), rows, title=title))
+
+
+def _cells(row: MetricDifference) -> tuple[str, ...]:
+    """Write one metric's comparison; proportions in percent, as everywhere."""
+    found, percent = row.comparison, row.metric.kind == "proportion"
+
+    def write(value: float | None, sign: str = "") -> str:
+        if value is None:
+            return "—"
+        return f"{100 * value:{sign}.1f} %" if percent else f"{value:{sign}.4g}"
+
+    interval = "—"
+    if found.low is not None and found.high is not None:
+        interval = f"[{write(found.low, '+').removesuffix(' %')}, {write(found.high, '+').removesuffix(' %')}]"
+    p = "—" if found.p is None else "<0.001" if found.p < 0.001 else f"{found.p:.3f}"
+    n = str(found.n) + (f" ({found.unscored} unscored)" if found.unscored else "")
+    return (
+        row.metric.name, write(found.baseline), write(found.candidate), write(found.difference, "+"), interval, p,
+        row.verdict, n,
+    )  # fmt: skip
+
+
+def _score(value: float | None) -> str:
+    return "unscored" if value is None else f"{value:g}"
+
+
+@runs.command(epilog=_RM)
+@click.argument("names", nargs=-1, required=True, metavar="RUN…")
+@common_options
+def rm(app: App, names: tuple[str, ...]) -> int:
+    """Remove runs that no decision rests on."""
+    from harness.store.runs import find_run, remove_run
+
+    workspace = app.workspace
+    with workspace.lock():
+        meant = list(dict.fromkeys(find_run(workspace, name) for name in names))
+        for name in meant:
+            remove_run(workspace, name)
+    if app.json:
+        app.print_json({"removed": meant})
+    else:
+        for name in meant:
+            app.console.print(f"removed {name}", markup=False)
+    return EXIT_PASSED

@@ -1,0 +1,169 @@
+"""Two stored runs side by side: every metric's difference with its interval, and the answers that changed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from harness.errors import InputError
+from harness.promotion.stored import StoredRun, open_run
+from harness.serial import to_plain
+from harness.stats.compare import Comparison, compare
+
+if TYPE_CHECKING:
+    from harness.contracts import Metric
+    from harness.plugins import Registries
+    from harness.stats.table import MetricTable
+    from harness.store.workspace import Workspace
+    from harness.types import Direction, NotApplicable, Row, RunRecord, Unscored
+
+Verdict = Literal["better", "worse", "higher", "lower", "unclear"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricDifference:
+    """One metric on both runs."""
+
+    metric: Metric
+    comparison: Comparison
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the interval says of the second run; `unclear` where it holds zero or nothing can be decided."""
+        found = self.comparison
+        if found.obstacle:
+            return "unclear"
+        if found.low is not None and found.low > 0:
+            return _word(self.metric.direction, rises=True)
+        if found.high is not None and found.high < 0:
+            return _word(self.metric.direction, rises=False)
+        return "unclear"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flip:
+    """One sample whose score on one metric changed, or came or went."""
+
+    metric: str
+    sample: str
+    before: float | None
+    """None where it was unscored."""
+    after: float | None
+    verdict: Verdict
+    prompt: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """Two runs compared; everything reads as the candidate's change from the baseline."""
+
+    baseline: RunRecord
+    candidate: RunRecord
+    rows: tuple[MetricDifference, ...]
+    flips: tuple[Flip, ...]
+    """Of metrics of kind `proportion`, the worse first, and all that became unscored."""
+    notes: tuple[str, ...]
+
+    def plain(self, flips: int) -> dict[str, Any]:
+        """Return the comparison as JSON values, with at most so many flips."""
+        return {
+            "baseline": self.baseline.id,
+            "candidate": self.candidate.id,
+            "metrics": [{**to_plain(row.comparison), "verdict": row.verdict} for row in self.rows],
+            "flips": [asdict(flip) for flip in self.flips[:flips]],
+            "flips_in_all": len(self.flips),
+            "notes": list(self.notes),
+        }
+
+
+def difference(
+    workspace: Workspace, registries: Registries, baseline: str, candidate: str, *, alpha: float = 0.05
+) -> Difference:
+    """Compare two stored runs sample by sample.
+
+    Args:
+        workspace: that holds them.
+        registries: whose metrics are used.
+        baseline: the first run.
+        candidate: the second run.
+        alpha: one-sided level of each bound.
+
+    Raises:
+        InputError: when a run is unknown, they share no metric, or their samples differ: it names some that do.
+        BrokenRunError: when a file of a run is not what it was.
+    """
+    first, second = open_run(workspace, registries, baseline), open_run(workspace, registries, candidate)
+    shared = [name for name in second.tables if name in first.tables]
+    if not shared:
+        raise InputError(f"{first.record.id} and {second.record.id} have no metric in common")
+    rows = tuple(
+        MetricDifference(
+            metric=second.metrics[name],
+            comparison=compare(second.tables[name], first.tables[name], alpha=alpha, seed=second.record.seed),
+        )
+        for name in sorted(shared, key=lambda name: second.metrics[name].kind == "run")
+    )
+    flips = [flip for row in rows for flip in _flips(row.metric, first, second)]
+    order: dict[Verdict, int] = {"worse": 0, "higher": 1, "lower": 1, "unclear": 1, "better": 2}
+    flips.sort(key=lambda flip: order[flip.verdict])
+    return Difference(
+        baseline=first.record, candidate=second.record, rows=rows, flips=tuple(flips), notes=_notes(first, second)
+    )
+
+
+def _word(direction: Direction, *, rises: bool) -> Verdict:
+    if direction == "neither":
+        return "higher" if rises else "lower"
+    return "better" if rises == (direction == "higher") else "worse"
+
+
+def _flips(metric: Metric, first: StoredRun, second: StoredRun) -> list[Flip]:
+    if metric.kind == "run":
+        return []
+    before = _by_id(first.tables[metric.name])
+    prompts = {record.sample.id: record.sample.prompt for record in second.samples}
+    found = []
+    for sample, row in _by_id(second.tables[metric.name]).items():
+        verdict = _change(metric, before[sample], row)
+        if verdict is not None:
+            found.append(
+                Flip(
+                    metric=metric.name, sample=sample, before=_score(before[sample]), after=_score(row),
+                    verdict=verdict, prompt=prompts[sample],
+                )
+            )  # fmt: skip
+    return found
+
+
+def _by_id(table: MetricTable) -> dict[str, Row | Unscored | NotApplicable]:
+    return dict(zip(table.ids, table.rows, strict=True))
+
+
+def _change(
+    metric: Metric, before: Row | Unscored | NotApplicable, after: Row | Unscored | NotApplicable
+) -> Verdict | None:
+    """Say what a sample's change is; None where there is none worth a line."""
+    old, new = isinstance(before, tuple), isinstance(after, tuple)
+    if old and not new:
+        return "worse" if getattr(after, "type", "") == "unscored" else "unclear"
+    if new and not old:
+        return "unclear"
+    if metric.kind != "proportion" or before == after or not isinstance(before, tuple) or not isinstance(after, tuple):
+        return None
+    return _word(metric.direction, rises=after[0] > before[0])
+
+
+def _score(row: Row | Unscored | NotApplicable) -> float | None:
+    return row[0] if isinstance(row, tuple) and row else None
+
+
+def _notes(first: StoredRun, second: StoredRun) -> tuple[str, ...]:
+    notes = [*first.notes, *second.notes]
+    for what, sentence in (
+        ("suite_fingerprint", "the suite was measured in another way: equal names of metrics may not mean the same"),
+        ("judge_fingerprint", "they were judged by different models"),
+        ("harness_version", "they were made by different versions of harness"),
+    ):
+        if getattr(first.record, what) != getattr(second.record, what):
+            notes.append(sentence)
+    return tuple(dict.fromkeys(notes))
