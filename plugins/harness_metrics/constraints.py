@@ -149,6 +149,10 @@ def _holds(text: str, word: str) -> bool:
     return contains_span(normalise(text), normalise(word))
 
 
+def _letters(word: str) -> int:
+    return sum(char.isalnum() for char in word)
+
+
 def _is_cased(text: str, as_cased: str) -> bool:
     return text == as_cased and any(char.isalpha() for char in text)
 
@@ -224,7 +228,7 @@ _KINDS: Mapping[str, _Kind] = {
         "a list numbered from 1 to this number, as 1. or 1)",
     ),
     "exact_emphasis": _Kind(_count, lambda t, v: len(_EMPHASIS.findall(t)) == v, "this many passages in *asterisks*"),
-    "max_word_length": _Kind(_count, lambda t, v: all(len(w) <= v for w in words(t)), "no word longer than this"),
+    "max_word_length": _Kind(_count, lambda t, v: all(_letters(w) <= v for w in words(t)), "no word with more letters"),
     "starts_with": _Kind(_text, lambda t, v: t.lstrip().startswith(v), "starts with this text, letter by letter"),
     "ends_with": _Kind(_text, lambda t, v: t.rstrip().endswith(v), "ends with this text, letter by letter"),
     "contains_text": _Kind(_text, lambda t, v: v in t, "contains this text, letter by letter"),
