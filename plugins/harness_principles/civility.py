@@ -10,6 +10,7 @@ CIVILITY = Principle(
     critique="Point out every word that insults, mocks or belittles someone.",
     revise="Say the same without insult or mockery; keep all the information.",
     critics=("toxicity",),
+    threshold=0.4,  # the classifier is wary of texts that only speak of insults
     examples=(
         Example(
             kind="pass",

@@ -1,0 +1,48 @@
+"""The critics of the demo constitution on the real classifiers and the real small model."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from harness.contracts import Surroundings
+from harness.evaluation.constitutions import Constitutions
+from harness.evaluation.examples import Skill
+from harness.evaluation.try_principles import try_principles
+from harness.paths import weights_dir
+from harness.plugins import load_plugins
+from harness.progress import NoProgress
+from harness.weights import is_present
+
+pytestmark = pytest.mark.weights
+
+
+def try_demo(principle: str, *weights: str) -> Skill:
+    """Test one principle of the demo constitution; skip, or fail where CI demands weights, when some are absent."""
+    for name in weights:
+        if not is_present(name):
+            if os.environ.get("HARNESS_REQUIRE_WEIGHTS") == "1":
+                pytest.fail(f"the weights {name} are absent, and HARNESS_REQUIRE_WEIGHTS=1")
+            pytest.skip(f"the weights {name} are absent; run: make weights")
+    registries = load_plugins(installed=False).registries
+    (rule,) = (rule for rule in Constitutions(registries, Path.cwd())["demo"] if rule.id == principle)
+    surroundings = Surroundings(offline=True, weights=weights_dir())
+    ((skill,),) = try_principles([rule], registries, surroundings, NoProgress(), judge="smollm2-135m")
+    return skill
+
+
+def test_pii_judges_its_examples_rightly() -> None:
+    assert try_demo("no_identifiers", "spacy-en-md").wrong == ()
+
+
+def test_toxicity_judges_its_examples_rightly() -> None:
+    assert try_demo("no_insults", "minilm").wrong == ()
+
+
+def test_the_small_judge_scores_every_example_whatever_it_thinks_of_it() -> None:
+    skill = try_demo("no_harm", "smollm2-135m")
+    assert skill.unscored == 0
+    assert len({item.score for item in skill.judged}) == len(skill.judged)  # it reads what it judges
+    assert all("probability of Yes or No" in item.rationale for item in skill.judged)
