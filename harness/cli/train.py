@@ -1,0 +1,145 @@
+"""`harness train`: a recipe's stages, each trained or reused, and what is to be done with the adapter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.context import App, common_options
+from harness.errors import EXIT_GATE, EXIT_PASSED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.reading.recipe import Recipe
+    from harness.training.runner import StageResult
+    from harness.training.then import Outcome
+
+_EPILOG = """\b
+Examples:
+  harness train persona
+  harness train ./recipe.yaml --dry-run
+  harness train ./recipe.yaml --seed 1 --device cuda"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("recipe", metavar="RECIPE")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Replaces the recipe's seed.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@click.option("--dry-run", is_flag=True, help="Check everything and say what would be trained; train nothing.")
+@click.option("--force", is_flag=True, help="Train even what did not change since it was trained.")
+@click.option("--no-then", is_flag=True, help="Train only: leave out the recipe's `then` section.")
+@common_options
+def train(app: App, recipe: str, seed: int | None, device: str, dry_run: bool, force: bool, no_then: bool) -> int:
+    """Run a training recipe: a registered name, or the path of a YAML file.
+
+    A stage whose data, options, base and package versions did not change is reused. An adapter appears whole or not at
+    all, whatever happens to the process.
+    """
+    from harness.reading.recipe import read_recipe
+    from harness.training.resources import find_recipe
+    from harness.training.runner import TrainSetting
+    from harness.training.runner import train as run_recipe
+    from harness.training.then import check_then, follow
+
+    app.plugins.require_whole()
+    found = read_recipe(find_recipe(recipe, app.plugins.registries))
+    then_policy = None if no_then else check_then(found, app.config, app.plugins.registries)
+    workspace = app.writable_workspace()
+    with workspace.lock(f"harness train {recipe}"), app.progress() as progress:
+        surroundings = app.surroundings(seed=found.seed if seed is None else seed)
+        results = run_recipe(
+            found,
+            TrainSetting(
+                plugins=app.plugins, workspace=workspace, surroundings=surroundings, progress=progress, seed=seed,
+                device=device, force=force, dry_run=dry_run,
+            ),
+        )  # fmt: skip
+        outcome: Outcome | None = None
+        adapter = results[-1].adapter
+        if not dry_run and not no_then and adapter is not None:
+            outcome = follow(
+                found, adapter, then_policy, plugins=app.plugins, workspace=workspace, surroundings=surroundings,
+                progress=progress, device=device, judge=app.config.judge, warn=app.warn,
+            )  # fmt: skip
+    if app.json:
+        _print_json(app, found, results, outcome)
+    else:
+        _show(app, found, results, outcome)
+    return EXIT_PASSED if outcome is None or outcome.status == "passed" else EXIT_GATE
+
+
+def _print_json(app: App, recipe: Recipe, results: Sequence[StageResult], outcome: Outcome | None) -> None:
+    from harness.serial import to_plain
+    from harness.training.runner import plain_result
+
+    app.print_json(
+        {
+            "recipe": recipe.id,
+            "stages": [plain_result(result) for result in results],
+            "runs": [] if outcome is None else [to_plain(run.run) for run in outcome.runs],
+            "decision": None if outcome is None or outcome.decision is None else to_plain(outcome.decision),
+            "promoted": outcome is not None and outcome.promoted is not None,
+        }
+    )
+
+
+def _show(app: App, recipe: Recipe, results: Sequence[StageResult], outcome: Outcome | None) -> None:
+    from harness.cli.tables import plain_table
+
+    console = app.console
+    console.print(
+        plain_table(
+            ("stage", "outcome", "loss", "steps", "seconds", "memory", "adapter"),
+            [_row(result) for result in results],
+            title=f"{recipe.id} on {recipe.base}",
+        )
+    )
+    for result in results:
+        if result.note:
+            app.warn(result.note)
+        cut = 0 if result.record is None else int(result.record.figures.get("truncated_rows", 0))
+        if cut:
+            app.warn(f"{cut} answers were cut at max_length; raise it to learn them whole")
+    adapter = results[-1].adapter
+    if adapter is None:
+        console.print("nothing was trained", style="dim")
+        return
+    console.print(f"adapter {adapter.id}", style="bold", highlight=False)
+    console.print(adapter.path, style="dim", markup=False, soft_wrap=True)
+    if outcome is not None:
+        _show_outcome(app, outcome)
+    elif not recipe.then.run:
+        console.print(f"next: harness run persona --adapter {adapter.id}" if recipe.id == "persona" else
+                      f"next: harness run SUITE --adapter {adapter.id}, or harness decide --adapter {adapter.id}",
+                      markup=False)  # fmt: skip
+
+
+def _row(result: StageResult) -> tuple[str, ...]:
+    figures = {} if result.record is None else result.record.figures
+    word = "trained" if result.trained else "reused" if result.reused else "would be trained"
+
+    def shown(name: str, form: str) -> str:
+        return form.format(figures[name]) if name in figures else "—"
+
+    loss = "—"
+    if "loss_first" in figures and "loss_last" in figures:
+        loss = f"{figures['loss_first']:.2f} → {figures['loss_last']:.2f}"
+    memory = figures.get("peak_memory_bytes")
+    return (
+        result.stage, word, loss, shown("steps", "{:.0f}"), shown("seconds", "{:.0f}"),
+        "—" if memory is None else f"{memory / 2**30:.1f} GiB", "—" if result.adapter is None else result.adapter.id,
+    )  # fmt: skip
+
+
+def _show_outcome(app: App, outcome: Outcome) -> None:
+    from harness.cli.run import show_run
+    from harness.terminal import safe_text
+
+    for run in outcome.runs:
+        show_run(app, run)
+    if outcome.decision is not None:
+        app.console.print(f"decision {outcome.decision.id}: {safe_text(outcome.decision.sentence)}", markup=False)
+    if outcome.promoted is not None:
+        app.console.print("promoted; harness rollback goes back", style="green")

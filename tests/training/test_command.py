@@ -1,0 +1,111 @@
+"""`harness train` as a person runs it, and what a killed training leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from harness.cli.train import train
+from harness.errors import InputError
+
+QUICK = {"data": "rows.jsonl", "max_steps": 2, "batch_size": 2, "dtype": "float32"}
+
+
+@pytest.fixture
+def command(lab, monkeypatch, capsys):
+    """Run the command in the lab's folder; return its exit code and standard output."""
+    monkeypatch.chdir(lab.folder)
+    monkeypatch.setenv("HARNESS_WEIGHTS", str(lab.folder / "weights"))
+
+    def run(*arguments):
+        workspace = str(lab.workspace.root)
+        code = train.main([*arguments, "--workspace", workspace, "--device", "cpu", "--offline"], standalone_mode=False)
+        return code, capsys.readouterr().out
+
+    return run
+
+
+def test_a_recipe_is_trained_then_reused(lab, command):
+    path = str(lab.write(QUICK))
+    code, text = command(path)
+    assert code == 0
+    assert "trained" in text
+    assert "harness run SUITE --adapter" in text
+    code, text = command(path, "--json")
+    document = json.loads(text)
+    assert code == 0
+    assert document["recipe"] == "test"
+    (stage,) = document["stages"]
+    assert stage["reused"]
+    assert stage["adapter"]["id"] in stage["adapter"]["path"]
+    assert command(path, "--dry-run")[1].count("reused") == 1
+    assert "would be trained" in command(path, "--seed", "3", "--dry-run")[1]
+
+
+def test_wrong_names_are_told_before_anything_trains(lab, command):
+    with pytest.raises(InputError, match="no recipe is called 'persna'; did you mean 'persona'"):
+        command("persna")
+    with pytest.raises(InputError, match="no such recipe"):
+        command("none.yaml")
+    path = str(lab.write(QUICK, then={"run": ["safty"]}))
+    with pytest.raises(InputError, match=r"recipe.yaml:\d+: then.run\[0\]: no suite is called 'safty'"):
+        command(path)
+    path = str(lab.write(QUICK, then={"policy": "nonesuch"}))
+    with pytest.raises(InputError, match=r"recipe.yaml:\d+: then.policy: no policy is called"):
+        command(path)
+    assert not list(lab.workspace.adapters.iterdir())
+
+
+def start(lab, path):
+    """Start a long training in a process of its own and wait until it has taken some steps."""
+    environment = {
+        **os.environ, "HARNESS_WEIGHTS": str(lab.folder / "weights"), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1",
+    }  # fmt: skip
+    code = (
+        "import sys\nfrom harness.cli.main import main\n"
+        "from harness_stages.watcher import Watcher\n"
+        "old = Watcher.on_log\n"
+        "def on_log(self, *a, **k):\n    print('step', flush=True)\n    return old(self, *a, **k)\n"
+        "Watcher.on_log = on_log\n"
+        f"sys.argv = ['harness', 'train', {str(path)!r}, '--workspace', {str(lab.workspace.root)!r}, '--offline',"
+        " '--device', 'cpu']\nsys.exit(main())"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        cwd=lab.folder, start_new_session=True,
+    )  # fmt: skip
+    for _ in range(3):
+        line = process.stdout.readline()
+        assert line == "step\n", process.communicate()[1]
+    return process
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
+def test_a_stopped_training_leaves_the_workspace_whole(lab, command, number):
+    process = start(lab, lab.write({**QUICK, "max_steps": 100_000}))
+    try:
+        with pytest.raises(InputError, match=str(process.pid)):  # one writer at a time
+            command(str(lab.write(QUICK)))
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    kept = [entry.name for entry in lab.workspace.adapters.iterdir() if not entry.name.startswith(".tmp-")]
+    assert kept == []
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        assert "Traceback" not in errors
+        assert not lab.leftovers()
+    else:
+        assert process.returncode == -number
+    (result,) = lab.train(lab.write(QUICK))  # the next one sweeps, takes the lock and trains
+    assert result.trained
+    assert not lab.leftovers()
