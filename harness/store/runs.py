@@ -242,7 +242,9 @@ def list_runs(workspace: Workspace, *, problems: list[str] | None = None) -> lis
             if problems is None:
                 raise
             problems.append(str(error))
-    return sorted(records, key=lambda record: (record.created, record.id))
+    # Two runs of one second stand in the order in which the ledger has them.
+    order = {entry.body.get("run"): entry.number for entry in workspace.ledger.entries("run")}
+    return sorted(records, key=lambda record: (record.created, order.get(record.id, 0), record.id))
 
 
 def run_sha256(workspace: Workspace, run: str) -> str:

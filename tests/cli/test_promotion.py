@@ -1,0 +1,224 @@
+"""From decide to promote, status, history and rollback, as a person types them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.adapters import write_adapter
+
+CONFIG = """\
+model: "echo:"
+policy: mine
+policies:
+  mine:
+    suites: [tiny.yaml]
+  harder:
+    suites:
+      - {suite: tiny.yaml, gates: [{metric: exact_match, superior: {to: promoted}}]}
+  empty:
+    suites: [no-gates.yaml]
+"""
+HOLD = """\
+import time
+from harness.store.workspace import Workspace
+with Workspace.open(".harness").lock("harness train persona"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def home(cli):
+    """A folder with policies and two adapters, of which the echo model only minds the ids."""
+    cli.write("harness.yaml", CONFIG)
+    for name, weight in (("one", 1.0), ("two", 2.0)):
+        write_adapter(cli.folder / name, weight)
+    return cli
+
+
+def test_the_whole_way(home):
+    assert home("decide", "--adapter", "./one") == 0, home.err
+    assert "may be promoted: the one gate of the policy mine passed" in home.out
+    assert "next: harness promote" in home.out
+    assert home("promote", "latest") == 0, home.err
+    assert "promoted echo: + ./one (" in home.out
+    assert "--head" in home.out
+    assert home("status") == 0
+    assert "echo: + ./one (" in home.out
+    assert "by decision" in home.out
+    _, first = home.json("status")
+    alias = json.loads(Path(first["alias"]).read_text())
+    assert alias["head"] == first["entry"]["hash"]
+    assert alias["adapters"] == [str(home.folder / ".harness" / "adapters" / Path(alias["adapters"][0]).name)]
+
+    assert home("decide", "--adapter", "./two") == 0, home.err
+    assert "echo: + ./one" in home.out
+    assert home("promote", "latest") == 0
+    assert home("rollback", "--reason", "too terse") == 0, home.err
+    assert "rolled back to echo: + ./one (" in home.out
+    assert home("history") == 0
+    assert [line.split()[3] for line in home.out.splitlines() if "UTC" in line] == ["UTC"] * 3
+    assert "too terse" in home.out
+    assert home("history", "--decisions") == 0
+    assert home.out.count("may be promoted") == 2
+    assert home("ledger", "verify", "--head", first["entry"]["hash"][:16]) == 0
+    assert home("rollback", "--to", "base") == 0
+    assert "the bare base" in home.out
+
+
+def test_decide_uses_what_is_stored(home):
+    _, first = home.json("decide", "--adapter", "./one")
+    code, second = home.json("decide", "--adapter", "./one")
+    assert code == 0
+    assert (first["reused_runs"], second["reused_runs"]) == (0, 1)
+    assert second["decision"]["runs"] == first["decision"]["runs"]
+    assert second["decision"]["id"] != first["decision"]["id"]
+    _, third = home.json("decide", "--adapter", "./one", "--fresh")
+    assert third["reused_runs"] == 0
+    home.rows(41)
+    _, fourth = home.json("decide", "--adapter", "./one")
+    assert fourth["reused_runs"] == 0
+    _, fifth = home.json("decide", "--adapter", "./one", "--policy", "harder")
+    assert fifth["reused_runs"] == 0
+
+
+def test_decide_uses_no_run_against_another_baseline(home):
+    home("decide", "--adapter", "./one")
+    home("promote", "latest")
+    home("decide", "--adapter", "./two")
+    home("rollback")
+    _, again = home.json("decide", "--adapter", "./two")
+    assert again["reused_runs"] == 0
+    assert again["decision"]["baseline"]["adapters"] == []
+    assert home("promote", "latest") == 0
+
+
+def test_a_refused_decision_is_kept_and_cannot_be_promoted(home):
+    assert home("decide", "--adapter", "./one", "--policy", "harder") == 1
+    assert "may not be promoted under the policy harder: 1 of 1 gates inconclusive (tiny exact_match)" in home.out
+    assert home("promote", "latest") == 1
+    assert home.err.startswith("error: the decision ")
+    assert "may not be promoted" in home.err
+    assert home("status") == 0
+    assert "nothing yet: the bare base" in home.out
+    assert "may not be promoted" in home.out
+
+
+def test_a_stale_decision_is_an_input_error(home):
+    home("decide", "--adapter", "./one")
+    home("decide", "--adapter", "./two")
+    _, listed = home.json("history", "--decisions")
+    one, two = (entry["body"]["decision"] for entry in listed["history"])
+    assert home("promote", one) == 0
+    assert home("promote", two) == 2
+    assert "decide again" in home.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["decide"], "is what is promoted already"),
+        (["decide", "--adapter", "./three"], "no such adapter folder"),
+        (["decide", "--adapter", "./one", "--policy", "mien"], "did you mean 'mine'"),
+        (["promote", "abc"], "no decision is called 'abc'"),
+        (["promote", "../../etc/passwd"], "no decision is called"),
+        (["promote", "latest"], "there are no decisions yet"),
+        (["rollback"], "nothing was ever promoted"),
+        (["ledger", "verify", "--head", "xyz"], "is not a head"),
+        (["decide", "--adapter", "./one", "--policy", "empty"], "has no gates"),
+    ],
+)
+def test_bad_input_is_one_sentence(home, arguments, words):
+    home.write("no-gates.yaml", (home.folder / "tiny.yaml").read_text().split("gates:")[0])
+    home("run", "tiny.yaml")
+    assert home(*arguments) == 2, home.out + home.err
+    assert words in home.err
+    assert "Traceback" not in home.err
+    assert len(home.err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "command", ["promote x", "rollback", "status", "history", "runs list", "gate x", "ledger verify"]
+)
+def test_without_a_workspace_the_next_step_is_named(cli, command):
+    assert cli(*command.split()) == 2
+    assert "harness init" in cli.err
+    assert not (cli.folder / ".harness").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["decide", "promote", "rollback", "status", "history", "runs list", "runs show", "runs diff", "runs rm", "gate",
+     "ledger verify", "ledger export"],
+)  # fmt: skip
+def test_help_has_examples(cli, command):
+    assert cli(*command.split(), "--help") == 0
+    assert "Examples:" in cli.out
+    assert f"harness {command}" in cli.out
+
+
+def test_a_changed_run_is_exit_code_3(home):
+    home("decide", "--adapter", "./one")
+    for path in (home.folder / ".harness" / "runs").glob("*/samples.parquet"):
+        path.write_bytes(b"x")
+    assert home("promote", "latest") == 3
+    assert "samples.parquet: is not what it was" in home.err
+
+
+def test_a_plugins_veto_is_shown_and_blocks(home):
+    home.write(
+        "guard.py",
+        "from harness import hookimpl\n\n@hookimpl\ndef veto_promotion(run, baseline):\n    return 'not on a Friday'\n",
+    )
+    assert home("decide", "--adapter", "./one", "-p", "guard.py") == 1
+    assert "veto by guard: not on a Friday" in home.out
+    assert home("decide", "--adapter", "./one") == 0
+    assert home("promote", "latest", "-p", "guard.py") == 1
+    assert "vetoed by guard: not on a Friday" in home.err
+
+
+def test_broken_plugins_stop_decisions_but_not_status(home):
+    home.write("bad.py", "raise RuntimeError('oops')\n")
+    home("decide", "--adapter", "./one")
+    assert home("decide", "--adapter", "./two", "-p", "bad.py") == 2
+    assert "no:bad" in home.err
+    assert home("promote", "latest", "-p", "bad.py") == 2
+    assert home("status", "-p", "bad.py") == 0
+
+
+def test_a_second_process_is_told(home):
+    home("decide", "--adapter", "./one")
+    with subprocess.Popen([sys.executable, "-c", HOLD], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        assert home("promote", "latest") == 2
+        assert f"process {process.pid} (harness train persona, since" in home.err
+        assert home("status") == 0
+        assert home("runs", "list") == 0
+        process.kill()
+
+
+def test_export_is_the_whole_chain(home):
+    home("decide", "--adapter", "./one")
+    home("promote", "latest")
+    assert home("ledger", "export") == 0
+    lines = [json.loads(line) for line in home.out.splitlines()]
+    assert [line.get("kind") for line in lines] == ["run", "run", "decision", "promotion", None]
+    assert lines[-1] == {"entries": 4, "head": lines[-2]["hash"]}
+    assert home("ledger", "export", "-o", "ledger.jsonl") == 0
+    assert (home.folder / "ledger.jsonl").read_text().splitlines()[0] == json.dumps(lines[0])
+    _, verified = home.json("ledger", "verify")
+    assert verified == {"whole": True, "entries": 4, "head": lines[-1]["head"]}
+
+
+def test_terminal_codes_in_names_are_not_obeyed(home):
+    assert home("decide", "--adapter", "./one", "--system", "x") == 0
+    assert home("promote", "latest") == 0
+    assert home("rollback", "--reason", "\x1b[2Jgone [bold]markup[/bold]") == 0
+    assert home("history") == 0
+    assert "\x1b[2J" not in home.out
+    assert "[bold]markup[/bold]" in home.out
