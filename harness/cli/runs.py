@@ -160,11 +160,14 @@ def _cells(row: MetricDifference) -> tuple[str, ...]:
     def write(value: float | None, sign: str = "") -> str:
         if value is None:
             return "—"
-        return f"{100 * value:{sign}.1f} %" if percent else f"{value:{sign}.4g}"
+        unit = " points" if sign else " %"
+        return f"{100 * value:{sign}.1f}{unit}" if percent else f"{value:{sign}.4g}"
 
     interval = "—"
     if found.low is not None and found.high is not None:
-        interval = f"[{write(found.low, '+').removesuffix(' %')}, {write(found.high, '+').removesuffix(' %')}]"
+        interval = (
+            f"[{write(found.low, '+').removesuffix(' points')}, {write(found.high, '+').removesuffix(' points')}]"
+        )
     p = "—" if found.p is None else "<0.001" if found.p < 0.001 else f"{found.p:.3f}"
     n = str(found.n) + (f" ({found.unscored} unscored)" if found.unscored else "")
     return (
