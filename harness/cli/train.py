@@ -79,7 +79,9 @@ def _print_json(app: App, recipe: Recipe, results: Sequence[StageResult], outcom
             "recipe": recipe.id,
             "stages": [plain_result(result) for result in results],
             "runs": [] if outcome is None else [to_plain(run.run) for run in outcome.runs],
-            "decision": None if outcome is None or outcome.decision is None else to_plain(outcome.decision),
+            "decision": None
+            if outcome is None or outcome.policy_run is None
+            else to_plain(outcome.policy_run.decision),
             "promoted": outcome is not None and outcome.promoted is not None,
         }
     )
@@ -134,12 +136,12 @@ def _row(result: StageResult) -> tuple[str, ...]:
 
 
 def _show_outcome(app: App, outcome: Outcome) -> None:
+    from harness.cli.decide import show_decision
     from harness.cli.run import show_run
-    from harness.terminal import safe_text
 
     for run in outcome.runs:
         show_run(app, run)
-    if outcome.decision is not None:
-        app.console.print(f"decision {outcome.decision.id}: {safe_text(outcome.decision.sentence)}", markup=False)
+    if outcome.policy_run is not None:
+        show_decision(app, outcome.policy_run)
     if outcome.promoted is not None:
         app.console.print("promoted; harness rollback goes back", style="green")

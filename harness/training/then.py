@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from harness.errors import InputError
-from harness.evaluation.prepare import PreparedSuite, prepare_suite, resolve_suite
+from harness.evaluation.prepare import prepare_suite, resolve_suite
 from harness.evaluation.runner import Setting, SuiteRun, run_suites
-from harness.promotion.decide import Evidence, collect_vetoes, decide
 from harness.promotion.policies import find_policy
+from harness.promotion.policy_run import PolicyRun, run_policy
 from harness.promotion.promote import promote
+from harness.training.paths import resolve_path
 from harness.training.resources import resolve_recipe_base
-from harness.types import AdapterSpec, Candidate, Decision, LedgerEntry, Policy, RunSpec, Status
+from harness.types import AdapterSpec, Candidate, LedgerEntry, Policy, RunSpec, Status
 
 if TYPE_CHECKING:
     from harness.contracts import Progress, Surroundings
@@ -30,14 +31,15 @@ class Outcome:
     """What followed the training."""
 
     runs: tuple[SuiteRun, ...]
-    decision: Decision | None
+    """Of the suites that the recipe names and no policy covers."""
+    policy_run: PolicyRun | None
     promoted: LedgerEntry | None
 
     @property
     def status(self) -> Status:
         """The decision's where there is one, else that of the worst run."""
-        if self.decision is not None:
-            return self.decision.status
+        if self.policy_run is not None:
+            return self.policy_run.decision.status
         statuses = {run.status for run in self.runs}
         return "failed" if "failed" in statuses else "inconclusive" if "inconclusive" in statuses else "passed"
 
@@ -52,7 +54,7 @@ def check_then(recipe: Recipe, config: Config, registries: Registries) -> Policy
     """
     section = recipe.then
     for index, suite in enumerate(section.run):
-        _at(recipe, ("then", "run", index), lambda name=suite: resolve_suite(name, registries))  # type: ignore[misc]
+        _at(recipe, ("then", "run", index), lambda name=suite: resolve_suite(_suite(recipe, name), registries))  # type: ignore[misc]
     name = section.policy or (config.policy if section.promote == "if-passed" else None)
     if name is None:
         return None
@@ -106,45 +108,33 @@ def follow(
     registries = plugins.registries
     base = resolve_recipe_base(recipe, registries, device=device)
     candidate = Candidate(model=base, adapters=(adapter,))
-    decided = [] if policy is None else [
-        prepare_suite(
-            section.suite, registries, surroundings, limit=section.limit, seed=surroundings.seed, alpha=policy.alpha,
-            gates=section.gates,
-        )
-        for section in policy.suites
-    ]  # fmt: skip
     covered = set() if policy is None else {section.suite for section in policy.suites}
-    others = [
-        prepare_suite(suite, registries, surroundings, seed=surroundings.seed)
-        for suite in recipe.then.run
-        if suite not in covered
-    ]
-    judge = (policy.judge if policy is not None else None) or judge
-
-    def run(prepared: Sequence[PreparedSuite], baseline: str | None) -> tuple[SuiteRun, ...]:
-        if not prepared:
-            return ()
+    alone = [name for name in recipe.then.run if name not in covered]  # the policy runs the others
+    runs: tuple[SuiteRun, ...] = ()
+    if alone:
+        prepared = [
+            prepare_suite(_suite(recipe, name), registries, surroundings, seed=surroundings.seed) for name in alone
+        ]
         spec = RunSpec(
-            suites=tuple(item.suite.id for item in prepared), model=base.reference, adapters=(adapter.id,),
-            baseline=baseline, judge=judge, seed=surroundings.seed, offline=surroundings.offline,
+            suites=tuple(alone), model=base.reference, adapters=(adapter.id,), judge=judge, seed=surroundings.seed,
+            offline=surroundings.offline,
         )  # fmt: skip
         setting = Setting(plugins=plugins, workspace=workspace, surroundings=surroundings, progress=progress, spec=spec)
-        done = run_suites(prepared, candidate, setting, baseline=baseline, judge=judge)
-        for item in done:
-            for warning in item.warnings:
-                warn(warning)
-        return done
-
-    extra = run(others, None)
-    runs = run(decided, "promoted")
+        runs = run_suites(prepared, candidate, setting, judge=judge)
     if policy is None:
-        return Outcome(runs=extra, decision=None, promoted=None)
-    evidence = [
-        Evidence(gates=prepared.gates, run=item.run, baselines=item.baselines)
-        for prepared, item in zip(decided, runs, strict=True)
-    ]
-    decision = decide(workspace, policy, evidence, vetoes=collect_vetoes(plugins, evidence))
+        return Outcome(runs=runs, policy_run=None, promoted=None)
+    decided = run_policy(
+        policy, candidate, plugins=plugins, workspace=workspace, surroundings=surroundings, progress=progress,
+        judge=judge, seed=surroundings.seed,
+    )  # fmt: skip
     entry = None
-    if recipe.then.promote == "if-passed" and decision.status == "passed":
-        entry = promote(workspace, decision.id, plugins, warn=warn)
-    return Outcome(runs=(*extra, *runs), decision=decision, promoted=entry)
+    if recipe.then.promote == "if-passed" and decided.decision.status == "passed":
+        entry = promote(workspace, decided.decision.id, plugins, warn=warn)
+    return Outcome(runs=runs, policy_run=decided, promoted=entry)
+
+
+def _suite(recipe: Recipe, name: str) -> str:
+    """Return a suite's name, or its path from the recipe's folder where it is one."""
+    if name.endswith((".yaml", ".yml")) or "/" in name:
+        return str(resolve_path(name, recipe.path))
+    return name

@@ -109,3 +109,56 @@ def test_a_stopped_training_leaves_the_workspace_whole(lab, command, number):
     (result,) = lab.train(lab.write(QUICK))  # the next one sweeps, takes the lock and trains
     assert result.trained
     assert not lab.leftovers()
+
+
+SUITE = """\
+id: mine
+samples: {source: jsonl, path: asked.jsonl}
+ask: {max_new_tokens: 4, temperature: 0}
+measure: [answer_match]
+gates:
+  - GATE
+"""
+
+
+def prepare_then(lab, gate, **then):
+    rows = [{"id": f"q{i}", "prompt": f"Who keeps light {i}?", "target": ["Maren"]} for i in range(6)]
+    (lab.folder / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (lab.folder / "mine.yaml").write_text(SUITE.replace("GATE", gate))
+    (lab.folder / "harness.yaml").write_text("policies:\n  own:\n    suites: [./mine.yaml]\n")
+    return str(lab.write(QUICK, then=then))
+
+
+def test_then_runs_suites(lab, command):
+    path = prepare_then(lab, "{metric: answer_match, max_unscored: 0.5}", run=["./mine.yaml"])
+    code, text = command(path, "--json")
+    document = json.loads(text)
+    assert code == 0
+    (run,) = document["runs"]
+    assert run["suite"] == "mine"
+    assert run["candidate"]["adapters"][0]["id"] == document["stages"][0]["adapter"]["id"]
+    assert document["decision"] is None
+    assert not document["promoted"]
+    assert json.loads(command(path, "--json", "--no-then")[1])["runs"] == []
+
+
+@pytest.mark.parametrize(
+    ("gate", "status", "code"),
+    [
+        ("{metric: answer_match, max_unscored: 0.5}", "passed", 0),
+        ("{metric: answer_match, min: 0.9, evidence: point}", "failed", 1),
+    ],
+)
+def test_then_decides_and_promotes_what_passed(lab, command, gate, status, code):
+    path = prepare_then(lab, gate, policy="own", promote="if-passed")
+    found, text = command(path, "--json")
+    document = json.loads(text)
+    assert found == code
+    assert document["decision"]["status"] == status
+    assert document["promoted"] is (status == "passed")
+    from harness.store.adapters import promoted
+
+    live = promoted(lab.workspace)
+    assert (live is not None) is (status == "passed")
+    if live is not None:
+        assert live.adapters[0].id == document["stages"][0]["adapter"]["id"]
