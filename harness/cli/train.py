@@ -87,11 +87,11 @@ def _print_json(app: App, recipe: Recipe, results: Sequence[StageResult], outcom
     )
 
 
-def _show(app: App, recipe: Recipe, results: Sequence[StageResult], outcome: Outcome | None) -> None:
+def show_stages(app: App, recipe: Recipe, results: Sequence[StageResult]) -> None:
+    """Print what became of each stage, and warn of what was cut."""
     from harness.cli.tables import plain_table
 
-    console = app.console
-    console.print(
+    app.console.print(
         plain_table(
             ("stage", "outcome", "loss", "steps", "seconds", "memory", "adapter"),
             [_row(result) for result in results],
@@ -104,6 +104,11 @@ def _show(app: App, recipe: Recipe, results: Sequence[StageResult], outcome: Out
         cut = 0 if result.record is None else int(result.record.figures.get("truncated_rows", 0))
         if cut:
             app.warn(f"{cut} answers were cut at max_length; raise it to learn them whole")
+
+
+def _show(app: App, recipe: Recipe, results: Sequence[StageResult], outcome: Outcome | None) -> None:
+    console = app.console
+    show_stages(app, recipe, results)
     adapter = results[-1].adapter
     if adapter is None:
         console.print("nothing was trained", style="dim")

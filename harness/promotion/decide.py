@@ -14,7 +14,7 @@ from harness.serial import from_json, to_json, to_plain
 from harness.store.atomic import write_file
 from harness.store.pending import intend, settle
 from harness.store.runs import check_run, run_sha256
-from harness.types import Check, Decision, Gate, Policy, PolicySuite, RunRecord, Status, Veto
+from harness.types import Candidate, Check, Decision, Gate, Policy, PolicySuite, RunRecord, Status, Veto
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +27,15 @@ PROMOTED = "promoted"
 LATEST = "latest"
 """Stands for the newest decision wherever one is named."""
 _NAME = re.compile(r"[0-9a-f]{12}")
+
+
+class AlreadyPromotedError(InputError):
+    """The candidate is what is promoted, so that there is nothing to decide. A repeated demo or recipe expects it."""
+
+    def __init__(self, candidate: Candidate) -> None:
+        super().__init__(
+            f"the candidate ({candidate.label}) is what is promoted already", hint="name another with --adapter"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +79,8 @@ def decide(
         vetoes: as `collect_vetoes` gave them.
 
     Raises:
-        InputError: when the evidence is not what the policy asks for, the runs do not belong together, or the
-            candidate is what it would be compared with.
+        AlreadyPromotedError: when the candidate is what it would be compared with.
+        InputError: when the evidence is not what the policy asks for, or the runs do not belong together.
         BrokenRunError: when a run is not what it was when it was made.
     """
     _check_whole(policy, evidence)
@@ -133,9 +142,7 @@ def _check_suite(policy: Policy, section: PolicySuite, item: Evidence) -> None:
 def _check_together(evidence: Sequence[Evidence], first: RunRecord, baseline: RunRecord) -> None:
     """Refuse runs of different candidates, or pairs that do not pair."""
     if first.candidate_fingerprint == baseline.candidate_fingerprint:
-        raise InputError(
-            f"the candidate ({first.candidate.label}) is what is promoted already", hint="name another with --adapter"
-        )
+        raise AlreadyPromotedError(first.candidate)
     for item in evidence:
         if item.run.candidate_fingerprint != first.candidate_fingerprint:
             raise InputError(f"{item.run.id} and {first.id} are runs of different candidates")

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness import __version__
-from harness.errors import InputError
 from harness.evaluation.arm import Identity, identify
 from harness.evaluation.pool import ModelPool
 from harness.evaluation.prepare import PreparedSuite, prepare_suite
 from harness.evaluation.resolve import resolve_baseline, resolve_judge
 from harness.evaluation.runner import Setting, SuiteRun, identity_of, run_suites
-from harness.promotion.decide import PROMOTED, Evidence, collect_vetoes, decide
+from harness.promotion.decide import PROMOTED, AlreadyPromotedError, Evidence, collect_vetoes, decide
 from harness.store.runs import list_runs
 from harness.types import Candidate, Decision, Policy, RunSpec
 
@@ -61,6 +60,7 @@ def run_policy(
         fresh: run everything anew, whatever is stored.
 
     Raises:
+        AlreadyPromotedError: when the candidate is what is promoted; nothing is run.
         InputError: for what cannot work, before the first model loads.
         BrokenRunError: when a run breaks; replies so far are kept.
     """
@@ -68,7 +68,7 @@ def run_policy(
     prepared = [
         prepare_suite(
             section.suite, plugins.registries, surroundings, limit=section.limit, seed=seed, alpha=policy.alpha,
-            gates=section.gates,
+            gates=section.gates, constitution=section.constitution,
         )
         for section in policy.suites
     ]  # fmt: skip
@@ -108,9 +108,7 @@ def _stored(
             own = identify(suite, candidate, judge, pool)
             others = {name: identify(suite, arm, judge, pool) for name, arm in arms.items()}
             if own.candidate == others[PROMOTED].candidate:
-                raise InputError(
-                    f"the candidate ({candidate.label}) is what is promoted already", hint="name another with --adapter"
-                )
+                raise AlreadyPromotedError(candidate)
             found.append(None if fresh else _find(suite, own, others, records))
     return found
 
