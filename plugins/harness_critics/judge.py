@@ -39,6 +39,8 @@ class JudgeOptions(StrictModel):
     """The same for each turn before it."""
     min_mass: Annotated[float, Field(ge=0, le=1)] = 0.0
     """A judge that gives Yes and No together less probability than this has not answered: unscored."""
+    undecided: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    """A score that is no further than this from 0.5 says that the judge cannot tell: unscored. 0 takes every score."""
 
 
 class JudgeCritic(Critic):
@@ -113,7 +115,10 @@ class JudgeCritic(Critic):
             f"{name}: Yes {sigmoid(value):.2f}" for name, value in zip(("follows", "breaks"), log_odds, strict=False)
         ]
         note = f"asked {' and '.join(parts)}; probability of Yes or No {min(masses):.2f}"
-        return sigmoid(combined), note
+        score = sigmoid(combined)
+        if self._options.undecided and abs(score - 0.5) <= self._options.undecided:
+            return Unscored(reason=f"the judge cannot tell (score {score:.2f})"), note
+        return score, note
 
     def _conversation(self, sample: Sample, reply: Completion) -> str:
         turns = []

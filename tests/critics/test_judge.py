@@ -149,6 +149,13 @@ def test_a_judge_that_answers_neither_can_be_unscored() -> None:
     assert isinstance(score(critic, (0.4, 0.3), (0.4, 0.4)), float)
 
 
+def test_a_judge_that_leans_neither_way_can_be_unscored() -> None:
+    critic = JudgeCritic({"undecided": 0.1})
+    assert isinstance(score(critic, (0.55, 0.45), (0.5, 0.5)), Unscored)
+    assert score(critic, (0.8, 0.2), (0.2, 0.8)) == pytest.approx(0.8)
+    assert isinstance(score(JudgeCritic(), (0.5, 0.5), (0.5, 0.5)), float)
+
+
 def test_certainty_is_a_score_and_contradiction_is_not() -> None:
     sure, never = LogProb(logprob=0.0, tokens=1), LogProb(logprob=-math.inf, tokens=1)
     critic = JudgeCritic()
@@ -165,6 +172,7 @@ def test_certainty_is_a_score_and_contradiction_is_not() -> None:
         ({"both_ways": "yes"}, r"critics\.judge\.both_ways"),
         ({"max_reply_chars": 5}, r"critics\.judge\.max_reply_chars"),
         ({"min_mass": 1.5}, r"critics\.judge\.min_mass"),
+        ({"undecided": 0.5}, r"critics\.judge\.undecided"),
     ],
 )
 def test_wrong_options_are_named(options: dict[str, object], said: str) -> None:
