@@ -133,10 +133,15 @@ def _show_difference(app: App, found: Difference, flips: int, confidence: float)
     from harness.terminal import safe_text
 
     for name, record in (("baseline", found.baseline), ("candidate", found.candidate)):
-        app.console.print(f"{name:<9} {record.id}  {safe_text(record.candidate.label)}", markup=False)
-    for note in found.notes:
+        label = safe_text(record.candidate.label)
+        app.console.print(f"{name:<9} {record.id}  {label}  {record.samples} samples", markup=False)
+    missing = [
+        f"{row.comparison.unscored} of {row.comparison.n} pairs of {row.metric.name} are unscored on a side"
+        for row in found.rows if row.comparison.unscored
+    ]  # fmt: skip
+    for note in (*found.notes, *missing):
         app.console.print(f"note: {safe_text(note)}", style="dim", markup=False)
-    columns = ("metric", "baseline", "candidate", "difference", f"{100 * confidence:g} % interval", "p", "verdict", "n")
+    columns = ("metric", "baseline", "candidate", "change", f"{100 * confidence:g} % interval", "p", "verdict")
     app.console.print(plain_table(columns, [_cells(row) for row in found.rows]))
     if not found.flips:
         app.console.print("no answer changed its score")
@@ -154,13 +159,13 @@ def _show_difference(app: App, found: Difference, flips: int, confidence: float)
 
 
 def _cells(row: MetricDifference) -> tuple[str, ...]:
-    """Write one metric's comparison; proportions in percent, as everywhere."""
+    """Write one metric's comparison; proportions in percent, and their differences in points."""
     found, percent = row.comparison, row.metric.kind == "proportion"
 
     def write(value: float | None, sign: str = "") -> str:
         if value is None:
             return "—"
-        unit = " points" if sign else " %"
+        unit = "" if sign else " %"  # a difference of percentages is in points
         return f"{100 * value:{sign}.1f}{unit}" if percent else f"{value:{sign}.4g}"
 
     interval = "—"
@@ -169,10 +174,9 @@ def _cells(row: MetricDifference) -> tuple[str, ...]:
             f"[{write(found.low, '+').removesuffix(' points')}, {write(found.high, '+').removesuffix(' points')}]"
         )
     p = "—" if found.p is None else "<0.001" if found.p < 0.001 else f"{found.p:.3f}"
-    n = str(found.n) + (f" ({found.unscored} unscored)" if found.unscored else "")
     return (
         row.metric.name, write(found.baseline), write(found.candidate), write(found.difference, "+"), interval, p,
-        row.verdict, n,
+        row.verdict,
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ MARKER = "workspace.json"
 """The file that says a folder is a workspace, and of which layout."""
 
 _LAYOUT = '{"layout": 1}\n'
-_KNOWN = {MARKER, ".gitignore", "lock", "runs", "adapters", "decisions"}
+_KNOWN = {MARKER, ".gitignore", "lock", "runs", "adapters", "datasets", "decisions"}
 _PREFIXES = (TEMPORARY, PREFIX, "cache.db", "ledger.db")
 
 
