@@ -1,0 +1,367 @@
+"""The remote model against a real HTTP server on loopback."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.contracts import Surroundings
+from harness.errors import BrokenRunError, InputError
+from harness.references import resolve_model
+from harness.types import (
+    AdapterSpec,
+    Candidate,
+    Completion,
+    Decoding,
+    Generate,
+    LogLikelihood,
+    LogProb,
+    NoReply,
+    RollingLogLikelihood,
+)  # fmt: skip
+from harness_models.remote.client import Limits, _retry_after
+from harness_models.remote.model import OpenAIModel
+from tests.models.conftest import ask, greedy, reasons, user
+
+Answer = tuple[int, dict[str, str], Any]
+KEY = "sk-secret-of-the-test"
+MADE: list[OpenAIModel] = []
+
+
+class Server:
+    """Answers with `self.answer(body)` and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.bodies: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.answer: Callable[[dict[str, Any]], Answer] = lambda body: said("hello")
+        self.busy = self.most_busy = 0
+        lock = threading.Lock()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                with lock:
+                    outer.busy += 1
+                    outer.most_busy = max(outer.most_busy, outer.busy)
+                    outer.bodies.append(body)
+                    outer.headers.append({k.lower(): v for k, v in self.headers.items()} | {"path": self.path})
+                status, headers, value = outer.answer(body)
+                data = value if isinstance(value, bytes) else json.dumps(value).encode()
+                with lock:
+                    outer.busy -= 1
+                self.send_response(status)
+                for name, text in headers.items():
+                    self.send_header(name, text)
+                self.send_header("content-length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.daemon_threads = True
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.http.server_address[1]}/v1"
+
+
+def said(text: str, finish: str = "stop") -> Answer:
+    usage = {"prompt_tokens": 5, "completion_tokens": 2}
+    return 200, {}, {"choices": [{"message": {"content": text}, "finish_reason": finish}], "usage": usage}
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    running = Server()
+    yield running
+    running.http.shutdown()
+    running.http.server_close()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(OpenAIModel, "limits", Limits(first_wait=0.01, longest_wait=0.05, connect=2, total=2))
+    monkeypatch.delenv("HARNESS_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    yield
+    while MADE:
+        MADE.pop().close()
+
+
+def make_remote(url: str, *, offline: bool = False, name: str = "tiny") -> tuple[OpenAIModel, Candidate]:
+    spec = resolve_model(f"openai:{name}@{url}", schemes=["openai"])
+    MADE.append(OpenAIModel(spec, Surroundings(offline=offline, weights=Path("unused"))))
+    return MADE[-1], Candidate(model=spec)
+
+
+def generates(*prompts: str) -> list[Generate]:
+    return [Generate(messages=user(prompt), decoding=greedy(8)) for prompt in prompts]
+
+
+def test_a_completion_is_asked_and_read(server: Server) -> None:
+    model, candidate = make_remote(server.url)
+    request = Generate(
+        messages=user("hi"),
+        decoding=Decoding(max_new_tokens=7, temperature=0.5, top_p=0.9, stop=("###", "b", "c", "d", "lo"), seed=3),
+        draw=2,
+    )
+    (reply,) = ask(model, candidate, [request])
+    assert isinstance(reply, Completion)
+    assert (reply.text, reply.finish) == ("hel", "stop")  # the fifth stop string is cut here
+    assert (reply.prompt_tokens, reply.completion_tokens) == (5, 2)
+    assert server.headers[0]["path"] == "/v1/chat/completions"
+    assert server.bodies[0] == {
+        "model": "tiny", "messages": [{"role": "user", "content": "hi"}], "temperature": 0.5, "top_p": 0.9, "seed": 5,
+        "max_tokens": 7, "stop": ["###", "b", "c", "d"],
+    }  # fmt: skip
+
+
+def test_requests_go_side_by_side_but_not_all_at_once(server: Server) -> None:
+    def slow(body: dict[str, Any]) -> Answer:
+        time.sleep(0.05)
+        return said(body["messages"][0]["content"].upper())
+
+    server.answer = slow
+    model, candidate = make_remote(server.url)
+    prompts = [f"prompt {number}" for number in range(24)]
+    replies = ask(model, candidate, generates(*prompts))
+    assert [reply.text for reply in replies] == [prompt.upper() for prompt in prompts]
+    assert 2 <= server.most_busy <= 8
+
+
+def test_replies_are_delivered_as_they_arrive_and_from_the_asking_thread(server: Server) -> None:
+    released = threading.Event()
+
+    def answer(body: dict[str, Any]) -> Answer:
+        if body["messages"][0]["content"] == "slow":
+            assert released.wait(1.5)
+        return said("done")
+
+    server.answer = answer
+    model, candidate = make_remote(server.url)
+    order: list[int] = []
+
+    def deliver(index: int, reply: object) -> None:
+        order.append(index)
+        assert threading.current_thread() is threading.main_thread()
+        released.set()
+
+    model.answer(candidate, generates("slow", "quick"), deliver)
+    assert order == [1, 0]
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_busy_server_is_asked_again(server: Server, status: int) -> None:
+    answers = iter([(status, {}, {"error": "busy"}), (status, {}, {"error": "busy"}), said("at last")])
+    server.answer = lambda body: next(answers)
+    model, candidate = make_remote(server.url)
+    (reply,) = ask(model, candidate, generates("hi"))
+    assert isinstance(reply, Completion)
+    assert reply.text == "at last"
+    assert len(server.bodies) == 3
+
+
+def test_retry_after_is_honoured(server: Server) -> None:
+    answers = iter([(429, {"Retry-After": "0.3"}, {}), said("ok")])
+    server.answer = lambda body: next(answers)
+    model, candidate = make_remote(server.url)
+    begin = time.monotonic()
+    ask(model, candidate, generates("hi"))
+    assert time.monotonic() - begin > 0.09  # cut to twice the longest wait, which is 0.05 here
+
+
+def test_retry_after_reads_seconds_and_dates_and_survives_nonsense() -> None:
+    assert _retry_after("2") == 2.0
+    assert _retry_after("-5") == 0.0
+    assert _retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
+    assert _retry_after("soon") is None
+    assert _retry_after(None) is None
+
+
+def test_a_server_that_stays_busy_is_a_no_reply_with_its_words(server: Server) -> None:
+    server.answer = lambda body: (503, {}, {"error": {"message": "overloaded\n\x1b[31mnow"}})
+    model, candidate = make_remote(server.url)
+    (reason,) = reasons(ask(model, candidate, generates("hi")))
+    assert reason.startswith("the server answered 503 (overloaded")
+    assert "\n" not in reason
+    assert len(server.bodies) == OpenAIModel.limits.attempts
+
+
+def test_a_refused_request_is_not_asked_again_and_spares_the_others(server: Server) -> None:
+    def answer(body: dict[str, Any]) -> Answer:
+        if body["messages"][0]["content"] == "bad":
+            return 400, {}, {"error": {"message": "this prompt violates our policy"}}
+        return said("fine")
+
+    server.answer = answer
+    model, candidate = make_remote(server.url)
+    replies = ask(model, candidate, generates("bad", "good"))
+    assert "violates our policy" in reasons(replies)[0]
+    assert isinstance(replies[1], Completion)
+    assert len(server.bodies) == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "said_why"),
+    [
+        (b"<html>", "not JSON"),
+        (b"[1]", "not a JSON object"),
+        (b"{}", "no choices"),
+        (b'{"choices": [{"message": {"content": null}}]}', "no text"),
+        (b'{"choices": [{"message": {"content": "x"}, "finish_reason": "content_filter"}]}', "filtered"),
+        (b'{"choices": 3}', "no choices"),
+    ],
+)
+def test_an_unusable_answer_is_a_no_reply(server: Server, value: bytes, said_why: str) -> None:
+    server.answer = lambda body: (200, {}, value)
+    model, candidate = make_remote(server.url)
+    assert said_why in reasons(ask(model, candidate, generates("hi")))[0]
+
+
+def test_a_reply_without_end_is_cut_off(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness_models.remote.client._MOST_BYTES", 1000)
+    server.answer = lambda body: (200, {}, b"x" * 5000)
+    model, candidate = make_remote(server.url)
+    assert "larger than" in reasons(ask(model, candidate, generates("hi")))[0]
+
+
+def test_a_server_that_never_answers_is_a_no_reply(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OpenAIModel, "limits", Limits(first_wait=0.01, total=0.2))
+
+    def never(body: dict[str, Any]) -> Answer:
+        time.sleep(0.6)
+        return said("too late")
+
+    server.answer = never
+    model, candidate = make_remote(server.url)
+    assert "no answer (ReadTimeout" in reasons(ask(model, candidate, generates("hi")))[0]
+    assert len(server.bodies) == 2
+
+
+def test_no_server_at_all_breaks_the_run(server: Server) -> None:
+    url = server.url
+    server.http.shutdown()
+    server.http.server_close()
+    model, candidate = make_remote(url)
+    with pytest.raises(BrokenRunError, match="cannot be reached"):
+        ask(model, candidate, generates("hi"))
+
+
+def test_a_wrong_key_a_wrong_model_and_a_redirect_end_the_run_with_the_next_step(server: Server) -> None:
+    for answer, words in (
+        ((401, {}, {"error": {"message": "bad key"}}), "HARNESS_API_KEY"),
+        ((404, {}, {"error": "no such model"}), "no such model"),
+        ((307, {"Location": "http://elsewhere.example/v1"}, {}), "elsewhere.example"),
+    ):
+        server.answer = lambda body, answer=answer: answer
+        model, candidate = make_remote(server.url)
+        with pytest.raises(InputError, match=words):
+            ask(model, candidate, generates("hi"))
+
+
+def test_the_key_is_sent_to_the_server_and_shown_nowhere(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    server.answer = lambda body: (400, {}, {"error": {"message": f"your key {KEY} is odd"}})
+    model, candidate = make_remote(server.url)
+    (reason,) = reasons(ask(model, candidate, generates("hi")))
+    assert server.headers[0]["authorization"] == f"Bearer {KEY}"
+    assert KEY not in reason
+    assert KEY not in json.dumps([dict(model.fingerprint(candidate)), dict(model.facts())])
+
+
+def test_a_vendors_key_is_not_sent_in_the_clear(monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness_models.remote.client import _key_for
+
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    assert _key_for("http://somewhere.example/v1") is None
+    assert _key_for("https://somewhere.example/v1") == KEY
+    assert _key_for("http://localhost:8000/v1") == KEY
+    monkeypatch.setenv("HARNESS_API_KEY", "mine")
+    assert _key_for("http://somewhere.example/v1") == "mine"
+
+
+def test_without_a_key_none_is_sent(server: Server) -> None:
+    model, candidate = make_remote(server.url)
+    ask(model, candidate, generates("hi"))
+    assert "authorization" not in server.headers[0]
+
+
+def alternatives(**logprobs: float) -> Answer:
+    tops = [{"token": token, "logprob": value} for token, value in logprobs.items()]
+    return 200, {}, {"choices": [{"message": {"content": "Y"}, "logprobs": {"content": [{"top_logprobs": tops}]}}]}
+
+
+def test_yes_and_no_are_read_off_one_request(server: Server) -> None:
+    server.answer = lambda body: alternatives(No=-1.5, Yes=-0.3, Maybe=-4.0)
+    model, candidate = make_remote(server.url)
+    asked = [LogLikelihood(messages=user("ok?"), continuation=text) for text in ("Yes", "No", "Never")]
+    yes, no, never = ask(model, candidate, asked)
+    assert isinstance(yes, LogProb)
+    assert isinstance(no, LogProb)
+    assert (yes.logprob, yes.tokens, yes.is_greedy) == (-0.3, 1, True)
+    assert (no.logprob, no.is_greedy) == (-1.5, False)
+    assert isinstance(never, NoReply)
+    assert "'Never'" in never.reason
+    assert len(server.bodies) == 1
+    assert server.bodies[0]["top_logprobs"] == 20
+    assert server.bodies[0]["max_tokens"] == 1
+
+
+def test_a_server_without_probabilities_and_a_whole_text_are_no_replies(server: Server) -> None:
+    model, candidate = make_remote(server.url)
+    asked = [LogLikelihood(messages=user("ok?"), continuation="Yes"), RollingLogLikelihood(text="some text")]
+    assert len(reasons(ask(model, candidate, asked))) == 2
+
+
+def test_a_server_that_wants_the_newer_name_gets_it(server: Server) -> None:
+    def answer(body: dict[str, Any]) -> Answer:
+        if "max_tokens" in body:
+            return 400, {}, {"error": {"message": "Unsupported: 'max_tokens'. Use 'max_completion_tokens' instead."}}
+        return said("ok")
+
+    server.answer = answer
+    model, candidate = make_remote(server.url)
+    assert isinstance(ask(model, candidate, generates("hi"))[0], Completion)
+    ask(model, candidate, generates("again"))
+    assert len(server.bodies) == 3
+    assert server.bodies[-1]["max_completion_tokens"] == 8
+
+
+def test_offline_opens_no_socket(server: Server) -> None:
+    model, candidate = make_remote(server.url, offline=True)
+    model.fingerprint(candidate)
+    with pytest.raises(InputError, match="offline"):
+        ask(model, candidate, generates("hi"))
+    assert server.bodies == []
+
+
+def test_what_a_server_cannot_take_is_refused(server: Server) -> None:
+    model, candidate = make_remote(server.url)
+    adapter = AdapterSpec(id="0" * 16, path="/a", reference="mine")
+    with pytest.raises(InputError, match="adapter mine"):
+        model.fingerprint(Candidate(model=candidate.model, adapters=(adapter,)))
+    with pytest.raises(InputError, match="template"):
+        model.fingerprint(Candidate(model=candidate.model, template="none"))
+
+
+def test_the_fingerprint_names_server_model_and_day(server: Server) -> None:
+    model, candidate = make_remote(server.url)
+    found = model.fingerprint(candidate)
+    assert found["endpoint"] == server.url
+    assert "tiny" in found["base"]
+    assert len(found["day"]) == 10
+    assert not model.verifiable
