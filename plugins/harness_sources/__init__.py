@@ -2,19 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib import import_module
 
 from harness import hookimpl
+from harness.contracts import SourceInput
 from harness.paths import data_dir
+from harness.types import Sample
 from harness_sources.shipped import about_of
+
+_READERS = (
+    ("jsonl", "rows:read_jsonl", "One JSON object a line; gzip, a column mapping"),
+    ("json", "rows:read_json", "One list of JSON objects; gzip, a column mapping"),
+    ("csv", "rows:read_csv", "CSV with a header; gzip, a column mapping"),
+    ("parquet", "rows:read_parquet", "Parquet; a column mapping"),
+    ("datasets", "hub:read_hub", "A data set of the Hugging Face hub by id; a column mapping"),
+    ("truthfulqa", "native_choice:read_truthfulqa", "TruthfulQA.csv as published"),
+    ("bbq", "native_choice:read_bbq", "BBQ's jsonl as published, a file or the folder"),
+    ("mmlu", "native_choice:read_mmlu", "MMLU's csv files as published, or one csv of all"),
+    ("gsm8k", "native_text:read_gsm8k", "GSM8K's jsonl as published"),
+    ("hh-rlhf", "native_text:read_hh_rlhf", "HH-RLHF's chosen and rejected jsonl as published"),
+    ("advbench", "native_text:read_advbench", "AdvBench's harmful_behaviors.csv as published"),
+    ("jailbreakbench", "native_text:read_jailbreakbench", "JailbreakBench's behaviour csvs as published"),
+    ("xstest", "native_text:read_xstest", "XSTest's csv as published"),
+    ("realtoxicityprompts", "native_text:read_realtoxicityprompts", "RealToxicityPrompts' jsonl as published"),
+    ("wikitext", "native_text:read_wikitext", "WikiText's raw text as published"),
+)
+
+
+def _reader(where: str) -> Callable[[SourceInput], Iterator[Sample]]:
+    module, name = where.split(":")
+
+    def read(source: SourceInput) -> Iterator[Sample]:
+        found: Iterator[Sample] = getattr(import_module(f"harness_sources.{module}"), name)(source)
+        return found
+
+    return read
 
 
 @hookimpl
 def register_sources(register: Callable[..., None]) -> None:
-    """Register the readers."""
-    from harness_sources.rows import read_jsonl
-
-    register("jsonl", read_jsonl, about="One JSON object a line, .jsonl or .jsonl.gz, with a column mapping.")
+    """Register the readers; each is imported when it is first used."""
+    for name, where, about in _READERS:
+        register(name, _reader(where), about=about)
 
 
 @hookimpl

@@ -1,76 +1,213 @@
-"""From rows of data to samples: the column names of JSONL files, and the checks that name file, line and key."""
+"""From rows to samples: which column is which field, and the checks that name file, line and key."""
 
 from __future__ import annotations
 
-import gzip
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.contracts import SourceInput
 from harness.errors import InputError, nearest
 from harness.types import Message, Sample
+from harness_sources.files import Numbered, Row, csv_rows, data_path, json_rows, jsonl_rows, parquet_rows
 
-_KEYS = frozenset({"id", "prompt", "messages", "target", "choices", "answer", "tags", "cluster", "metadata", "text"})
+FIELDS = ("id", "prompt", "messages", "target", "choices", "answer", "tags", "cluster", "metadata")
+_ROLES = ("system", "user", "assistant")
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+class RowOptions(BaseModel):
+    """What a suite may say under `samples` besides source and path."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    columns: dict[str, str | Annotated[list[str], Field(min_length=1)]] = {}
+    """Sample field to column; `choices` may name several columns."""
+    tags: list[str] = []
+    """Given to every sample."""
+    metadata: list[str] = []
+    """Columns kept as metadata."""
+
+
+def read_options(source: SourceInput, extra: Iterable[str] = ()) -> RowOptions:
+    """Validate the options of a row-based source.
+
+    Raises:
+        InputError: naming the key, with the nearest right spelling.
+    """
+    given = {key: value for key, value in source.options.items() if key not in set(extra)}
+    try:
+        options = RowOptions.model_validate(given)
+    except ValidationError as error:
+        detail = error.errors()[0]
+        key = ".".join(str(part) for part in detail["loc"])
+        close = nearest(key, RowOptions.model_fields) if detail["type"] == "extra_forbidden" else None
+        cause = "unknown key" if detail["type"] == "extra_forbidden" else detail["msg"].lower()
+        raise InputError(
+            cause, file=source.suite_path, key=f"samples.{key}",
+            hint=f"did you mean {close!r}?" if close else f"known keys: {', '.join(RowOptions.model_fields)}",
+        ) from error  # fmt: skip
+    for field in options.columns:
+        if field not in FIELDS:
+            close = nearest(field, FIELDS)
+            raise InputError(
+                "unknown sample field", file=source.suite_path, key=f"samples.columns.{field}",
+                hint=f"did you mean {close!r}?" if close else f"fields: {', '.join(FIELDS)}",
+            )  # fmt: skip
+    return options
 
 
 def read_jsonl(source: SourceInput) -> Iterator[Sample]:
     """Yield the samples of a JSONL file."""
-    if source.path is None:
-        raise InputError("samples.path is missing", file=source.suite_path, key="samples.path", hint="name the file")
-    for line, row in _rows(source.path):
-        yield sample_of(row, source.path, line)
+    path = data_path(source, what="the source jsonl")
+    yield from samples_of(jsonl_rows(path), path, read_options(source))
 
 
-def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    if not path.is_file():
-        raise InputError("no such data file", file=path, hint="check samples.path, or pass --data")
-    opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
-    with opened as stream:
-        for number, raw in enumerate(stream, start=1):
-            if not raw.strip():
-                continue
-            try:
-                row = json.loads(raw.decode("utf-8-sig" if number == 1 else "utf-8"))
-            except UnicodeDecodeError as error:
-                raise InputError("the line is not UTF-8", file=path, line=number, hint="save it as UTF-8") from error
-            except ValueError as error:
-                raise InputError(
-                    f"not valid JSON ({error})", file=path, line=number, hint="one object a line"
-                ) from error
-            if not isinstance(row, dict):
-                raise InputError("the line is not a JSON object", file=path, line=number, hint="one object a line")
-            yield number, row
+def read_json(source: SourceInput) -> Iterator[Sample]:
+    """Yield the samples of a JSON file that holds one list of objects."""
+    path = data_path(source, what="the source json")
+    yield from samples_of(json_rows(path), path, read_options(source))
 
 
-def sample_of(row: Mapping[str, Any], path: Path, line: int) -> Sample:
-    """Return the sample of one row.
+def read_csv(source: SourceInput) -> Iterator[Sample]:
+    """Yield the samples of a CSV file with a header."""
+    path = data_path(source, what="the source csv")
+    yield from samples_of(csv_rows(path), path, read_options(source))
+
+
+def read_parquet(source: SourceInput) -> Iterator[Sample]:
+    """Yield the samples of a Parquet file."""
+    path = data_path(source, what="the source parquet")
+    yield from samples_of(parquet_rows(path), path, read_options(source))
+
+
+def samples_of(rows: Iterable[Numbered], path: Path, options: RowOptions) -> Iterator[Sample]:
+    """Yield one sample a row.
+
+    With a column mapping, columns that it does not name are passed over; without one, unknown keys are errors.
 
     Raises:
-        InputError: for unknown keys, wrong types and missing content.
+        InputError: naming file, line and key.
     """
+    for line, row in rows:
+        if options.columns or options.metadata:
+            mapped = _mapped(row, options, path, line)
+        else:
+            mapped = dict(row)
+            _refuse_unknown(mapped, path, line)
+        yield _sample(mapped, options, path, line)
+
+
+def _refuse_unknown(row: Row, path: Path, line: int) -> None:
     for key in row:
-        if key not in _KEYS:
-            close = nearest(key, _KEYS)
-            raise InputError("unknown key", file=path, line=line, key=key,
-                             hint=f"did you mean {close!r}?" if close else f"known keys: {', '.join(sorted(_KEYS))}")  # fmt: skip
-    target = row.get("target", row.get("text", ()))
+        if key not in FIELDS:
+            close = nearest(str(key), FIELDS)
+            hint = f"did you mean {close!r}?" if close else "name its columns with samples.columns"
+            raise InputError("unknown key", file=path, line=line, key=str(key), hint=hint)
+
+
+def _mapped(row: Row, options: RowOptions, path: Path, line: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for field, column in options.columns.items():
+        names = [column] if isinstance(column, str) else column
+        for name in names:
+            if name not in row:
+                close = nearest(name, map(str, row))
+                raise InputError(
+                    f"there is no column {name!r}", file=path, line=line, key=f"samples.columns.{field}",
+                    hint=f"did you mean {close!r}?" if close else f"columns: {', '.join(map(str, row))}",
+                )  # fmt: skip
+        found[field] = row[column] if isinstance(column, str) else [row[name] for name in column]
+    if options.metadata:
+        found["metadata"] = {name: row.get(name) for name in options.metadata}
+    return found
+
+
+def _sample(row: Mapping[str, Any], options: RowOptions, path: Path, line: int) -> Sample:
+    choices = _texts(row.get("choices", ()), path, line, "choices")
+    if len(set(choices)) != len(choices):
+        raise InputError("two choices are the same", file=path, line=line, key="choices", hint="make them differ")
+    messages = _messages(row, path, line)
+    target = _texts(row.get("target", ()), path, line, "target")
+    if not messages and not target:
+        raise InputError(
+            "there is nothing to ask and nothing to measure", file=path, line=line,
+            hint="give prompt, messages or target",
+        )  # fmt: skip
+    metadata = row.get("metadata") or {}
+    if not isinstance(metadata, dict):
+        raise _wrong("metadata", "an object", metadata, path, line)
+    cluster = row.get("cluster")
     return Sample(
-        id=str(row.get("id", line)),
-        messages=_messages(row, path, line),
-        target=(target,) if isinstance(target, str) else tuple(target),
-        choices=tuple(row.get("choices", ())),
-        answer=row.get("answer"),
-        tags=tuple(row.get("tags", ())),
-        cluster=row.get("cluster"),
-        metadata=dict(row.get("metadata", {})),
-    )
+        id=_id(row, path, line), messages=messages, target=target, choices=choices,
+        answer=_answer(row.get("answer"), choices, path, line),
+        tags=(*options.tags, *_texts(row.get("tags", ()), path, line, "tags")),
+        cluster=None if cluster is None or cluster == "" else str(cluster), metadata=metadata,
+    )  # fmt: skip
+
+
+def _id(row: Mapping[str, Any], path: Path, line: int) -> str:
+    value = row.get("id", f"row-{line}")
+    if not isinstance(value, str | int) or isinstance(value, bool) or value == "":
+        raise _wrong("id", "text or a whole number", value, path, line)
+    return str(value)
 
 
 def _messages(row: Mapping[str, Any], path: Path, line: int) -> tuple[Message, ...]:
-    if "prompt" in row and "messages" in row:
-        raise InputError("both prompt and messages stand here", file=path, line=line, hint="keep one of them")
-    if "prompt" in row:
-        return (Message(role="user", content=str(row["prompt"])),)
-    return tuple(Message(role=turn["role"], content=turn["content"]) for turn in row.get("messages", ()))
+    if row.get("prompt") is not None and row.get("messages") is not None:
+        raise InputError("prompt and messages exclude each other", file=path, line=line, hint="keep one of them")
+    if row.get("prompt") is not None:
+        if not isinstance(row["prompt"], str):
+            raise _wrong("prompt", "text", row["prompt"], path, line)
+        return (Message(role="user", content=row["prompt"]),)
+    turns = row.get("messages") or ()
+    if not isinstance(turns, list | tuple):
+        raise _wrong("messages", "a list of {role, content}", turns, path, line)
+    found = []
+    for index, turn in enumerate(turns):
+        key = f"messages[{index}]"
+        if not isinstance(turn, dict) or set(turn) != {"role", "content"} or not isinstance(turn["content"], str):
+            raise _wrong(key, "an object with role and content", turn, path, line)
+        if turn["role"] not in _ROLES:
+            raise _wrong(f"{key}.role", f"one of {', '.join(_ROLES)}", turn["role"], path, line)
+        found.append(Message(role=turn["role"], content=turn["content"]))
+    if found and found[-1].role != "user":
+        raise InputError(
+            "the last turn must be the user's, for the model to answer", file=path, line=line, key="messages",
+            hint="move the assistant's last turn to target",
+        )  # fmt: skip
+    return tuple(found)
+
+
+def _texts(value: object, path: Path, line: int, key: str) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+        raise _wrong(key, "text or a list of texts", value, path, line)
+    return tuple(value)
+
+
+def _answer(value: object, choices: tuple[str, ...], path: Path, line: int) -> int | None:
+    """Return the index of the right choice, from an index, a letter or the choice's own text."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, str) and value in choices:
+        return choices.index(value)
+    index = value
+    if isinstance(value, str):
+        text = value.strip()
+        index = int(text) if text.isdecimal() else _LETTERS.find(text.upper()) if len(text) == 1 else -1
+    if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(choices):
+        allowed = f"0 to {len(choices) - 1}, a letter, or a choice's text" if choices else "absent without choices"
+        raise _wrong("answer", allowed, value, path, line)
+    return index
+
+
+def _wrong(key: str, expected: str, found: object, path: Path, line: int) -> InputError:
+    shown = repr(found)
+    shown = shown if len(shown) <= 40 else shown[:39] + "…"
+    return InputError(f"must be {expected}, not {shown}", file=path, line=line, key=key, hint="mend that line")
