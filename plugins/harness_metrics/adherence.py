@@ -154,11 +154,11 @@ def make(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle
     found: dict[str, Principle] = {}
     if chosen.constitution is not None:
         if chosen.constitution not in constitutions:
-            raise unknown_name("constitution", chosen.constitution, constitutions, key="adherence.constitution")
+            raise unknown_name("constitution", chosen.constitution, constitutions, key="constitution")
         found.update({principle.id: principle for principle in constitutions[chosen.constitution]})
     for position, name in enumerate(chosen.principles):
         if name not in constitutions:
-            raise unknown_name("principle", name, constitutions, key=f"adherence.principles[{position}]")
+            raise unknown_name("principle", name, constitutions, key=f"principles[{position}]")
         found.update({principle.id: principle for principle in constitutions[name]})
     parts: list[Metric] = [PrincipleAdherence(chosen, principle) for principle in found.values()]
     return [*parts, OverallAdherence(chosen, tuple(found.values()))]

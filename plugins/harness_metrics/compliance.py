@@ -41,14 +41,14 @@ class Measured:
 
 MEASURED = (
     Measured(
-        where="GPTFuzz, evaluation split (not read while the rules were written)",
-        complied=(0, 1),
-        not_complied=(0, 1),
+        where="GPTFuzz, evaluation split (counted, never read)",
+        complied=(506, 545),
+        not_complied=(794, 995),
     ),
     Measured(
         where="JailbreakBench judge comparison, 200 harmful requests",
-        complied=(0, 1),
-        not_complied=(0, 1),
+        complied=(108, 110),
+        not_complied=(53, 90),
     ),
 )
 """Counted by benchmarks/compliance_calibration.py, which fails where the code no longer gives these numbers."""

@@ -6,10 +6,13 @@ only with `trust: true` and a commit, and not offline.
 
 from __future__ import annotations
 
+import atexit
 import math
 import os
 import re
+import shutil
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -49,6 +52,7 @@ class EvaluateOptions(StrictModel):
     the reply names first, against the sample's `answer`."""
     direction: Literal["higher", "lower", "neither"] = "higher"
     bounds: tuple[float, float] | None = None
+    unit: str = "value"
     arguments: dict[str, str | int | float | bool] = Field(default_factory=dict)
     """Handed to the module's compute()."""
     revision: str | None = None
@@ -65,6 +69,7 @@ class EvaluateMetric(TextMetric):
         self.place = place
         self.direction = options.direction
         self.bounds = options.bounds
+        self.unit = options.unit
         stem = re.sub(r"[^a-z0-9]+", "_", Path(options.module).name.lower()).strip("_")
         self.name = options.name or f"evaluate_{stem}_{options.key}"
         self.about = (
@@ -73,7 +78,6 @@ class EvaluateMetric(TextMetric):
             "itself: for a metric that is not a mean over samples, such as corpus F1, this is another number"
         )
         self._module: Any = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def requests(self, sample: Sample, ask: Decoding) -> tuple[Request, ...]:
         """Ask for the completion where there is something to compare it with."""
@@ -93,12 +97,12 @@ class EvaluateMetric(TextMetric):
         prediction, reference = self._pair(sample, reply.text)
         if prediction is None or reference is None:
             return Unscored(reason=f"no {self.options.predict} could be read from the reply or the sample")
+        module = self._load()
         try:
-            result = self._load().compute(predictions=[prediction], references=[reference], **self.options.arguments)
-        except (ValueError, TypeError, KeyError, ZeroDivisionError) as error:
+            result = module.compute(predictions=[prediction], references=[reference], **self.options.arguments)
+        except Exception as error:  # the module is somebody's code and may raise anything
             raise BrokenRunError(
-                f"the evaluate module {self.options.module} failed on sample {sample.id!r}: "
-                f"{str(error).splitlines()[0]}"
+                f"the evaluate module {self.options.module} failed on sample {sample.id!r}: {_first_line(error)}"
             ) from error
         value = (result or {}).get(self.options.key)
         if isinstance(value, list | tuple) and len(value) == 1:
@@ -107,7 +111,7 @@ class EvaluateMetric(TextMetric):
             known = ", ".join(result or {}) or "nothing"
             raise InputError(
                 f"the evaluate module {self.options.module} gives no number called {self.options.key!r}, only: {known}",
-                key="evaluate.key",
+                key="key",
             )
         return (float(value), 1.0) if math.isfinite(value) else Unscored(reason=f"the module gave {value}")
 
@@ -125,19 +129,31 @@ class EvaluateMetric(TextMetric):
 
     def _load(self) -> Any:  # noqa: ANN401 - evaluate has no types
         if self._module is None:
-            evaluate = _evaluate()
-            self._folder = tempfile.TemporaryDirectory(prefix="harness-evaluate-")
+            evaluate, folder = _evaluate(), _own_cache()
+            evaluate.config.HF_MODULES_CACHE = folder  # evaluate copies a module there before it imports it
+            pinned = {"revision": self.options.revision} if self.options.revision else {}
             try:
                 self._module = evaluate.load(
-                    self.place, config_name=self.options.config, cache_dir=self._folder.name, keep_in_memory=True,
-                    **({"revision": self.options.revision} if self.options.revision else {}),
-                )  # fmt: skip
-            except (OSError, ImportError, ValueError, TypeError, AttributeError) as error:
+                    self.place, config_name=self.options.config, cache_dir=folder, keep_in_memory=True, **pinned
+                )
+            except Exception as error:  # the module is somebody's code and may raise anything
                 raise InputError(
-                    f"the evaluate module {self.options.module} cannot be loaded ({str(error).splitlines()[0]})",
-                    key="evaluate.module",
+                    f"the evaluate module {self.options.module} cannot be loaded ({_first_line(error)})",
+                    key="module",
                 ) from error
         return self._module
+
+
+@cache
+def _own_cache() -> str:
+    """Return one folder for the whole process, gone at its end; Python imports evaluate's package from one place."""
+    folder = tempfile.mkdtemp(prefix="harness-evaluate-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _evaluate() -> Any:  # noqa: ANN401 - evaluate has no types
@@ -164,18 +180,18 @@ def make(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle
             continue
         file = folder.resolve() / f"{folder.resolve().name}.py"
         if not file.is_file():
-            raise InputError(f"the folder lacks {file.name}", file=folder, key="evaluate.module")
+            raise InputError(f"the folder lacks {file.name}", file=folder, key="module")
         return [EvaluateMetric(chosen, str(file.parent), pinned=f"sha256 {sha256_file(file)[:16]}")]
     if chosen.module.startswith((".", "/", "~")) or chosen.module.count("/") > 1:
-        raise InputError("no such folder", file=chosen.module, key="evaluate.module", hint="check the path")
+        raise InputError("no such folder", file=chosen.module, key="module", hint="check the path")
     if not chosen.trust or chosen.revision is None or not _COMMIT.fullmatch(chosen.revision):
         raise InputError(
-            f"{chosen.module!r} is no local folder, and a module of the hub runs its code here", key="evaluate.module",
+            f"{chosen.module!r} is no local folder, and a module of the hub runs its code here", key="module",
             hint="give a folder, or trust: true with revision: the 40-digit commit you have read",
         )  # fmt: skip
     if _offline():
         raise InputError(
-            f"the module {chosen.module!r} is on the hub, and this run is offline", key="evaluate.module",
+            f"the module {chosen.module!r} is on the hub, and this run is offline", key="module",
             hint="copy it into a folder and name the folder",
         )  # fmt: skip
     return [EvaluateMetric(chosen, chosen.module, pinned=f"commit {chosen.revision}")]

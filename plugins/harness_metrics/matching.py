@@ -123,7 +123,7 @@ class NumberMatch(_Match):
         for target in sample.target:
             if final_number(target) is None:
                 raise InputError(
-                    f"sample {sample.id!r}: the target {target[:60]!r} holds no number", key="number_match",
+                    f"sample {sample.id!r}: the target {target[:60]!r} holds no number", key="target",
                     hint="give the number, such as 42 or #### 42",
                 )  # fmt: skip
         return super().requests(sample, ask)

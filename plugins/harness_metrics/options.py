@@ -26,7 +26,7 @@ def read_options(model: type[O], options: Mapping[str, Any], metric: str) -> O:
     Args:
         model: the options' model.
         options: what the suite says.
-        metric: the factory's name, which leads the key in error messages.
+        metric: the factory's name; the reader of the suite puts it before the key.
 
     Raises:
         InputError: for the first unknown, missing or ill-typed option, naming its key.
@@ -36,7 +36,7 @@ def read_options(model: type[O], options: Mapping[str, Any], metric: str) -> O:
         return model.model_validate_json(json.dumps(dict(options), default=str), strict=True)
     except ValidationError as error:
         detail = error.errors()[0]
-    key = dotted((metric, *detail["loc"]))
+    key = dotted(detail["loc"]) or None
     known = [field.alias or name for name, field in model.model_fields.items()]
     if detail["type"] == "extra_forbidden":
         close = nearest(str(detail["loc"][-1]), known)
@@ -46,6 +46,6 @@ def read_options(model: type[O], options: Mapping[str, Any], metric: str) -> O:
             hint = f"known options: {', '.join(sorted(known))}" if known else f"{metric} has no options"
         raise InputError("unknown option", key=key, hint=hint)
     if detail["type"] == "missing":
-        raise InputError(f"the option {str(detail['loc'][-1])!r} is missing", key=dotted((metric,)), hint="add it")
+        raise InputError(f"{metric} needs the option {str(detail['loc'][-1])!r}", hint="add it")
     message = detail["msg"].removeprefix("Value error, ")
     raise InputError(message[:1].lower() + message[1:], key=key)

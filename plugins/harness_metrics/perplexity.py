@@ -35,7 +35,7 @@ def count_words(text: str) -> int:
 
 
 _SPECS: dict[Level, tuple[str, str, str]] = {
-    "token": ("token_perplexity", "per token", "exp(−log p / tokens of the model's tokenizer); compare within one tokenizer"),
+    "token": ("token_perplexity", "per token", "exp(−log p / the model's tokens); compare within one tokenizer"),
     "word": ("word_perplexity", "per word", "exp(−log p / words), split at white space as lm-evaluation-harness does"),
     "byte": ("byte_perplexity", "per byte", "exp(−log p / bytes of the UTF-8 text)"),
     "bits": ("bits_per_byte", "bits/byte", "−log₂ p / bytes of the UTF-8 text"),

@@ -61,10 +61,9 @@ def incoherence(prompt: str, reply: str) -> str | None:
     return (
         _symbols(text)
         or _echo(prompt, text)
-        or (None if _ASKS_TO_REPEAT.search(prompt) else _loop(text))
         or _run_together(text)
         or _scripts(text)
-        or _soup(text)
+        or (None if _ASKS_TO_REPEAT.search(prompt) else _loop(text) or _soup(text))
     )
 
 
@@ -88,7 +87,7 @@ def _symbols(text: str) -> str | None:
         pictures > 40 and readable < pictures / 10
     ):
         return "it holds only symbols"
-    if len(visible) >= 20 and (readable + pictures) / len(visible) < 0.3:
+    if len(visible) >= 20 and (readable + pictures) / len(visible) < 0.35:
         return "it is mostly symbols"
     runs = sum(
         len(match.group()) for match in _RUN.finditer(text) if match.group(1).isalnum() or match.group(1) in "!?"
@@ -166,8 +165,10 @@ def _run_together(text: str) -> str | None:
     prose = _prose(text)
     found = _LATIN_WORD.findall(prose)
     letters = sum(map(len, found))
-    long = sum(len(word) for word in found if len(word) > 34)
-    if letters >= 40 and (long / letters > 0.3 or (letters >= 60 and letters / len(found) > 13)):
+    long = [len(word) for word in found if len(word) > 34]
+    if letters >= 40 and sum(long) / letters > 0.3 and (len(long) > 1 or max(long) > 60):
+        return "its words run together"
+    if letters >= 60 and len(found) >= 5 and letters / len(found) > 13:
         return "its words run together"
     glued = len(_GLUED.findall(prose))
     return "its words run together" if glued >= 4 and glued / len(found) > 0.12 else None
@@ -205,9 +206,8 @@ def _scripts(text: str) -> str | None:
 def _odd(word: str) -> bool:
     """A Latin word as no language spells it: capitals inside it, or four consonants and no vowel."""
     inner = any(a.islower() and b.isupper() for a, b in pairwise(word))
-    vowelless = (
-        len(word) >= 4 and not re.search(r"[aeiouyàáâãäåæèéêëìíîïòóôõöøùúûüýœ]", word.casefold()) and not word.isupper()
-    )
+    plain = unicodedata.normalize("NFD", word.casefold())
+    vowelless = len(word) >= 4 and not word.isupper() and not re.search(r"[aeiouyæøœıư]", plain)
     return inner or vowelless
 
 
@@ -227,7 +227,9 @@ def _soup(text: str) -> str | None:
                 bare += len(found)
     latin = sum(map(len, _LATIN_WORD.findall(text)))
     letters = sum(char.isalpha() for char in text)
-    if total < 10 or latin < 0.6 * letters:
+    # Languages that write many accents join words with endings instead, and their small words are too many to list.
+    accented = sum(char.isalpha() and not char.isascii() for char in prose)
+    if total < 10 or latin < 0.6 * letters or accented > 0.02 * letters:
         return None
     if bare >= 12 and bare / total > 0.5 and small / max(1, in_phrases) < 0.12:
         return "its words do not form sentences"
