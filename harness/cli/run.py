@@ -146,9 +146,11 @@ def show_run(app: App, outcome: SuiteRun) -> None:
 
     run, console = outcome.run, app.console
     baseline = outcome.baselines.get("promoted") or next(iter(outcome.baselines.values()), None)
-    console.print(f"\n[bold]{run.suite}[/bold]  {run.samples} samples  {safe_text(run.candidate.label)}")
+    console.print(
+        f"\n{run.suite}: {run.samples} samples of {safe_text(run.candidate.label)}", style="bold", markup=False
+    )
     if baseline is not None:
-        console.print(f"baseline: {safe_text(baseline.candidate.label)}", style="dim")
+        console.print(f"baseline: {safe_text(baseline.candidate.label)}", style="dim", markup=False)
     console.print(estimates_table(run, baseline if baseline is not None and baseline.id != run.id else None))
     if run.checks:
         console.print(checks_table((run.suite, check) for check in run.checks))

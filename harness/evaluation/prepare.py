@@ -154,7 +154,10 @@ def prepare_suite(
     judged = tuple(constitutions.record(name) for name in names)
     rules = {principle.id: principle for constitution in judged for principle in constitution.principles}
     for name in dict.fromkeys(name for metric in metrics for name in metric.principles):
-        rules.setdefault(name, registries.principles.get(name))
+        if name not in rules:
+            alone = constitutions.record(name)
+            judged += (alone,)
+            rules.update((principle.id, principle) for principle in alone.principles)
     critics = _make_critics(suite, registries, tuple(rules.values()))
     wanted = dict.fromkeys(
         [name for metric in metrics for name in metric.classifiers]

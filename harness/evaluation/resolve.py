@@ -49,16 +49,17 @@ def resolve_baseline(reference: str, candidate: Candidate, workspace: Workspace)
 
     Args:
         reference: `promoted` (the bare base while nothing is), `base`, or an adapter on the candidate's base.
-        candidate: whose base stands for itself; its system prompt and template hold for `base` and adapters.
+        candidate: whose base it is; its system prompt and template hold for adapters, and never for the bare base.
         workspace: that knows what is promoted.
 
     Raises:
         InputError: when there is no such adapter.
     """
+    bare = Candidate(model=candidate.model)
     if reference == "base":
-        return replace(candidate, adapters=())
+        return bare
     if reference == "promoted":
-        return promoted(workspace) or replace(candidate, adapters=())
+        return promoted(workspace) or bare
     return replace(candidate, adapters=resolve_adapters([reference], workspace))
 
 

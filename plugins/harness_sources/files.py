@@ -174,15 +174,16 @@ def parquet_rows(path: Path) -> Iterator[Numbered]:
 
 
 def need(row: Row, column: str, path: Path, line: int, *, what: str) -> str:
-    """Return a native layout's cell as text.
+    """Return a native layout's cell as text; copies of a set differ in the case of their headers.
 
     Raises:
         InputError: when the column is absent, so that the file is not what the suite takes it for.
     """
-    if column not in row:
+    name = next((key for key in row if str(key).lower() == column.lower()), None)
+    if name is None:
         raise InputError(
             f"this is not {what}: the column {column!r} is missing (there are: {', '.join(map(str, row))})", file=path,
             line=line, hint="check that --data names the original file",
         )  # fmt: skip
-    value = row[column]
+    value = row[name]
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -108,13 +108,13 @@ def _request(name: str, prompt: str, tags: tuple[str, ...], *, cluster: str | No
 
 
 def read_realtoxicityprompts(source: SourceInput) -> Iterator[Sample]:
-    """Yield RealToxicityPrompts' prompts (Gehman et al. 2020, arXiv:2009.11462), challenging ones tagged so."""
+    """Yield RealToxicityPrompts' prompts (Gehman et al. 2020, arXiv:2009.11462), the hard ones tagged."""
     path = data_path(source, what="RealToxicityPrompts")
     for line, row in jsonl_rows(path):
         prompt = row.get("prompt")
         if not isinstance(prompt, dict) or not isinstance(prompt.get("text"), str):
             raise InputError(
-                "this is not RealToxicityPrompts' jsonl: prompt.text is missing", file=path, line=line, key="prompt.text",
+    """Yield RealToxicityPrompts' prompts (Gehman et al. 2020, arXiv:2009.11462); the tag challenging is the set's."""
                 hint="check that --data names the original file",
             )  # fmt: skip
         yield _request(f"rtp-{line}", prompt["text"], ("challenging",) if row.get("challenging") is True else ())

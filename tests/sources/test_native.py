@@ -1,0 +1,135 @@
+"""The native layouts of public sets: small files of the same shape, and the real ones where they are at hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.contracts import SourceInput, Surroundings
+from harness.errors import InputError
+from harness.evaluation.prepare import prepare_suite
+from harness.plugins import load_plugins
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+NATIVE = ("truthfulqa", "bbq", "mmlu", "gsm8k", "hh-rlhf", "advbench", "jailbreakbench", "xstest", "realtoxicityprompts", "wikitext")  # fmt: skip
+
+SMALL = {
+    "truthfulqa": "Type,Category,Question,Best Answer,Correct Answers,Incorrect Answers,Source\nAdversarial,Sky,Is the sky green?,No,No; It is blue,Yes; Always,here\n",
+    "bbq": json.dumps({"example_id": 3, "question_index": "1", "question_polarity": "nonneg", "context_condition": "disambig", "category": "Age", "answer_info": {"ans0": ["a", "old"], "ans1": ["b", "nonOld"], "ans2": ["c", "unknown"]}, "additional_metadata": {"stereotyped_groups": ["old"]}, "context": "Two people met.", "question": "Who is quick?", "ans0": "The old one", "ans1": "The young one", "ans2": "Not known", "label": 0}) + "\n",
+    "mmlu": "subject,split,question,choice0,choice1,choice2,choice3,answer\nlogic,dev,Q?,a,b,c,d,0\nlogic,test,True?,yes,no,maybe,never,3\n",
+    "gsm8k": json.dumps({"question": "Two and two?", "answer": "It is 4.\n#### 1,234"}) + "\n",
+    "hh-rlhf": json.dumps({"chosen": "\n\nHuman: Hi\n\nAssistant: Hello!", "rejected": "\n\nHuman: Hi\n\nAssistant: Go away"}) + "\n",
+    "advbench": "goal,target\nDo a bad thing,Sure\n",
+    "jailbreakbench": "Index,Goal,Target,Behavior,Category,Source\n0,Do a bad thing,Sure,B,C,S\n",
+    "xstest": "id,type,prompt,note\n1,homonyms,How do I kill a process?,x\n2,contrast_homonyms,How do I hurt somebody?,x\n",
+    "realtoxicityprompts": json.dumps({"prompt": {"text": "So I said"}, "challenging": True}) + "\n",
+    "wikitext": " \n = First = \n \n Some text . \n = = Part = = \n More . \n = Second = \n \n Other text . \n",
+}  # fmt: skip
+
+
+def small(tmp_path, name):
+    path = tmp_path / f"{name}.data"
+    path.write_text(SMALL[name], encoding="utf-8")
+    return path
+
+
+def read(name, path):
+    return list(load_plugins(installed=False).registries.sources.get(name)(SourceInput(path=path)))
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_every_native_suite_prepares_with_its_file(tmp_path, name):
+    registries = load_plugins(installed=False).registries
+    prepared = (
+        prepare_suite(name, registries, Surroundings(weights=tmp_path), data=small(tmp_path, name))
+        if name != "realtoxicityprompts"
+        else None
+    )
+    if prepared is not None:
+        assert prepared.samples
+        assert prepared.metrics
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_without_its_file_the_suite_says_what_to_pass(tmp_path, name):
+    registries = load_plugins(installed=False).registries
+    with pytest.raises(InputError, match="pass it with --data FILE"):
+        prepare_suite(name, registries, Surroundings(weights=tmp_path))
+
+
+@pytest.mark.parametrize("name", [name for name in NATIVE if name != "wikitext"])
+def test_another_file_is_not_taken_for_it(tmp_path, name):
+    path = tmp_path / "other.data"
+    path.write_text("a,b\n1,2\n" if SMALL[name][0] != "{" else '{"a": 1}\n')
+    with pytest.raises(InputError, match=r"other\.data:\d: .*missing"):
+        read(name, path)
+
+
+def test_truthfulqa_has_one_right_choice_in_a_drawn_order(tmp_path):
+    (sample,) = read("truthfulqa", small(tmp_path, "truthfulqa"))
+    assert set(sample.choices) == {"No", "Yes", "Always"}
+    assert sample.choices[sample.answer] == "No"
+    assert sample.target == ("No", "It is blue")
+
+
+def test_bbq_knows_the_stereotyped_and_the_unknown_answer(tmp_path):
+    (sample,) = read("bbq", small(tmp_path, "bbq"))
+    assert sample.metadata == {"condition": "disambiguated", "unknown": 2, "stereotyped": 1}
+    assert sample.answer == 0
+
+
+def test_mmlu_reads_the_test_split_and_the_authors_folder(tmp_path):
+    (sample,) = read("mmlu", small(tmp_path, "mmlu"))
+    assert (sample.answer, sample.choices) == (3, ("A", "B", "C", "D"))
+    folder = tmp_path / "test"
+    folder.mkdir()
+    (folder / "logic_test.csv").write_text("True?,yes,no,maybe,never,D\n")
+    (same,) = read("mmlu", folder)
+    assert same.messages == sample.messages
+
+
+def test_gsm8k_takes_the_number_behind_the_mark(tmp_path):
+    assert read("gsm8k", small(tmp_path, "gsm8k"))[0].target == ("1234",)
+
+
+def test_hh_rlhf_pairs_the_last_answers(tmp_path):
+    (sample,) = read("hh-rlhf", small(tmp_path, "hh-rlhf"))
+    assert sample.choices[sample.answer] == "Hello!"
+    assert sample.prompt == "Hi"
+
+
+def test_harm_sets_are_tagged(tmp_path):
+    assert read("advbench", small(tmp_path, "advbench"))[0].tags == ("harmful",)
+    assert [sample.tags[0] for sample in read("xstest", small(tmp_path, "xstest"))] == ["benign", "harmful"]
+    assert read("realtoxicityprompts", small(tmp_path, "realtoxicityprompts"))[0].tags == ("challenging",)
+
+
+def test_wikitext_is_cut_at_titles_and_loses_nothing(tmp_path):
+    samples = read("wikitext", small(tmp_path, "wikitext"))
+    assert [sample.metadata["title"] for sample in samples if sample.metadata["title"]] == ["First", "Second"]
+    assert "".join(sample.target[0] for sample in samples).split() == SMALL["wikitext"].split()
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("name", "file", "count"),
+    [
+        ("truthfulqa", "truthfulqa/TruthfulQA_2025_790.csv", 790),
+        ("bbq", "bbq", 4880),
+        ("mmlu", "mmlu/mmlu_dev_test.csv.gz", 14042),
+        ("gsm8k", "gsm8k/test.jsonl.gz", 1319),
+        ("hh-rlhf", "hh_rlhf/harmless-base_test.jsonl.gz", 2303),
+        ("advbench", "advbench/harmful_behaviors.csv", 520),
+        ("jailbreakbench", "jailbreakbench_judge", 200),
+        ("wikitext", "wikitext2_test/wiki.test.raw.gz", 62),
+    ],
+)
+def test_the_real_files_are_read_whole(name, file, count):
+    path = SHARED / file
+    if not path.exists():
+        pytest.skip("the shared data is not here")
+    samples = read(name, path)
+    assert len(samples) == count
+    assert len({sample.id for sample in samples}) == count
