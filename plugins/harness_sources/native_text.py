@@ -114,8 +114,8 @@ def read_realtoxicityprompts(source: SourceInput) -> Iterator[Sample]:
         prompt = row.get("prompt")
         if not isinstance(prompt, dict) or not isinstance(prompt.get("text"), str):
             raise InputError(
-    """Yield RealToxicityPrompts' prompts (Gehman et al. 2020, arXiv:2009.11462); the tag challenging is the set's."""
-                hint="check that --data names the original file",
+                "this is not RealToxicityPrompts' jsonl: prompt.text is missing", file=path, line=line,
+                key="prompt.text", hint="check that --data names the original file",
             )  # fmt: skip
         yield _request(f"rtp-{line}", prompt["text"], ("challenging",) if row.get("challenging") is True else ())
 
