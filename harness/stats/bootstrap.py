@@ -176,5 +176,7 @@ class _Shape:
     def unbend(self, quantile: float) -> float:
         """Map a quantile of the bootstrap distribution back: the inverse of `bend`."""
         shifted = quantile - self.bias
+        if math.isinf(shifted):  # every resample lies on one side; infinity over infinity would be no number
+            return shifted
         room = 1.0 + self.acceleration * shifted
         return shifted / room - self.bias if room > 0 else math.copysign(math.inf, shifted)

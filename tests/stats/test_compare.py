@@ -168,3 +168,17 @@ def test_run_metrics_compare_without_an_interval(plain):
     first, second = (MetricTable.of_run(plain("run"), value) for value in (2.0, 3.0))
     found = compare(first, second)
     assert (found.difference, found.low, found.high, found.p) == (-1.0, None, None, None)
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_a_difference_that_no_resample_reverses_has_extreme_and_finite_p(plain, make_table, side):
+    metric = plain("mean", direction="higher")
+    rng = np.random.default_rng(3)
+    base = rng.normal(0.0, 1.0, 80)
+    better = base + side * (5.0 + rng.exponential(1.0, 80))
+    found = compare(
+        make_table(metric, [(float(v), 1.0) for v in better]), make_table(metric, [(float(v), 1.0) for v in base])
+    )
+    for p in (found.p, found.p_above, found.p_below):
+        assert p is None or 0.0 <= p <= 1.0
+    assert found.p < 0.001
