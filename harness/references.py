@@ -9,6 +9,7 @@ echo:, replay:FILE                    answers without a model
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -75,17 +76,18 @@ def _of_scheme(text: str, scheme: str, rest: str, spec: Callable[..., ModelSpec]
 
 
 def _remote(text: str, rest: str, spec: Callable[..., ModelSpec]) -> ModelSpec:
-    """`model@url`; the model's own name may hold colons and slashes, the URL starts after the last `@http`."""
-    name, at, url = rest.rpartition("@")
-    if not at or not name:
+    """`model@url`; the model's own name may hold colons, slashes and `@`: the URL starts at the last `@…://`."""
+    match = re.fullmatch(r"(?P<name>.+)@(?P<url>\w+://.*)", rest)
+    if match is None:
         raise InputError(f"{text!r} names no server", hint="write openai:MODEL@http://host:port/v1")
+    name, url = match["name"], match["url"]
     try:
         parts = urlsplit(url)
         wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0
     except ValueError:
         wrong = True
     if wrong:
-        raise InputError(f"{text!r}: {url!r} is not an http or https address", hint="write http://host:port/v1")
+        raise InputError(f"the address of {name} is not an http or https one", hint="write http://host:port/v1")
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise InputError(
             f"the address of {name} carries a user, password, query or fragment, which would end in records",

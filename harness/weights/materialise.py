@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import BrokenRunError, InputError
-from harness.hashing import sha256_json
+from harness.hashing import sha256_file, sha256_json
 from harness.weights.catalog import catalog
 from harness.weights.memo import folder_hash, memoised_sha256
 from harness.weights.store import lock, weights_hash, weights_path
@@ -156,7 +156,7 @@ def _convert_into(source: Path, digest: str, target: Path) -> None:
             record = {
                 "source_sha256": digest,
                 "conversion": CONVERSION,
-                "safetensors_sha256": memoised_sha256(folder / "model.safetensors"),
+                "safetensors_sha256": sha256_file(folder / "model.safetensors"),
                 "versions": versions,
             }
             (folder / _RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
@@ -200,6 +200,7 @@ def _convert(source: Path, folder: Path) -> dict[str, str]:
         config.pop(key, None)
     config.update(architectures=[type(model).__name__], dtype="float32")
     (folder / "config.json").write_text(json.dumps(config, indent=1, sort_keys=True), encoding="utf-8")
+    model.generation_config._from_model_config = False  # noqa: SLF001 - else it is not taken for the model's own
     model.generation_config.save_pretrained(str(folder))
     tokenizer.save_pretrained(str(folder))
     return {"torch": torch.__version__, "transformers": transformers.__version__}

@@ -1,0 +1,95 @@
+"""Grouping rows: nothing is lost, nothing is doubled, limits hold."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness_models.hf.batching import Budget, batches, clusters, common_prefix, run_batches
+from harness_models.hf.model import split_continuation
+from harness_models.hf.rolling import windows
+
+LENGTHS = st.lists(st.integers(1, 50), max_size=40)
+ROWS = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=40).map(tuple), min_size=1, max_size=30)
+
+
+@given(lengths=LENGTHS, tokens=st.integers(1, 200), rows=st.integers(1, 8))
+def test_batches_hold_every_row_once_within_the_budget(lengths: list[int], tokens: int, rows: int) -> None:
+    found = batches(lengths, Budget(tokens=tokens, rows=rows))
+    assert sorted(index for batch in found for index in batch) == list(range(len(lengths)))
+    for batch in found:
+        assert len(batch) <= rows
+        assert len(batch) == 1 or len(batch) * max(lengths[index] for index in batch) <= tokens
+
+
+@given(rows=ROWS)
+def test_clusters_hold_every_row_once_and_their_prefix_is_common(rows: list[tuple[int, ...]]) -> None:
+    found = clusters(rows)
+    assert sorted(index for cluster in found for index in cluster.members) == list(range(len(rows)))
+    for cluster in found:
+        heads = {rows[index][: cluster.prefix] for index in cluster.members}
+        assert len(heads) == 1
+        assert all(cluster.prefix < len(rows[index]) for index in cluster.members)
+
+
+def test_clusters_find_long_prefixes() -> None:
+    first, second = tuple(range(100)), tuple(range(200, 300))
+    rows = [(*first, index) for index in range(6)] + [(*second, index) for index in range(6)] + [(7, 8, 9)]
+    found = {cluster.members: cluster.prefix for cluster in clusters(rows)}
+    assert found[tuple(range(6))] == 100
+    assert found[tuple(range(6, 12))] == 100
+    assert found[(12,)] == 0
+
+
+@given(rows=ROWS)
+def test_common_prefix_is_common_and_the_longest(rows: list[tuple[int, ...]]) -> None:
+    length = common_prefix(rows)
+    assert len({row[:length] for row in rows}) == 1
+    assert len({row[: length + 1] for row in rows}) > 1 or min(map(len, rows)) == length
+
+
+@given(lengths=LENGTHS, fits=st.integers(0, 60))
+def test_lost_memory_never_loses_or_doubles_a_row(lengths: list[int], fits: int) -> None:
+    done: list[int] = []
+    refused: list[int] = []
+
+    def run(batch: list[int]) -> None:
+        if sum(lengths[index] for index in batch) > fits:
+            raise MemoryError
+        done.extend(batch)
+
+    run_batches(lengths, Budget(tokens=1000, rows=16), run, refused.append)
+    assert sorted(done + refused) == list(range(len(lengths)))
+    assert all(lengths[index] > fits for index in refused)
+
+
+@given(
+    ids=st.lists(st.integers(0, 9), max_size=200), start=st.one_of(st.none(), st.just(99)), window=st.integers(2, 40)
+)
+def test_windows_score_each_token_once_with_half_a_window_before_it(
+    ids: list[int], start: int | None, window: int
+) -> None:
+    found = windows(ids, start, window)
+    scored = [token for branches in found for token in branches.continuations[0]]
+    assert scored == (ids if start is not None else ids[1:])
+    for number, branches in enumerate(found):
+        size = len(branches.context) + len(branches.continuations[0])
+        assert size <= window
+        assert branches.context
+        assert number == 0 or len(branches.context) >= window - max(1, window // 2)
+
+
+@pytest.mark.parametrize(
+    ("context", "whole", "expected"),
+    [
+        ([1, 2], [1, 2, 3, 4], ((1, 2), (3, 4))),
+        ([1, 2], [1, 5, 4], ((1,), (5, 4))),  # the context's last token grew into the continuation
+        ([], [3, 4], ((9,), (3, 4))),
+        ([1, 2], [1, 2], ((1, 2), ())),
+    ],
+)
+def test_a_continuation_is_split_where_the_contexts_own_tokens_end(
+    context: list[int], whole: list[int], expected: tuple[tuple[int, ...], tuple[int, ...]]
+) -> None:
+    assert split_continuation(context, whole, 9) == expected

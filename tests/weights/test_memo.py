@@ -1,0 +1,120 @@
+"""Hashes remembered by identity, and headers read without torch."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from harness.errors import InputError
+from harness.hashing import sha256_file
+from harness.weights import folder_hash, memo, memoised_sha256, tensor_shapes
+
+
+def test_a_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, store = tmp_path / "f", tmp_path / "store"
+    file.write_bytes(b"abc")
+    reads = []
+    monkeypatch.setattr(memo, "sha256_file", lambda path: reads.append(path) or sha256_file(path))
+    assert memoised_sha256(file, store=store) == memoised_sha256(file, store=store) == sha256_file(file)
+    assert len(reads) == 1
+
+
+def test_a_changed_file_is_read_again_even_at_the_same_size_and_time(tmp_path: Path) -> None:
+    file, store = tmp_path / "f", tmp_path / "store"
+    file.write_bytes(b"abc")
+    before = memoised_sha256(file, store=store)
+    times = file.stat()
+    other = tmp_path / "g"
+    other.write_bytes(b"abd")
+    os.utime(other, ns=(times.st_atime_ns, times.st_mtime_ns))
+    other.replace(file)  # another inode
+    assert memoised_sha256(file, store=store) == sha256_file(file) != before
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"identity": 3}'])
+def test_a_damaged_memory_is_forgotten(tmp_path: Path, damage: str) -> None:
+    file, store = tmp_path / "f", tmp_path / "store"
+    file.write_bytes(b"abc")
+    memoised_sha256(file, store=store)
+    for note in (store / ".hashes").iterdir():
+        note.write_text(damage)
+    assert memoised_sha256(file, store=store) == sha256_file(file)
+
+
+def test_a_store_that_cannot_be_written_costs_only_time(tmp_path: Path) -> None:
+    file, store = tmp_path / "f", tmp_path / "store"
+    file.write_bytes(b"abc")
+    store.write_text("a file where a folder should be")
+    assert memoised_sha256(file, store=store) == sha256_file(file)
+
+
+def test_an_absent_file_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        memoised_sha256(tmp_path / "absent", store=tmp_path)
+
+
+def test_a_folders_hash_is_that_of_its_model_files(tmp_path: Path) -> None:
+    folder, store = tmp_path / "m", tmp_path / "store"
+    folder.mkdir()
+    with pytest.raises(InputError, match="no model files"):
+        folder_hash(folder, store=store)
+    (folder / "model.safetensors").write_bytes(b"w")
+    (folder / "config.json").write_text("{}")
+    before = folder_hash(folder, store=store)
+    (folder / "notes.md").write_text("not part of the model")
+    assert folder_hash(folder, store=store) == before
+    (folder / "config.json").write_text('{"a": 1}')
+    assert folder_hash(folder, store=store) != before
+
+
+# ---------------------------------------------------------------- headers
+
+
+def safetensors(header: object, data: bytes = b"") -> bytes:
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + data
+
+
+def test_shapes_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "f.safetensors"
+    header = {"__metadata__": {"format": "pt"}, "a": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}
+    file.write_bytes(safetensors(header, bytes(24)))
+    assert tensor_shapes(file) == {"a": (2, 3)}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"1234",
+        (10**12).to_bytes(8, "little") + b"{}",
+        safetensors([]),
+        safetensors({"a": 3}),
+        safetensors({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}, bytes(4)),
+        safetensors({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}}, bytes(4)),
+        safetensors({"a": {"dtype": "F32", "shape": [-1], "data_offsets": [4, 0]}}, bytes(4)),
+        (4).to_bytes(8, "little") + b"\xff\xff\xff\xff",
+    ],
+)
+def test_a_damaged_header_is_named(tmp_path: Path, data: bytes) -> None:
+    file = tmp_path / "f.safetensors"
+    file.write_bytes(data)
+    with pytest.raises(InputError, match="not a whole safetensors file") as caught:
+        tensor_shapes(file)
+    assert caught.value.file == str(file)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.binary(max_size=200))
+def test_any_bytes_are_shapes_or_an_input_error(tmp_path: Path, data: bytes) -> None:
+    file = tmp_path / "f.safetensors"
+    file.write_bytes(data)
+    try:
+        tensor_shapes(file)
+    except InputError as error:
+        assert str(file) in str(error)
