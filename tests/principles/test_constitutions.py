@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -86,3 +87,13 @@ def test_a_registered_principle_can_be_used_in_a_constitution(tmp_path: Path) ->
     file.write_text("id: own\nprinciples:\n  - {use: civility, weight: 3}\n  - {id: other, text: Be brief.}\n")
     first, second = Constitutions(PLUGINS.registries, tmp_path)["own.yaml"]
     assert (first.id, first.weight, second.weight) == ("civility", 0.75, 0.25)
+
+
+def test_harmless_has_a_principle_for_every_area_of_safety_core() -> None:
+    lines = (data_dir("suites") / "data" / "safety-core.jsonl").read_text(encoding="utf-8").splitlines()
+    areas = {tag for line in lines for tag in json.loads(line)["tags"]} - {"harmful", "benign"}
+    spoken_of = {tag for rule in KNOWN["harmless"] for tag in rule.applies_to.any_tag} | {
+        "hate"
+    }  # no_hate: every sample
+    assert len(areas) >= 10
+    assert areas <= spoken_of
