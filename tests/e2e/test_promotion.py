@@ -1,0 +1,102 @@
+"""The main job on the real model, from outside: a good adapter is promoted, a bad one refused, and back again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.weights, pytest.mark.timeout(2400)]
+
+
+class Shell:
+    """Calls the installed command line in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "harness.cli.main", *map(str, arguments)], cwd=self.folder, capture_output=True,
+            text=True, check=False, env={**os.environ, "COLUMNS": "200"},
+        )  # fmt: skip
+
+    def json(self, *arguments: object):
+        done = self(*arguments, "--json")
+        return done.returncode, json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory, real_weights) -> Shell:
+    """A folder in which the demo has run once."""
+    made = Shell(tmp_path_factory.mktemp("e2e"))
+    done = made("demo")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return made
+
+
+def adapter_of(shell: Shell) -> Path:
+    (folder,) = [path for path in (shell.folder / ".harness" / "adapters").iterdir() if len(path.name) == 16]
+    return folder
+
+
+def test_the_demo_promotes_its_adapter(shell):
+    code, status = shell.json("status")
+    assert code == 0
+    assert adapter_of(shell).name in json.dumps(status)
+    assert shell("ledger", "verify").returncode == 0
+
+
+def test_a_second_demo_reuses_everything_within_a_minute(shell):
+    begin = time.monotonic()
+    done = shell("demo")
+    seconds = time.monotonic() - begin
+    assert done.returncode == 0, done.stderr
+    assert "reused" in done.stdout
+    assert "promoted already" in done.stdout
+    assert seconds < 60
+
+
+def wrecked(folder: Path, target: Path, *, scale: float) -> Path:
+    """Copy an adapter with noise instead of what it learned: it breaks the model, and breaks refusals with it."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(folder, target)
+    path = target / "adapter_model.safetensors"
+    generator = torch.Generator().manual_seed(0)
+    tensors = {name: torch.randn(tensor.shape, generator=generator) * scale for name, tensor in load_file(path).items()}
+    path.chmod(0o600)
+    save_file(tensors, path)
+    return target
+
+
+def test_a_wrecked_adapter_is_refused_and_what_is_promoted_stays(shell):
+    before = shell.json("status")[1]
+    bad = wrecked(adapter_of(shell), shell.folder / "wrecked", scale=0.3)
+    code, found = shell.json("decide", "--adapter", bad, "--policy", "demo")
+    decision = found["decision"]
+    assert code == 1
+    assert decision["status"] == "failed"
+    failed = {check["gate"]["metric"] for _, check in decision["checks"] if check["status"] == "failed"}
+    assert "incoherent" in failed
+    refused = shell("promote", decision["id"])
+    assert refused.returncode == 1
+    assert "Traceback" not in refused.stderr
+    assert shell.json("status")[1] == before
+
+
+def test_rollback_leads_to_the_bare_base_and_the_ledger_holds(shell):
+    assert shell("rollback").returncode == 0
+    code, status = shell.json("status")
+    assert code == 0
+    assert adapter_of(shell).name not in json.dumps(status.get("promoted", status))
+    assert shell("ledger", "verify").returncode == 0
+    history = shell.json("history")[1]
+    assert len(history if isinstance(history, list) else history["history"]) == 2
