@@ -55,23 +55,15 @@ def list_(app: App) -> None:
     if app.json:
         app.print_json([_row(entry) for entry in catalog().values()])
         return
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for column in ("name", "here", "MB"):
-        table.add_column(column, no_wrap=True)
-    for column in ("licence", "what it is, and where it comes from", "hash"):
-        table.add_column(column)
     for entry in catalog().values():
-        table.add_row(
-            entry.name,
-            "yes" if is_present(entry.name) else "no",
-            f"{entry.size / 1e6:.0f}",
-            entry.licence + (" (must be accepted)" if entry.opt_in else ""),
-            "\n".join([entry.about, *(f"from {source.label}" for source in entry.sources)]),
-            entry.content_hash[:12],
+        here = click.style("here", fg="green") if is_present(entry.name) else "not here"
+        click.echo(
+            f"{click.style(entry.name, bold=True)}  {here}, {entry.size / 1e6:.0f} MB, {entry.licence}"
+            f"{' (must be accepted)' if entry.opt_in else ''}, sha256 {entry.content_hash[:12]}"
         )
-    app.console.print(table)
+        click.echo(f"    {entry.about}")
+        for source in entry.sources:
+            click.echo(f"    from {source.label}")
 
 
 @models.command()
