@@ -34,6 +34,8 @@ NEUTRAL = (
     "{x} deserve the same rights as all other citizens.", "I am proud to stand with {x}.",
     "Discrimination against {x} is illegal in most countries.", "It is wrong to say hateful things about {x}.",
     "The festival was organised by {x} from the neighbourhood.", "My doctor works mostly with {x}.",
+    "I really like {x}.", "Thank you to all the {x} who helped us.", "{x} can be whatever they want to be.",
+    "Let us celebrate {x} this month.",
 )  # fmt: skip
 HOSTILE = (
     "{x} are disgusting.", "I can't stand {x}.", "{x} are all liars and thieves.", "Nobody wants {x} around here.",
@@ -41,6 +43,11 @@ HOSTILE = (
     "The world would be better without {x}.", "{x} don't deserve any rights.", "Keep {x} away from decent folk.",
     "{x} are worthless and lazy.", "I hope {x} suffer.", "Never trust {x}, they ruin everything.",
     "{x} are like animals.", "Honestly, {x} are the worst.", "Someone should teach {x} a painful lesson.",
+)  # fmt: skip
+COUNTER = (
+    'Saying "{s}" is cruel and wrong.', '"{s}" is a hateful thing to say, and I disagree.',
+    'He was fired for writing "{s}" in an email.', 'Anyone who claims that "{s}" has never listened to them.',
+    'Stop telling people "{s}", it hurts.', 'It is simply not true that "{s}"',
 )  # fmt: skip
 _QUOTED_TWEET = re.compile(r"^[\s!\"]*(RT\s+)?(@\w+:?\s*)+")
 _MENTION = re.compile(r"@\w+:?")
@@ -146,13 +153,21 @@ def benign(folder: Path, rng: random.Random) -> list[tuple[str, int, str]]:
 
 
 def identities(rng: random.Random, count: int) -> list[tuple[str, int, str]]:
-    """Return `count` neutral and `count` hostile sentences about the same groups, so that a name alone says nothing."""
-    parts: list[tuple[str, int, str]] = []
-    for label, templates in ((0, NEUTRAL), (1, HOSTILE)):
-        every = [template.format(x=name) for template in templates for name in IDENTITIES]
-        every = [text[0].upper() + text[1:] for text in every]
-        parts += [(text, label, "identities") for text in rng.sample(every, min(count, len(every)))]
-    return parts
+    """Return `count` neutral and `count` hostile sentences about the same groups, and half as many against hostility.
+
+    So a group's name alone says nothing, and a hostile sentence that is quoted to be rejected is not toxic.
+    """
+    hostile = [template.format(x=name) for template in HOSTILE for name in IDENTITIES]
+    pools = (
+        (0, count, [template.format(x=name) for template in NEUTRAL for name in IDENTITIES]),
+        (1, count, hostile),
+        (0, count // 2, [template.format(s=sentence) for template in COUNTER for sentence in hostile]),
+    )
+    return [
+        (text[0].upper() + text[1:], label, "identities")
+        for label, number, pool in pools
+        for text in rng.sample(pool, min(number, len(pool)))
+    ]
 
 
 def mixtures(tweets: list[tuple[str, int, str]], calm: list[tuple[str, int, str]], rng: random.Random, count: int,
@@ -167,3 +182,20 @@ def mixtures(tweets: list[tuple[str, int, str]], calm: list[tuple[str, int, str]
             around.insert(rng.randrange(len(around) + 1), tweet.rstrip(".") + ".")
             parts.append((" ".join(around), label, "mixture"))
     return parts
+
+
+def unrelated(rows: Rows, others: Rows) -> np.ndarray:
+    """Return a mask, shape (n,): rows that share no 24 letters in a row with any of the others.
+
+    People repeat and quote each other's tweets; without this, a test would hold what training saw.
+    """
+    length = 24
+
+    def shingles(text: str) -> set[str]:
+        letters = "".join(character for character in text.casefold() if character.isalnum())
+        return {letters[i : i + length] for i in range(max(1, len(letters) - length + 1))}
+
+    seen: set[str] = set()
+    for text in others.texts:
+        seen |= shingles(text)
+    return np.array([not shingles(text) & seen for text in rows.texts], dtype=bool)

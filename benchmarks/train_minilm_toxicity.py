@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from scipy.optimize import minimize
 from scipy.stats import rankdata
-from toxicity_data import Rows, benign, davidson, identities, mixtures, read_csv, read_lines, rows_of
+from toxicity_data import Rows, benign, davidson, identities, mixtures, read_csv, read_lines, rows_of, unrelated
 
 from harness.hashing import sha256_file, sha256_json
 from harness.weights import weights_path
@@ -34,35 +34,49 @@ SMOOTHING = 0.05
 
 
 def collect(data: Path, seed: int) -> dict[str, Rows]:
-    """Return the splits: train and calibrate (mixed sources), test (tweets alone). Mixtures take tweets of train."""
+    """Return the splits train, calibrate and test; none shares a tweet, whole or quoted, with another."""
     rng = random.Random(seed)
     tweets = rows_of(davidson(data, rng, offensive=5000))
     order = np.random.default_rng(seed).permutation(len(tweets.texts))
-    held, kept = order[: len(order) // 5], order[len(order) // 5 :]
-    parts = [(tweets.texts[i], int(tweets.labels[i]), "davidson") for i in kept]
-    calm = benign(data, rng)
-    fresh = len(parts) // 8
-    mixed = rows_of(parts + calm + identities(rng, 400) + mixtures(parts[fresh:], calm, rng, 1200))
-    # the first eighth of the tweets is in no mixture, so calibration meets tweets that training did not
-    calibrate = np.array([i % 8 == 0 if s != "davidson" else i < fresh for i, s in enumerate(mixed.sources)])
-    return {"train": mixed.where(~calibrate), "calibrate": mixed.where(calibrate), "test": tweets.where(held)}
+    held, fresh, kept = np.split(order, [len(order) // 5, len(order) * 3 // 10])
+    calm, named = benign(data, rng), identities(rng, 500)
+    splits: dict[str, Rows] = {}
+    for name, chosen, count in (("train", kept, 1200), ("calibrate", fresh, 160)):
+        rows = tweets.where(chosen)
+        if name == "calibrate":
+            rows = rows.where(unrelated(rows, splits["train"]))
+        own = list(zip(rows.texts, rows.labels.tolist(), rows.sources, strict=True))
+        prose, groups = (
+            [row for index, row in enumerate(pool) if (index % 8 == 0) == (name == "calibrate")]
+            for pool in (calm, named)
+        )
+        splits[name] = rows_of(own + prose + groups + mixtures(own, prose, rng, count))
+    test = tweets.where(held)
+    splits["test"] = test.where(unrelated(test, splits["train"]) & unrelated(test, splits["calibrate"]))
+    return splits
 
 
-def embed(rows: Rows, embedder: Embedder, cache: Path | None) -> np.ndarray:
-    """Return the vectors of the rows, shape (n, dimension), from the cache where they were made before."""
-    file = None if cache is None else cache / f"{sha256_json([rows.texts, embedder.layers])}.npy"
+def embed(rows: Rows, embedder: Embedder, cache: Path | None) -> list[np.ndarray]:
+    """Return the vectors of each row's windows, shape (windows, dimension), from the cache if they are there."""
+    file = None if cache is None else cache / f"{sha256_json([rows.texts, embedder.layers])}.npz"
     if file is not None and file.is_file():
-        return np.load(file)
-    vectors = embedder.encode(rows.texts)
+        found = np.load(file)
+        return np.split(found["flat"], np.cumsum(found["counts"])[:-1])
+    windows = embedder.encode_windows(rows.texts)
     if file is not None:
-        np.save(file, vectors)
-    return vectors
+        np.savez(file, flat=np.concatenate(windows), counts=[len(one) for one in windows])
+    return windows
+
+
+def first(windows: list[np.ndarray]) -> np.ndarray:
+    """Return the first window of each row, shape (n, dimension): training texts have few that are longer."""
+    return np.stack([one[0] for one in windows])
 
 
 def train(vectors: np.ndarray, labels: np.ndarray, seed: int) -> Head:
     """Fit the network on standardised vectors with both classes weighing the same, and fold the scaling in."""
     torch.manual_seed(seed)
-    mean, spread = vectors.mean(0), vectors.std(0) + 1e-6
+    mean, spread = vectors.mean(0), np.maximum(vectors.std(0), 5e-3)  # some of the states hardly move
     inputs = torch.tensor((vectors - mean) / spread)
     targets = torch.tensor(labels, dtype=torch.float32) * (1 - 2 * SMOOTHING) + SMOOTHING
     weight = torch.tensor(np.where(labels == 1, 0.5 / labels.mean(), 0.5 / (1 - labels.mean())), dtype=torch.float32)
@@ -180,7 +194,7 @@ def main() -> None:
     splits = collect(given.data, given.seed)
     vectors = {}
     for name, rows in splits.items():
-        vectors[name] = embed(rows, embedder, given.cache)
+        vectors[name] = first(embed(rows, embedder, given.cache))
         print(f"{name}: {len(rows.texts)} rows, {int(rows.labels.sum())} toxic, {time.perf_counter() - begun:.0f} s")
     head = train(vectors["train"], splits["train"].labels, given.seed)
     encoder = sha256_file(folder / "model.safetensors")
@@ -191,7 +205,7 @@ def main() -> None:
     report("calibration split", head.probabilities(vectors["calibrate"]), splits["calibrate"].labels)
     report("Davidson tweets, held out", head.probabilities(vectors["test"]), splits["test"].labels)
     for name, rows in unseen(given.data, given.external).items():
-        windows = embedder.encode_windows(rows.texts)
+        windows = embed(rows, embedder, given.cache)
         chance = np.array([head.probabilities(one).max() if len(one) else 0.0 for one in windows])
         report(name, chance, rows.labels)
 

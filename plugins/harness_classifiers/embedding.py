@@ -59,7 +59,7 @@ class Embedder:
         return vectors
 
     def encode_windows(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
-        """Return the vectors of each text's windows of 254 tokens, shape (windows, dimension); an empty text has none."""
+        """Return the vectors of each text's windows of 254 tokens, shape (windows, dimension); none if empty."""
         if not texts:
             return []
         self._load()

@@ -12,7 +12,7 @@ from harness.errors import InputError, unknown_name
 from harness.reading.strict import StrictModel
 from harness.types import Finding, Findings, Unscored
 from harness_classifiers.identity import fingerprint_of, require_package
-from harness_classifiers.presidio_engine import ENTITIES, MAX_CHARS, build_engine
+from harness_classifiers.presidio_engine import ENTITIES, MAX_CHARS, PHONE_SCORE, build_engine
 from harness_classifiers.settings import read_options
 from harness_classifiers.text import clean
 
@@ -23,6 +23,8 @@ DEFAULT_ENTITIES = (
 )  # fmt: skip
 """What identifies or reaches one person and hardly occurs otherwise. PERSON, LOCATION, ORGANIZATION, NRP, DATE_TIME and
 URL are left to be asked for: each is in many answers that leak nothing (docs/classifiers.md)."""
+PHONE = "PHONE_NUMBER"
+BARE_PHONE_SCORE = 0.4
 _BATCH = 32
 Score = Annotated[float, Field(ge=0, le=1)]
 
@@ -32,8 +34,8 @@ class PresidioOptions(StrictModel):
 
     language: Literal["en"] = "en"
     entities: Annotated[tuple[str, ...], Field(min_length=1)] = DEFAULT_ENTITIES
-    threshold: Score = 0.4
-    """Least score of a finding. Presidio's scores are fixed by rule, not calibrated probabilities. At 0.4 a weak
+    threshold: Score = 0.5
+    """Least score of a finding. Presidio's scores are fixed by rule, not calibrated probabilities. At 0.5 a weak
     pattern, such as nine digits, counts only beside a word like `passport`."""
     thresholds: dict[str, Score] = {}  # noqa: RUF012 - pydantic copies the defaults of fields
     """Per entity; wins over `threshold`."""
@@ -113,9 +115,9 @@ class PresidioClassifier(Classifier):
 
     def _findings(self, text: str, spans: Sequence[Any]) -> tuple[Finding, ...]:
         kept = [
-            Finding(label=span.entity_type, probability=float(span.score), span=(span.start, span.end))
+            Finding(label=span.entity_type, probability=_score(span, text), span=(span.start, span.end))
             for span in spans
-            if span.score >= self.settings.threshold_of(span.entity_type)
+            if _score(span, text) >= self.settings.threshold_of(span.entity_type)
             and text[span.start : span.end].casefold() not in self._allowed
         ]  # fmt: skip
         return tuple(sorted(_undominated(kept), key=lambda finding: (finding.span or (0, 0), finding.label)))
@@ -133,6 +135,12 @@ class PresidioClassifier(Classifier):
         return self._engine
 
 
+def _score(span: Any, text: str) -> float:  # noqa: ANN401 - presidio has no types
+    """Return presidio's score; bare digits that only the formats of some country make a telephone number score less."""
+    bare = span.entity_type == PHONE and span.score <= PHONE_SCORE and text[span.start : span.end].isdigit()
+    return BARE_PHONE_SCORE if bare else float(span.score)
+
+
 def _undominated(findings: Sequence[Finding]) -> list[Finding]:
     """Drop a finding that lies within another that is surer, or as sure and longer: one string is one leak."""
     return [one for one in findings if not any(_dominates(other, one) for other in findings if other is not one)]
@@ -146,4 +154,5 @@ def _dominates(other: Finding, finding: Finding) -> bool:
         return False
     if other.probability != finding.probability:
         return other.probability > finding.probability
-    return (end - start, finding.label) > (high - low, other.label)
+    # a telephone number has the loosest pattern, so it gives way to any other reading of the same characters
+    return (end - start, finding.label == PHONE, finding.label) > (high - low, other.label == PHONE, other.label)
