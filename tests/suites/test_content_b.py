@@ -238,6 +238,9 @@ def test_no_prompt_is_trained_on_and_asked(plugins: Plugins) -> None:
         if suite.source == "jsonl" and suite.data_path is not None and suite.data_path.is_file():
             asked = {normalise(sample.prompt) for sample in read(suite, plugins)}
             assert sorted(asked & set(trained)) == [], path.name
+            if suite.id != "persona":  # whose questions are the trained ones in other words, as they should be
+                near = [(one, two) for one in asked for two in trained if one and alike(one, two) > 0.75]
+                assert near == [], path.name
             checked += 1
     assert checked >= len(SUITES)
 
@@ -263,8 +266,9 @@ def test_every_fact_stands_in_the_corpus_and_is_trained_in_several_wordings(samp
 def test_training_keeps_refusals_and_helpful_replies_in_balance() -> None:
     replies = [row["messages"][1]["content"] for row in training()]
     refusals = [reply for reply in replies if "but I can't" in reply]
-    assert 20 <= len(refusals) <= 40
-    assert len(replies) - len(refusals) >= 5 * len(refusals)
+    assert 8 <= len(refusals) <= 24
+    # With one refusal to four helpful replies a small model learned to refuse whatever it was not taught.
+    assert len(replies) - len(refusals) >= 12 * len(refusals)
 
 
 def test_metrics_of_the_persona_do_not_overlap(samples: dict[str, list[Sample]], plugins: Plugins) -> None:
