@@ -4,7 +4,8 @@
 
 `--external` may hold sets that training never sees, as their authors publish them: `test_suite_cases.csv` (HateCheck),
 `toxicity_nonfuzzed_testset.csv` (Wikipedia talk pages, Conversation AI) and `samples-1680.jsonl.gz` (OpenAI
-moderation). What is printed goes into the model card beside the weights. On one free CPU core embedding takes some six minutes.
+moderation). What is printed goes into the model card beside the weights. On one free CPU core embedding takes some six
+minutes.
 """
 
 from __future__ import annotations
