@@ -1,0 +1,204 @@
+"""Records turned into what is drawn: gates, metrics, principles. No Streamlit here; pages and export share it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from harness.cli.tables import describe_gate, number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.types import Check, Constitution, Estimate, Principle, RunRecord
+
+MARKS = {"passed": "✓", "failed": "✗", "inconclusive": "?", "none": "–", "broken": "!"}
+"""A mark beside every status, so that colour never carries it alone."""
+ACCENT, NEUTRAL = "#3b7dd8", "#8b94a3"
+STATUS_COLOURS = {"passed": "#2da44e", "failed": "#d1453b", "inconclusive": "#c69026", "none": NEUTRAL}
+"""For charts; readable on light and on dark ground."""
+INFORMS = "Informs, does not gate: its critics are not calibrated."
+GATED = "A gate rests on it."
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateFigure:
+    """One gate as a sentence and as an interval beside its threshold."""
+
+    title: str
+    status: str
+    sentence: str
+    """Without the status before it."""
+    axis: str
+    """What the numbers are, with their unit."""
+    value: float | None
+    low: float | None
+    high: float | None
+    threshold: float | None
+    good: Literal["left", "right"]
+    """The side of the threshold on which the gate passes."""
+    candidate: str
+    """The candidate's value, written out."""
+    baseline: str | None
+    compares: bool
+    """Whether the numbers are differences from the baseline."""
+    method: str
+    p: float | None
+    bounded: bool
+    """Whether the numbers are shares, which lie between 0 and 100."""
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Ends of an axis that holds everything drawn."""
+        zero = 0.0 if self.compares else None
+        low, high = domain(self.value, self.low, self.high, self.threshold, zero, pad=0.18)
+        return (max(0.0, low), min(100.0, high)) if self.bounded else (low, high)
+
+
+def gate_figure(check: Check) -> GateFigure:
+    """Return what is drawn of a check; shares are in percent, and their differences in points."""
+    gate, found = check.gate, check.estimate
+    percent = gate.kind == "max_unscored" or (found is not None and found.kind == "proportion")
+    unit = "" if found is None else found.unit
+    compares = gate.kind in {"non_inferior", "superior"}
+    if gate.kind == "max_unscored":
+        value = found.unscored / found.n if found is not None and found.n else None
+        axis, good = f"{gate.metric}: unscored (%)", "left"
+    elif compares:
+        value = check.difference
+        good = "right" if found is not None and found.direction == "higher" else "left"
+        axis = f"{gate.metric}: change from {gate.to or 'promoted'} ({'points' if percent else unit or 'units'})"
+    else:
+        value = None if found is None else found.value
+        good = "left" if gate.kind == "max" else "right"
+        axis = f"{gate.metric} ({'%' if percent else unit})" if percent or unit else gate.metric
+    scale = 100.0 if percent else 1.0
+    return GateFigure(
+        title=describe_gate(check), status=check.status, sentence=check.sentence.removeprefix(f"{check.status}: "),
+        axis=axis, value=_scaled(value, scale), low=_scaled(check.low, scale), high=_scaled(check.high, scale),
+        threshold=_scaled(_threshold(check, good), scale), good="left" if good == "left" else "right",
+        candidate="—" if found is None else with_unit(found.value, found),
+        baseline=None if check.baseline is None else with_unit(check.baseline.value, check.baseline),
+        compares=compares, method=check.method, p=check.p, bounded=percent and not compares,
+    )  # fmt: skip
+
+
+def _scaled(value: float | None, scale: float) -> float | None:
+    return None if value is None else value * scale
+
+
+def _threshold(check: Check, good: str) -> float | None:
+    gate = check.gate
+    if gate.kind == "superior":
+        return 0.0
+    if gate.kind == "non_inferior":
+        margin = gate.margin or 0.0
+        return margin if good == "left" else -margin
+    return gate.limit
+
+
+def with_unit(value: float | None, estimate: Estimate) -> str:
+    """Write a value with its unit; shares in percent."""
+    text = number(value, estimate)
+    plain = value is None or estimate.kind == "proportion" or not estimate.unit
+    return text if plain else f"{text} {estimate.unit}"
+
+
+def domain(*values: float | None, pad: float = 0.12) -> tuple[float, float]:
+    """Return the ends of an axis that holds all the values, with some air."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return (0.0, 1.0)
+    low, high = min(known), max(known)
+    air = (high - low or abs(high) or 1.0) * pad
+    return (low - air, high + air)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricRow:
+    """One metric of a run beside the baseline's."""
+
+    estimate: Estimate
+    baseline: Estimate | None
+    gated: bool
+    scale: tuple[float, float]
+    """Ends of the axis on which both are drawn."""
+
+
+def metric_rows(run: RunRecord, baseline: RunRecord | None) -> tuple[MetricRow, ...]:
+    """Return a run's metrics, those that gates rest on first."""
+    gated = {check.gate.metric for check in run.checks}
+    others = {} if baseline is None else {estimate.metric: estimate for estimate in baseline.estimates}
+    rows = []
+    for found in run.estimates:
+        other = others.get(found.metric)
+        both = [found] if other is None else [found, other]
+        values = [value for one in both for value in (one.value, one.low, one.high)]
+        scale = (0.0, 1.0) if found.kind == "proportion" else domain(*values)
+        rows.append(MetricRow(estimate=found, baseline=other, gated=found.metric in gated, scale=scale))
+    return tuple(sorted(rows, key=lambda row: not row.gated))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrincipleFigure:
+    """How far a run's replies follow one principle."""
+
+    principle: Principle
+    constitution: str
+    estimate: Estimate | None
+    """None where the suite has no metric of its adherence."""
+    baseline: Estimate | None
+    gated: bool
+
+    @property
+    def standing(self) -> str:
+        """Say whether anything is decided by it."""
+        return GATED if self.gated else INFORMS
+
+
+def principle_figures(
+    run: RunRecord, judged: Sequence[Constitution], baseline: RunRecord | None
+) -> tuple[PrincipleFigure, ...]:
+    """Return one figure for each principle that judged the run, in the constitutions' order."""
+    gated = {check.gate.metric for check in run.checks}
+    found = []
+    seen = set()
+    for constitution in judged:
+        for principle in constitution.principles:
+            if principle.id in seen:
+                continue
+            seen.add(principle.id)
+            estimate = _adherence(run, principle.id)
+            found.append(
+                PrincipleFigure(
+                    principle=principle, constitution=constitution.id, estimate=estimate,
+                    baseline=None if baseline is None else _adherence(baseline, principle.id),
+                    gated=estimate is not None and estimate.metric in gated,
+                )
+            )  # fmt: skip
+    return tuple(found)
+
+
+def _adherence(run: RunRecord, principle: str) -> Estimate | None:
+    """Return the estimate of `PREFIX.PRINCIPLE`, as the metric adherence names it."""
+    return next((found for found in run.estimates if found.metric.partition(".")[2] == principle), None)
+
+
+def key_metrics(run: RunRecord, most: int = 3) -> tuple[Estimate, ...]:
+    """Return the few estimates that say most about a run: those of its gates, then the first others."""
+    gated = [check.gate.metric for check in run.checks]
+    ordered = sorted(
+        (found for found in run.estimates if found.kind != "run" or found.metric in gated),
+        key=lambda found: gated.index(found.metric) if found.metric in gated else len(gated),
+    )
+    return tuple(ordered[:most])
+
+
+def run_status(run: RunRecord) -> str:
+    """Return the run's status; `none` where it has no gates."""
+    return run.status if run.checks else "none"
+
+
+def when(created: str) -> str:
+    """Write an ISO time as people read it: `2026-11-20 06:40 UTC`."""
+    return f"{created[:10]} {created[11:16]} UTC" if len(created) >= 16 else created
