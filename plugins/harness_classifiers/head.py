@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.errors import BrokenRunError
+from harness.hashing import canonical_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,12 +51,12 @@ def load_head(path: Path) -> Head:
 
     try:
         with safe_open(path, framework="numpy") as stream:
-            facts = stream.metadata()
+            facts = json.loads(stream.metadata()["head"])
             tensors = {name: stream.get_tensor(name).astype(np.float32) for name in stream.keys()}  # noqa: SIM118
         return Head(
             hidden=tensors["hidden"], hidden_bias=tensors["hidden_bias"], out=tensors["out"],
             out_bias=float(tensors["out_bias"][0]), encoder=facts["encoder"],
-            layers=tuple(int(layer) for layer in facts["layers"].split(",")),
+            layers=tuple(int(layer) for layer in facts["layers"]),
         )  # fmt: skip
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise BrokenRunError(f"{path} is absent or damaged ({error}); install harness again") from error
@@ -68,5 +70,6 @@ def save_head(head: Head, path: Path, facts: dict[str, str]) -> None:
         "hidden": head.hidden.astype(np.float16), "hidden_bias": head.hidden_bias.astype(np.float32),
         "out": head.out.astype(np.float32), "out_bias": np.array([head.out_bias], dtype=np.float32),
     }  # fmt: skip
-    layers = ",".join(str(layer) for layer in head.layers)
-    save_file(tensors, path, metadata={**facts, "layers": layers, "encoder": head.encoder})
+    # one entry, since safetensors writes several in no fixed order and equal heads must give equal files
+    about = canonical_json({**facts, "layers": list(head.layers), "encoder": head.encoder})
+    save_file(tensors, path, metadata={"head": about})

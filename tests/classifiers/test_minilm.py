@@ -148,6 +148,9 @@ def test_a_head_survives_saving(tmp_path):
     vectors = np.random.default_rng(2).normal(size=(7, 6)).astype(np.float32)
     assert again.probabilities(vectors) == pytest.approx(a_head().probabilities(vectors), abs=1e-6)
     assert (again.layers, again.encoder) == ((2, 3), "ab")
+    for number in range(5):
+        save_head(a_head(), tmp_path / f"{number}", {"seed": "0", "trained_by": "a test"})
+    assert len({(tmp_path / f"{number}").read_bytes() for number in range(5)}) == 1
 
 
 def test_a_head_computes_its_formula():
