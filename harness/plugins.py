@@ -40,6 +40,10 @@ BUNDLED = (
 """The bundled plugins, in the order of registration. They use the same hooks as everybody's."""
 
 
+Found = tuple[str, str, Callable[[], object]]
+"""A plugin that was found but not loaded: its name, its origin, and how to load it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Registries:
     """Everything that plugins registered, frozen."""
@@ -141,7 +145,7 @@ def load_plugins(chosen: Iterable[str] = (), *, installed: bool = True) -> Plugi
     """
     options = list(chosen)
     blocked = {option.removeprefix("no:") for option in options if option.startswith("no:")}
-    found: list[tuple[str, str, Callable[[], object]]] = [(name, "bundled", _importer(name)) for name in BUNDLED]
+    found: list[Found] = [(name, "bundled", _importer(name)) for name in BUNDLED]
     if installed:
         found += _entry_points()
     for option in options:
@@ -249,19 +253,37 @@ def _importer(module: str) -> Callable[[], object]:
     return lambda: importlib.import_module(module)
 
 
-def _entry_points() -> list[tuple[str, str, Callable[[], object]]]:
-    seen: dict[str, tuple[str, str, Callable[[], object]]] = {}
+def _entry_points() -> list[Found]:
+    """Return the plugins of installed packages; a name that two packages claim loads as an error naming both."""
+    seen: dict[str, tuple[str, str, Any]] = {}
+    clashes: dict[str, set[str]] = {}
     for distribution in distributions():
         for point in _points_of(distribution):
-            seen.setdefault(point.name, (point.name, "installed", point.load))
-    return [seen[name] for name in sorted(seen)]
+            package = distribution.name
+            first = seen.setdefault(point.name, (package, point.value, point))
+            if first[:2] != (package, point.value):
+                clashes.setdefault(point.name, {first[0]}).add(package)
+    return [
+        (name, "installed", _clash(name, clashes[name]) if name in clashes else seen[name][2].load)
+        for name in sorted(seen)
+    ]
+
+
+def _clash(name: str, packages: set[str]) -> Callable[[], object]:
+    def load() -> object:
+        raise InputError(
+            f"the plugin name {name!r} is claimed by the packages {' and '.join(sorted(packages))}",
+            hint="uninstall one of them",
+        )
+
+    return load
 
 
 def _points_of(distribution: Distribution) -> list[Any]:
     return [point for point in distribution.entry_points if point.group == ENTRY_POINT_GROUP]
 
 
-def _dropped_in(option: str) -> Iterable[tuple[str, str, Callable[[], object]]]:
+def _dropped_in(option: str) -> Iterable[Found]:
     path = Path(option)
     if path.is_dir():
         files = sorted(file for file in path.glob("*.py") if not file.name.startswith("_"))

@@ -130,6 +130,33 @@ def test_collect_gives_every_answer_and_every_exception(tmp_path):
     assert ("veto", "no: r1") in plugins.collect("veto_promotion", run="r1", baseline=None)
 
 
+def install(folder: Path, package: str, name: str, module: str, text: str) -> None:
+    """Put a package with an entry point into a folder, as an installer would."""
+    (folder / f"{module}.py").write_text(text)
+    info = folder / f"{package}-1.2.3.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.2.3\n")
+    (info / "entry_points.txt").write_text(f"[harness]\n{name} = {module}\n")
+
+
+def test_an_installed_package_is_found_by_its_entry_point(tmp_path, monkeypatch):
+    install(tmp_path, "kindness-pack", "kindness", "kindness_module", PRINCIPLE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    plugins = load_plugins()
+    assert "be_kind" in plugins.registries.principles
+    info = next(info for info in plugins.infos if info.name == "kindness")
+    assert (info.version, info.origin) == ("1.2.3", "installed")
+    assert "be_kind" not in load_plugins(["no:kindness"]).registries.principles
+
+
+def test_a_name_that_two_packages_claim_is_an_error_naming_both(tmp_path, monkeypatch):
+    install(tmp_path, "pack-a", "kindness", "kindness_a", PRINCIPLE)
+    install(tmp_path, "pack-b", "kindness", "kindness_b", PRINCIPLE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (broken,) = load_plugins().broken
+    assert "claimed by the packages pack-a and pack-b" in broken.reason
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["list"], ["list", "metrics", "--json"], ["show", "policy", "demo"]])
 def test_light_commands_never_import_heavy_packages(arguments, tmp_path):
     heavy = ("torch", "transformers", "peft", "trl", "pandas", "streamlit", "spacy", "datasets", "evaluate", "pyarrow")
