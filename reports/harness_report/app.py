@@ -11,6 +11,7 @@ from harness_report.links import all_pages
 from harness_report.markup import Html, el, text
 
 _FRAME = """
+.stHeading h3 { font-size: 1.25rem; }
 .stMainBlockContainer { max-width: 1240px; padding-top: 4.4rem; }
 [data-testid="stPageLink"] a { padding: .1rem 0; background: none; }
 [data-testid="stPageLink"] a p { color: light-dark(#1f5fbf, #79b8ff); }

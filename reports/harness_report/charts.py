@@ -105,7 +105,7 @@ def trend_chart(runs: Sequence[RunRecord], metric: str) -> Any:  # noqa: ANN401
             "status:N", title="gates",
             scale=alt.Scale(domain=["passed", "inconclusive", "failed", "none"],
                             range=["circle", "diamond", "cross", "square"]),
-            legend=alt.Legend(orient="bottom"),
+            legend=alt.Legend(orient="bottom", symbolFillColor=NEUTRAL, symbolStrokeColor=NEUTRAL),
         ),
     )  # fmt: skip
     return alt.layer(spans, points).properties(height=380)

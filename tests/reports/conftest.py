@@ -6,15 +6,19 @@ import contextlib
 import io
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from harness.cli.main import run as harness_cli
+from harness.paths import data_dir
 from harness.store.runs import list_runs
 from harness.store.workspace import Workspace
 from tests.cli.adapters import write_adapter
 from tests.reports.hostile import HOSTILE
+
+sys.path.insert(0, str(data_dir("reports")))
 
 CONFIG = """\
 model: "echo:"

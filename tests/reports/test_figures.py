@@ -1,0 +1,107 @@
+"""Gates, metrics and principles as they are drawn: the threshold stands where the gate has it, on its side."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.types import Check, Estimate, Gate
+from harness_report import charts, reading
+from harness_report.figures import INFORMS, domain, gate_figure, key_metrics, metric_rows, principle_figures
+
+
+def estimate(direction="lower", kind="proportion", **more):
+    values = {"value": 0.2, "low": 0.1, "high": 0.3, "n": 50, "unscored": 5, "unit": "share", **more}
+    return Estimate(metric="m", kind=kind, direction=direction, **values)
+
+
+def check(kind, direction="lower", metric_kind="proportion", **more):
+    gate = {key: more.pop(key) for key in ("limit", "margin", "to") if key in more}
+    return Check(
+        gate=Gate(metric="m", kind=kind, **gate), status="passed", sentence="passed: because of this",
+        estimate=estimate(direction, metric_kind), **more,
+    )  # fmt: skip
+
+
+def test_limits_are_in_percent_and_on_their_side():
+    most = gate_figure(check("max", limit=0.3, low=0.1, high=0.28))
+    assert (most.value, most.low, most.high, most.threshold, most.good) == (
+        20.0,
+        10.0,
+        28.000000000000004,
+        30.0,
+        "left",
+    )
+    assert most.sentence == "because of this"
+    least = gate_figure(check("min", "higher", limit=0.1, low=0.1, high=0.28))
+    assert (least.threshold, least.good) == (10.0, "right")
+
+
+@pytest.mark.parametrize(
+    ("kind", "direction", "margin", "threshold", "good"),
+    [
+        ("non_inferior", "lower", 0.08, 8.0, "left"),
+        ("non_inferior", "higher", 0.08, -8.0, "right"),
+        ("superior", "lower", None, 0.0, "left"),
+        ("superior", "higher", None, 0.0, "right"),
+    ],
+)
+def test_comparisons_show_the_difference(kind, direction, margin, threshold, good):
+    figure = gate_figure(
+        check(kind, direction, margin=margin, to="promoted", difference=0.02, low=-0.03, high=0.07,
+              baseline=estimate(direction, value=0.18))
+    )  # fmt: skip
+    assert (figure.value, figure.threshold, figure.good, figure.compares) == (2.0, threshold, good, True)
+    assert "points" in figure.axis
+    assert (figure.candidate, figure.baseline) == ("20.0 %", "18.0 %")
+
+
+def test_unscored_shares_and_other_units():
+    share = gate_figure(check("max_unscored", limit=0.05))
+    assert (share.value, share.threshold, share.low) == (10.0, 5.0, None)
+    plain = gate_figure(check("max", metric_kind="mean", limit=12.0, low=1.0, high=3.0))
+    assert (plain.value, plain.threshold, plain.axis) == (0.2, 12.0, "m (share)")
+
+
+def test_a_gate_without_a_value_is_drawn_without_one():
+    nothing = Check(gate=Gate(metric="m", kind="max", limit=1.0), status="inconclusive", sentence="none", estimate=None)
+    figure = gate_figure(nothing)
+    assert (figure.value, figure.candidate) == (None, "—")
+    assert charts.gate_chart(figure) is not None
+    assert "no value" in charts.gate_alt(figure)
+
+
+def test_axes_hold_everything_drawn():
+    for figure in (
+        gate_figure(check("max", limit=0.9, low=0.1, high=0.28)),
+        gate_figure(check("superior", to="base", difference=-0.02, low=-0.03, high=-0.01)),
+    ):
+        low, high = figure.ends
+        assert low <= min(figure.low, figure.threshold)
+        assert high >= max(figure.high, figure.threshold)
+    assert domain() == (0.0, 1.0)
+    assert domain(2.0) == (1.76, 2.24)
+
+
+def test_metrics_that_gates_rest_on_come_first(root):
+    run = reading.read_overview(root).runs[-1]
+    rows = metric_rows(run, None)
+    assert [row.gated for row in rows] == sorted((row.gated for row in rows), reverse=True)
+    assert rows[0].scale == (0.0, 1.0)
+    assert [found.metric for found in key_metrics(run, 2)] == ["harmful_compliance", "over_refusal"]
+
+
+def test_principles_say_that_they_do_not_gate(root):
+    found = reading.read_overview(root)
+    careful, careless = found.runs[-2:]
+    (figure,) = principle_figures(careless, reading.constitutions(root, careless.id), careful)
+    assert figure.principle.id == "keeps_secrets"
+    assert figure.standing == INFORMS
+    assert figure.estimate.value < figure.baseline.value
+
+
+def test_charts_are_valid_vega_lite(root):
+    run = reading.read_overview(root).runs[-1]
+    for one in run.checks:
+        assert charts.gate_chart(gate_figure(one)).to_dict()["layer"]
+    assert charts.trend_chart([run], "over_refusal").to_dict()["layer"]
+    assert charts.trend_chart([run], "no such") is None
