@@ -152,6 +152,40 @@ def test_bfloat16_answers_near_float32(tiny_base: Path, surroundings: Surroundin
     assert reply.logprob == pytest.approx(expected, abs=0.5)
     assert reply.logprob != pytest.approx(expected, abs=1e-6)
     assert model.facts()["dtype"] == "bfloat16"
+    assert model._loaded.split
+    assert model._loaded.shares  # rounding must not be taken for an architecture that cannot share
+
+
+def test_a_head_that_does_more_and_attention_in_a_window_are_found_out(
+    tiny_base: Path, surroundings: Surroundings, tmp_path: Path
+) -> None:
+    import torch
+    from transformers import Gemma2Config, Gemma2ForCausalLM
+
+    from tests import tiny
+
+    folder = tmp_path / "tiny-gemma2"
+    folder.mkdir()
+    size = tiny.save_tokenizer(folder)
+    torch.manual_seed(0)
+    config = Gemma2Config(
+        vocab_size=size, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=8, max_position_embeddings=tiny.WINDOW, initializer_range=0.3, bos_token_id=1,
+        eos_token_id=2, pad_token_id=2, sliding_window=8, final_logit_softcapping=2.0, attn_logit_softcapping=None,
+    )  # fmt: skip
+    Gemma2ForCausalLM(config).save_pretrained(str(folder))
+    model, candidate = make(folder, surroundings)
+    plain = Plain(folder)
+    questions = ("Yes or No?", "What is the capital of France? please tell me", "sun " * 12)
+    asked = [LogLikelihood(messages=user(q), continuation=a) for q in questions for a in ("Yes", "No thank you")]
+    for request, reply in zip(asked, ask(model, candidate, asked), strict=True):
+        assert isinstance(reply, LogProb)
+        assert reply.logprob == pytest.approx(plain.continuation(request.messages, request.continuation)[0], abs=1e-3)
+    assert not model._loaded.split
+    assert not model._loaded.shares
+    texts = [Generate(messages=user(q), decoding=greedy(12)) for q in questions]
+    for request, reply in zip(texts, ask(model, candidate, texts), strict=True):
+        assert reply.text == plain.greedy(request.messages, 12)
 
 
 # ---------------------------------------------------------------- templates

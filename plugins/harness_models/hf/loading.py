@@ -178,22 +178,25 @@ def _probe(loaded: Loaded) -> None:
     A head may do more than multiply (soft caps, scales): then body and head are not taken apart. Attention may be
     limited to a window, or not be attention at all: then no prefix and no sequence is shared.
     """
-    import torch
 
     ids = loaded.tensor(
         [[(7 * index + 3) % loaded.model.config.get_text_config().vocab_size for index in range(_PROBE)]]
     )
     whole = loaded.model(input_ids=ids, use_cache=False).logits.float()
     try:
-        close = torch.allclose(loaded.logits(loaded.hidden(ids)), whole, atol=_tolerance(loaded), rtol=1e-3)
+        close = _alike(loaded.logits(loaded.hidden(ids)), whole, loaded)
     except (AttributeError, TypeError, RuntimeError):
         close = False
     loaded.split = close
     loaded.shares = _full_attention(loaded) and _branches_agree(loaded, ids, whole)
 
 
-def _tolerance(loaded: Loaded) -> float:
-    return 1e-3 if loaded.place.dtype == "float32" else 0.25
+def _alike(found: torch.Tensor, expected: torch.Tensor, loaded: Loaded) -> bool:
+    """Tell whether two sets of logits differ by rounding alone: a wrong mask or head is off by far more."""
+    if found.shape != expected.shape:
+        return False
+    spread = (expected - expected.mean()).norm()
+    return bool((found - expected).norm() <= spread * (1e-3 if loaded.place.dtype == "float32" else 0.1))
 
 
 def _full_attention(loaded: Loaded) -> bool:
@@ -225,7 +228,4 @@ def _branches_agree(loaded: Loaded, ids: torch.Tensor, whole: torch.Tensor) -> b
         return False
     logits = loaded.logits(both)
     expected = whole[:, half:]
-    return all(
-        torch.allclose(part, expected, atol=_tolerance(loaded), rtol=1e-3)
-        for part in (logits[:, :half], logits[:, half:])
-    )
+    return all(_alike(part, expected, loaded) for part in (logits[:, :half], logits[:, half:]))
