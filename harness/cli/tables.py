@@ -58,24 +58,40 @@ def plain_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title:
     return table
 
 
+_ARROW = {"higher": " ↑", "lower": " ↓", "neither": ""}
+_PLAIN_UNITS = frozenset({"", "share", "score", "probability"})
+"""Units between 0 and 1 that say nothing more than the metric's name."""
+
+
 def estimates_table(run: RunRecord, baseline: RunRecord | None = None) -> Table:
-    """Return a run's metrics with their intervals, beside the baseline's values where there is one."""
+    """Return a run's metrics with their intervals, beside the baseline's values where there is one.
+
+    An arrow behind the name says which way is better.
+    """
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     confidence = next((f"{100 * e.confidence:.0f} % interval" for e in run.estimates if e.low is not None), "interval")
-    for column in ("metric", "value", confidence, *(["baseline"] if baseline else []), "n", "unscored", "better"):
-        table.add_column(column, justify="right" if column in {"value", "baseline", "n", "unscored"} else "left")
+    table.add_column("metric", no_wrap=True)
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column(confidence, no_wrap=True)
+    if baseline:
+        table.add_column("baseline", justify="right", no_wrap=True)
+    table.add_column("n", justify="right", no_wrap=True)
+    gaps = any(estimate.unscored for estimate in run.estimates)
+    if gaps:
+        table.add_column("unscored", justify="right", no_wrap=True)
     others = {} if baseline is None else {estimate.metric: estimate for estimate in baseline.estimates}
     for estimate in run.estimates:
         other = others.get(estimate.metric)
         beside = [number(other.value, other) if other is not None else "—"] if baseline else []
-        unit = f" {estimate.unit}" if estimate.unit and estimate.kind != "proportion" else ""
+        unit = "" if estimate.kind == "proportion" or estimate.unit in _PLAIN_UNITS else f" {estimate.unit}"
         table.add_row(
-            safe_text(estimate.metric), number(estimate.value, estimate) + unit, interval(estimate), *beside,
-            str(estimate.n), str(estimate.unscored) if estimate.unscored else "",
-            {"higher": "↑", "lower": "↓", "neither": ""}[estimate.direction],
+            Text(safe_text(estimate.metric) + _ARROW[estimate.direction]),
+            Text(number(estimate.value, estimate) + unit), interval(estimate), *beside, str(estimate.n),
+            *([str(estimate.unscored)] if gaps else []),
         )  # fmt: skip
     return table
 
