@@ -90,7 +90,7 @@ def index(run: RunRecord) -> samples.Index:
 
 def integrity(run: RunRecord) -> str | None:
     """Return what is wrong with the run's files; None where they are what they were."""
-    stamp = (*reading.samples_stamp(root(), run.id), reading.stamp(root()))
+    stamp = reading.files_stamp(root(), run.id)
     found: str | None = _cached_integrity(str(root()), run.id, stamp)
     return found
 

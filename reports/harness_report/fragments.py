@@ -142,9 +142,10 @@ def conversation(messages: Iterable[Message]) -> Html:
 
 def reply(answer: Reply, findings: Mapping[str, Findings], *, title: str) -> Html:
     """Return a reply with its findings' spans marked within the text."""
+    cls = "hr-turn hr-turn-assistant" + (" hr-turn-baseline" if title.startswith("baseline") else "")
     if isinstance(answer, NoReply):
         body = el("div", badge("inconclusive", "unscored"), Html(" "), f"no reply: {answer.reason}")
-        return el("div", el("div", title, cls="hr-role"), body, cls="hr-turn hr-turn-assistant")
+        return el("div", el("div", title, cls="hr-role"), body, cls=cls)
     if isinstance(answer, LogProb):
         return el("div", f"log-probability {answer.logprob:.3f} over {answer.tokens} tokens")
     spans = [
@@ -155,7 +156,7 @@ def reply(answer: Reply, findings: Mapping[str, Findings], *, title: str) -> Htm
     shown = highlighted(answer.text, spans) if answer.text else el("span", "(empty)", cls="hr-dim")
     return el(
         "div", el("div", title, Html(" "), cut, cls="hr-role"), el("div", shown, cls="hr-text", dir="auto"),
-        cls="hr-turn hr-turn-assistant",
+        cls=cls,
     )  # fmt: skip
 
 

@@ -103,6 +103,12 @@ def samples_stamp(root: Path, run: str) -> tuple[object, ...]:
     return _identity(root / "runs" / run / SAMPLES_FILE)
 
 
+def files_stamp(root: Path, run: str) -> tuple[object, ...]:
+    """Return a value that changes whenever any file of the run does."""
+    folder = root / "runs" / run
+    return tuple((path.name, *_identity(path)) for path in sorted(folder.iterdir())) if folder.is_dir() else ()
+
+
 def read_overview(root: Path) -> Overview:
     """Read all records of a workspace; raises as `opened`."""
     with opened(root) as workspace:

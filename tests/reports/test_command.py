@@ -65,7 +65,7 @@ def test_a_server_that_does_not_start_is_a_sentence(root, monkeypatch):
 
 
 def test_a_server_that_ends_by_itself_is_said(root):
-    with served(root) as (url, process):
+    with served(root) as (_url, process):
         children = subprocess.run(
             ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True, check=True
         )

@@ -136,9 +136,10 @@ def test_an_unknown_run_is_a_sentence_and_the_newest_is_shown(runs):
 
 def test_changed_files_are_said(root, tmp_path, monkeypatch, runs):
     copy = shutil.copytree(root, tmp_path / "copy")
+    monkeypatch.setenv("HARNESS_REPORT_WORKSPACE", str(copy))
+    assert "cannot be trusted" not in html_of(draw("run", run=runs[-1].id))
     suite = copy / "runs" / runs[-1].id / "suite.yaml"
     suite.write_text(suite.read_text() + "\n# changed\n")
-    monkeypatch.setenv("HARNESS_REPORT_WORKSPACE", str(copy))
     assert "The stored files cannot be trusted" in html_of(draw("run", run=runs[-1].id))
 
 
@@ -156,6 +157,12 @@ def test_the_explorer_shows_why_and_pages(runs):
 def test_the_explorer_follows_a_link_to_violations(runs):
     test = draw("samples", run=runs[-1].id, mark="violates keeps_secrets")
     assert ">14</b> of 50 samples" in html_of(test)
+
+
+def test_an_address_leads_to_one_sample(runs):
+    shown = html_of(draw("samples", run=runs[-1].id, sample="benign-19"))
+    assert ">1</b> of 50 samples" in shown
+    assert "no reply: careless.jsonl has no response to this prompt" in shown
 
 
 def test_the_explorer_filters_by_text_and_shows_pairs_side_by_side(runs):

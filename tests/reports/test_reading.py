@@ -32,7 +32,7 @@ def test_the_overview_knows_what_is_promoted_and_by_what(root):
 
 
 def test_an_unreadable_run_costs_a_sentence_and_not_the_others(copy):
-    newest = sorted((copy / "runs").iterdir())[-1]
+    newest = max((copy / "runs").iterdir())
     (newest / "run.json").write_text('{"id": "half')
     found = reading.read_overview(copy)
     assert len(found.runs) == 4
@@ -60,7 +60,7 @@ def test_changed_samples_are_noticed(copy):
 
 def test_a_new_run_changes_the_stamp(copy):
     before = reading.stamp(copy)
-    run = sorted((copy / "runs").iterdir())[0]
+    run = min((copy / "runs").iterdir())
     shutil.copytree(run, run.with_name("20990101-000000-tiny-ffffff"))
     assert reading.stamp(copy) != before
 

@@ -10,7 +10,7 @@ from harness_report import cached, fragments
 from harness_report.choosing import choose_baseline, choose_run
 from harness_report.links import RUN, link
 from harness_report.markup import Html, el, join
-from harness_report.samples import FOLLOWS, UNSCORED, Filter, RowValue, matching
+from harness_report.samples import FOLLOWS, UNSCORED, VIOLATES, Filter, RowValue, matching
 
 if TYPE_CHECKING:
     from harness.types import RunRecord, SampleRecord
@@ -120,7 +120,7 @@ def _samples(run: RunRecord, shown: tuple[Entry, ...], baseline: RunRecord | Non
 
 def _head(entry: Entry) -> Html:
     marks = []
-    for mark in sorted(entry.marks):
+    for mark in sorted(entry.marks - {VIOLATES}):  # which one it violates is said
         bad = mark.startswith("violates")
         warn = mark == UNSCORED
         marks.append(fragments.chip(("✓ " if mark == FOLLOWS else "✗ " if bad else "? " if warn else "") + mark,
