@@ -72,11 +72,12 @@ def report(app: App, port: int | None, no_browser: bool, export: Path | None, sa
 
 
 def _export(app: App, target: Path, samples: int) -> int:
-    sys.path.insert(0, str(_reports()))
-    from harness.store.atomic import write_file
-    from harness_report.export import export_html
+    from importlib import import_module
 
-    text = export_html(app.workspace.root, most=samples)
+    from harness.store.atomic import write_file
+
+    sys.path.insert(0, str(_reports()))  # the report is shipped as data, and not installed as a package
+    text = str(import_module("harness_report.export").export_html(app.workspace.root, most=samples))
     if target.parent != Path() and not target.parent.is_dir():
         raise InputError("there is no such folder", file=target.parent, hint="make it, or choose another --export")
     write_file(target, text)
