@@ -97,7 +97,7 @@ def metrics_table(rows: Iterable[MetricRow], plot: Callable[[MetricRow], Html], 
     cells = []
     for row in rows:
         found, other = row.estimate, row.baseline
-        name = join([found.metric, chip("gated", "hr-chip-quiet") if row.gated else Html()], " ")
+        name = el("span", found.metric, chip("gated", "hr-chip-quiet") if row.gated else Html(), cls="hr-nowrap")
         beside = [with_unit(other.value, other) if other is not None else "—"] if baseline else []
         unscored = chip(f"{found.unscored} of {found.n}", "hr-chip-warn") if found.unscored else "0"
         note = el("span", join([found.method, *([found.note] if found.note else [])], " · "), cls="hr-dim")
@@ -204,7 +204,14 @@ def verdicts_list(verdicts: Iterable[Verdict], thresholds: Mapping[str, float]) 
     rows = []
     for verdict in verdicts:
         threshold = thresholds.get(verdict.principle, 0.5)
-        rows.append((verdict.principle, verdict.critic, _score(verdict.score, threshold), text(verdict.rationale)))
+        rows.append(
+            (
+                verdict.principle,
+                el("span", verdict.critic, cls="hr-nowrap"),
+                _score(verdict.score, threshold),
+                text(verdict.rationale),
+            )
+        )
     return table(("principle", "critic", "score", "rationale"), rows)
 
 
@@ -214,7 +221,7 @@ def _score(score: float | Unscored | NotApplicable, threshold: float) -> Html:
     if isinstance(score, NotApplicable):
         return el("span", f"not applicable: {score.reason}", cls="hr-dim")
     status, word = ("passed", "follows") if score >= threshold else ("failed", "violates")
-    return join([badge(status, word), f"{score:.2f} (threshold {threshold:g})"], " ")
+    return join([badge(status, word), el("span", f"{score:.2f}, from {threshold:g}", cls="hr-nowrap")], " ")
 
 
 def rows_list(rows: Mapping[str, Row | Unscored | NotApplicable]) -> Html:
