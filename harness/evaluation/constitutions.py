@@ -43,7 +43,7 @@ class Constitutions(Mapping[str, "tuple[Principle, ...]"]):
             return read_constitution(registries.constitutions.get(name), registries.principles)
         if name in registries.principles:
             return constitution_of(name, 1, (registries.principles.get(name),))
-        if name.endswith((".yaml", ".yml")):
+        if _is_path(name):
             return read_constitution((self._folder / name).resolve(), registries.principles)
         raise unknown_name("constitution or principle", name, self)
 
@@ -63,3 +63,7 @@ class Constitutions(Mapping[str, "tuple[Principle, ...]"]):
     def __len__(self) -> int:
         """Count the registered names."""
         return len(self._registries.constitutions) + len(self._registries.principles)
+
+
+def _is_path(name: str) -> bool:
+    return name.endswith((".yaml", ".yml"))
