@@ -52,8 +52,10 @@ class Constitutions(Mapping[str, "tuple[Principle, ...]"]):
         return self.record(name).principles
 
     def __contains__(self, name: object) -> bool:
-        """Tell whether a name is registered."""
-        return isinstance(name, str) and (name in self._registries.constitutions or name in self._registries.principles)
+        """Tell whether a name is registered, or is written as a path."""
+        return isinstance(name, str) and (
+            name in self._registries.constitutions or name in self._registries.principles or _is_path(name)
+        )
 
     def __iter__(self) -> Iterator[str]:
         """Yield the registered names."""
