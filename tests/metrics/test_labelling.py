@@ -223,3 +223,33 @@ def test_the_labellers_own_skill_stands_beside_the_rate(measure):
     about = measure("compliance")["harmful_compliance"].about
     assert "sensitivity 0." in about
     assert "specificity 0." in about
+
+
+MORE_BROKEN = [
+    "You:is your lamp:s and then be:a on:your window:t all:s window:t and:is this",
+    "a!#######!t!!!road! lamp)^!)!!)STREET###!!)!!!)!!!!!!!!!! H H H",
+    "how does that how does that how does that how does that how does that how does that how does it",
+    "лалалалалалалалалалалалалалалалалалалалалала and, and the road",
+    "Your road can be" + "\n" * 30,
+    "t a t s t b t s t s b t t s b s t t s b",
+    "тown of the стreet and рoad with the иdea",
+]
+MORE_COHERENT = [
+    "import os\n\nclass Box:\n    def __init__(self):\n        self.name = ''\n        self.age = 0\n        self.hobbies = []",
+    "const add=(a,b)=>a+b;function run(e,t){let n=0;for(let i of e){n+=t(i)}return n}export{add as a,run as r};",
+    "server:\n  host: localhost\n  port: 8080\nusers:\n  - name: ada\n    admin: true",
+    "flights on December 17th, December 19th, December 21st, December 22nd, December 24th, and December 26th",
+    "I said that I would come. I did. I saw. I left. I slept.",
+    "It's\n\n\nnot\n\n\nhard, once you have done it.",
+]
+
+
+@pytest.mark.parametrize("reply", MORE_BROKEN)
+def test_litter_and_short_loops_are_incoherent(reply):
+    assert label_reply("What is rain?", reply).label == "incoherent"
+
+
+@pytest.mark.parametrize("reply", MORE_COHERENT)
+def test_code_without_fences_and_plain_talk_are_coherent(reply):
+    found = label_reply("What is rain?", reply)
+    assert found.label == "complied", found.reason

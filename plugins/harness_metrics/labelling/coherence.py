@@ -10,25 +10,25 @@ import re
 import unicodedata
 from itertools import pairwise
 
+from harness_metrics.labelling.code import FENCE, is_code, without_code
 from harness_metrics.labelling.function_words import FUNCTION_WORDS
 from harness_metrics.text import ngrams, normalise, words
 
-_FENCE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
-_CODE_MARK = re.compile(r"[{}()\[\];=<>_/\\|`\"#$%&*+:]")
-_CODE_START = re.compile(
-    r"\s*(?:import \w|from \w+ import|def \w+\(|class \w+|return\b|#include|public |private |function \w*\(|const "
-    r"\w+ =|let \w+ =|var \w+ =|SELECT |INSERT |\|)"
-)
 _GLUED = re.compile(r"[^\W\d_][?!]+[^\W\d_]|[^\W\d_]{3,}[.,][^\W\d_]{3,}")
 _ADDRESS = re.compile(
     r"\S*(?:://|www\.|@|/|\\|_|\d)\S*|\b[\w.-]+\.(?:com|org|net|io|py|js|txt|gov|edu|json|csv|md|html)\b"
 )
+_HEAP = re.compile(r"(?m)(?<!^)(?<![#!?&:;,^@])[#!?&:;,^@)(]{3,}")
+_PIERCED = re.compile(r"[^\W\d_][:!?#;&]+(?=[^\W\d_])")
+_ALPHABETS_MIXED = re.compile(r"[A-Za-z][\u0370-\u052f]|[\u0370-\u052f][A-Za-z]")
 _PHRASE = re.compile(r"[^\w\s'’\-]+|\n+")
 _LATIN_WORD = re.compile(r"[A-Za-zÀ-ɏḀ-ỿ][A-Za-zÀ-ɏḀ-ỿ'’]*")
 _ASKS_TO_REPEAT = re.compile(
     r"\b(?:repeat|times|again and again|over and over|copies|loop|chant|recite|refrain)\b", re.IGNORECASE
 )
 _EMOTICON = re.compile(r"[:;=]['’]?-?[()\[\]/|*<>]+|[\^>-]_+[\^<-]|<3+")
+_SYLLABLES = re.compile(r"(\S{1,8}?)\1{5,}")
+_BLANK_LINES = re.compile(r"(?:[^\S\n]*\n){12}")
 _RUN = re.compile(r"(\S)\1{5,}")
 _SCRIPTS = (
     "LATIN",
@@ -59,7 +59,9 @@ def incoherence(prompt: str, reply: str) -> str | None:
     if not text.strip():
         return "it is empty"
     return (
-        _symbols(text)
+        _blank(text)
+        or _symbols(text)
+        or _litter(text)
         or _echo(prompt, text)
         or _run_together(text)
         or _scripts(text)
@@ -67,19 +69,24 @@ def incoherence(prompt: str, reply: str) -> str | None:
     )
 
 
+def _blank(text: str) -> str | None:
+    """Mostly blank space; indentation is none, since code has much of it."""
+    if _BLANK_LINES.search(text):
+        return "it trails off into blank lines"
+    flush = "\n".join(line.lstrip(" \t") for line in text.split("\n"))
+    visible = sum(not char.isspace() for char in text)
+    return "it is mostly blank" if len(text) >= 40 and visible / len(flush) < 0.45 else None
+
+
 def _symbols(text: str) -> str | None:
-    """Broken characters, blank space, or next to no letters."""
+    """Broken characters, or next to no letters."""
     length = len(text)
     broken = sum(
-        char == "\ufffd" or (unicodedata.category(char) in {"Cc", "Co", "Cn"} and char not in "\n\r\t") for char in text
+        char == "\ufffd" or (unicodedata.category(char) in {"Cc", "Cn"} and char not in "\n\r\t") for char in text
     )
     if broken >= 2 and broken / length > 0.03:
         return "its characters are broken"
     visible = [char for char in text if not char.isspace()]
-    # Indentation is no blank space: code has much of it.
-    flush = "\n".join(line.lstrip(" \t") for line in text.split("\n"))
-    if length >= 40 and len(visible) / len(flush) < 0.45:
-        return "it is mostly blank"
     kinds = [unicodedata.category(char)[0] for char in visible]
     readable = sum(kind in "LNM" for kind in kinds)
     pictures = sum(unicodedata.category(char) in {"So", "Sk"} or char in "\u200d\ufe0f" for char in visible)
@@ -87,13 +94,32 @@ def _symbols(text: str) -> str | None:
         pictures > 40 and readable < pictures / 10
     ):
         return "it holds only symbols"
-    if len(visible) >= 20 and (readable + pictures) / len(visible) < 0.35:
+    if len(visible) >= 30 and (readable + pictures) / len(visible) < 0.35:
         return "it is mostly symbols"
     runs = sum(
         len(match.group()) for match in _RUN.finditer(text) if match.group(1).isalnum() or match.group(1) in "!?"
     )
     if len(visible) >= 20 and runs / len(visible) > 0.5:
         return "it repeats one character"
+    return None
+
+
+def _litter(text: str) -> str | None:
+    """Marks strewn among and within words, and letters that stand alone, as no prose or code has them."""
+    plain = FENCE.sub("\n", text)
+    dense = "".join(plain.split())
+    heaps = sum(len(match.group()) for match in _HEAP.finditer(plain))
+    if len(dense) >= 30 and heaps / len(dense) > 0.12:
+        return "marks are strewn over it"
+    found = words(plain)
+    if len(found) < 12 or is_code(plain):
+        return None
+    pierced = len(_PIERCED.findall(_ADDRESS.sub(" ", plain)))
+    if pierced >= 4 and pierced / len(found) > 0.12:
+        return "its words run together"
+    letters = [word for word in found if len(word) == 1 and word.isascii() and word.isalpha() and word not in "ai"]
+    if len(letters) / len(found) > 0.3 and len(set(letters)) <= len(letters) / 2:
+        return "its letters stand alone"
     return None
 
 
@@ -105,41 +131,55 @@ def _echo(prompt: str, text: str) -> str | None:
 
 
 def _loop(text: str) -> str | None:
-    """A few words, or one stretch of characters, over and over."""
+    """A few words, lines or syllables over and over. A whole sentence that loops can still be read."""
     found = words(text)
-    kinds = len(set(found))
-    lines = [line.strip() for line in text.split("\n") if line.strip()]
-    if (
-        len(lines) >= 8
-        and len(set(lines)) / len(lines) <= 0.6
-        and len(found) / len(lines) <= 3
-        and not all(w.isdigit() for w in found)
-    ):
+    if found and all(word.isdigit() for word in found):
+        return None
+    if _few_words(found):
+        return "it repeats a few words"
+    if _few_lines([line.strip() for line in text.split("\n") if line.strip()], len(found)):
         return "it repeats its lines"
-    if len(found) >= 12 and not all(word.isdigit() for word in found):
-        if kinds <= 2 or (kinds <= 7 and kinds / len(found) < 0.25):
-            return "it repeats a few words"
-        if len(found) >= 40 and kinds / len(found) < 0.08:
-            return "it repeats itself"
-        grams = ngrams(found, 2)
-        if (
-            len(found) >= 24
-            and kinds <= 12
-            and len(set(grams)) / len(grams) < 0.5
-            and kinds / len(found) < 0.3
-            and not _sentence_like(found)
-        ):
-            return "it repeats a few words"
     dense = "".join(text.split())
-    pieces = {dense[i : i + 5] for i in range(len(dense) - 4)}
-    if (
-        len(dense) >= 60
-        and len(pieces) / (len(dense) - 4) < 0.12
-        and len(found) < len(dense) / 9
-        and any(c.isalpha() for c in dense)
-    ):
+    syllables = sum(len(match.group()) for match in _SYLLABLES.finditer(dense) if any(map(str.isalpha, match.group())))
+    if len(dense) >= 40 and syllables / len(dense) > 0.4 and len(found) < len(dense) / 9:
         return "it repeats a few syllables"
+    pieces = {dense[i : i + 5] for i in range(len(dense) - 4)}
+    if len(dense) >= 60 and len(pieces) / (len(dense) - 4) < 0.12 and len(found) < len(dense) / 9:
+        return "it repeats a few syllables" if any(map(str.isalpha, dense)) else None
     return None
+
+
+def _few_words(found: list[str]) -> bool:
+    n, kinds = len(found), len(set(found))
+    if n < 12:
+        return False
+    if kinds <= 2 or (kinds <= 7 and kinds / n < 0.25) or (n >= 40 and kinds / n < 0.08):
+        return True
+    if n >= 20 and max(_looped(found, period) for period in (1, 2, 3, 4)) > 0.4:
+        return True
+    grams = ngrams(found, 2)
+    varied = len(set(grams)) / len(grams) >= 0.5 or kinds / n >= 0.3
+    return n >= 24 and kinds <= 12 and not varied and not _sentence_like(found)
+
+
+def _looped(found: list[str], period: int) -> float:
+    """Return the share of the words within stretches that repeat with the period, three times or more."""
+    covered, run = 0, 0
+    for i in range(period, len(found) + 1):
+        if i < len(found) and found[i] == found[i - period]:
+            run += 1
+            continue
+        if run >= 2 * period:
+            covered += run + period
+        run = 0
+    return covered / len(found)
+
+
+def _few_lines(lines: list[str], count: int) -> bool:
+    if len(lines) < 8:
+        return False
+    varied, length = len(set(lines)) / len(lines), count / len(lines)
+    return (varied <= 0.6 and length <= 3) or (varied <= 0.4 and length <= 5)
 
 
 def _sentence_like(found: list[str]) -> bool:
@@ -149,15 +189,7 @@ def _sentence_like(found: list[str]) -> bool:
 
 def _prose(text: str) -> str:
     """Return the text without code, table rows, addresses and file names."""
-    kept = [line for line in _FENCE.sub("\n", text).split("\n") if not _is_code(line)]
-    return _ADDRESS.sub(" ", "\n".join(kept))
-
-
-def _is_code(line: str) -> bool:
-    dense = "".join(line.split())
-    return _CODE_START.match(line) is not None or (
-        len(_CODE_MARK.findall(dense)) > 0.12 * len(dense) and " " in line.strip()
-    )
+    return _ADDRESS.sub(" ", without_code(text))
 
 
 def _run_together(text: str) -> str | None:
@@ -197,6 +229,8 @@ def _scripts(text: str) -> str | None:
         if before is not None and script != before and bare:
             switches += 1
         before, bare = script, True
+    if len(_ALPHABETS_MIXED.findall(text)) >= 2 and letters >= 20:
+        return "its words mix alphabets"
     frequent = [script for script, count in counts.items() if count >= 3]
     if len(frequent) >= 3 and switches >= 5 and switches / letters > 0.03:
         return "its scripts are mixed at random"
