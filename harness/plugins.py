@@ -111,7 +111,7 @@ class Plugins:
         for implementation in getattr(self.manager.hook, hook).get_hookimpls():
             try:
                 implementation.function(*(arguments[name] for name in implementation.argnames))
-            except Exception as error:  # noqa: BLE001 - an observer must not break the run
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - an observer must not break the run, nor end it
                 warnings.append(f"plugin {implementation.plugin_name} failed in {hook}: {error}")
         return tuple(warnings)
 
@@ -123,6 +123,8 @@ class Plugins:
                 answer: object = implementation.function(*(arguments[name] for name in implementation.argnames))
             except Exception as error:  # noqa: BLE001 - the caller decides what a failure means
                 answer = error
+            except SystemExit as stop:
+                answer = RuntimeError(f"it tried to end the process (exit {stop.code})")
             answers.append((implementation.plugin_name, answer))
         return tuple(answers)
 
@@ -164,7 +166,7 @@ def load_plugins(chosen: Iterable[str] = (), *, installed: bool = True) -> Plugi
         try:
             plugin = load()
             _add_plugin(manager, registries, name, plugin)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a plugin that exits must not end this process, least of all with 0
             if origin == "bundled":
                 raise
             broken.append(_broken(name, error))
@@ -175,7 +177,7 @@ def load_plugins(chosen: Iterable[str] = (), *, installed: bool = True) -> Plugi
     return Plugins(registries=registries, infos=tuple(infos), broken=tuple(broken), manager=manager)
 
 
-def _broken(name: str, error: Exception) -> BrokenPlugin:
+def _broken(name: str, error: BaseException) -> BrokenPlugin:
     told = isinstance(error, InputError | pluggy.PluginValidationError)
     reason = " ".join(str(error).split()) if told else next(iter(str(error).strip().splitlines()), "")
     if not isinstance(error, InputError):

@@ -122,20 +122,32 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
-    from harness.errors import EXIT_PASSED
+    from harness.errors import EXIT_INPUT, EXIT_PASSED
 
+    for argument in sys.argv[1:] if arguments is None else arguments:
+        if not _is_text(argument):  # no record could hold it
+            _complain(f"the argument {os.fsencode(argument)!r} is not UTF-8; rename it or write it anew")
+            return EXIT_INPUT
     try:
         result: Any = cli.main(arguments, standalone_mode=False, prog_name="harness")
     except click.exceptions.Exit as stop:
         return stop.exit_code
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - no traceback reaches a person unasked
+    except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001 - no traceback reaches a person unasked
         return _explain(error)
     return result if isinstance(result, int) else EXIT_PASSED
 
 
+def _is_text(argument: str) -> bool:
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _explain(error: BaseException) -> int:
     """Say on standard error what went wrong, and return the exit code it stands for."""
-    from harness.errors import EXIT_BROKEN, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_PASSED, HarnessError
+    from harness.errors import EXIT_INPUT, EXIT_INTERRUPTED, EXIT_PASSED, HarnessError
 
     if isinstance(error, click.Abort | KeyboardInterrupt):
         click.echo("\ninterrupted; what was finished is kept: the same command goes on from there", err=True)
@@ -150,8 +162,7 @@ def _explain(error: BaseException) -> int:
         # The reader, such as head, has gone. Python would complain once more while it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_PASSED
-    _unexpected(error)
-    return EXIT_BROKEN
+    return _unexpected(error)
 
 
 def _complain(message: str) -> None:
@@ -160,22 +171,33 @@ def _complain(message: str) -> None:
     click.echo(click.style("error: ", fg="red", bold=True) + safe_text(message), err=True)
 
 
-def _unexpected(error: BaseException) -> None:
+def _unexpected(error: BaseException) -> int:
+    """Explain what nobody foresaw, and return the exit code. A plugin's own exit code says nothing about gates."""
     import errno
     import traceback
+
+    from harness.errors import EXIT_BROKEN, EXIT_INPUT
 
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         where = f" at {error.filename}" if error.filename else ""
         _complain(f"the disk is full{where}; free some space and run the same command again: what was finished is kept")
-        return
+        return EXIT_BROKEN
+    of_paths = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR, errno.EISDIR}
+    if isinstance(error, OSError) and error.errno in of_paths and error.filename and "HARNESS_DEBUG" not in os.environ:
+        name = os.fsdecode(error.filename)
+        shown = name if len(name) <= 120 else f"{name[:60]}…{name[-50:]}"
+        reason = (error.strerror or type(error).__name__).lower()
+        _complain(f"{shown}: cannot be used ({reason}); check the path and its permissions")
+        return EXIT_INPUT
     if os.environ.get("HARNESS_DEBUG"):
         traceback.print_exception(error)
-        return
+        return EXIT_BROKEN
     last = traceback.extract_tb(error.__traceback__)[-1]
     _complain(
         f"{type(error).__name__}: {error} ({last.filename.rsplit(os.sep, 1)[-1]}:{last.lineno}); "
         "this is a defect of harness or of a plugin: set HARNESS_DEBUG=1 to see where it comes from"
     )
+    return EXIT_BROKEN
 
 
 if __name__ == "__main__":

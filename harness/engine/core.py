@@ -6,12 +6,15 @@ that is killed loses at most the batch in flight and a repeated run never loads 
 
 from __future__ import annotations
 
+import math
+import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from harness.engine.keys import reply_key
-from harness.errors import BrokenRunError
+from harness.errors import BrokenRunError, InputError
 from harness.serial import from_json, to_json
 from harness.types import Completion, LogProb, NoReply, Reply
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 _FLUSH_REPLIES = 64
 _FLUSH_SECONDS = 1.0
+_HALVES = re.compile("[\ud800-\udfff]")
 
 
 class ReplyCache(Protocol):
@@ -99,7 +103,7 @@ class ModelCore:
             for request in requests:
                 got: dict[int, Reply] = {}
                 self.model.answer(candidate, [request], got.__setitem__)
-                replies.append(got.get(0, NoReply(reason="the model gave no reply")))
+                replies.append(sound(got.get(0, NoReply(reason="the model gave no reply"))))
                 self.counts.requests += 1
                 self.counts.model_calls += 1
                 bar.advance()
@@ -117,11 +121,12 @@ class ModelCore:
         if self._cache is None:
             return {}
         stored = self._cache.get_many([keys[request] for request in requests])
-        return {
-            request: from_json(Reply, stored[keys[request]])  # type: ignore[arg-type]
-            for request in requests
-            if keys[request] in stored
-        }
+        known: dict[Request, Reply] = {}
+        for request in requests:
+            if keys[request] in stored:
+                with suppress(InputError):  # a damaged entry is asked again
+                    known[request] = from_json(Reply, stored[keys[request]])  # type: ignore[arg-type]
+        return known
 
     def _ask(
         self, candidate: Candidate, missing: Sequence[Request], keys: Mapping[Request, str], label: str
@@ -143,6 +148,7 @@ class ModelCore:
         def deliver(index: int, reply: Reply) -> None:
             nonlocal tokens
             request = missing[index]
+            reply = sound(reply)
             got[request] = reply
             if not isinstance(reply, NoReply) and self._cache is not None:
                 buffer[keys[request]] = to_json(replace(reply, timing=None)).encode()
@@ -164,3 +170,13 @@ class ModelCore:
         if lost:
             raise BrokenRunError(f"the model left {lost} of {len(missing)} requests unanswered; run again to go on")
         return got
+
+
+def sound(reply: Reply) -> Reply:
+    """Return a reply that can be stored and scored: half surrogate pairs become U+FFFD, NaN and infinities no reply."""
+    if isinstance(reply, Completion):
+        text = _HALVES.sub("\N{REPLACEMENT CHARACTER}", reply.text)
+        return reply if text == reply.text else replace(reply, text=text)
+    if isinstance(reply, LogProb) and not math.isfinite(reply.logprob):
+        return NoReply(reason=f"the model gave {reply.logprob} for a logarithm of a probability")
+    return reply

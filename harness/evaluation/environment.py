@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from harness.plugins import PluginInfo
+    from harness.types import RunRecord
 
 _PACKAGES = ("torch", "transformers", "peft", "numpy", "scipy")
+_PLUGIN = "plugin "
 
 
 def environment(plugins: Iterable[PluginInfo]) -> dict[str, str]:
@@ -22,5 +24,14 @@ def environment(plugins: Iterable[PluginInfo]) -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = "not installed"
-    found.update({f"plugin {info.name}": info.version for info in plugins if info.origin != "bundled"})
-    return found
+    return found | plugin_versions(plugins)
+
+
+def plugin_versions(plugins: Iterable[PluginInfo]) -> dict[str, str]:
+    """Return the version of every plugin that is not bundled, under the key that run records have for it."""
+    return {f"{_PLUGIN}{info.name}": info.version for info in plugins if info.origin != "bundled"}
+
+
+def plugin_versions_of(record: RunRecord) -> dict[str, str]:
+    """Return what `plugin_versions` gave when a stored run was made."""
+    return {name: value for name, value in record.environment.items() if name.startswith(_PLUGIN)}

@@ -59,7 +59,7 @@ class PreparedSuite:
         )
 
     def samples_fingerprint(self) -> str:
-        """Return the SHA-256 over ids and content hashes in order."""
+        """Return the SHA-256 over ids, content hashes, tags and clusters in order."""
         return samples_fingerprint(self.samples)
 
 

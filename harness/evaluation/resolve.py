@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import InputError
 from harness.references import resolve_model
-from harness.store.adapters import promoted, resolve_adapters
+from harness.store.adapters import check_adapter, promoted, resolve_adapters
 from harness.types import Candidate
 
 if TYPE_CHECKING:
@@ -59,7 +59,10 @@ def resolve_baseline(reference: str, candidate: Candidate, workspace: Workspace)
     if reference == "base":
         return bare
     if reference == "promoted":
-        return promoted(workspace) or bare
+        now = promoted(workspace)
+        for spec in () if now is None else now.adapters:
+            check_adapter(spec)  # its id keys the replies, so that the files must be what it names
+        return now or bare
     return replace(candidate, adapters=resolve_adapters([reference], workspace))
 
 

@@ -15,8 +15,8 @@ from harness.evaluation.pool import ModelPool
 from harness.evaluation.resolve import resolve_baseline, resolve_judge
 from harness.hashing import sha256_json
 from harness.store.cache import Cache
-from harness.store.runs import list_runs, write_run
-from harness.types import Candidate, Check, RunRecord, RunSpec, Status
+from harness.store.runs import is_whole, list_runs, write_run
+from harness.types import Candidate, Check, Estimate, RunRecord, RunSpec, Status
 
 if TYPE_CHECKING:
     from harness.contracts import Progress, Surroundings
@@ -132,7 +132,7 @@ def _run_one(
     )
     for name, other in evaluated.items():
         if other is not arm:
-            records[name] = _stored(other, setting) or _write(
+            records[name] = _stored(other, prepared, setting) or _write(
                 other, prepared, (), {}, _notes(prepared, other, judge_note, same=False), setting
             )
     tables = {name: other.tables for name, other in evaluated.items()}
@@ -149,10 +149,17 @@ def _run_one(
     return SuiteRun(run=run, baselines=records, warnings=tuple(dict.fromkeys(warnings)))
 
 
-def _stored(arm: Arm, setting: Setting) -> RunRecord | None:
-    """Return the newest stored run that is this very run, so that a baseline is not written again and again."""
-    for record in sorted(list_runs(setting.workspace), key=lambda record: record.created, reverse=True):
-        if identity_of(record) == arm.identity and record.harness_version == __version__:
+def _stored(arm: Arm, prepared: PreparedSuite, setting: Setting) -> RunRecord | None:
+    """Return the newest stored run that is this very run, so that a baseline is not written again and again.
+
+    It must be whole and say what was just measured: times differ from run to run, and a plugin may have changed.
+    """
+    found: tuple[Estimate, ...] | None = None
+    for record in reversed(list_runs(setting.workspace, problems=[])):
+        if identity_of(record) != arm.identity or record.harness_version != __version__:
+            continue
+        found = found or estimates(prepared.metrics, arm.tables, seed=setting.spec.seed)
+        if record.estimates == found and is_whole(setting.workspace, record):
             return record
     return None
 
@@ -203,6 +210,6 @@ def _write(
         environment={**environment(setting.plugins.infos), **arm.backend}, notes=notes,
     )  # fmt: skip
     return write_run(
-        setting.workspace, record, arm.records, suite_text=suite.path.read_text(encoding="utf-8"),
+        setting.workspace, record, arm.records, suite_text=suite.document.text,
         constitutions=prepared.constitutions,
     )  # fmt: skip

@@ -77,5 +77,8 @@ def cluster_of(sample: Sample) -> str:
 
 
 def samples_fingerprint(samples: Sequence[Sample]) -> str:
-    """Return the SHA-256 over ids and content hashes in order."""
-    return sha256_json([[sample.id, sample.content_hash] for sample in samples])
+    """Return the SHA-256 over ids, content hashes, tags and clusters in order.
+
+    Tags say which metrics and principles a sample is for, and clusters what is independent: both decide verdicts.
+    """
+    return sha256_json([[sample.id, sample.content_hash, sample.tags, sample.cluster] for sample in samples])

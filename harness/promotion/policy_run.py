@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from harness import __version__
 from harness.evaluation.arm import Identity, identify
+from harness.evaluation.environment import plugin_versions, plugin_versions_of
 from harness.evaluation.pool import ModelPool
 from harness.evaluation.prepare import PreparedSuite, prepare_suite
 from harness.evaluation.resolve import resolve_baseline, resolve_judge
 from harness.evaluation.runner import Setting, SuiteRun, identity_of, run_suites
 from harness.promotion.decide import PROMOTED, AlreadyPromotedError, Evidence, collect_vetoes, decide
-from harness.store.runs import list_runs
+from harness.store.runs import is_whole, list_runs
 from harness.types import Candidate, Decision, Policy, RunSpec
 
 if TYPE_CHECKING:
@@ -101,7 +102,11 @@ def _stored(
     names = sorted({PROMOTED} | {gate.to for suite in prepared for gate in suite.gates if gate.to is not None})
     arms = {name: resolve_baseline(name, candidate, workspace) for name in names}
     judge, _ = resolve_judge(setting.spec.judge, candidate, [candidate, *arms.values()], registries)
-    records = [record for record in reversed(list_runs(workspace)) if record.harness_version == __version__]
+    here = plugin_versions(setting.plugins.infos)
+    records = [
+        record for record in reversed(list_runs(workspace, problems=[]))
+        if record.harness_version == __version__ and plugin_versions_of(record) == here
+    ]  # fmt: skip
     found: list[SuiteRun | None] = []
     with ModelPool(registries, setting.surroundings, None, setting.progress) as pool:
         for suite in prepared:
@@ -109,12 +114,12 @@ def _stored(
             others = {name: identify(suite, arm, judge, pool) for name, arm in arms.items()}
             if own.candidate == others[PROMOTED].candidate:
                 raise AlreadyPromotedError(candidate)
-            found.append(None if fresh else _find(suite, own, others, records))
+            found.append(None if fresh else _find(workspace, suite, own, others, records))
     return found
 
 
 def _find(
-    suite: PreparedSuite, own: Identity, others: dict[str, Identity], records: Sequence[RunRecord]
+    workspace: Workspace, suite: PreparedSuite, own: Identity, others: dict[str, Identity], records: Sequence[RunRecord]
 ) -> SuiteRun | None:
     by_id = {record.id: record for record in records}
     needed = {PROMOTED} | {gate.to for gate in suite.gates if gate.to is not None}
@@ -122,6 +127,7 @@ def _find(
         if identity_of(record) != own or tuple(check.gate for check in record.checks) != suite.gates:
             continue
         baselines = {name: by_id[run] for name, run in record.baseline_runs.items() if run in by_id}
-        if all(name in baselines and identity_of(baselines[name]) == others[name] for name in needed):
+        same = all(name in baselines and identity_of(baselines[name]) == others[name] for name in needed)
+        if same and record.limit == suite.limit and all(is_whole(workspace, r) for r in (record, *baselines.values())):
             return SuiteRun(run=record, baselines=baselines)
     return None

@@ -135,7 +135,8 @@ def _check_baseline(decision: Decision, now: Live | None) -> None:
     new one. It is then the same candidate all the same, and the decision's runs are of its present state.
     """
     if now is None or now.candidate is None:
-        if not decision.baseline.adapters:
+        # A promoted candidate may have no adapters either, but a system prompt: only the bare base is the bare base.
+        if same_candidate(decision.baseline, Candidate(model=decision.candidate.model)):
             return
         present = "the bare base"
     else:

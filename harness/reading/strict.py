@@ -34,11 +34,13 @@ class Document:
     Attributes:
         path: the file.
         value: dictionaries, lists and scalars.
+        text: what was read; a file may change while a run goes on.
     """
 
-    def __init__(self, path: Path, value: object, lines: dict[Place, int]) -> None:
+    def __init__(self, path: Path, value: object, lines: dict[Place, int], text: str = "") -> None:
         self.path = path
         self.value = value
+        self.text = text
         self._lines = lines
 
     def line(self, place: Iterable[str | int]) -> int | None:
@@ -109,7 +111,7 @@ def read_document(path: Path, *, what: str = "file") -> Document:
         ) from error  # fmt: skip
     except (RecursionError, ValueError, OverflowError) as error:
         raise InputError(f"not usable YAML ({error})", file=path) from error
-    return Document(path, value, lines)
+    return Document(path, value, lines, text)
 
 
 def _walk(node: yaml.Node, place: Place, lines: dict[Place, int], path: Path) -> None:
@@ -129,6 +131,11 @@ def _walk(node: yaml.Node, place: Place, lines: dict[Place, int], path: Path) ->
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             _walk(item, (*place, index), lines, path)
+    elif "\0" in node.value:  # no path, name or text can hold it
+        raise InputError(
+            "holds a NUL character", file=path, line=node.start_mark.line + 1, key=dotted(place) or None,
+            hint="remove it",
+        )  # fmt: skip
 
 
 def validate(document: Document, model: type[M], *, at: Place = (), what: str = "file") -> M:

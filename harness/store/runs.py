@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import BrokenRunError, InputError, unknown_name
+from harness.errors import BrokenRunError, HarnessError, InputError, unknown_name
 from harness.hashing import sha256_file, sha256_text
 from harness.serial import from_json, to_json
 from harness.store.atomic import new_folder, remove_folder, write_into
@@ -280,6 +280,14 @@ def check_run(workspace: Workspace, run: str, *, sha256: str | None = None) -> R
                 f"{str(sha256 or row.get(key))[:16]}); run the suite again, and decide again"
             )
     return read_run(workspace, folder.name)
+
+
+def is_whole(workspace: Workspace, record: RunRecord) -> bool:
+    """Tell whether a run's files still are what the ledger has, so that something new may rest on them."""
+    try:
+        return check_run(workspace, record.id) == record
+    except HarnessError:
+        return False
 
 
 def remove_run(workspace: Workspace, run: str) -> str:

@@ -139,7 +139,7 @@ class RunRecord:
     limit: int | None
     samples: int
     samples_fingerprint: str
-    """SHA-256 over the ids and content hashes in order: two runs pair where these agree."""
+    """SHA-256 over ids, content hashes, tags and clusters in order: two runs pair where these agree."""
     estimates: tuple[Estimate, ...]
     checks: tuple[Check, ...]
     classifiers: tuple[ClassifierStatus, ...]

@@ -16,7 +16,7 @@ _MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.jinja", "*.gguf", "voca
 
 
 def memoised_sha256(path: Path, *, store: Path | None = None) -> str:
-    """Return the SHA-256 of a file, read only where its path, size, time of change or inode are new.
+    """Return the SHA-256 of a file, read only where its path, size, times or inode are new.
 
     Args:
         path: the file; links are followed.
@@ -57,7 +57,7 @@ def folder_hash(folder: Path, *, store: Path | None = None) -> str:
 
 def _identity(path: Path) -> list[int]:
     facts = path.stat()
-    return [facts.st_size, facts.st_mtime_ns, facts.st_ino, facts.st_dev]
+    return [facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino, facts.st_dev]
 
 
 def _read(note: Path) -> dict[str, object] | None:

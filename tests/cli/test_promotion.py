@@ -222,3 +222,48 @@ def test_terminal_codes_in_names_are_not_obeyed(home):
     assert home("history") == 0
     assert "\x1b[2J" not in home.out
     assert "[bold]markup[/bold]" in home.out
+
+
+def test_decide_uses_no_run_of_another_limit(home):
+    assert home("run", "tiny.yaml", "--adapter", "./one", "--baseline", "promoted", "--limit", "4000") == 0, home.err
+    code, found = home.json("decide", "--adapter", "./one")
+    assert (code, found["reused_runs"]) == (0, 0)
+
+
+def test_decide_uses_no_run_of_another_version_of_a_plugin(home):
+    home.write("extra.py", "VERSION = 1\n")
+    home.json("decide", "--adapter", "./one", "-p", "extra.py")
+    _, same = home.json("decide", "--adapter", "./one", "-p", "extra.py")
+    home.write("extra.py", "VERSION = 2\n")
+    _, other = home.json("decide", "--adapter", "./one", "-p", "extra.py")
+    assert (same["reused_runs"], other["reused_runs"]) == (1, 0)
+
+
+@pytest.mark.parametrize("name", ["run.json", "samples.parquet", "suite.yaml"])
+def test_a_damaged_run_is_not_built_upon_and_blocks_nothing(home, name):
+    _, first = home.json("decide", "--adapter", "./one")
+    for run in (home.folder / ".harness" / "runs").iterdir():
+        (run / name).write_text("garbage")
+    code, second = home.json("decide", "--adapter", "./one")
+    assert (code, second["reused_runs"]) == (0, 0)
+    assert not set(second["decision"]["baseline_runs"]) & set(first["decision"]["baseline_runs"])
+    assert home("promote", second["decision"]["id"]) == 0, home.err
+
+
+def test_a_promoted_adapter_that_was_edited_in_place_is_not_compared_with(home):
+    home("decide", "--adapter", "./one")
+    home("promote", "latest")
+    (kept,) = (path for path in (home.folder / ".harness" / "adapters").iterdir() if path.is_dir())
+    write_adapter(kept, 9.0)
+    assert home("decide", "--adapter", "./two") == 3
+    assert "has changed since it was stored" in home.err
+    assert home("run", "tiny.yaml", "--adapter", "./two", "--baseline", "promoted") == 3
+
+
+def test_a_decision_against_a_promoted_system_prompt_is_stale_on_the_bare_base(home):
+    home("decide", "--system", "Be brief.")
+    assert home("promote", "latest") == 0, home.err
+    home("decide", "--adapter", "./one")
+    home("rollback")
+    assert home("promote", "latest") == 2
+    assert "what is promoted is the bare base" in home.err

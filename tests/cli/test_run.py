@@ -225,3 +225,69 @@ def test_a_closed_pipe_is_no_error(cli):
     )
     assert "Traceback" not in done.stderr
     assert "Error" not in done.stderr
+
+
+PLUGIN_THAT_EXITS = """\
+import sys
+from harness import hookimpl
+@hookimpl
+def run_started(spec):
+    sys.exit(0)
+"""
+METRIC_THAT_EXITS = """\
+from harness import hookimpl
+from harness.contracts import Metric
+class Stop(Metric):
+    name, kind, direction, about = "stop", "proportion", "higher", "ends the process"
+    def requests(self, sample, ask):
+        return ()
+    def observe(self, sample, replies, findings, verdicts):
+        raise SystemExit(0)
+@hookimpl
+def register_metrics(register):
+    register("stop", lambda options, constitutions: (Stop(),))
+"""
+
+
+def test_a_plugin_that_exits_is_never_taken_for_gates_that_passed(cli):
+    cli.write("leaving.py", "import sys\nsys.exit(0)\n")
+    assert cli("run", "tiny.yaml", "--model", "echo:", "-p", "leaving.py") == 2
+    assert "the plugin leaving is broken: SystemExit: 0" in cli.err
+    assert cli("-p", "leaving.py", "list", "suites") == 0
+    cli.write("late.py", PLUGIN_THAT_EXITS)
+    assert cli("run", "tiny.yaml", "--model", "echo:", "-p", "late.py") == 0
+    assert "warning: plugin late failed in run_started" in cli.err
+    cli.write("metric.py", METRIC_THAT_EXITS)
+    cli.write("tiny.yaml", (cli.folder / "tiny.yaml").read_text().replace("[exact_match]", "[exact_match, stop]"))
+    assert cli("run", "tiny.yaml", "--model", "echo:", "-p", "metric.py") == 3
+
+
+def test_a_name_too_long_for_a_file_is_an_input_error(cli):
+    name = "a" * 300
+    for arguments in (
+        ("tiny.yaml", "--model", name),
+        ("tiny.yaml", "--model", "echo:", "--adapter", name),
+        (f"{name}.yaml", "--model", "echo:"),
+        ("tiny.yaml", "--model", "echo:", "--workspace", name),
+    ):
+        assert cli("run", *arguments) == 2
+        assert "check the path" in cli.err
+        assert "defect" not in cli.err
+
+
+def test_an_argument_that_is_not_utf_8_is_an_input_error(cli):
+    assert cli("run", "tiny.yaml", "--model", "echo:\udcff") == 2
+    assert "is not UTF-8" in cli.err
+    assert cli("run", "tiny.yaml", "--model", "echo:", "--system", "\udcff") == 2
+
+
+def test_the_suite_is_kept_as_it_was_read_and_not_as_it_became(cli):
+    cli.write(
+        "editor.py",
+        "from pathlib import Path\nfrom harness import hookimpl\n@hookimpl\ndef run_started(spec):\n"
+        "    Path('tiny.yaml').write_text('changed: while it ran')\n",
+    )
+    before = (cli.folder / "tiny.yaml").read_text()
+    assert cli("run", "tiny.yaml", "--model", "echo:", "-p", "editor.py") == 0
+    (stored,) = cli.folder.glob(".harness/runs/*/suite.yaml")
+    assert stored.read_text() == before

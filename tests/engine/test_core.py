@@ -166,3 +166,45 @@ def test_a_greedy_reply_is_known_under_any_seed_and_a_sampled_one_is_not():
     assert reply_key(prints, ask("a")) != reply_key(prints, ask("a", max_new_tokens=3))
     assert reply_key(prints, ask("a")) != reply_key(prints, ask("a", stop=("x",)))
     assert reply_key(prints, ask("a")) != reply_key({"weights": "v"}, ask("a"))
+
+
+class Answers(FakeModel):
+    """Gives one reply to everything."""
+
+    def __init__(self, tmp_path, reply):
+        super().__init__(tmp_path)
+        self.reply = reply
+
+    def answer(self, candidate, requests, deliver):
+        for index in range(len(requests)):
+            self.asked.append(requests[index])
+            deliver(index, self.reply)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf"), float("inf")])
+def test_a_log_probability_that_is_no_number_is_no_reply_and_not_remembered(tmp_path, value):
+    cache = DictCache()
+    request = LogLikelihood(messages=(Message(role="user", content="a"),), continuation="b")
+    core = core_of(Answers(tmp_path, LogProb(logprob=value, tokens=1)), cache)
+    (reply,) = core.answer(CANDIDATE, [request], label="t")
+    assert isinstance(reply, NoReply)
+    assert not cache
+
+
+def test_half_a_surrogate_pair_becomes_a_replacement_character(tmp_path):
+    said = Completion(text="a\ud800b", prompt_tokens=1, completion_tokens=1, finish="stop")
+    cache = DictCache()
+    core = core_of(Answers(tmp_path, said), cache)
+    assert core.answer(CANDIDATE, [ask("a")], label="t")[0].text == "a\N{REPLACEMENT CHARACTER}b"
+    assert core.time(CANDIDATE, [ask("a")], label="t")[0].text == "a\N{REPLACEMENT CHARACTER}b"
+    assert len(cache) == 1
+
+
+def test_a_damaged_entry_of_the_cache_is_asked_again(tmp_path):
+    cache = DictCache()
+    core_of(FakeModel(tmp_path), cache).answer(CANDIDATE, [ask("a")], label="t")
+    cache.update(dict.fromkeys(cache, b'{"type": "completion"'))
+    model = FakeModel(tmp_path)
+    (reply,) = core_of(model, cache).answer(CANDIDATE, [ask("a")], label="t")
+    assert reply.text == "A"
+    assert len(model.asked) == 1

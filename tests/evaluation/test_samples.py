@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,3 +61,9 @@ def test_the_fingerprint_sees_ids_content_and_order():
     assert samples_fingerprint(samples) == samples_fingerprint(list(samples))
     assert samples_fingerprint(samples) != samples_fingerprint(samples[::-1])
     assert samples_fingerprint(samples) != samples_fingerprint(samples[:-1])
+
+
+def test_tags_and_clusters_are_part_of_what_a_run_is_of():
+    plain = Sample(id="a", messages=(Message(role="user", content="x"),))
+    assert samples_fingerprint([plain]) != samples_fingerprint([replace(plain, tags=("harmful",))])
+    assert samples_fingerprint([plain]) != samples_fingerprint([replace(plain, cluster="c")])

@@ -146,3 +146,10 @@ def test_harness_yaml_gives_policies_their_gates_and_level(tmp_path):
     assert policy.suites[0].gates is None
     assert policy.suites[1].gates == (Gate(metric="m", kind="min", limit=0.5, alpha=0.01),)
     assert policy.fingerprint != read_config(tmp_path / "nowhere").policies.get("mine")
+
+
+def test_a_nul_character_is_named_with_its_line(tmp_path):
+    path = tmp_path / "s.yaml"
+    path.write_text('id: a\nsamples: {path: "a\\0b"}\nmeasure: [length]\n')
+    with pytest.raises(InputError, match=r"s\.yaml:2: samples\.path: holds a NUL character"):
+        read_suite(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,17 @@ def test_a_changed_file_is_read_again_even_at_the_same_size_and_time(tmp_path: P
     other.write_bytes(b"abd")
     os.utime(other, ns=(times.st_atime_ns, times.st_mtime_ns))
     other.replace(file)  # another inode
+    assert memoised_sha256(file, store=store) == sha256_file(file) != before
+
+
+def test_a_file_changed_in_place_is_read_again_even_at_the_same_size_and_time(tmp_path: Path) -> None:
+    file, store = tmp_path / "f", tmp_path / "store"
+    file.write_bytes(b"abc")
+    before = memoised_sha256(file, store=store)
+    times = file.stat()
+    time.sleep(0.02)  # the file system's clock ticks that seldom
+    file.write_bytes(b"abd")
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert memoised_sha256(file, store=store) == sha256_file(file) != before
 
 
