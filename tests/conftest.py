@@ -9,7 +9,8 @@ import pytest
 
 from tests import tiny
 
-# One thread for each of torch, OpenMP and the tokenizers: tests run beside each other and must not fight for cores.
+# Waiting threads sleep instead of spinning, so that tests do not crawl on a shared machine; nothing asks the hub.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 

@@ -11,6 +11,9 @@ import click
 
 from harness import __version__
 
+# Threads that wait by spinning make a shared machine crawl; OpenMP reads this when torch is first imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 _COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("harness.cli.init:init", "Write a commented harness.yaml and make a workspace."),
     "demo": ("harness.cli.demo:demo", "Train a small LoRA, gate it and decide: the main job in one command."),
