@@ -286,6 +286,8 @@ def _points_of(distribution: Distribution) -> list[Any]:
 
 
 def _dropped_in(option: str) -> Iterable[Found]:
+    if not option.strip():  # as a path it would be the current folder, and every script in it
+        raise InputError("a plugin's name is empty", hint="give -p a folder, a file, a module or no:NAME")
     path = Path(option)
     if path.is_dir():
         files = sorted(file for file in path.glob("*.py") if not file.name.startswith("_"))

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from harness.store.workspace import Workspace
 
 F = TypeVar("F", bound=Callable[..., Any])
+MOST_SEED = 2**32 - 1
+"""What every generator below takes: numpy's, torch's and the servers'."""
 
 
 class App:

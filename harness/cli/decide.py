@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.context import App, common_options
+from harness.cli.context import MOST_SEED, App, common_options
 from harness.errors import EXIT_GATE, EXIT_PASSED
 
 if TYPE_CHECKING:
@@ -36,7 +36,13 @@ Exit codes: 0 the candidate may be promoted, 1 it may not, 2 input error, 3 a ru
     help="Of the weights.",
 )  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of subsets, sampling and resampling.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, MOST_SEED),
+    default=0,
+    show_default=True,
+    help="Of subsets, sampling and resampling.",
+)
 @click.option("--fresh", is_flag=True, help="Use no stored run; replies still come from the cache.")
 @common_options
 def decide(

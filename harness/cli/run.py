@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.context import App, common_options
+from harness.cli.context import MOST_SEED, App, common_options
 from harness.errors import EXIT_GATE, EXIT_PASSED, InputError
 
 if TYPE_CHECKING:
@@ -34,7 +34,13 @@ Examples:
 @click.option("--principle", "principles", multiple=True, metavar="ID", help="Judge by this principle too.")
 @click.option("--constitution", metavar="NAME", help="Judge adherence by this one instead of the suite's.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N samples a suite, clusters whole.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the subset, sampling and resampling.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, MOST_SEED),
+    default=0,
+    show_default=True,
+    help="Of the subset, sampling and resampling.",
+)
 @click.option("--data", type=click.Path(path_type=Path), help="Replaces the suite's own data file.")
 @click.option("--system", metavar="TEXT", help="A system prompt; it is part of the candidate.")
 @click.option("--template", default="auto", show_default=True, metavar="auto|none|FILE", help="The chat template.")

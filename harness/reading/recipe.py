@@ -29,7 +29,7 @@ class RecipeFile(StrictModel):
     adapter: str | None = None
     """Adapter to start from."""
     constitution: str | None = None
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     stages: Annotated[list[dict[str, dict[str, Any] | None]], Field(min_length=1)]
     then: ThenSection = ThenSection()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from harness.errors import InputError
@@ -37,10 +37,10 @@ class Outcome:
 
     @property
     def status(self) -> Status:
-        """The decision's where there is one, else that of the worst run."""
-        if self.policy_run is not None:
-            return self.policy_run.decision.status
+        """The worst of the runs' and the decision's."""
         statuses = {run.status for run in self.runs}
+        if self.policy_run is not None:
+            statuses.add(self.policy_run.decision.status)
         return "failed" if "failed" in statuses else "inconclusive" if "inconclusive" in statuses else "passed"
 
 
@@ -127,10 +127,14 @@ def follow(
         policy, candidate, plugins=plugins, workspace=workspace, surroundings=surroundings, progress=progress,
         judge=judge, seed=surroundings.seed,
     )  # fmt: skip
-    entry = None
-    if recipe.then.promote == "if-passed" and decided.decision.status == "passed":
-        entry = promote(workspace, decided.decision.id, plugins, warn=warn)
-    return Outcome(runs=runs, policy_run=decided, promoted=entry)
+    outcome = Outcome(runs=runs, policy_run=decided, promoted=None)
+    if recipe.then.promote != "if-passed" or decided.decision.status != "passed":
+        return outcome
+    if outcome.status != "passed":
+        short = ", ".join(run.run.suite for run in runs if run.status != "passed")
+        warn(f"not promoted: the policy passed, but the gates of {short}, which the recipe runs too, did not")
+        return outcome
+    return replace(outcome, promoted=promote(workspace, decided.decision.id, plugins, warn=warn))
 
 
 def _suite(recipe: Recipe, name: str) -> str:

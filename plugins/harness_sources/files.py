@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import math
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -102,7 +103,7 @@ def json_rows(path: Path) -> Iterator[Numbered]:
 
 def _json(text: str, path: Path, line: int | None) -> Any:  # noqa: ANN401 - any JSON value
     try:
-        value = json.loads(text, parse_constant=_no_constant)
+        value = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         at = line if line is not None else getattr(error, "lineno", None)
         cause = getattr(error, "msg", str(error))
@@ -117,6 +118,13 @@ def _json(text: str, path: Path, line: int | None) -> Any:  # noqa: ANN401 - any
 
 def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {text[:20]} is too large")
+    return value
 
 
 def _object(value: object, path: Path, line: int) -> Row:

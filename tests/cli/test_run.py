@@ -291,3 +291,20 @@ def test_the_suite_is_kept_as_it_was_read_and_not_as_it_became(cli):
     assert cli("run", "tiny.yaml", "--model", "echo:", "-p", "editor.py") == 0
     (stored,) = cli.folder.glob(".harness/runs/*/suite.yaml")
     assert stored.read_text() == before
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_no_generator_takes_is_refused(cli, seed):
+    for command in (("run", "tiny.yaml"), ("decide",), ("train", "persona")):
+        assert cli(*command, "--seed", seed) == 2
+        assert "is not in the range" in cli.err
+
+
+def test_a_terminal_that_lacks_a_character_costs_no_run(cli):
+    code = "from harness.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "run", "tiny.yaml", "--model", "echo:"],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert b"passed" in done.stdout

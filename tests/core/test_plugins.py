@@ -100,7 +100,8 @@ def test_a_plugin_that_breaks_halfway_registers_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("option", "cause"), [("nowhere/plugins", "no such plugin"), ("gone.py", "no such plugin file")]
+    ("option", "cause"),
+    [("nowhere/plugins", "no such plugin"), ("gone.py", "no such plugin file"), ("", "name is empty")],
 )
 def test_a_path_that_is_not_there_is_an_error(option, cause):
     with pytest.raises(InputError, match=cause):

@@ -96,6 +96,7 @@ def test_csv_and_parquet_through_a_column_mapping(tmp_path):
         ('{"id": "a", "prompt": "x", "metadata": [1]}', r":2: metadata: must be an object"),
         ('{"id": true, "prompt": "x"}', r":2: id: must be text"),
         ('{"id": "a", "prompt": NaN}', r":2: not valid JSON"),
+        ('{"id": "a", "prompt": "x", "metadata": {"n": 1e999}}', r":2: not valid JSON \(the number 1e999 is too large"),
         ('{"id": "a", "prompt": "\\ud800"}', r":2: half of a surrogate pair"),
         ('["a"]', r":2: expected an object, found a list"),
         ("{", r":2: not valid JSON"),

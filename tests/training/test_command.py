@@ -142,6 +142,17 @@ def test_then_runs_suites(lab, command):
     assert json.loads(command(path, "--json", "--no-then")[1])["runs"] == []
 
 
+def test_then_promotes_nothing_while_a_suite_that_the_recipe_runs_fails(lab, command):
+    path = prepare_then(
+        lab, "{metric: answer_match, max_unscored: 0.5}", run=["./strict.yaml"], policy="own", promote="if-passed"
+    )
+    failing = SUITE.replace("GATE", "{metric: answer_match, min: 0.9, evidence: point}").replace("mine", "strict")
+    (lab.folder / "strict.yaml").write_text(failing)
+    code, text = command(path, "--json")
+    document = json.loads(text)
+    assert (code, document["decision"]["status"], document["promoted"]) == (1, "passed", False)
+
+
 @pytest.mark.parametrize(
     ("gate", "status", "code"),
     [
