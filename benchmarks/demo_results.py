@@ -1,0 +1,95 @@
+"""Writes docs/results.md from the workspace of a `make demo`: python benchmarks/demo_results.py [WORKSPACE].
+
+Every figure comes from the stored runs and the decision that rests on them; nothing is typed in by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+from pathlib import Path
+
+from harness.cli.tables import describe_gate, interval, number
+from harness.promotion.decide import read_decision
+from harness.store.runs import read_run
+from harness.store.workspace import Workspace
+from harness.training.records import read_record
+
+TARGET = Path(__file__).parents[1] / "docs" / "results.md"
+HEAD = """# The demo's table, as it came out
+
+What `make demo` measured, written by `python benchmarks/demo_results.py` from the workspace it left. Another processor
+rounds differently, so that another machine's adapter answers some prompts otherwise; the verdicts should agree.
+"""
+
+
+def document(workspace: Workspace) -> str:
+    """Return the page."""
+    decision = read_decision(workspace, "latest")
+    lines = [HEAD, *_setting(workspace, decision.candidate.adapters[-1].id)]
+    for name in decision.runs:
+        run = read_run(workspace, name)
+        others = {
+            estimate.metric: estimate
+            for key in decision.baseline_runs
+            for other in [read_run(workspace, key)]
+            if other.suite == run.suite
+            for estimate in other.estimates
+        }
+        confidence = f"{100 * run.estimates[0].confidence:.0f}"
+        lines += [
+            f"## {run.suite}: {run.samples} samples", "",
+            f"| metric | candidate | {confidence} % interval | base | n | unscored | procedure |",
+            "|---|---|---|---|---|---|---|",
+        ]  # fmt: skip
+        for estimate in run.estimates:
+            base = others.get(estimate.metric)
+            lines.append(
+                f"| `{estimate.metric}` | {number(estimate.value, estimate)} | {interval(estimate)} | "
+                f"{'—' if base is None else number(base.value, base)} | {estimate.n} | {estimate.unscored} | "
+                f"{estimate.method} |"
+            )
+        lines += ["", *(f"- {note}" for note in run.notes), f"- {run.seconds:.0f} s for the candidate's arm", ""]
+    lines += ["## Gates", "", "| suite | gate | verdict | because |", "|---|---|---|---|"]
+    for suite, check in decision.checks:
+        because = check.sentence.removeprefix(f"{check.status}: ")
+        lines.append(f"| {suite} | {describe_gate(check)} | {check.status} | {because} |")
+    lines += ["", f"Decision: **{decision.status}**; {decision.sentence}.", ""]
+    return "\n".join(lines)
+
+
+def _setting(workspace: Workspace, adapter: str) -> list[str]:
+    decision = read_decision(workspace, "latest")
+    run = read_run(workspace, next(iter(decision.runs)))
+    env = run.environment
+    record = read_record(workspace.adapters / adapter)
+    trained = []
+    if record is not None:
+        figures = record.figures
+        trained = [
+            f"- training: {figures['steps']:.0f} steps, {figures['seconds']:.0f} s, loss {figures['loss_first']:.2f} → "
+            f"{figures['loss_last']:.2f}, peak memory {figures['peak_memory_bytes'] / 2**30:.1f} GiB"
+        ]
+    return [
+        f"- made {decision.created[:10]} on {os.cpu_count()} cores ({_processor()}), {platform.system()}",
+        f"- Python {env['python']}, torch {env['torch']}, transformers {env['transformers']}, peft {env['peft']}, "
+        f"dtype {env.get('dtype', 'float32')}",
+        *trained,
+        f"- candidate {decision.candidate.label}, baseline {decision.baseline.label}",
+        "",
+    ]
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("workspace", nargs="?", type=Path, default=Path(".harness"))
+    TARGET.write_text(document(Workspace.open(parser.parse_args().workspace.resolve())), encoding="utf-8")
