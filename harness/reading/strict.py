@@ -5,7 +5,8 @@ An error names the file, the line, the dotted key, the cause and, for a misspelt
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from harness.errors import InputError, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from pydantic_core import ErrorDetails
@@ -23,7 +24,10 @@ M = TypeVar("M", bound="StrictModel")
 
 
 class StrictModel(BaseModel):
-    """A file's section: unknown keys are refused, values are not coerced between types, instances are frozen."""
+    """A file's section: unknown keys are refused, yes and no are no numbers, instances are frozen.
+
+    A number may be quoted: YAML 1.1 takes `1e-4`, which people write, for a text.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -131,11 +135,23 @@ def _walk(node: yaml.Node, place: Place, lines: dict[Place, int], path: Path) ->
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             _walk(item, (*place, index), lines, path)
-    elif "\0" in node.value:  # no path, name or text can hold it
-        raise InputError(
-            "holds a NUL character", file=path, line=node.start_mark.line + 1, key=dotted(place) or None,
-            hint="remove it",
-        )  # fmt: skip
+    elif problem := _scalar_problem(node):
+        cause, hint = problem
+        raise InputError(cause, file=path, line=node.start_mark.line + 1, key=dotted(place) or None, hint=hint)
+
+
+def _scalar_problem(node: yaml.Node) -> tuple[str, str] | None:
+    """Return cause and hint of a scalar that no record can hold, which JSON decides; None for all others."""
+    kind = str(node.tag).rpartition(":")[2]
+    if "\0" in node.value:
+        return "holds a NUL character", "remove it"
+    if kind == "timestamp":
+        return f"{node.value} is read as a date", "put it in quotes"
+    if kind == "binary":
+        return "holds bytes", "write text"
+    if kind == "float" and node.value.lower().strip("+-").removeprefix(".") in {"nan", "inf"}:
+        return f"{node.value} is not a number", "give a number"
+    return None
 
 
 def validate(document: Document, model: type[M], *, at: Place = (), what: str = "file") -> M:
@@ -150,11 +166,45 @@ def validate(document: Document, model: type[M], *, at: Place = (), what: str = 
     if not isinstance(value, dict):
         found = "empty" if value is None else f"a {type(value).__name__}"
         raise document.error(f"a {what} must be a mapping of keys, this is {found}", at, hint="see docs/files.md")
+    _refuse_yes_for_numbers(document, model, value, at)
     try:
         return model.model_validate(value, strict=False)
     except ValidationError as error:
         details = sorted(error.errors(), key=lambda detail: _rank(document, at, detail))
-        raise _explain(document, model, at, details[0]) from error
+        raise _explain(document, model, at, _misspelt(details) or details[0]) from error
+
+
+def _misspelt(details: list[ErrorDetails]) -> ErrorDetails | None:
+    """Return the unknown key that looks like the missing one which would be named first, if there is such a key."""
+    first = details[0]
+    if first["type"] != "missing":
+        return None
+    beside = {
+        str(detail["loc"][-1]): detail
+        for detail in details
+        if detail["type"] == "extra_forbidden" and detail["loc"][:-1] == first["loc"][:-1]
+    }
+    close = nearest(str(first["loc"][-1]), beside)
+    return None if close is None else beside[close]
+
+
+def _refuse_yes_for_numbers(document: Document, model: type[BaseModel], value: Mapping[str, Any], at: Place) -> None:
+    """Refuse yes and no where a number belongs: validation that lets `1e-4` be a text would take them for 1 and 0."""
+    for name, item in value.items():
+        field = model.model_fields.get(name)
+        if field is None:
+            continue
+        kinds, place = _kinds_in(field.annotation), (*at, name)
+        if isinstance(item, bool) and kinds & {int, float} and bool not in kinds:
+            raise document.error(f"must be a number, not {'yes' if item else 'no'}", place)
+        for inner in _models_in(field.annotation):
+            parts = item.items() if isinstance(item, dict) else enumerate(item) if isinstance(item, list) else ()
+            if isinstance(item, dict) and inner in kinds:
+                _refuse_yes_for_numbers(document, inner, item, place)
+            elif inner not in kinds:
+                for key, part in parts:
+                    if isinstance(part, dict):
+                        _refuse_yes_for_numbers(document, inner, part, (*place, key))
 
 
 def _rank(document: Document, at: Place, detail: ErrorDetails) -> tuple[int, bool]:
@@ -213,6 +263,15 @@ def _keys_beside(model: type[BaseModel], location: tuple[int | str, ...]) -> lis
         if fields:
             current = [inner for field in fields for inner in _models_in(field.annotation)]
     return sorted({field.alias or name for section in current for name, field in section.model_fields.items()})
+
+
+def _kinds_in(annotation: Any) -> set[Any]:  # noqa: ANN401 - walks type annotations
+    """Return the members of a union, without what annotates them."""
+    if get_origin(annotation) is Annotated:
+        return _kinds_in(get_args(annotation)[0])
+    if get_origin(annotation) in {Union, UnionType}:
+        return {kind for option in get_args(annotation) for kind in _kinds_in(option)}
+    return {annotation}
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401 - walks type annotations

@@ -35,7 +35,7 @@ class AskSection(StrictModel):
     max_new_tokens: Annotated[int, Field(ge=1, le=32768)] = 64
     temperature: Annotated[float, Field(ge=0, le=5)] = 0.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    stop: tuple[str, ...] = ()
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
 
 
 class ClassifierSection(StrictModel):

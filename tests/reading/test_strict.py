@@ -153,3 +153,29 @@ def test_a_nul_character_is_named_with_its_line(tmp_path):
     path.write_text('id: a\nsamples: {path: "a\\0b"}\nmeasure: [length]\n')
     with pytest.raises(InputError, match=r"s\.yaml:2: samples\.path: holds a NUL character"):
         read_suite(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("gates: [{metric: length, max: true}]", r"s\.yaml:4: gates\[0\]\.max: must be a number, not yes"),
+        ("gates: [{metric: length, max_unscored: true}]", r"gates\[0\]\.max_unscored: must be a number, not yes"),
+        ("gates: [{metric: length, max: .nan}]", r"s\.yaml:4: gates\[0\]\.max: \.nan is not a number"),
+        ("critics: {judge: {since: 2020-01-01}}", r"s\.yaml:4: critics\.judge\.since: 2020-01-01 is read as a date"),
+        ("critics: {judge: {key: !!binary aGk=}}", r"s\.yaml:4: critics\.judge\.key: holds bytes"),
+        ('ask: {stop: [""]}', r"s\.yaml:4: ask\.stop\[0\]: "),
+        ("version: no", r"s\.yaml:4: version: must be a number, not no"),
+    ],
+)
+def test_values_that_would_quietly_mean_something_else(tmp_path, change, message):
+    path = tmp_path / "s.yaml"
+    path.write_text(f"id: a\nsamples: {{}}\nmeasure: [length]\n{change}\n")
+    with pytest.raises(InputError, match=message):
+        read_suite(path)
+
+
+def test_yes_is_no_number_in_a_policy_either(tmp_path):
+    path = tmp_path / "harness.yaml"
+    path.write_text("policies:\n  p:\n    suites:\n      - suite: a\n        gates: [{metric: m, max: yes}]\n")
+    with pytest.raises(InputError, match=r"harness\.yaml:5: .*gates\[0\]\.max: must be a number, not yes"):
+        read_config(tmp_path)
