@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
+from harness.plugin_code import check_score, plugin_code
 from harness.types import (
     Candidate,
     Completion,
@@ -244,9 +245,9 @@ class Critic(ABC):
         fingerprint: str,
     ) -> Verdict:
         """Return the score as a verdict that carries the critic's name and fingerprint; NaN becomes Unscored."""
-        score, rationale = self.score(sample, reply, principle, replies, findings)
-        if isinstance(score, float | int) and not 0.0 <= score <= 1.0:
-            score = Unscored(reason=f"critic {name} gave {score!r}, which is outside [0, 1]")
+        with plugin_code(f"the critic {name!r} on the sample {sample.id!r}", self):
+            given = self.score(sample, reply, principle, replies, findings)
+        score, rationale = check_score(given, name, self)
         return Verdict(principle=principle.id, critic=name, fingerprint=fingerprint, score=score, rationale=rationale)
 
 

@@ -163,6 +163,10 @@ def _explain(error: BaseException) -> int:
         error.show()
         return EXIT_INPUT
     if isinstance(error, HarnessError):
+        if os.environ.get("HARNESS_DEBUG"):
+            import traceback
+
+            traceback.print_exception(error)
         _complain(str(error))
         return error.exit_code
     if isinstance(error, BrokenPipeError):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.evaluation.measure import row_of
 from harness.evaluation.prepare import gate_place
+from harness.evaluation.respond import requests_of
 from harness.evaluation.samples import cluster_of
 from harness.gates.attainable import require_attainable
 from harness.gates.check import check_gate
@@ -70,7 +72,7 @@ def countable(metric: Metric, prepared: PreparedSuite) -> list[Sample]:
         return list(prepared.samples)
     counted = []
     for sample in prepared.samples:
-        silent = tuple(NoReply(reason="not asked yet") for _ in metric.requests(sample, prepared.suite.ask))
-        if not isinstance(metric.observe(sample, silent, {}, ()), NotApplicable):
+        silent = tuple(NoReply(reason="not asked yet") for _ in requests_of(metric, sample, prepared.suite.ask))
+        if not isinstance(row_of(metric, sample, silent, {}, ()), NotApplicable):
             counted.append(sample)
     return counted

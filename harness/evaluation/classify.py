@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.engine.keys import finding_key
 from harness.errors import BrokenRunError
+from harness.plugin_code import check_findings, plugin_code
 from harness.serial import from_json, to_json
 from harness.types import Findings, Unscored
 
@@ -66,7 +67,8 @@ def _one(
     try:
         for begin in range(0, len(missing), _BATCH):
             batch = missing[begin : begin + _BATCH]
-            answers = list(classifier.classify(batch))
+            with plugin_code(f"the classifier {name!r}", classifier):
+                answers = [check_findings(given, name, classifier) for given in classifier.classify(batch)]
             if len(answers) != len(batch):
                 raise BrokenRunError(f"the classifier {name} gave {len(answers)} answers to {len(batch)} texts")
             found.update(zip(batch, answers, strict=True))

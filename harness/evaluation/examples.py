@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.adherence import combine_verdicts
+from harness.evaluation.judge import fingerprint_of, questions_of
 from harness.types import Completion, Message, NotApplicable, Reply, Request, Sample, Unscored
 
 if TYPE_CHECKING:
@@ -105,7 +106,10 @@ def judge_examples(
     found = {name: classify(name, texts) for name in wanted}
     findings = [{name: found[name][index] for name in found} for index in range(len(samples))]
     planned = {
-        name: [critics[name].requests(sample, reply, principle) for sample, reply in zip(samples, replies, strict=True)]
+        name: [
+            questions_of(critics[name], name, sample, reply, principle)
+            for sample, reply in zip(samples, replies, strict=True)
+        ]
         for name in principle.critics
     }
     requests = list(dict.fromkeys(request for rows in planned.values() for row in rows for request in row))
@@ -117,7 +121,7 @@ def judge_examples(
             verdicts[index].append(
                 critic.verdict(
                     samples[index], replies[index], principle, tuple(answers[request] for request in row),
-                    findings[index], name=name, fingerprint=critic.fingerprint(),
+                    findings[index], name=name, fingerprint=fingerprint_of(critic, name),
                 )
             )  # fmt: skip
     judged = {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from harness.engine.keys import reply_key
 from harness.evaluation.arm import identify
 from harness.evaluation.checks import require_attainable_gates
+from harness.evaluation.judge import questions_of
 from harness.evaluation.pool import ModelPool
 from harness.evaluation.resolve import resolve_baseline, resolve_judge
 from harness.evaluation.respond import plan_requests
@@ -88,7 +89,7 @@ def _count(suite: PreparedSuite, name: str, arm: Candidate, pool: ModelPool, cac
     generate = sum(isinstance(request, Generate) for request in distinct)
     stand_in = Completion(text="…", prompt_tokens=None, completion_tokens=None, finish="stop")
     judged = sum(
-        len(suite.critics[critic].requests(sample, stand_in, principle))
+        len(questions_of(suite.critics[critic], critic, sample, stand_in, principle))
         for sample in suite.samples
         for principle in suite.principles
         if principle.applies_to(sample)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.hashing import sha256_json
+from harness.plugin_code import check_fingerprint, check_requests, plugin_code
 from harness.types import Completion, NotApplicable, Reply, Request, Unscored, Verdict
 
 if TYPE_CHECKING:
@@ -31,13 +32,37 @@ def critic_fingerprints(
     return {
         name: sha256_json(
             [
-                critic.fingerprint(),
+                fingerprint_of(critic, name),
                 [classifier_fingerprints.get(classifier, "") for classifier in critic.classifiers],
                 judge_fingerprint,
             ]
         )
         for name, critic in critics.items()
     }
+
+
+def fingerprint_of(critic: Critic, name: str) -> str:
+    """Return a critic's own fingerprint.
+
+    Raises:
+        PluginError: when it is no text.
+    """
+    with plugin_code(f"the fingerprint of the critic {name!r}", critic):
+        given = critic.fingerprint()
+    return check_fingerprint(given, f"the critic {name!r}", critic)
+
+
+def questions_of(
+    critic: Critic, name: str, sample: Sample, reply: Completion, principle: Principle
+) -> tuple[Request, ...]:
+    """Return what a critic asks the judge about a reply.
+
+    Raises:
+        PluginError: when the critic raises, or gives something else than requests.
+    """
+    with plugin_code(f"the critic {name!r}, asked for its requests on the sample {sample.id!r},", critic):
+        given = critic.requests(sample, reply, principle)
+    return check_requests(given, f"the critic {name!r}", critic)
 
 
 def judge(
@@ -76,7 +101,7 @@ def judge(
                         Verdict(principle=principle.id, critic=name, fingerprint=fingerprints[name], score=early)
                     )
                 elif reply is not None:
-                    asked = critics[name].requests(sample, reply, principle)
+                    asked = questions_of(critics[name], name, sample, reply, principle)
                     questions.append(_Question(index=index, principle=principle, critic=name, requests=asked))
     answers = _ask(core, candidate, questions, label)
     for question in questions:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.evaluation.respond import plan_requests, with_system
 from harness.hashing import sha256_json
+from harness.plugin_code import check_row, plugin_code
 from harness.stats.table import MetricTable
 from harness.types import Completion, NotApplicable, Row, RunFacts, SampleRecord, Timing, Unscored
 
@@ -29,12 +30,29 @@ def observe(
     records = []
     for sample, said, found, judged in zip(samples, replies, findings, verdicts, strict=True):
         rows: dict[str, Row | Unscored | NotApplicable] = {
-            metric.name: metric.observe(sample, said.by_metric[metric.name], found, judged)
+            metric.name: row_of(metric, sample, said.by_metric[metric.name], found, judged)
             for metric in metrics
             if metric.kind != "run"
         }
         records.append(SampleRecord(sample=sample, replies=said.by_request, findings=found, verdicts=judged, rows=rows))
     return records
+
+
+def row_of(
+    metric: Metric,
+    sample: Sample,
+    replies: tuple[Reply, ...],
+    findings: Mapping[str, Findings],
+    verdicts: tuple[Verdict, ...],
+) -> Row | Unscored | NotApplicable:
+    """Return a metric's row for one sample.
+
+    Raises:
+        PluginError: when the metric raises, or its row is not what its kind asks for.
+    """
+    with plugin_code(f"the metric {metric.name!r} on the sample {sample.id!r}", metric):
+        given = metric.observe(sample, replies, findings, verdicts)
+    return check_row(metric, sample.id, given)
 
 
 def tables(

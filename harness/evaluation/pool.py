@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from harness.engine.core import ModelCore
+from harness.plugin_code import plugin_code
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -43,7 +44,9 @@ class ModelPool:
         key = (spec.scheme, spec.name, spec.revision, spec.endpoint, spec.dtype, spec.device)
         if key not in self._cores:
             make = self._registries.models.get(spec.scheme)
-            self._cores[key] = ModelCore(make(spec, self._surroundings), self._cache, self._progress)
+            with plugin_code(f"making a model of the scheme {spec.scheme!r}", make):
+                model = make(spec, self._surroundings)
+            self._cores[key] = ModelCore(model, self._cache, self._progress)
         return self._cores[key]
 
     def __enter__(self) -> Self:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from harness.errors import InputError
+from harness.errors import InputError, unknown_name
+from harness.evaluation.check_metrics import check_metrics
 from harness.evaluation.constitutions import Constitutions
 from harness.evaluation.samples import read_samples, samples_fingerprint, take
 from harness.gates.valid import find_metric, require_valid
 from harness.hashing import sha256_json
+from harness.plugin_code import check_fingerprint, plugin_code
 from harness.reading.suite import Suite, read_suite
 from harness.types import ClassifierStatus, Constitution, Gate, Principle, Sample
 
@@ -55,6 +57,8 @@ class PreparedSuite:
                 "constitutions": [constitution.fingerprint for constitution in self.constitutions],
                 "critics": {name: critic.fingerprint() for name, critic in sorted(self.critics.items())},
                 "classifiers": [[status.name, status.fingerprint] for status in self.classifier_status],
+                # What a metric says of itself names what it was made from, such as the hash of an evaluate module.
+                "metrics": [[metric.name, metric.kind, metric.direction, metric.about] for metric in self.metrics],
             }
         )
 
@@ -92,7 +96,8 @@ def make_metrics(suite: Suite, registries: Registries, constitutions: Constituti
             name, file=str(suite.path), line=suite.document.line(place), key=f"measure[{index}]"
         )
         try:
-            made = factory(options, constitutions)
+            with plugin_code(f"the factory of the metric {name!r}", factory):
+                made = check_metrics(factory(options, constitutions), name, factory)
         except InputError as error:
             if error.file is not None:
                 raise
@@ -158,6 +163,7 @@ def prepare_suite(
             alone = constitutions.record(name)
             judged += (alone,)
             rules.update((principle.id, principle) for principle in alone.principles)
+    _check_sections(suite, registries)
     critics = _make_critics(suite, registries, tuple(rules.values()))
     wanted = dict.fromkeys(
         [name for metric in metrics for name in metric.classifiers]
@@ -205,8 +211,42 @@ def _make_critics(suite: Suite, registries: Registries, principles: Sequence[Pri
         for name in principle.critics:
             if name not in critics:
                 make = registries.critics.get(name, key=f"critics of the principle {principle.id!r}")
-                critics[name] = make(suite.critics.get(name, {}))
+                critics[name] = _make_critic(name, make, suite)
     return critics
+
+
+def _make_critic(name: str, make: Callable[[Mapping[str, Any]], Critic], suite: Suite) -> Critic:
+    try:
+        with plugin_code(f"making the critic {name!r}", make):
+            return make(suite.critics.get(name, {}))
+    except InputError as error:
+        raise _in_section(error, suite, "critics", name) from error
+
+
+def _in_section(error: InputError, suite: Suite, section: str, name: str) -> InputError:
+    """Return an error about options with the place of those options in the suite, where it names none itself."""
+    place = (section, name)
+    if error.file is not None or suite.document.line(place) is None or not error.key:
+        return error
+    own = error.key.removeprefix(f"{section}.{name}").lstrip(".")
+    return InputError(
+        error.cause, file=suite.path, line=suite.document.line((*place, own)), hint=error.hint,
+        key=f"{section}.{name}" + (f".{own}" if own else ""),
+    )  # fmt: skip
+
+
+def _check_sections(suite: Suite, registries: Registries) -> None:
+    """Refuse options for a name that nothing answers to: a misspelt one would leave the defaults in force unseen."""
+    for section, kind, given, known in (
+        ("critics", "critic", suite.critics, registries.critics),
+        ("classifiers", "classifier", suite.classifiers, registries.classifiers),
+    ):
+        for name in given:
+            if name not in known:
+                raise unknown_name(
+                    kind, name, (entry.name for entry in known), file=suite.path,
+                    line=suite.document.line((section, name)), key=f"{section}.{name}",
+                )  # fmt: skip
 
 
 def _make_classifiers(
@@ -218,11 +258,13 @@ def _make_classifiers(
         section = suite.classifiers.get(name)
         make = registries.classifiers.get(name, file=str(suite.path), key="classifiers")
         try:
-            classifier = make({} if section is None else section.options, surroundings)
-            fingerprint = classifier.fingerprint()
+            with plugin_code(f"making the classifier {name!r}", make):
+                classifier = make({} if section is None else section.options, surroundings)
+                given = classifier.fingerprint()
+            fingerprint = check_fingerprint(given, f"the classifier {name!r}", classifier)
         except InputError as error:
             if section is None or not section.optional:
-                raise
+                raise _in_section(error, suite, "classifiers", name) from error
             status.append(ClassifierStatus(name=name, fingerprint="", ran=False, reason=str(error)))
             continue
         made[name] = classifier

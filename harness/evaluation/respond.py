@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.plugin_code import check_requests, plugin_code
 from harness.types import Generate, LogLikelihood, Message, Reply, Request
 
 if TYPE_CHECKING:
@@ -36,6 +37,17 @@ def with_system(request: Request, system: str | None) -> Request:
     return replace(request, messages=(Message(role="system", content=system), *request.messages))
 
 
+def requests_of(metric: Metric, sample: Sample, ask: Decoding) -> tuple[Request, ...]:
+    """Return what a metric asks about a sample.
+
+    Raises:
+        PluginError: when the metric raises, or gives something else than requests.
+    """
+    with plugin_code(f"the metric {metric.name!r}, asked for its requests on the sample {sample.id!r},", metric):
+        given = metric.requests(sample, ask)
+    return check_requests(given, f"the metric {metric.name!r}", metric)
+
+
 def plan_requests(
     samples: Sequence[Sample], metrics: Sequence[Metric], candidate: Candidate, ask: Decoding
 ) -> list[dict[str, tuple[Request, ...]]]:
@@ -43,7 +55,9 @@ def plan_requests(
     decoding = candidate.decoding or ask
     return [
         {
-            metric.name: tuple(with_system(request, candidate.system) for request in metric.requests(sample, decoding))
+            metric.name: tuple(
+                with_system(request, candidate.system) for request in requests_of(metric, sample, decoding)
+            )
             for metric in metrics
         }
         for sample in samples

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from harness.contracts import SourceInput
 from harness.errors import InputError
 from harness.hashing import sha256_json, sha256_text
+from harness.plugin_code import PluginError, check_sample, plugin_code
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,7 @@ def read_samples(suite: Suite, source: Source, *, offline: bool, seed: int) -> t
     )
     samples: list[Sample] = []
     seen: dict[str, int] = {}
-    for number, sample in enumerate(source(handed), start=1):
+    for number, sample in enumerate(_read(suite, source, handed), start=1):
         if sample.id in seen:
             raise InputError(
                 f"the id {sample.id!r} stands twice (samples {seen[sample.id]} and {number})",
@@ -41,6 +42,23 @@ def read_samples(suite: Suite, source: Source, *, offline: bool, seed: int) -> t
             f"the suite {suite.id} has no samples", file=suite.data_path or suite.path, hint="add at least one line"
         )
     return tuple(samples)
+
+
+def _read(suite: Suite, source: Source, handed: SourceInput) -> list[Sample]:
+    try:
+        with plugin_code(f"the source {suite.source!r}", source):
+            return [
+                check_sample(sample, number, suite.source, source) for number, sample in enumerate(source(handed), 1)
+            ]
+    except PluginError as error:
+        lost = error.__cause__
+        if isinstance(lost, FileNotFoundError) and suite.data_path is not None and not suite.data_path.exists():
+            raise InputError(
+                f"there is no file {suite.data_path}", file=suite.path,
+                line=suite.document.line(("samples", "path")) or suite.document.line(("samples",)), key="samples.path",
+                hint="check the path, which is relative to the suite's file",
+            ) from error  # fmt: skip
+        raise
 
 
 def take(samples: Sequence[Sample], limit: int | None, *, seed: int) -> tuple[Sample, ...]:

@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.evaluation.examples import judge_examples, skill
+from harness.plugin_code import plugin_code
 from harness.types import Candidate, ClassifierStatus, Findings, Reply, Request
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.contracts import Classifier, Progress, Surroundings
+    from harness.contracts import Classifier, Critic, Progress, Surroundings
     from harness.engine.core import ReplyCache
     from harness.evaluation.examples import Skill
     from harness.evaluation.pool import ModelPool
@@ -50,13 +51,16 @@ def try_principles(
         results: list[list[Skill]] = []
         for principle in principles:
             tested = replace(principle, critics=tuple(critics)) if critics else principle
-            made = {
-                name: registries.critics.get(name, key=f"critics of the principle {principle.id!r}")({})
-                for name in tested.critics
-            }
+            made = {name: _critic(name, principle, registries) for name in tested.critics}
             judged = judge_examples(tested, made, parts.ask, parts.classify)
             results.append([skill(tested.id, name, items, tested.threshold) for name, items in judged.items()])
         return results
+
+
+def _critic(name: str, principle: Principle, registries: Registries) -> Critic:
+    make = registries.critics.get(name, key=f"critics of the principle {principle.id!r}")
+    with plugin_code(f"making the critic {name!r}", make):
+        return make({})
 
 
 class _Parts:

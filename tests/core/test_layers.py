@@ -22,7 +22,7 @@ LAYERS = [
     {"hookspecs"},
     {"reading"},
     {"contracts", "reporting"},
-    {"progress", "registry"},
+    {"plugin_code", "progress", "registry"},
     {"types"},
     {"serial", "hashing", "paths", "terminal"},
     {"errors"},

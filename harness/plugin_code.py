@@ -1,0 +1,245 @@
+"""Around calls into plugins: what they raise names their file and line, and what they hand back is checked."""
+
+from __future__ import annotations
+
+import errno
+import math
+import re
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Real
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import BrokenRunError, HarnessError, InputError
+from harness.types import (
+    Example,
+    Finding,
+    Findings,
+    Generate,
+    LogLikelihood,
+    Message,
+    NotApplicable,
+    Principle,
+    Request,
+    RollingLogLikelihood,
+    Row,
+    Sample,
+    Unscored,
+)
+
+if TYPE_CHECKING:
+    from harness.contracts import Metric
+
+_OWN = str(Path(__file__).resolve().parent)
+_DEBUG = "HARNESS_DEBUG=1 shows the whole way there"
+_ID = re.compile(r"^[a-z0-9][a-z0-9_-]*$")
+_NEARLY = 1e-6
+"""By how much rounding may carry a value out of its bounds."""
+_ROWS = {
+    "proportion": "(1 or 0, 1)",
+    "mean": "(value, 1)",
+    "ratio": "(numerator, denominator)",
+    "corpus": "a tuple of the numbers that resample reads",
+}
+
+
+class PluginError(BrokenRunError):
+    """A plugin's code broke its contract. Exit code 3."""
+
+
+@contextmanager
+def plugin_code(what: str, code: object) -> Iterator[None]:
+    """Turn whatever a plugin raises, other than an error that is meant for a person, into a PluginError.
+
+    Args:
+        what: the subject of the sentence, such as `the metric 'm' on the sample 's1'`.
+        code: the plugin's function, class or object, for the file where no frame of it is left.
+    """
+    try:
+        yield
+    except HarnessError:
+        raise
+    except Exception as error:
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOSPC):
+            raise
+        place = raised_at(error, home(code)) or home(code)
+        where = "" if place is None else f" ({place})"
+        text = " ".join(str(error).split())
+        raise PluginError(
+            f"{what} raised {type(error).__name__}{': ' if text else ''}{text}{where}; mend the plugin ({_DEBUG})"
+        ) from error
+
+
+def home(code: object) -> str | None:
+    """Return the file that a plugin's function, class or object comes from."""
+    module = sys.modules.get(getattr(code, "__module__", None) or "")
+    file = getattr(module, "__file__", None)
+    return None if file is None or file.startswith(_OWN) else file
+
+
+def raised_at(error: BaseException, file: str | None = None) -> str | None:
+    """Return `file:line` of the innermost frame that is in `file`, or outside this package and installed libraries."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        name = frame.filename
+        if name == file or not name.startswith((_OWN, "<", sys.prefix + "/lib", sys.base_prefix + "/lib")):
+            return f"{name}:{frame.lineno}"
+    return None
+
+
+def broken(what: str, given: object, wanted: str, code: object) -> PluginError:
+    """Build the error for a plugin that handed back something else than its contract says."""
+    place = home(code)
+    where = "" if place is None else f" ({place})"
+    shown = repr(given)
+    return PluginError(f"{what} gave {shown if len(shown) <= 80 else shown[:77] + '...'}{where}; {wanted}")
+
+
+def check_row(metric: Metric, sample: str, given: object) -> Row | Unscored | NotApplicable:
+    """Return a metric's row for a sample as floats; what is not finite is Unscored.
+
+    Raises:
+        PluginError: when the row is not what the metric's kind asks for.
+    """
+    if isinstance(given, Unscored | NotApplicable):
+        return given
+    what = f"the metric {metric.name!r} on the sample {sample!r}"
+    wanted = (
+        f"a row of kind {metric.kind} is {_ROWS.get(metric.kind, 'a tuple of numbers')}, "
+        "and what could not be scored is Unscored(reason=...)"
+    )
+    if not isinstance(given, tuple) or not given or not all(isinstance(number, Real) for number in given):
+        raise broken(what, given, wanted, metric)
+    row = tuple(float(number) for number in given)
+    if metric.kind in {"proportion", "mean"} and len(row) != 2:
+        raise broken(what, given, wanted, metric)
+    if not all(math.isfinite(number) for number in row):
+        return Unscored(reason=f"the metric {metric.name} gave {given!r}, which is not finite")
+    if metric.kind == "proportion" and (row[0] not in {0.0, 1.0} or row[1] != 1.0):
+        raise broken(what, given, wanted, metric)
+    if metric.kind == "mean" and metric.bounds is not None and row[1] == 1.0:
+        low, high = metric.bounds
+        if not low - _NEARLY <= row[0] <= high + _NEARLY:
+            raise broken(what, given, f"its bounds are ({low:g}, {high:g})", metric)
+    return row
+
+
+def check_requests(given: object, what: str, code: object) -> tuple[Request, ...]:
+    """Return the requests that a metric or critic makes.
+
+    Raises:
+        PluginError: when it is no tuple of requests.
+    """
+    if not isinstance(given, tuple | list) or not all(
+        isinstance(request, Generate | LogLikelihood | RollingLogLikelihood) for request in given
+    ):
+        wanted = "return a tuple of Generate, LogLikelihood or RollingLogLikelihood, () for none"
+        raise broken(f"the requests of {what}", given, wanted, code)
+    return tuple(given)
+
+
+def check_score(given: object, name: str, code: object) -> tuple[float | Unscored | NotApplicable, str]:
+    """Return a critic's score and rationale; a score outside [0, 1], or none at all such as NaN, is Unscored.
+
+    Raises:
+        PluginError: when it is no pair of them.
+    """
+    if (
+        not isinstance(given, tuple)
+        or len(given) != 2
+        or not isinstance(given[0], Real | Unscored | NotApplicable)
+        or not isinstance(given[1], str)
+    ):
+        wanted = "score returns (score, rationale): a number in [0, 1], Unscored or NotApplicable, and a text"
+        raise broken(f"the critic {name!r}", given, wanted, code)
+    score, rationale = given
+    if isinstance(score, Unscored | NotApplicable):
+        return score, rationale
+    if not 0.0 <= score <= 1.0:
+        return Unscored(reason=f"critic {name} gave {score!r}, which is outside [0, 1]"), rationale
+    return float(score), rationale
+
+
+def check_sample(given: object, number: int, source: str, code: object) -> Sample:
+    """Return what a source yielded, after checking that it is a sample whose fields have their types.
+
+    Raises:
+        PluginError: naming the source, the sample and the field.
+    """
+    what = f"the source {source!r}, sample {number},"
+    if not isinstance(given, Sample):
+        raise broken(what, given, "yield harness.Sample objects", code)
+    if not _is_text(given.id):
+        raise broken(what, given.id, "id is a text that is not empty", code)
+    if not _tuple_of(given.messages, Message):
+        raise broken(what, given.messages, "messages is a tuple of Message(role=..., content=...)", code)
+    for key in ("target", "choices", "tags"):
+        if not _tuple_of(getattr(given, key), str):
+            raise broken(what, getattr(given, key), f"{key} is a tuple of texts, such as ('one',)", code)
+    return given
+
+
+def check_findings(given: object, name: str, code: object) -> Findings:
+    """Return what a classifier found in one text; probabilities outside [0, 1] make it Unscored.
+
+    Raises:
+        PluginError: when it is neither a tuple of findings nor Unscored.
+    """
+    if isinstance(given, Unscored):
+        return given
+    if not isinstance(given, tuple | list) or not all(isinstance(finding, Finding) for finding in given):
+        raise broken(
+            f"the classifier {name!r}", given, "answer each text with a tuple of Finding objects or Unscored", code
+        )
+    for finding in given:
+        if not 0.0 <= finding.probability <= 1.0:
+            return Unscored(reason=f"{name} gave the probability {finding.probability} for {finding.label}")
+    return tuple(given)
+
+
+def check_fingerprint(given: object, what: str, code: object) -> str:
+    """Return a fingerprint, after checking that it is one: None would stand for every version alike.
+
+    Raises:
+        PluginError: when it is no text, or an empty one.
+    """
+    if not isinstance(given, str) or not given:
+        raise broken(f"the fingerprint of {what}", given, "return a text that changes whenever a score could", code)
+    return given
+
+
+def check_principle(given: object) -> Principle:
+    """Return what a plugin registers as a principle, after the checks that a constitution's YAML goes through.
+
+    Raises:
+        InputError: naming the field.
+    """
+    if not isinstance(given, Principle):
+        raise InputError(f"register_principles was given {given!r}", hint="register a harness.Principle")
+    key = f"principle {given.id!r}"
+    if not _ID.match(str(given.id)):
+        raise InputError("the id may hold lower-case letters, digits, _ and -", key=key, hint="rename it")
+    if not given.critics or not _tuple_of(given.critics, str):
+        raise InputError(f"critics is {given.critics!r}", key=key, hint='give a tuple of names, such as ("judge",)')
+    if given.combine not in {"worst", "mean"}:
+        raise InputError(f"combine is {given.combine!r}", key=key, hint="use worst or mean")
+    if not 0.0 <= given.threshold <= 1.0 or not given.weight > 0.0:
+        raise InputError("threshold lies in [0, 1], and weight is above 0", key=key, hint="mend it")
+    if not _tuple_of(given.examples, Example):
+        raise InputError("examples is a tuple of Example objects", key=key, hint="mend it")
+    for index, example in enumerate(given.examples):
+        if example.kind not in {"pass", "fail", "near_miss"}:
+            raise InputError(f"examples[{index}].kind is {example.kind!r}", key=key, hint="use pass, fail or near_miss")
+    return given
+
+
+def _is_text(given: object) -> bool:
+    return isinstance(given, str) and bool(given)
+
+
+def _tuple_of(given: object, kind: type) -> bool:
+    return isinstance(given, tuple) and all(isinstance(item, kind) for item in given)
