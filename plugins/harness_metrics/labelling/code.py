@@ -13,14 +13,16 @@ _LINE = re.compile(
     r"|SELECT\b|INSERT\b|CREATE\b|UPDATE\b|\$ \w|(?:if|elif|for|while|with|try|except|else)\b.*:\s*$)"
     r"|^\s*[\"'\[({].*[\"'\])}],?\s*$|^\s*(?:- )?[\w.-]+:(?:\s[\[{|>\"'].*|\s*)$|^\s*\|.*\|\s*$"
 )
-_MINIFIED = re.compile(r"[(){};=<>]")
+_BRACKET = re.compile(r"[(){};]")
+_MINIFIED = re.compile(r"[(){};=<>:,]")
 _MARK = re.compile(r"[{}()\[\];=<>_/\\|`\"#$%&*+:]")
 
 
 def is_code(text: str) -> bool:
     """Tell whether a text without fences is mostly code: at least three lines of it, and two in five."""
     dense = "".join(text.split())
-    if len(dense) >= 40 and len(_MINIFIED.findall(dense)) > 0.1 * len(dense):
+    brackets, marks = len(_BRACKET.findall(dense)), len(_MINIFIED.findall(dense))
+    if len(dense) >= 40 and brackets > 0.04 * len(dense) and marks > 0.1 * len(dense):
         return True
     lines = [line for line in text.split("\n") if line.strip()]
     code = sum(_LINE.search(line) is not None for line in lines)

@@ -29,6 +29,12 @@ _ASKS_TO_REPEAT = re.compile(
 _EMOTICON = re.compile(r"[:;=]['’]?-?[()\[\]/|*<>]+|[\^>-]_+[\^<-]|<3+")
 _SYLLABLES = re.compile(r"(\S{1,8}?)\1{5,}")
 _BLANK_LINES = re.compile(r"(?:[^\S\n]*\n){12}")
+_GAPS = re.compile(r"\S[^\S\n]*\n(?:[^\S\n]*\n){2,}")
+_LINK = re.compile(r"\S*(?:://|www\.|@|/)\S*")
+_FRAYED = re.compile(
+    r"(?<![\w_])_+\w+(?![\w_])|[^\W\d_]_+(?![\w_])|[-_<>]{2,}[^\W\d_]|[^\W\d_][-_]+(?:[_<>]|-_)|[^\W\d_]-(?=\s)"
+)
+_ITALIC = re.compile(r"(?<!\w)_{1,2}[^_\n]+_{1,2}(?!\w)|^\s*[-_*]{3,}\s*$", re.MULTILINE)
 _RUN = re.compile(r"(\S)\1{5,}")
 _SCRIPTS = (
     "LATIN",
@@ -75,7 +81,10 @@ def _blank(text: str) -> str | None:
         return "it trails off into blank lines"
     flush = "\n".join(line.lstrip(" \t") for line in text.split("\n"))
     visible = sum(not char.isspace() for char in text)
-    return "it is mostly blank" if len(text) >= 40 and visible / len(flush) < 0.45 else None
+    gaps = len(_GAPS.findall(text))
+    sparse = len(text) >= 40 and visible / len(flush) < 0.45
+    torn = gaps >= 3 and len(text.split()) < 8 * gaps and not is_code(FENCE.sub("", text))
+    return "it is mostly blank" if sparse or torn else None
 
 
 def _symbols(text: str) -> str | None:
@@ -114,6 +123,9 @@ def _litter(text: str) -> str | None:
     found = words(plain)
     if len(found) < 12 or is_code(plain):
         return None
+    frayed = len(_FRAYED.findall(_ITALIC.sub(" ", plain)))
+    if frayed >= 4 and frayed / len(plain.split()) > 0.15:
+        return "its words are frayed"
     pierced = len(_PIERCED.findall(_ADDRESS.sub(" ", plain)))
     if pierced >= 4 and pierced / len(found) > 0.12:
         return "its words run together"
@@ -194,6 +206,12 @@ def _prose(text: str) -> str:
 
 def _run_together(text: str) -> str | None:
     """Words of impossible length, as a model emits that never ends one."""
+    plain = FENCE.sub("\n", text)
+    linkless = _LINK.sub(" ", plain)
+    pieces = linkless.split()
+    latin = len(re.findall(r"[A-Za-z]", linkless))
+    if len(pieces) >= 5 and latin >= 60 and latin > 13 * len(pieces) and not is_code(plain):
+        return "its words run together"
     prose = _prose(text)
     found = _LATIN_WORD.findall(prose)
     letters = sum(map(len, found))
