@@ -260,3 +260,15 @@ def test_memory_is_given_back(tiny_base: Path, surroundings: Surroundings) -> No
     model.close()
     assert model._loaded is None
     ask(model, candidate, ASKED)
+
+
+def test_a_template_that_writes_the_date_makes_replies_of_one_day(tiny_base: Path, tmp_path: Path) -> None:
+    from harness.contracts import Surroundings
+    from harness.types import Candidate, ModelSpec
+    from harness_models.hf.fingerprint import fingerprint
+
+    spec = ModelSpec(reference=str(tiny_base), scheme="hf", name=str(tiny_base))
+    surroundings = Surroundings(weights=tmp_path)
+    assert "day" not in fingerprint(spec, Candidate(model=spec), surroundings)
+    dated = Candidate(model=spec, template="{{ strftime_now('%d %b') }} {{ messages[0].content }}")
+    assert "day" in fingerprint(spec, dated, surroundings)

@@ -365,3 +365,11 @@ def test_the_fingerprint_names_server_model_and_day(server: Server) -> None:
     assert "tiny" in found["base"]
     assert len(found["day"]) == 10
     assert not model.verifiable
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), True, "x", None])
+def test_a_probability_that_is_no_number_is_no_reply(server: Server, bad: Any) -> None:
+    server.answer = lambda body: alternatives(Yes=bad)
+    model, candidate = make_remote(server.url)
+    (reply,) = ask(model, candidate, [LogLikelihood(messages=user("ok?"), continuation="Yes")])
+    assert isinstance(reply, NoReply)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.hashing import sha256_text
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from harness.contracts import Surroundings
     from harness.types import Candidate, ModelSpec
 
+_DATE = "strftime_now"
+"""What chat templates call for today's date."""
 ENGINE = "1"
 """Raised whenever scoring or decoding would give other replies."""
 
@@ -38,7 +42,19 @@ def fingerprint(spec: ModelSpec, candidate: Candidate, surroundings: Surrounding
         "backend": backend(with_adapters=bool(candidate.adapters)),
         "engine": ENGINE,
         "template": template if template in ("auto", "none") else sha256_text(template),
+        **({"day": datetime.now(UTC).date().isoformat()} if _dated(spec, template) else {}),
     }
+
+
+def _dated(spec: ModelSpec, template: str) -> bool:
+    """Tell whether the chat template writes today's date, so that yesterday's replies are not today's."""
+    if template == "none":
+        return False
+    if template != "auto":
+        return _DATE in template
+    folder = Path(spec.name)
+    files = [folder / "chat_template.jinja", folder / "tokenizer_config.json"]
+    return any(path.is_file() and _DATE in path.read_text(encoding="utf-8", errors="replace") for path in files)
 
 
 def backend(*, with_adapters: bool) -> str:

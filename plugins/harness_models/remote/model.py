@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -226,8 +227,10 @@ def _read_alternatives(answer: Mapping[str, Any]) -> dict[str, float]:
         raise RequestFailedError("the server gives no probabilities of tokens")
     found: dict[str, float] = {}
     for top in tops:
-        if isinstance(top, dict) and isinstance(top.get("token"), str) and isinstance(top.get("logprob"), int | float):
-            found.setdefault(top["token"], min(0.0, float(top["logprob"])))
+        token, logprob = (top.get("token"), top.get("logprob")) if isinstance(top, dict) else (None, None)
+        number = isinstance(logprob, int | float) and not isinstance(logprob, bool) and math.isfinite(logprob)
+        if isinstance(token, str) and number:  # NaN would become 0, which is certainty
+            found.setdefault(token, min(0.0, float(logprob)))
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
