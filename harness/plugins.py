@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +19,7 @@ import pluggy
 from harness import hookspecs
 from harness.errors import InputError, nearest
 from harness.hashing import sha256_file, sha256_text
+from harness.plugin_code import check_principle, raised_at
 from harness.registry import Registry
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ BUNDLED = (
 )
 """The bundled plugins, in the order of registration. They use the same hooks as everybody's."""
 
+_FILES = {"constitution", "suite", "recipe", "policy"}
+"""Kinds that are registered as the path of a YAML file."""
 
 Found = tuple[str, str, Callable[[], object]]
 """A plugin that was found but not loaded: its name, its origin, and how to load it."""
@@ -71,6 +75,13 @@ class BrokenPlugin:
     detail: str
     """The traceback, for `harness doctor`."""
 
+    @property
+    def sentence(self) -> str:
+        """What is wrong, with the way out."""
+        way_out = f"-p no:{self.name}"
+        hint = "" if way_out in self.reason else f"; mend it, or leave it out with {way_out}"
+        return f"the plugin {self.name} is broken: {self.reason}{hint}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class PluginInfo:
@@ -96,14 +107,10 @@ class Plugins:
         """Refuse to go on when a plugin is broken: `run`, `train`, `decide` and `promote` call this.
 
         Raises:
-            InputError: naming the first broken plugin and how to leave it out.
+            InputError: naming the broken plugins and how to leave them out.
         """
         if self.broken:
-            first = self.broken[0]
-            raise InputError(
-                f"the plugin {first.name} is broken: {first.reason}",
-                hint=f"mend it, or leave it out with -p no:{first.name}",
-            )
+            raise InputError("; ".join(broken.sentence for broken in self.broken))
 
     def notify(self, hook: str, **arguments: object) -> tuple[str, ...]:
         """Call an observing hook on every plugin; return one warning per plugin that raised."""
@@ -182,6 +189,10 @@ def _broken(name: str, error: BaseException) -> BrokenPlugin:
     reason = " ".join(str(error).split()) if told else next(iter(str(error).strip().splitlines()), "")
     if not isinstance(error, InputError):
         reason = f"{type(error).__name__}: {reason}"
+        place = None if isinstance(error, SyntaxError) else raised_at(error)
+        reason += f" ({place})" if place else ""
+    if isinstance(error, ModuleNotFoundError):
+        reason += "; install it, or import it inside the function that needs it"
     detail = "".join(traceback.format_exception(error))
     return BrokenPlugin(name=name, reason=reason, detail=detail)
 
@@ -207,8 +218,8 @@ def _add_plugin(manager: pluggy.PluginManager, registries: Registries, name: str
     """Register one plugin whole or not at all: what it adds lands only when every hook of it went through."""
     trial = pluggy.PluginManager("harness")
     trial.add_hookspecs(hookspecs)
+    _check_hooks(plugin)
     trial.register(plugin, name)
-    _check_hook_names(trial, plugin)
     staged: list[tuple[Registry[Any], tuple[str, object, str]]] = []
     for kind, registry in vars(registries).items():
         for implementation in getattr(trial.hook, f"register_{kind}").get_hookimpls():
@@ -226,29 +237,64 @@ def _stager(
 ) -> Callable[..., None]:
     if kind == "principles":
 
-        def register_principle(principle: Principle) -> None:
+        def register_principle(principle: Principle, *more: object, **options: object) -> None:
+            if more or options:
+                raise InputError(
+                    f"register_principles was given {principle!r} and more",
+                    hint="register the Principle alone: register(PRINCIPLE)",
+                )
+            check_principle(principle)
             staged.append((registry, (principle.id, principle, principle.text)))
 
         return register_principle
 
     def register(key: str, value: object, *, about: str = "") -> None:
+        _check_value(registry.kind, key, value)
         staged.append((registry, (key, value, about)))
 
     return register
 
 
-def _check_hook_names(manager: pluggy.PluginManager, plugin: object) -> None:
-    """A misspelt hook must not pass silently."""
-    try:
-        manager.check_pending()
-    except pluggy.PluginValidationError as error:
-        known = [name for name in vars(hookspecs) if hasattr(vars(hookspecs)[name], "harness_spec")]
-        wrong = [name for name in dir(plugin) if hasattr(getattr(plugin, name, None), "harness_impl")]
-        misspelt = next((name for name in wrong if name not in known), "?")
-        close = nearest(misspelt, known)
-        raise InputError(
-            f"there is no hook called {misspelt!r}", hint=f"did you mean {close!r}?" if close else None
-        ) from error
+def _check_value(kind: str, key: str, value: object) -> None:
+    """Refuse what could only fail later, far from the plugin that registered it."""
+    what = f"the {kind} {key!r}"
+    if kind in _FILES:
+        if not isinstance(value, Path):
+            name = Path(str(value)).name
+            raise InputError(
+                f"{what} is {value!r}", hint=f"register a Path, such as Path(__file__).with_name({name!r})"
+            )
+        if not value.is_file():
+            raise InputError(f"{what} has no file {value}", hint="check the path")
+    elif kind == "report section":
+        if not callable(getattr(value, "render", None)):
+            raise InputError(f"{what} is {value!r}", hint="register a ReportSection")
+    elif not callable(value):
+        raise InputError(f"{what} is {value!r}", hint="register what makes it, a class or a function")
+
+
+def _check_hooks(plugin: object) -> None:
+    """A misspelt hook must not pass silently, nor one that asks for what the hook does not give."""
+    specs = {name: spec for name, spec in vars(hookspecs).items() if hasattr(spec, "harness_spec")}
+    for attribute in dir(plugin):
+        function = getattr(plugin, attribute, None)
+        options = getattr(function, "harness_impl", None)
+        if not isinstance(options, dict) or not inspect.isroutine(function):
+            continue
+        name = options.get("specname") or attribute
+        code = getattr(function, "__code__", None)
+        place = {} if code is None else {"file": code.co_filename, "line": code.co_firstlineno}
+        if name not in specs:
+            close = nearest(name, specs)
+            raise InputError(
+                f"there is no hook called {name!r}", **place, hint=f"did you mean {close!r}?" if close else None
+            )
+        given = list(inspect.signature(specs[name]).parameters)
+        for asked in inspect.signature(function).parameters:
+            if asked not in given:
+                raise InputError(
+                    f"the hook {name} gives no argument {asked!r}", **place, hint=f"it gives {', '.join(given)}"
+                )
 
 
 def _importer(module: str) -> Callable[[], object]:

@@ -51,11 +51,24 @@ class App:
     @cached_property
     def plugins(self) -> Plugins:
         """All plugins; a warning on standard error for each broken one."""
+        return self._load_plugins(warn=True)
+
+    def require_plugins(self) -> None:
+        """Refuse to go on when a plugin is broken, with one error instead of a warning and an error.
+
+        Raises:
+            InputError: naming the broken plugins and how to leave them out.
+        """
+        if "plugins" not in vars(self):
+            self.plugins = self._load_plugins(warn=False)
+        self.plugins.require_whole()
+
+    def _load_plugins(self, *, warn: bool) -> Plugins:
         from harness.plugins import load_plugins
 
         plugins = load_plugins((*self.config.plugins, *self.plugin_options))
-        for broken in plugins.broken:
-            self.warn(f"the plugin {broken.name} is broken: {broken.reason}; leave it out with -p no:{broken.name}")
+        for broken in plugins.broken if warn else ():
+            self.warn(broken.sentence)
         return plugins
 
     @property

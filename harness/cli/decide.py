@@ -64,7 +64,7 @@ def decide(
     from harness.promotion.policy_run import run_policy
     from harness.reading.strict import read_text
 
-    app.plugins.require_whole()
+    app.require_plugins()
     registries = app.plugins.registries
     chosen = find_policy(policy or app.config.policy, app.config, registries)
     workspace = app.writable_workspace()

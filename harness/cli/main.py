@@ -82,15 +82,18 @@ class _Commands(click.Group):
 
     def _from_plugins(self, ctx: click.Context, *, needed: bool) -> dict[str, click.Command]:
         """Ask plugins for commands only where there are plugins besides the bundled ones."""
+        from pathlib import Path
+
         chosen = tuple(ctx.params.get("plugins") or ())
-        if not needed and not chosen and not _any_installed():
+        if not needed and not chosen and not _any_installed() and not Path("harness.yaml").exists():
             return {}
         from harness.errors import HarnessError
         from harness.plugins import load_plugins
+        from harness.reading.config import read_config
 
         found = click.Group()
         try:
-            warnings = load_plugins(chosen).add_commands(found)
+            warnings = load_plugins((*read_config(Path.cwd()).plugins, *chosen)).add_commands(found)
         except HarnessError as error:
             warnings = (str(error),)
         for warning in warnings:
@@ -169,7 +172,7 @@ def _explain(error: BaseException) -> int:
             traceback.print_exception(error)
         _complain(str(error))
         return error.exit_code
-    if isinstance(error, BrokenPipeError):
+    if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
         # The reader, such as head, has gone. Python would complain once more while it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_PASSED

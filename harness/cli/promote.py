@@ -45,7 +45,7 @@ def promote(app: App, decision: str) -> int:
     """Promote the candidate of DECISION, after checking every hash again."""
     from harness.promotion.promote import promote as do_promote
 
-    app.plugins.require_whole()
+    app.require_plugins()
     workspace = app.workspace
     entry = do_promote(workspace, decision, app.plugins, warn=app.warn)
     return _changed(app, workspace, entry, "promoted")
@@ -61,7 +61,7 @@ def rollback(app: App, to: str | None, reason: str) -> int:
     """Go back to what was promoted before."""
     from harness.promotion.promote import rollback as do_rollback
 
-    app.plugins.require_whole()
+    app.require_plugins()
     workspace = app.workspace
     entry = do_rollback(workspace, app.plugins, to=to, reason=reason, warn=app.warn)
     return _changed(app, workspace, entry, "rolled back to")

@@ -74,7 +74,7 @@ def run(
     from harness.evaluation.resolve import resolve_base, resolve_candidate
     from harness.types import RunSpec
 
-    app.plugins.require_whole()
+    app.require_plugins()
     if data is not None and len(suites) > 1:
         raise InputError("--data replaces one suite's data file, and several suites are named", hint="run them singly")
     registries = app.plugins.registries

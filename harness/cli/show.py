@@ -100,10 +100,13 @@ def _principle_plain(principle: Principle) -> dict[str, Any]:
 
 
 def _constitution(app: App, name: str) -> dict[str, Any]:
+    from pathlib import Path
+
     from harness.reading.constitution import read_constitution
 
     registries = app.plugins.registries
-    path = registries.constitutions.get(name)
+    written = name.endswith((".yaml", ".yml")) and name not in registries.constitutions
+    path = Path(name).resolve() if written else registries.constitutions.get(name)
     record = read_constitution(path, registries.principles)
     return {
         "id": record.id, "version": record.version, "about": record.about, "file": str(path),
@@ -125,8 +128,9 @@ def _policy(app: App, name: str) -> dict[str, Any]:
 
 def _recipe(app: App, name: str) -> dict[str, Any]:
     from harness.reading.recipe import read_recipe
+    from harness.training.resources import find_recipe
 
-    path = app.plugins.registries.recipes.get(name)
+    path = find_recipe(name, app.plugins.registries)
     recipe = read_recipe(path)
     return {
         "id": recipe.id, "about": recipe.about, "file": str(path), "base": recipe.base, "seed": recipe.seed,

@@ -43,7 +43,7 @@ def train(app: App, recipe: str, seed: int | None, device: str, dry_run: bool, f
     from harness.training.runner import train as run_recipe
     from harness.training.then import check_then, follow
 
-    app.plugins.require_whole()
+    app.require_plugins()
     found = read_recipe(find_recipe(recipe, app.plugins.registries))
     then_policy = None if no_then else check_then(found, app.config, app.plugins.registries)
     workspace = app.writable_workspace()

@@ -33,9 +33,9 @@ class AlreadyPromotedError(InputError):
     """The candidate is what is promoted, so that there is nothing to decide. A repeated demo or recipe expects it."""
 
     def __init__(self, candidate: Candidate) -> None:
-        super().__init__(
-            f"the candidate ({candidate.label}) is what is promoted already", hint="name another with --adapter"
-        )
+        bare = not candidate.adapters and candidate.system is None
+        cause = "is the bare base, and nothing is promoted in its place" if bare else "is what is promoted already"
+        super().__init__(f"the candidate ({candidate.label}) {cause}", hint="name another with --adapter")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -239,3 +241,46 @@ def test_a_misspelt_key_is_named_before_the_missing_one(mistaken, cli):
     cli.write("mine.yaml", SUITE.replace("samples:", "sample:"))
     assert mistaken() == 2
     assert re.search(r"mine\.yaml:2: sample: unknown key; did you mean 'samples'\?", cli.err), cli.err
+
+
+def test_a_broken_plugin_is_told_of_once(mistaken, cli):
+    assert mistaken(("import harness", "import harnes")) == 2
+    assert cli.err.count("is broken") == 1, cli.err
+
+
+def test_a_command_of_a_plugin_in_harness_yaml_is_there(cli):
+    cli.write(
+        "greet.py",
+        "import click\nfrom harness import hookimpl\n@hookimpl\ndef register_commands(cli):\n"
+        "    @cli.command()\n    def greet():\n        'Greet.'\n        click.echo('Good day.')\n",
+    )
+    cli.write("harness.yaml", "plugins: [./greet.py]\n")
+    assert cli("greet") == 0, cli.err
+    assert cli.out == "Good day.\n"
+    assert cli("--help") == 0
+    assert re.search(r"^  greet +Greet\.$", cli.out, re.MULTILINE), cli.out
+
+
+@pytest.mark.parametrize("what", ["constitution", "recipe"])
+def test_a_path_can_be_shown_wherever_it_can_be_used(cli, what):
+    cli.write("mine.yaml", {
+        "constitution": "id: mine\nprinciples:\n  - {id: kind, text: Be kind.}\n",
+        "recipe": "id: mine\nbase: smollm2-135m\nstages:\n  - sft: {data: a.jsonl}\n",
+    }[what])  # fmt: skip
+    assert cli("show", what, "./mine.yaml") == 0, cli.err
+    assert "id: mine" in cli.out
+
+
+def test_a_candidate_that_is_the_bare_base_is_called_that(cli):
+    cli.write("harness.yaml", "policies:\n  p:\n    suites: [./tiny.yaml]\n")
+    assert cli("decide", "--policy", "p", "--model", "echo:") == 2
+    assert "the candidate (echo:) is the bare base, and nothing is promoted in its place; name another" in cli.err
+
+
+def test_a_reader_that_goes_away_is_no_error(cli):
+    command = [sys.executable, "-m", "harness.cli.main", "list"]
+    process = subprocess.Popen(command, cwd=cli.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert (process.wait(), process.stderr.read()) == (0, b"")
+    process.stderr.close()

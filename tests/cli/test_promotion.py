@@ -122,7 +122,7 @@ def test_a_stale_decision_is_an_input_error(home):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["decide"], "is what is promoted already"),
+        (["decide"], "is the bare base"),
         (["decide", "--adapter", "./three"], "no such adapter folder"),
         (["decide", "--adapter", "./one", "--policy", "mien"], "did you mean 'mine'"),
         (["promote", "abc"], "no decision is called 'abc'"),

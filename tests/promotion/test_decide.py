@@ -118,7 +118,7 @@ def test_pairs_must_pair(workspace, make, good, field):
 
 def test_a_candidate_is_not_compared_with_itself(workspace, make):
     found = make.evidence(workspace, make.candidate(), "base")
-    with pytest.raises(InputError, match="is what is promoted already"):
+    with pytest.raises(InputError, match="is the bare base"):
         decide(workspace, make.policy(), found)
 
 
