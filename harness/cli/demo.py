@@ -96,7 +96,7 @@ def _decide(app: App, candidate: Candidate) -> bool:
 
     workspace = app.writable_workspace()
     live = promoted(workspace)
-    if live is not None and live.adapters and {a.id for a in live.adapters} == {a.id for a in candidate.adapters}:
+    if live is not None and _same(live, candidate):
         return _compare_again(app, candidate)
     policy = find_policy(POLICY, app.config, app.plugins.registries)
     with app.progress() as progress:
@@ -111,6 +111,16 @@ def _decide(app: App, candidate: Candidate) -> bool:
     entry = promote(workspace, found.decision.id, app.plugins, warn=app.warn)
     app.console.print(f"promoted: ledger entry {entry.number}, head {entry.hash[:16]}", style="green", markup=False)
     return True
+
+
+def _same(live: Candidate, candidate: Candidate) -> bool:
+    base = (live.model.scheme, live.model.name, live.model.revision)
+    adapters = [adapter.id for adapter in live.adapters]
+    return (
+        base == (candidate.model.scheme, candidate.model.name, candidate.model.revision)
+        and adapters == [adapter.id for adapter in candidate.adapters]
+        and live.system == candidate.system
+    )
 
 
 def _compare_again(app: App, candidate: Candidate) -> bool:

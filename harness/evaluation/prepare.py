@@ -36,6 +36,8 @@ class PreparedSuite:
 
     suite: Suite
     samples: tuple[Sample, ...]
+    available: int
+    """How many samples the suite has without a limit."""
     limit: int | None
     metrics: tuple[Metric, ...]
     gates: tuple[Gate, ...]
@@ -153,7 +155,8 @@ def prepare_suite(
     source = registries.sources.get(
         suite.source, file=str(suite.path), line=suite.document.line(("samples", "source")), key="samples.source"
     )
-    samples = take(read_samples(suite, source, offline=surroundings.offline, seed=seed), limit, seed=seed)
+    available = read_samples(suite, source, offline=surroundings.offline, seed=seed)
+    samples = take(available, limit, seed=seed)
 
     names = dict.fromkeys(metric.constitution for metric in metrics if metric.constitution is not None)
     judged = tuple(constitutions.record(name) for name in names)
@@ -171,7 +174,7 @@ def prepare_suite(
     )
     classifiers, status = _make_classifiers(suite, registries, surroundings, list(wanted))
     return PreparedSuite(
-        suite=suite, samples=samples, limit=limit, metrics=metrics, gates=chosen_gates, own_gates=gates is None,
+        suite=suite, samples=samples, available=len(available), limit=limit, metrics=metrics, gates=chosen_gates, own_gates=gates is None,
         classifiers=classifiers, classifier_status=status, constitutions=judged,
         principles=tuple(rules.values()), critics=critics,
     )  # fmt: skip

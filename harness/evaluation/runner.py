@@ -179,8 +179,10 @@ def _notes(prepared: PreparedSuite, arm: Arm, judge_note: str | None, *, same: b
         notes.append(judge_note)
     if same:
         notes.append("candidate and baseline are the same: comparisons say nothing")
-    if prepared.limit is not None:
-        notes.append(f"a subset of {len(prepared.samples)} samples, whole clusters drawn by hash")
+    if len(prepared.samples) < prepared.available:
+        notes.append(
+            f"a subset of {len(prepared.samples)} of {prepared.available} samples, whole clusters drawn by hash"
+        )
     notes += [f"the classifier {s.name} did not run: {s.reason}" for s in prepared.classifier_status if not s.ran]
     return tuple(notes)
 
