@@ -174,7 +174,8 @@ def prepare_suite(
     )
     classifiers, status = _make_classifiers(suite, registries, surroundings, list(wanted))
     return PreparedSuite(
-        suite=suite, samples=samples, available=len(available), limit=limit, metrics=metrics, gates=chosen_gates, own_gates=gates is None,
+        suite=suite, samples=samples, available=len(available), limit=limit,
+        metrics=metrics, gates=chosen_gates, own_gates=gates is None,
         classifiers=classifiers, classifier_status=status, constitutions=judged,
         principles=tuple(rules.values()), critics=critics,
     )  # fmt: skip
