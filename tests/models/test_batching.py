@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness_models.hf.batching import Budget, batches, clusters, common_prefix, run_batches
@@ -49,6 +49,7 @@ def test_common_prefix_is_common_and_the_longest(rows: list[tuple[int, ...]]) ->
     assert len({row[: length + 1] for row in rows}) > 1 or min(map(len, rows)) == length
 
 
+@settings(max_examples=20)  # each loss of memory collects garbage, which is slow in a large process
 @given(lengths=LENGTHS, fits=st.integers(0, 60))
 def test_lost_memory_never_loses_or_doubles_a_row(lengths: list[int], fits: int) -> None:
     done: list[int] = []
