@@ -7,20 +7,23 @@ import math
 import re
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import BrokenRunError, HarnessError, InputError
 from harness.types import (
+    Completion,
     Example,
     Finding,
     Findings,
     Generate,
     LogLikelihood,
+    LogProb,
     Message,
+    NoReply,
     NotApplicable,
     Principle,
     Request,
@@ -36,6 +39,10 @@ if TYPE_CHECKING:
 _OWN = str(Path(__file__).resolve().parent)
 _DEBUG = "HARNESS_DEBUG=1 shows the whole way there"
 _ID = re.compile(r"^[a-z0-9][a-z0-9_-]*$")
+_NOT_THE_PLUGINS = {
+    errno.ENOSPC, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR, errno.EISDIR,
+}  # fmt: skip
+"""What the machine or a person's path is to blame for; the command line explains it."""
 _NEARLY = 1e-6
 """By how much rounding may carry a value out of its bounds."""
 _ROWS = {
@@ -63,7 +70,7 @@ def plugin_code(what: str, code: object) -> Iterator[None]:
     except HarnessError:
         raise
     except Exception as error:
-        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOSPC):
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _NOT_THE_PLUGINS):
             raise
         place = raised_at(error, home(code)) or home(code)
         where = "" if place is None else f" ({place})"
@@ -183,6 +190,21 @@ def check_sample(given: object, number: int, source: str, code: object) -> Sampl
     return given
 
 
+def check_reply(index: object, given: object, count: int, scheme: str, code: object) -> None:
+    """Check what a model delivers.
+
+    Raises:
+        PluginError: when it is no reply, or answers none of the `count` requests.
+    """
+    what = f"the model scheme {scheme!r}"
+    if not isinstance(given, Completion | LogProb | NoReply):
+        raise broken(what, given, "deliver(index, reply) takes a Completion, LogProb or NoReply", code)
+    if isinstance(given, Completion) and not isinstance(given.text, str):
+        raise broken(what, given.text, "the text of a Completion is a text; what failed is a NoReply(reason=...)", code)
+    if not isinstance(index, Integral) or int(index) not in range(count):
+        raise broken(what, index, f"deliver(index, reply) takes an index from 0 to {count - 1}", code)
+
+
 def check_findings(given: object, name: str, code: object) -> Findings:
     """Return what a classifier found in one text; probabilities outside [0, 1] make it Unscored.
 
@@ -210,6 +232,17 @@ def check_fingerprint(given: object, what: str, code: object) -> str:
     if not isinstance(given, str) or not given:
         raise broken(f"the fingerprint of {what}", given, "return a text that changes whenever a score could", code)
     return given
+
+
+def check_fingerprints(given: object, what: str, code: object) -> dict[str, str]:
+    """Return the fingerprint of a model, after checking that it is a mapping of texts.
+
+    Raises:
+        PluginError: when it is not.
+    """
+    if not isinstance(given, Mapping) or not all(isinstance(part, str) for item in given.items() for part in item):
+        raise broken(f"the fingerprint of {what}", given, "return a mapping of texts to texts", code)
+    return dict(given)
 
 
 def check_principle(given: object) -> Principle:

@@ -119,7 +119,11 @@ class Plugins:
             try:
                 implementation.function(*(arguments[name] for name in implementation.argnames))
             except (Exception, SystemExit) as error:  # noqa: BLE001 - an observer must not break the run, nor end it
-                warnings.append(f"plugin {implementation.plugin_name} failed in {hook}: {error}")
+                place = raised_at(error)
+                warnings.append(
+                    f"plugin {implementation.plugin_name} failed in {hook}: {type(error).__name__}: {error}"
+                    + (f" ({place})" if place else "")
+                )
         return tuple(warnings)
 
     def collect(self, hook: str, **arguments: object) -> tuple[tuple[str, object], ...]:
@@ -186,10 +190,11 @@ def load_plugins(chosen: Iterable[str] = (), *, installed: bool = True) -> Plugi
 
 def _broken(name: str, error: BaseException) -> BrokenPlugin:
     told = isinstance(error, InputError | pluggy.PluginValidationError)
-    reason = " ".join(str(error).split()) if told else next(iter(str(error).strip().splitlines()), "")
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    reason = " ".join(text.split()) if told else next(iter(text.strip().splitlines()), "")
     if not isinstance(error, InputError):
         reason = f"{type(error).__name__}: {reason}"
-        place = None if isinstance(error, SyntaxError) else raised_at(error)
+        place = raised_at(error)
         reason += f" ({place})" if place else ""
     if isinstance(error, ModuleNotFoundError):
         reason += "; install it, or import it inside the function that needs it"

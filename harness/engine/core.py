@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from harness.engine.keys import reply_key
 from harness.errors import BrokenRunError, InputError
+from harness.plugin_code import check_fingerprints, check_reply, plugin_code
 from harness.serial import from_json, to_json
 from harness.types import Completion, LogProb, NoReply, Reply
 
@@ -67,6 +68,18 @@ class ModelCore:
         self._cache = cache
         self._progress = progress
 
+    def fingerprint(self, candidate: Candidate) -> dict[str, str]:
+        """Return what decides the candidate's replies, without loading it.
+
+        Raises:
+            InputError: when weights or adapters are absent or do not fit.
+            PluginError: when the model raises, or gives something else than a mapping of texts.
+        """
+        what = f"the model scheme {self.model.spec.scheme!r}"
+        with plugin_code(f"the fingerprint of {what}", self.model):
+            given = self.model.fingerprint(candidate)
+        return check_fingerprints(given, what, self.model)
+
     def answer(self, candidate: Candidate, requests: Sequence[Request], *, label: str) -> list[Reply]:
         """Return one reply for each request, in order.
 
@@ -114,7 +127,7 @@ class ModelCore:
     def _keys(self, candidate: Candidate, requests: Sequence[Request]) -> dict[Request, str]:
         if self._cache is None or not requests:
             return {}
-        fingerprint = dict(self.model.fingerprint(candidate))
+        fingerprint = self.fingerprint(candidate)
         return {request: reply_key(fingerprint, request) for request in requests}
 
     def _recall(self, requests: Sequence[Request], keys: Mapping[Request, str]) -> dict[Request, Reply]:
@@ -147,6 +160,7 @@ class ModelCore:
 
         def deliver(index: int, reply: Reply) -> None:
             nonlocal tokens
+            check_reply(index, reply, len(missing), self.model.spec.scheme, self.model)
             request = missing[index]
             reply = sound(reply)
             got[request] = reply
@@ -162,7 +176,8 @@ class ModelCore:
             bar.advance(note=f"{tokens / seconds:.0f} tokens/s" if seconds > 0 else "")
 
         try:
-            self.model.answer(candidate, missing, deliver)
+            with plugin_code(f"the model scheme {self.model.spec.scheme!r}", self.model):
+                self.model.answer(candidate, missing, deliver)
         finally:
             flush()
             bar.finish()

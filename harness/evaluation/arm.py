@@ -57,10 +57,10 @@ def identify(prepared: PreparedSuite, candidate: Candidate, judge_candidate: Can
     Raises:
         InputError: when weights or adapters are absent or do not fit.
     """
-    own = candidate_fingerprint(pool.core(candidate.model).model.fingerprint(candidate), candidate)
+    own = candidate_fingerprint(pool.core(candidate.model).fingerprint(candidate), candidate)
     judged = None
     if prepared.critics:
-        fingerprint = pool.core(judge_candidate.model).model.fingerprint(judge_candidate)
+        fingerprint = pool.core(judge_candidate.model).fingerprint(judge_candidate)
         judged = candidate_fingerprint(fingerprint, judge_candidate)
     return Identity(
         candidate=own,

@@ -85,7 +85,7 @@ def forecast(
 def _count(suite: PreparedSuite, name: str, arm: Candidate, pool: ModelPool, cache: Cache) -> Forecast:
     plans = plan_requests(suite.samples, suite.metrics, arm, suite.suite.ask)
     distinct = list(dict.fromkeys(r for plan in plans for requests in plan.values() for r in requests))
-    fingerprint = pool.core(arm.model).model.fingerprint(arm)
+    fingerprint = pool.core(arm.model).fingerprint(arm)
     generate = sum(isinstance(request, Generate) for request in distinct)
     stand_in = Completion(text="…", prompt_tokens=None, completion_tokens=None, finish="stop")
     judged = sum(

@@ -205,6 +205,46 @@ def test_a_probability_that_is_none_is_unscored(mistaken, cli):
     assert re.search(r"adherence\.rule ↑ .* 20 +20 ", cli.out), cli.out
 
 
+MODEL = """
+from harness import Model, hookimpl
+from harness.types import Completion
+class Mo(Model):
+    def fingerprint(self, candidate):
+        return {"weights": "1"}
+    def answer(self, candidate, requests, deliver):
+        for index, request in enumerate(requests):
+            deliver(index, Completion(text="x", prompt_tokens=None, completion_tokens=None, finish="stop"))
+@hookimpl
+def register_models(register):
+    register("mo", Mo)
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "Completion(text",
+            "dict(text",
+            r"the model scheme 'mo' gave \{.*mo\.py\); deliver\(index, reply\) takes a Comp",
+        ),
+        ('"x"', "None", r"the model scheme 'mo' gave None .*the text of a Completion is a text"),
+        ("deliver(index", "deliver(index + 1", r"the model scheme 'mo' gave 40 .*takes an index from 0 to 39"),
+        ("deliver(index", "deliver(1 / 0", r"the model scheme 'mo' raised ZeroDivisionError: .*mo\.py:9\)"),
+        (
+            '{"weights": "1"}',
+            '"weights"',
+            r"the fingerprint of the model scheme 'mo' gave 'weights' .*mapping of texts",
+        ),
+    ],
+)
+def test_a_mistake_of_a_model_is_explained(cli, old, new, message):
+    assert old in MODEL
+    cli.write("mo.py", MODEL.replace(old, new))
+    assert cli("run", "tiny.yaml", "--model", "mo:", "-p", "mo.py") == 3
+    assert re.search(message, cli.err), cli.err
+
+
 def test_debug_shows_the_way_to_a_plugins_error(mistaken, cli, monkeypatch):
     monkeypatch.setenv("HARNESS_DEBUG", "1")
     assert mistaken((ROW, "return (1 / 0, 1.0)")) == 3

@@ -21,7 +21,7 @@ CASES = {
     "missing package": ("\nimport nonexistent_thing", r"No module named 'nonexistent_thing' \(\S*bad\.py:2\); install it, or "
         r"import it inside the function that needs it"),
     "exception": ("\n\nraise RuntimeError('boom')", r"RuntimeError: boom \(\S*bad\.py:3\)"),
-    "syntax": ("\ndef broken(:", r"SyntaxError: invalid syntax \(bad\.py, line 2\)"),
+    "syntax": ("\ndef broken(:", r"SyntaxError: invalid syntax \(\S*/bad\.py:2\)"),
     "hook's name": (HEAD + "@hookimpl\ndef register_metric(register): pass",
         r"\S*bad\.py:3: there is no hook called 'register_metric'; did you mean 'register_metrics'"),
     "hook's argument": (HEAD + "@hookimpl\ndef run_finished(result): pass",

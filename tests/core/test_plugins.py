@@ -119,7 +119,9 @@ def test_observers_that_raise_become_warnings(tmp_path):
         "from harness import hookimpl\n@hookimpl\ndef run_started(spec):\n    raise ValueError('tired')\n",
     )  # fmt: skip
     plugins = load_plugins([str(path)], installed=False)
-    assert plugins.notify("run_started", spec=None) == ("plugin observer failed in run_started: tired",)
+    assert plugins.notify("run_started", spec=None) == (
+        f"plugin observer failed in run_started: ValueError: tired ({path}:4)",
+    )
 
 
 def test_collect_gives_every_answer_and_every_exception(tmp_path):

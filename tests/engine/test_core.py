@@ -8,6 +8,7 @@ from harness.contracts import Model, Surroundings
 from harness.engine.core import ModelCore
 from harness.engine.keys import reply_key
 from harness.errors import BrokenRunError
+from harness.plugin_code import PluginError
 from harness.progress import NoProgress
 from harness.types import (
     Candidate,
@@ -142,7 +143,7 @@ def test_a_request_left_unanswered_breaks_the_run_and_keeps_the_rest(tmp_path):
 
 def test_a_crash_keeps_what_had_arrived(tmp_path):
     cache = DictCache()
-    with pytest.raises(RuntimeError, match="fire"):
+    with pytest.raises(PluginError, match="fire"):
         core_of(FakeModel(tmp_path, break_after=2), cache).answer(CANDIDATE, [ask(c) for c in "abcd"], label="t")
     assert len(cache) == 2
     model = FakeModel(tmp_path)
