@@ -66,10 +66,10 @@ def list_(app: App, suite: str | None, last: int | None) -> int:
         app.console.print("no runs yet; start one with: harness run SUITE", markup=False)
         return EXIT_PASSED
     rows = [
-        (r.id, r.suite, r.candidate.label, str(r.samples), r.status if r.checks else "no gates", f"{r.seconds:.0f} s")
+        (r.id, r.candidate.label, str(r.samples), r.status if r.checks else "no gates", f"{r.seconds:.0f} s")
         for r in records
     ]
-    app.console.print(plain_table(("run", "suite", "candidate", "samples", "gates", "took"), rows))
+    app.console.print(plain_table(("run", "candidate", "samples", "gates", "took"), rows, whole=("run",)))
     return EXIT_PASSED
 
 

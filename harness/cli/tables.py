@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from harness.terminal import safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from rich.table import Table
     from rich.text import Text
@@ -44,15 +44,17 @@ def status_text(status: Status) -> Text:
     return Text(f"{_MARK[status]} {status}", style=_STYLE[status])
 
 
-def plain_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> Table:
-    """Return a table of safe text."""
+def plain_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None, whole: Collection[str] = ()
+) -> Table:
+    """Return a table of safe text; columns in `whole` are never wrapped, so that they can be copied."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in whole)
     for row in rows:
         table.add_row(*(Text(safe_text(cell)) for cell in row))
     return table

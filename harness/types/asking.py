@@ -87,8 +87,9 @@ class Candidate:
 
     @property
     def label(self) -> str:
-        """Short name for tables: the base and the adapters' references."""
-        return " + ".join([self.model.reference, *(adapter.reference for adapter in self.adapters)])
+        """Short name for tables: the base, the adapters' references, and whether there is a system prompt."""
+        parts = [self.model.reference, *(adapter.reference for adapter in self.adapters)]
+        return " + ".join(parts if self.system is None else [*parts, "a system prompt"])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -228,8 +228,9 @@ def _read_alternatives(answer: Mapping[str, Any]) -> dict[str, float]:
     found: dict[str, float] = {}
     for top in tops:
         token, logprob = (top.get("token"), top.get("logprob")) if isinstance(top, dict) else (None, None)
-        number = isinstance(logprob, int | float) and not isinstance(logprob, bool) and math.isfinite(logprob)
-        if isinstance(token, str) and number:  # NaN would become 0, which is certainty
+        if not isinstance(token, str) or isinstance(logprob, bool) or not isinstance(logprob, int | float):
+            continue
+        if math.isfinite(logprob):  # NaN would become 0, which is certainty
             found.setdefault(token, min(0.0, float(logprob)))
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
