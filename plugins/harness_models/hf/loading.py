@@ -165,6 +165,8 @@ def _quieten() -> None:
     transformers.utils.logging.set_verbosity_error()
     logging.getLogger("peft").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="peft")
+    # peft asks transformers for a name that the latter is about to drop; nobody here can act on it.
+    warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
 
 
 def _first_line(error: Exception) -> str:
