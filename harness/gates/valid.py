@@ -87,6 +87,8 @@ def _limit_problem(gate: Gate, metric: Metric, bounds: tuple[float, float] | Non
         if bounds == (0.0, 1.0) and 1.0 < limit <= 100.0:
             hint = f"shares are written as fractions: {limit / 100:g} for {limit:g} %"
         return f"the limit {limit:g} is outside what {what} can be, {bounds[0]:g} to {bounds[1]:g}", hint
+    if bounds is not None and limit == (bounds[0] if gate.kind == "min" else bounds[1]):
+        return f"no data could fail {gate.kind} {limit:g}, so that the gate would say nothing", "tighten or remove it"
     return None
 
 

@@ -61,13 +61,18 @@ def test_what_only_informs_does_not_gate(plain, events):
     require_valid(gate("max_unscored", 0.1), metric)
 
 
+@pytest.mark.parametrize("condition", [gate(limit=1.0), gate("min", 0.0), gate("max_unscored", 1.0)])
+def test_a_gate_that_no_data_could_fail_is_refused(condition, plain):
+    with pytest.raises(InputError, match=r"no data could fail .*; tighten or remove it"):
+        require_valid(condition, plain("proportion", name="harm"))
+
+
 @pytest.mark.parametrize(
     ("condition", "needed"),
     [
         (gate(limit=0.05), 59),
         (gate("min", 0.95), 59),
         (gate(limit=0.3), 9),
-        (gate(limit=1.0), 1),
         (gate(limit=0.05, alpha=0.01), 90),
         (gate("non_inferior", margin=0.08), 36),
         (gate("superior"), 5),
