@@ -139,7 +139,7 @@ def _plain(outcome: SuiteRun) -> dict[str, Any]:
     from harness.serial import to_plain
 
     return {
-        "status": outcome.status,
+        "status": outcome.run.verdict,
         "run": to_plain(outcome.run),
         "baselines": {name: record.id for name, record in outcome.baselines.items()},
     }

@@ -92,7 +92,7 @@ def _row(record: RunRecord, text: str, suite_text: str, folder: Path) -> dict[st
     return {
         "run": record.id, "run_sha256": sha256_text(text), "samples_sha256": record.samples_sha256,
         "suite_sha256": sha256_text(suite_text), "constitutions_sha256": sha256_file(folder / CONSTITUTIONS_FILE),
-        "suite": record.suite, "candidate_fingerprint": record.candidate_fingerprint, "status": record.status,
+        "suite": record.suite, "candidate_fingerprint": record.candidate_fingerprint, "status": record.verdict,
     }  # fmt: skip
 
 

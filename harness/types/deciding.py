@@ -166,6 +166,11 @@ class RunRecord:
         statuses = {check.status for check in self.checks}
         return "failed" if "failed" in statuses else "inconclusive" if "inconclusive" in statuses else "passed"
 
+    @property
+    def verdict(self) -> Status | Literal["ungated"]:
+        """The status for people and other programs: a run without gates has passed nothing."""
+        return self.status if self.checks else "ungated"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:

@@ -308,3 +308,12 @@ def test_a_terminal_that_lacks_a_character_costs_no_run(cli):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert b"passed" in done.stdout
+
+
+def test_a_run_without_gates_has_passed_nothing(cli):
+    cli.write("tiny.yaml", SUITE.split("gates:")[0])
+    code, document = cli.json("run", "tiny.yaml", "--model", "echo:")
+    assert code == 0
+    assert document["runs"][0]["status"] == "ungated"
+    _, listed = cli.json("runs", "list")
+    assert [run["status"] for run in listed["runs"]] == ["ungated"]
