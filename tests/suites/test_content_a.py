@@ -43,8 +43,9 @@ def read(suite: str) -> PreparedSuite:
     constitutions = Constitutions(registries, file.path.parent)
     metrics = make_metrics(file, registries, constitutions)
     judged = tuple(constitutions.record(metric.constitution) for metric in metrics if metric.constitution)
+    found = read_samples(file, registries.sources.get(file.source), offline=True, seed=0)
     return PreparedSuite(
-        suite=file, samples=read_samples(file, registries.sources.get(file.source), offline=True, seed=0), limit=None,
+        suite=file, samples=found, available=len(found), limit=None,
         metrics=metrics, gates=file.gates, own_gates=True, classifiers={}, classifier_status=(), constitutions=judged,
         principles=tuple({rule.id: rule for one in judged for rule in one.principles}.values()), critics={},
     )  # fmt: skip
