@@ -17,7 +17,13 @@ TARGET = Path(__file__).parent / "commands.md"
 
 def help_of(command: click.Command, names: list[str]) -> list[str]:
     """Return the help of a command and of everything below it, as Markdown."""
-    context = click.Context(command, info_name=" ".join(names), terminal_width=100, max_content_width=100)
+    context = click.Context(
+        command,
+        info_name=" ".join(names),
+        terminal_width=100,
+        max_content_width=100,
+        help_option_names=["-h", "--help"],
+    )
     lines = [f"## {' '.join(names)}", "", "```", command.get_help(context).rstrip(), "```", ""]
     if isinstance(command, click.Group):
         for name in command.list_commands(context):

@@ -63,7 +63,7 @@ def _show(app: App, found: Recheck) -> None:
 
     app.console.print(f"run {found.record.id}", markup=False)
     app.console.print(checks_table((found.record.suite, check) for check in found.checks))
-    app.console.print("decision: ", status_text(found.status), sep="")
+    app.console.print("gates: ", status_text(found.status), sep="")
     if found.exploratory:
         app.console.print("exploratory: these are not the gates that the run was made under; it cannot promote by them")
     for note in found.notes:

@@ -60,8 +60,12 @@ def init(app: App, folder: Path | None, force: bool) -> int:
     path = home / CONFIG_NAME
     if path.exists() and not force:
         raise InputError("there is a harness.yaml already", file=path, hint="keep it, or overwrite it with --force")
-    home.mkdir(parents=True, exist_ok=True)
-    path.write_text(TEMPLATE, encoding="utf-8")
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        path.write_text(TEMPLATE, encoding="utf-8")
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(f"cannot be written ({reason})", file=path, hint="choose another folder") from error
     root = read_config(home).workspace
     Workspace.open(root, create=True)
     if app.json:

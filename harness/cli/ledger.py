@@ -23,7 +23,7 @@ Examples:
   harness ledger export -o ledger.jsonl"""
 
 
-@click.group()
+@click.group(epilog=_VERIFY.partition("\n\n")[0])
 def ledger() -> None:
     """Verify and export the ledger."""
 

@@ -22,10 +22,14 @@ Examples:
 
 
 @click.command(name="list", epilog=_EPILOG)
-@click.argument("kind", required=False, type=click.Choice(KINDS), metavar=f"[{'|'.join(KINDS)}]")
+@click.argument("kind", required=False, type=click.Choice(KINDS), metavar="[KIND]")
 @common_options
 def list_(app: App, kind: str | None) -> int:
-    """List what is registered, all of it or one kind."""
+    """List what is registered, all of it or one kind.
+
+    KIND is models, suites, constitutions, principles, critics, classifiers, metrics, stages, sources, recipes, policies
+    or plugins.
+    """
     found = {name: _rows(app, name) for name in ((kind,) if kind else KINDS)}
     if app.json:
         app.print_json(found)

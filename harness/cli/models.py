@@ -12,21 +12,33 @@ if TYPE_CHECKING:
     from harness.weights import CatalogEntry
 
 
-@click.group()
+_LIST = """\b
+Examples:
+  harness models list
+  harness models list --json"""
+_PULL = """\b
+Examples:
+  harness models pull smollm2-135m minilm spacy-en-md
+  harness models pull prompt-guard-2-22m --accept-licence"""
+_PATH = """\b
+Examples:
+  harness models path smollm2-135m"""
+_RM = """\b
+Examples:
+  harness models rm injection-minilm"""
+
+
+@click.group(epilog=_PULL)
 def models() -> None:
     """Fetch and list the weights of the catalog."""
 
 
-@models.command()
+@models.command(epilog=_PULL)
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--accept-licence", is_flag=True, help="Accept the licence of weights that ask for it.")
 @common_options
 def pull(app: App, names: tuple[str, ...], accept_licence: bool) -> None:
-    """Fetch weights into the store, once; each file must have its pinned SHA-256.
-
-    \b
-    Example: harness models pull smollm2-135m minilm spacy-en-md
-    """
+    """Fetch weights into the store, once; each file must have its pinned SHA-256."""
     from harness.progress import NoProgress
     from harness.weights import catalog_entry, is_present
     from harness.weights import pull as fetch
@@ -46,7 +58,7 @@ def pull(app: App, names: tuple[str, ...], accept_licence: bool) -> None:
         app.print_json(paths)
 
 
-@models.command(name="list")
+@models.command(name="list", epilog=_LIST)
 @common_options
 def list_(app: App) -> None:
     """List the catalog: what is here, licence, size, source and hash."""
@@ -66,7 +78,7 @@ def list_(app: App) -> None:
             click.echo(f"    from {source.label}")
 
 
-@models.command()
+@models.command(epilog=_PATH)
 @click.argument("name")
 @common_options
 def path(app: App, name: str) -> None:
@@ -80,7 +92,7 @@ def path(app: App, name: str) -> None:
         click.echo(found)
 
 
-@models.command()
+@models.command(epilog=_RM)
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @common_options
 def rm(app: App, names: tuple[str, ...]) -> None:

@@ -15,12 +15,23 @@ if TYPE_CHECKING:
     from harness.types import Principle
 
 
-@click.group()
+_NEW = """\b
+Examples:
+  harness principle new no_medical_dosage
+  harness principle new no_medical_dosage --to ./my_plugins"""
+_TEST = """\b
+Examples:
+  harness principle test no_medical_dosage.py
+  harness principle test civility
+  harness principle test personal --judge smollm2-135m --principle truthfulness"""
+
+
+@click.group(epilog=_NEW)
 def principle() -> None:
     """Write and test principles."""
 
 
-@principle.command("new")
+@principle.command("new", epilog=_NEW)
 @click.argument("name")
 @click.option("--to", "folder", default=".", metavar="DIR", help="Folder for the file.  [default: here]")
 @common_options
@@ -36,7 +47,7 @@ def new(app: App, name: str, folder: str) -> None:
     click.echo(f"now change its text, patterns and examples, and test it with: harness principle test {path}")
 
 
-@principle.command("test")
+@principle.command("test", epilog=_TEST)
 @click.argument("target", metavar="FILE|NAME")
 @click.option("--judge", metavar="REF", help="The judge model.  [default: judge, else model, of harness.yaml]")
 @click.option("--critic", "critics", multiple=True, metavar="NAME", help="Test this critic instead of the principle's.")

@@ -170,7 +170,10 @@ def _describe(candidate: Candidate | None) -> str:
     """Return a candidate in words: base, adapters with the beginning of their ids, and a system prompt's presence."""
     if candidate is None:
         return "the bare base"
-    parts = [candidate.model.reference, *(f"{spec.reference} ({spec.id[:8]})" for spec in candidate.adapters)]
+    parts = [
+        candidate.model.reference,
+        *(s.id if s.name == s.id else f"{s.name} ({s.id[:8]})" for s in candidate.adapters),
+    ]
     return " + ".join(parts) + (" with a system prompt" if candidate.system else "")
 
 

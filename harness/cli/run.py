@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _EPILOG = """\b
 Examples:
   harness run persona
-  harness run safety-core --adapter ./my-adapter --limit 40
+  harness run safety-core --adapter ./my-adapter --limit 120
   harness run safety-core privacy --adapter promoted --adapter ./patch
   harness run truthfulqa --data ./TruthfulQA.csv --model hf:org/name@main
   harness run safety-core --principle my_principle -p ./my_plugins
@@ -151,16 +151,17 @@ def show_run(app: App, outcome: SuiteRun) -> None:
     from harness.terminal import safe_text
 
     run, console = outcome.run, app.console
-    baseline = outcome.baselines.get("promoted") or next(iter(outcome.baselines.values()), None)
+    arms = sorted(outcome.baselines.items(), key=lambda arm: arm[0] != "promoted")
+    baseline = next((other for _, other in arms if other.id != run.id), None)
     console.print(
         f"\n{run.suite}: {run.samples} samples of {safe_text(run.candidate.label)}", style="bold", markup=False
     )
     if baseline is not None:
         console.print(f"baseline: {safe_text(baseline.candidate.label)}", style="dim", markup=False)
-    console.print(estimates_table(run, baseline if baseline is not None and baseline.id != run.id else None))
+    console.print(estimates_table(run, baseline))
     if run.checks:
         console.print(checks_table((run.suite, check) for check in run.checks))
-        console.print("decision: ", status_text(run.status), sep="")
+        console.print("gates: ", status_text(run.status), sep="")
     else:
         console.print("this suite has no gates", style="dim")
     for note in run.notes:

@@ -37,7 +37,7 @@ Examples:
 Runs that a decision rests on are its evidence, and are not removed."""
 
 
-@click.group()
+@click.group(epilog=_DIFF.partition("\n\n")[0])
 def runs() -> None:
     """List, show, compare and remove runs."""
 
@@ -69,7 +69,7 @@ def list_(app: App, suite: str | None, last: int | None) -> int:
         (r.id, r.candidate.label, str(r.samples), r.status if r.checks else "no gates", f"{r.seconds:.0f} s")
         for r in records
     ]
-    app.console.print(plain_table(("run", "candidate", "samples", "gates", "took"), rows, whole=("run",)))
+    app.console.print(plain_table(("run", "candidate", "n", "gates", "took"), rows, whole=("run", "gates", "took")))
     return EXIT_PASSED
 
 
@@ -142,7 +142,7 @@ def _show_difference(app: App, found: Difference, flips: int, confidence: float)
     for note in (*found.notes, *missing):
         app.console.print(f"note: {safe_text(note)}", style="dim", markup=False)
     columns = ("metric", "baseline", "candidate", "change", f"{100 * confidence:g} % interval", "p", "verdict")
-    app.console.print(plain_table(columns, [_cells(row) for row in found.rows]))
+    app.console.print(plain_table(columns, [_cells(row) for row in found.rows], whole=columns[1:4]))
     if not found.flips:
         app.console.print("no answer changed its score")
         return

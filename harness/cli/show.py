@@ -26,11 +26,14 @@ Examples:
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("kind", type=click.Choice(_KINDS), metavar=f"{'|'.join(_KINDS)}")
+@click.argument("kind", type=click.Choice(_KINDS), metavar="KIND")
 @click.argument("name")
 @common_options
 def show(app: App, kind: str, name: str) -> int:
-    """Show one registered thing in full."""
+    """Show one registered thing in full.
+
+    KIND is suite, constitution, principle, critic, classifier, metric, stage, source, model, recipe or policy.
+    """
     value = _SHOWN[kind](app, name) if kind in _SHOWN else _registered(app, kind, name)
     if app.json:
         app.print_json(value)
@@ -65,6 +68,18 @@ def _registered(app: App, kind: str, name: str) -> dict[str, Any]:
     plural = {"policy": "policies"}.get(kind, f"{kind}s")
     entry = getattr(app.plugins.registries, plural).entry(name)
     return {"name": entry.name, "about": entry.about, "plugin": entry.owner}
+
+
+def _model(app: App, name: str) -> dict[str, Any]:
+    from harness.weights import catalog, is_present
+
+    entry = catalog().get(name)
+    if entry is None:
+        return _registered(app, "model", name.removesuffix(":"))
+    return {
+        "name": entry.name, "about": entry.about, "here": "yes" if is_present(name) else "no", "licence": entry.licence,
+        "bytes": entry.size, "sources": [source.label for source in entry.sources], "sha256": entry.content_hash,
+    }  # fmt: skip
 
 
 def _suite(app: App, name: str) -> dict[str, Any]:
@@ -144,4 +159,5 @@ _SHOWN = {
     "principle": _principle,
     "policy": _policy,
     "recipe": _recipe,
+    "model": _model,
 }

@@ -76,7 +76,7 @@ def estimates_table(run: RunRecord, baseline: RunRecord | None = None) -> Table:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     confidence = next((f"{100 * e.confidence:.0f} % interval" for e in run.estimates if e.low is not None), "interval")
-    table.add_column("metric", no_wrap=True)
+    table.add_column("metric", overflow="fold")  # the one that gives way, so that no figure is cut
     table.add_column("value", justify="right", no_wrap=True)
     table.add_column(confidence, no_wrap=True)
     if baseline:

@@ -133,13 +133,13 @@ def _run_one(
     for name, other in evaluated.items():
         if other is not arm:
             records[name] = _stored(other, prepared, setting) or _write(
-                other, prepared, (), {}, _notes(prepared, other, judge_note, same=False), setting
+                other, prepared, (), {}, _notes(prepared, other, judge_note), setting
             )
     tables = {name: other.tables for name, other in evaluated.items()}
     verdicts = checks(prepared.gates, arm.tables, tables, seed=setting.spec.seed)
-    same = any(other is arm for other in evaluated.values())
+    same = tuple(name for name, other in evaluated.items() if other is arm)
     ids = {name: record.id for name, record in records.items()}
-    run = _write(arm, prepared, verdicts, ids, _notes(prepared, arm, judge_note, same=same), setting)
+    run = _write(arm, prepared, verdicts, ids, _notes(prepared, arm, judge_note, same), setting)
     for name, other in evaluated.items():
         if other is arm:
             records[name] = run
@@ -173,12 +173,13 @@ def identity_of(record: RunRecord) -> Identity:
     )  # fmt: skip
 
 
-def _notes(prepared: PreparedSuite, arm: Arm, judge_note: str | None, *, same: bool) -> tuple[str, ...]:
+def _notes(prepared: PreparedSuite, arm: Arm, judge_note: str | None, same: Sequence[str] = ()) -> tuple[str, ...]:
     notes = []
     if judge_note is not None and arm.judge is not None:
         notes.append(judge_note)
     if same:
-        notes.append("candidate and baseline are the same: comparisons say nothing")
+        names = " and ".join(f"`{name}`" for name in same)
+        notes.append(f"the candidate is itself {names}: comparisons with that say nothing")
     if len(prepared.samples) < prepared.available:
         notes.append(
             f"a subset of {len(prepared.samples)} of {prepared.available} samples, whole clusters drawn by hash"

@@ -127,6 +127,7 @@ def _find(
         if identity_of(record) != own or tuple(check.gate for check in record.checks) != suite.gates:
             continue
         baselines = {name: by_id[run] for name, run in record.baseline_runs.items() if run in by_id}
+        baselines |= {name: record for name in needed if others[name] == own}  # a run names itself nowhere
         same = all(name in baselines and identity_of(baselines[name]) == others[name] for name in needed)
         if same and record.limit == suite.limit and all(is_whole(workspace, r) for r in (record, *baselines.values())):
             return SuiteRun(run=record, baselines=baselines)

@@ -59,6 +59,11 @@ class AdapterSpec:
     reference: str
     """What the person wrote."""
 
+    @property
+    def name(self) -> str:
+        """What to show: the reference, or the id where that is only short for it or means another one tomorrow."""
+        return self.id if self.reference == "promoted" or self.id.startswith(self.reference) else self.reference
+
 
 @dataclass(frozen=True, kw_only=True)
 class Decoding:
@@ -87,8 +92,8 @@ class Candidate:
 
     @property
     def label(self) -> str:
-        """Short name for tables: the base, the adapters' references, and whether there is a system prompt."""
-        parts = [self.model.reference, *(adapter.reference for adapter in self.adapters)]
+        """Short name for tables: the base, the adapters' names, and whether there is a system prompt."""
+        parts = [self.model.reference, *(adapter.name for adapter in self.adapters)]
         return " + ".join(parts if self.system is None else [*parts, "a system prompt"])
 
 

@@ -10,7 +10,7 @@ from harness.cli.tables import describe_gate, number
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.types import Check, Constitution, Estimate, Principle, RunRecord
+    from harness.types import Check, Constitution, Estimate, Gate, Principle, RunRecord
 
 MARKS = {"passed": "✓", "failed": "✗", "inconclusive": "?", "none": "–", "broken": "!"}
 """A mark beside every status, so that colour never carries it alone."""
@@ -77,10 +77,17 @@ def gate_figure(check: Check) -> GateFigure:
         title=describe_gate(check), status=check.status, sentence=check.sentence.removeprefix(f"{check.status}: "),
         axis=axis, value=_scaled(value, scale), low=_scaled(check.low, scale), high=_scaled(check.high, scale),
         threshold=_scaled(_threshold(check, good), scale), good="left" if good == "left" else "right",
-        candidate="—" if found is None else with_unit(found.value, found),
+        candidate=_own_value(gate, found, value),
         baseline=None if check.baseline is None else with_unit(check.baseline.value, check.baseline),
         compares=compares, method=check.method, p=check.p, bounded=percent and not compares,
     )  # fmt: skip
+
+
+def _own_value(gate: Gate, found: Estimate | None, share: float | None) -> str:
+    """Write what the gate looks at: the metric, or the share of its samples that is unscored."""
+    if gate.kind == "max_unscored":
+        return "—" if share is None else f"{100 * share:.1f} %"
+    return "—" if found is None else with_unit(found.value, found)
 
 
 def _scaled(value: float | None, scale: float) -> float | None:

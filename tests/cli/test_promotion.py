@@ -267,3 +267,25 @@ def test_a_decision_against_a_promoted_system_prompt_is_stale_on_the_bare_base(h
     home("rollback")
     assert home("promote", "latest") == 2
     assert "what is promoted is the bare base" in home.err
+
+
+def test_decide_uses_what_is_stored_of_a_candidate_that_is_its_own_baseline(home):
+    home.write("harness.yaml", CONFIG + "  base:\n    suites:\n      - {suite: tiny.yaml, gates: [{metric: exact_match,"
+               " non_inferior: {to: base, margin: 0.2}}]}\n")  # fmt: skip
+    assert home("decide", "--adapter", "./one") == 0
+    assert home("promote", "latest") == 0
+    _, first = home.json("decide", "--policy", "base")
+    _, second = home.json("decide", "--policy", "base")
+    assert (first["reused_runs"], second["reused_runs"]) == (0, 1)
+    assert second["decision"]["checks"] == first["decision"]["checks"]
+    assert home("decide", "--policy", "base") == 0
+    assert "the candidate is itself `base`: comparisons with that say nothing" in home.out
+
+
+def test_a_run_keeps_an_adapters_name_when_something_else_is_promoted(home):
+    assert home("decide", "--adapter", "./one") == 0
+    assert home("promote", "latest") == 0
+    assert home("run", "tiny.yaml", "--adapter", "promoted") == 0
+    head = home.out.splitlines()[1]
+    assert "promoted" not in head
+    assert len(head.rpartition("+ ")[2]) == 16

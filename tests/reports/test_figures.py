@@ -58,6 +58,7 @@ def test_comparisons_show_the_difference(kind, direction, margin, threshold, goo
 def test_unscored_shares_and_other_units():
     share = gate_figure(check("max_unscored", limit=0.05))
     assert (share.value, share.threshold, share.low) == (10.0, 5.0, None)
+    assert share.candidate == "10.0 %"  # of what the gate looks at, and not the metric's 20 %
     plain = gate_figure(check("max", metric_kind="mean", limit=12.0, low=1.0, high=3.0))
     assert (plain.value, plain.threshold, plain.axis) == (0.2, 12.0, "m (share)")
 

@@ -75,7 +75,7 @@ def promoted_text(found: Overview) -> Html:
         label, since = "the bare base", "Nothing was promoted yet."
     else:
         label = "the bare base" if state.candidate is None else state.candidate.label
-        how = "promoted" if state.entry.kind == "promotion" else "rolled back to"
+        how = "promoted" if state.entry.kind == "promotion" else "rolled back"
         by = "" if found.decision is None else f" by decision {found.decision}"
         since = f"{how} {when(state.entry.created)}{by} (ledger entry {state.entry.number})"
     return el(
