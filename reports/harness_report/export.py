@@ -12,12 +12,12 @@ from harness import __version__
 from harness.cli.tables import interval, number
 from harness.errors import InputError
 from harness_report import fragments, reading, samples
-from harness_report.figures import gate_figure, metric_rows, principle_figures, run_status, when, with_unit
+from harness_report.figures import gate_figure, key_metrics, metric_rows, principle_figures, run_status, when, with_unit
 from harness_report.markup import Html, el, join
 from harness_report.svg import gate_plot, metric_plot
 
 if TYPE_CHECKING:
-    from harness.types import Check, RunRecord
+    from harness.types import RunRecord
     from harness_report.reading import Overview
 
 _PAGE_STYLE = """
@@ -70,10 +70,10 @@ def _overview(found: Overview, newest: list[RunRecord]) -> Html:
     rows = [
         (fragments.badge(run_status(run)), el("a", run.suite, href=f"#{_anchor(run)}"), run.candidate.label,
          str(run.samples), when(run.created),
-         join([f"{check.gate.metric} {_value(check)}" for check in run.checks[:3]], ", "))
+         join([f"{found.metric} {with_unit(found.value, found)}" for found in key_metrics(run)], ", "))
         for run in newest
     ]  # fmt: skip
-    table = fragments.table(("gates", "suite", "candidate", "n", "when", "gated metrics"), rows, numeric=(3,))
+    table = fragments.table(("gates", "suite", "candidate", "n", "when", "first metrics"), rows, numeric=(3,))
     broken = [fragments.notice("error", fragments.badge("broken"), f" {problem}") for problem in found.problems]
     empty = [] if rows else [fragments.notice("info", "No runs yet. Start one with ", fragments.command("harness run"))]
     return join([el("section", _promoted(found)), *broken, el("h2", "Runs"), *(empty or [table])])
@@ -90,10 +90,6 @@ def _promoted(found: Overview) -> Html:
 
 def _anchor(run: RunRecord) -> str:
     return f"run-{run.id}"
-
-
-def _value(check: Check) -> str:
-    return "—" if check.estimate is None else with_unit(check.estimate.value, check.estimate)
 
 
 def _decisions(found: Overview) -> Html:

@@ -30,6 +30,12 @@ def test_it_holds_runs_gates_decisions_and_samples(page):
         assert words in seen.data, words
 
 
+def test_the_list_names_a_metric_once_however_many_gates_it_has(page):
+    for row in re.findall(r"<tr>.*?</tr>", page.partition("<h2>Decisions")[0], re.DOTALL):
+        names = re.findall(r"[a-z_]+(?= \d)", row.rpartition("<td")[2])
+        assert len(names) == len(set(names))
+
+
 def test_nothing_runs_and_nothing_is_fetched(page):
     seen = Seen(page)
     assert not {"script", "img", "iframe", "link", "object", "embed", "form"} & set(seen.tags)
