@@ -43,11 +43,15 @@ Examples:
 @common_options
 def promote(app: App, decision: str) -> int:
     """Promote the candidate of DECISION, after checking every hash again."""
+    from harness.promotion.policies import find_policy
     from harness.promotion.promote import promote as do_promote
 
     app.require_plugins()
     workspace = app.workspace
-    entry = do_promote(workspace, decision, app.plugins, warn=app.warn)
+    entry = do_promote(
+        workspace, decision, app.plugins, warn=app.warn,
+        policy=lambda name: find_policy(name, app.config, app.plugins.registries),
+    )  # fmt: skip
     return _changed(app, workspace, entry, "promoted")
 
 

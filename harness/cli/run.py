@@ -20,6 +20,7 @@ Examples:
   harness run persona
   harness run safety-core --adapter ./my-adapter --limit 120
   harness run safety-core privacy --adapter promoted --adapter ./patch
+  harness run safety-core --limit 10 --no-gates
   harness run truthfulqa --data ./TruthfulQA.csv --model hf:org/name@main
   harness run safety-core --principle my_principle -p ./my_plugins
   harness run my-suite.yaml --model openai:qwen3@http://localhost:11434/v1"""
@@ -49,6 +50,7 @@ Examples:
     help="Of the weights.",
 )  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@click.option("--no-gates", is_flag=True, help="Measure without gates: for a look at a few samples.")
 @click.option("--dry-run", is_flag=True, help="Say what would be asked, and ask nothing.")
 @common_options
 def run(
@@ -67,6 +69,7 @@ def run(
     template: str,
     dtype: str,
     device: str,
+    no_gates: bool,
     dry_run: bool,
 ) -> int:
     """Run suites on a model with adapters, and check their gates."""
@@ -96,6 +99,7 @@ def run(
             data=data,
             principles=principles,
             constitution=constitution,
+            gates=() if no_gates else None,
         )
         for suite in suites
     ]

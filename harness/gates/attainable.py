@@ -99,7 +99,7 @@ def require_attainable(
         raise InputError(
             f"the gate {name} on {metric.name} could not pass even with perfect data: it needs at least "
             f"{needed} {what} and there are {have}", file=file, line=line, key=key,
-            hint="add samples, raise --limit, or widen the gate",
+            hint="add samples, raise --limit, widen the gate, or look without deciding: harness run --no-gates",
         )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from harness.serial import to_plain
 from harness.store.adapters import check_adapter, store_adapter
 from harness.store.promoted import Live, live, live_after, mend_alias
 from harness.store.runs import check_run
-from harness.types import AdapterSpec, Candidate, Decision, LedgerEntry, RunRecord
+from harness.types import AdapterSpec, Candidate, Decision, LedgerEntry, Policy, RunRecord
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from harness.store.workspace import Workspace
 
 Warn = Callable[[str], None]
+FindPolicy = Callable[[str], Policy]
+"""Gives the policy of a name, as it is now."""
 BASE = "base"
 """What `rollback --to` takes for the bare base."""
 
@@ -33,7 +35,10 @@ class PromotionRefusedError(HarnessError):
     exit_code = EXIT_GATE
 
 
-def promote(workspace: Workspace, decision: str, plugins: Plugins, *, warn: Warn = lambda _: None) -> LedgerEntry:
+def promote(
+    workspace: Workspace, decision: str, plugins: Plugins, *, policy: FindPolicy | None = None,
+    warn: Warn = lambda _: None,
+) -> LedgerEntry:  # fmt: skip
     """Make a decision's candidate the promoted one.
 
     In one step under the workspace's lock and the ledger's write transaction: the chain verifies, the decision passed
@@ -44,6 +49,7 @@ def promote(workspace: Workspace, decision: str, plugins: Plugins, *, warn: Warn
         workspace: where.
         decision: an id, the unique beginning of one, or `latest`.
         plugins: whose vetoes count, and who are told afterwards.
+        policy: finds a policy by name as it is now; None where it was read a moment ago, by who decided.
         warn: takes a sentence for what went wrong after the promotion stood.
 
     Returns:
@@ -51,8 +57,8 @@ def promote(workspace: Workspace, decision: str, plugins: Plugins, *, warn: Warn
 
     Raises:
         PromotionRefusedError: when the decision did not pass, or there is a veto.
-        InputError: when there is no such decision, something else was promoted since, the adapter is gone, or
-            another process writes in the workspace.
+        InputError: when there is no such decision, its policy has changed, something else was promoted since, the
+            adapter is gone, or another process writes in the workspace.
         BrokenRunError: when a hash does not hold, or the file system refuses; nothing has changed then.
     """
     with workspace.lock():
@@ -61,6 +67,11 @@ def promote(workspace: Workspace, decision: str, plugins: Plugins, *, warn: Warn
             found, row = read_entered_decision(workspace, decision)
             if found.status != "passed":
                 raise PromotionRefusedError(f"the decision {found.id} {found.sentence}")
+            if policy is not None and policy(found.policy).fingerprint != found.policy_fingerprint:
+                raise InputError(
+                    f"the policy {found.policy} has changed since the decision {found.id} was made under it",
+                    hint=f"decide again: harness decide --policy {found.policy}",
+                )
             before = live(workspace)
             _check_baseline(found, before)
             _check_evidence(workspace, found, plugins)

@@ -289,3 +289,22 @@ def test_a_run_keeps_an_adapters_name_when_something_else_is_promoted(home):
     head = home.out.splitlines()[1]
     assert "promoted" not in head
     assert len(head.rpartition("+ ")[2]) == 16
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            ("suites: [tiny.yaml]", "alpha: 0.1\n    suites: [tiny.yaml]"),
+            "the policy mine has changed since the decision",
+        ),
+        (("  mine:\n    suites: [tiny.yaml]\n", ""), "no policy is called 'mine'"),
+    ],
+)
+def test_a_decision_under_a_policy_that_has_changed_is_stale(home, change, words):
+    assert home("decide", "--adapter", "./one") == 0, home.err
+    home.write("harness.yaml", CONFIG.replace(*change))
+    assert home("promote", "latest") == 2
+    assert words in home.err
+    home.write("harness.yaml", CONFIG)
+    assert home("promote", "latest") == 0, home.err

@@ -317,3 +317,12 @@ def test_a_run_without_gates_has_passed_nothing(cli):
     assert document["runs"][0]["status"] == "ungated"
     _, listed = cli.json("runs", "list")
     assert [run["status"] for run in listed["runs"]] == ["ungated"]
+
+
+def test_a_few_samples_can_be_looked_at_without_gates(cli):
+    assert cli("run", "tiny.yaml", "--model", "echo:", "--limit", "3") == 2
+    assert "--no-gates" in cli.err
+    code, document = cli.json("run", "tiny.yaml", "--model", "echo:", "--limit", "3", "--no-gates")
+    assert code == 0
+    assert document["runs"][0]["status"] == "ungated"
+    assert document["runs"][0]["run"]["samples"] == 3
