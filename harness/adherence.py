@@ -29,7 +29,9 @@ def combine_verdicts(principle: Principle, verdicts: Sequence[Verdict]) -> float
     if principle.combine == "worst" and scores and min(scores) < principle.threshold:
         return min(scores)
     for critic in principle.critics:
-        score = own.get(critic, Unscored(reason=f"no verdict on {principle.id}"))
+        if critic not in own:
+            return Unscored(reason=f"no verdict by {critic} on {principle.id}")
+        score = own[critic]
         if isinstance(score, Unscored):
             return Unscored(reason=f"{critic}: {score.reason}")
     if not scores:

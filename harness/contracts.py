@@ -215,7 +215,7 @@ class Critic(ABC):
     def fingerprint(self) -> str:
         """Return a hash of version, prompts and options (the run adds the judge model's and the classifiers')."""
 
-    def requests(self, sample: Sample, reply: Completion, principle: Principle) -> tuple[Request, ...]:  # noqa: ARG002
+    def requests(self, sample: Sample, reply: Completion, principle: Principle) -> tuple[Request, ...]:  # noqa: ARG002 - for those who override it
         """Return what to ask the judge model; nothing for critics that need none."""
         return ()
 
@@ -276,7 +276,7 @@ class Metric(ABC):
     principles: tuple[str, ...] = ()
     """Registered principles whose verdicts it reads, besides the constitution's."""
 
-    def requests(self, sample: Sample, ask: Decoding) -> tuple[Request, ...]:  # noqa: ARG002
+    def requests(self, sample: Sample, ask: Decoding) -> tuple[Request, ...]:  # noqa: ARG002 - for those who override it
         """Return what to ask the candidate about the sample; equal requests of several metrics are asked once."""
         return ()
 
@@ -304,7 +304,7 @@ class Metric(ABC):
         """For kind `corpus` alone: the value on the records at `indices` (with repeats). NaN where undefined."""
         raise NotImplementedError(f"{type(self).__name__} is not of kind corpus")
 
-    def timed_requests(self, samples: Sequence[Sample], ask: Decoding) -> tuple[Request, ...]:  # noqa: ARG002
+    def timed_requests(self, samples: Sequence[Sample], ask: Decoding) -> tuple[Request, ...]:  # noqa: ARG002 - for those who override it
         """For kind `run` alone: what to send one at a time, never from the cache, to be timed."""
         return ()
 

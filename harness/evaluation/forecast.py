@@ -72,7 +72,7 @@ def forecast(
                     name: resolve_baseline(baseline if baseline and name == "promoted" else name, candidate, workspace)
                     for name in sorted(names)
                 }
-                judged, _ = resolve_judge(judge, candidate, [candidate, *arms.values()], plugins.registries)
+                judged, _ = resolve_judge(judge, candidate, plugins.registries)
                 require_attainable_gates(suite)
                 for name, arm in {**arms, "candidate": candidate}.items():
                     identify(suite, arm, judged, pool)

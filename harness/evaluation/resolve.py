@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness.errors import InputError
 from harness.references import resolve_model
 from harness.store.adapters import check_adapter, promoted, resolve_adapters
 from harness.types import Candidate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from harness.plugins import Registries
     from harness.store.workspace import Workspace
@@ -66,29 +65,25 @@ def resolve_baseline(reference: str, candidate: Candidate, workspace: Workspace)
     return replace(candidate, adapters=resolve_adapters([reference], workspace))
 
 
-def resolve_judge(
-    reference: str | None, candidate: Candidate, arms: Iterable[Candidate], registries: Registries
-) -> tuple[Candidate, str | None]:
+def resolve_judge(reference: str | None, candidate: Candidate, registries: Registries) -> tuple[Candidate, str | None]:
     """Return the judge, and what a reader must know of it.
 
-    One judge serves both arms. Without a reference it is the candidate's bare base.
+    One judge serves both arms. It is always a bare model, so that no adapter judges itself; without a reference it is
+    the candidate's bare base.
 
     Raises:
-        InputError: when the judge shares an adapter with an arm, and so would judge itself.
+        InputError: when nothing answers to the reference.
     """
     if reference is None:
         judge = Candidate(model=candidate.model)
     else:
         spec = resolve_base(reference, registries, dtype=candidate.model.dtype, device=candidate.model.device)
         judge = Candidate(model=spec)
-    own = {adapter.id for adapter in judge.adapters}
-    for arm in arms:
-        shared = own & {adapter.id for adapter in arm.adapters}
-        if shared:
-            raise InputError(
-                f"the judge {judge.label} shares the adapter {shared.pop()} with {arm.label}",
-                hint="name another judge with --judge",
-            )
-    same = (judge.model.scheme, judge.model.name) == (candidate.model.scheme, candidate.model.name)
-    note = f"the judge is the bare base of the candidate ({judge.label})" if same else None
-    return judge, note
+    note = f"the judge is the bare base of the candidate ({judge.label})"
+    return judge, note if _same_base(judge.model, candidate.model) else None
+
+
+def _same_base(one: ModelSpec, other: ModelSpec) -> bool:
+    return (one.scheme, one.name, one.revision, one.endpoint) == (
+        other.scheme, other.name, other.revision, other.endpoint,
+    )  # fmt: skip

@@ -83,9 +83,7 @@ def run_suites(
         name: resolve_baseline(baseline if baseline and name == "promoted" else name, candidate, setting.workspace)
         for name in sorted(wanted)
     }
-    judge_candidate, judge_note = resolve_judge(
-        judge, candidate, [candidate, *arms.values()], setting.plugins.registries
-    )
+    judge_candidate, judge_note = resolve_judge(judge, candidate, setting.plugins.registries)
     for suite in prepared:
         require_attainable_gates(suite)
     cache = Cache(setting.workspace.cache_path)

@@ -101,7 +101,7 @@ def _stored(
     workspace, registries = setting.workspace, setting.plugins.registries
     names = sorted({PROMOTED} | {gate.to for suite in prepared for gate in suite.gates if gate.to is not None})
     arms = {name: resolve_baseline(name, candidate, workspace) for name in names}
-    judge, _ = resolve_judge(setting.spec.judge, candidate, [candidate, *arms.values()], registries)
+    judge, _ = resolve_judge(setting.spec.judge, candidate, registries)
     here = plugin_versions(setting.plugins.infos)
     records = [
         record for record in reversed(list_runs(workspace, problems=[]))

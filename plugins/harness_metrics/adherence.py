@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
+from harness.adherence import combine_verdicts
 from harness.errors import unknown_name
 from harness.reading.strict import StrictModel
 from harness.types import Completion, NotApplicable, Unscored
@@ -38,27 +38,10 @@ class AdherenceOptions(StrictModel):
 
 
 def combined(principle: Principle, sample: Sample, verdicts: Sequence[Verdict]) -> float | Unscored | NotApplicable:
-    """Return the principle's one score in [0, 1] from its critics' verdicts.
-
-    `worst` takes the least score, `mean` the mean; critics to whom the question does not arise are left out. Where a
-    critic is Unscored or missing, so is the result, except that `worst` with a score below the threshold keeps that
-    score: no other critic could raise it.
-    """
+    """Return the principle's one score in [0, 1] on a sample; see `combine_verdicts`."""
     if not principle.applies_to(sample):
         return NotApplicable(reason=f"{principle.id} does not speak of this sample")
-    mine = {verdict.critic: verdict.score for verdict in verdicts if verdict.principle == principle.id}
-    missing = [critic for critic in principle.critics if critic not in mine]
-    unscored = [score for score in mine.values() if isinstance(score, Unscored)]
-    if missing:
-        unscored.append(Unscored(reason=f"no verdict by {', '.join(missing)}"))
-    scores = [float(score) for score in mine.values() if isinstance(score, float | int)]
-    if principle.combine == "worst" and scores and min(scores) < principle.threshold:
-        return min(scores)
-    if unscored:
-        return unscored[0]
-    if not scores:
-        return NotApplicable(reason="no critic found the principle to apply")
-    return min(scores) if principle.combine == "worst" else math.fsum(scores) / len(scores)
+    return combine_verdicts(principle, verdicts)
 
 
 class _Adherence(TextMetric):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -25,7 +24,6 @@ from harness.types import (
     Principle,
     Reply,
     Request,
-    Sample,
     Unscored,
     Verdict,
 )
@@ -149,27 +147,6 @@ def test_verdicts_combine_by_the_worst_or_the_mean_and_never_hide_what_is_unscor
     assert combine_verdicts(rule, [verdict("a", NotApplicable(reason="?")), verdict("b", 0.7)]) == 0.7
     none = [verdict(name, NotApplicable(reason="?")) for name in "ab"]
     assert isinstance(combine_verdicts(rule, none), NotApplicable)
-
-
-SCORES = st.one_of(st.floats(0, 1), st.just(Unscored(reason="?")), st.just(NotApplicable(reason="?")), st.none())
-
-
-@given(SCORES, SCORES, st.sampled_from(["worst", "mean"]), st.floats(0, 1))
-def test_testing_a_principle_and_running_a_suite_combine_alike(
-    first: float | Unscored | NotApplicable | None,
-    second: float | Unscored | NotApplicable | None,
-    how: Literal["worst", "mean"],
-    threshold: float,
-) -> None:
-    from harness_metrics.adherence import combined
-
-    rule = Principle(id="kind", text="t", critics=("a", "b"), combine=how, threshold=threshold)
-    given_scores = [("a", first), ("b", second)]
-    verdicts = [verdict(name, score) for name, score in given_scores if score is not None]
-    here, there = combine_verdicts(rule, verdicts), combined(rule, Sample(id="s"), verdicts)
-    assert type(here) is type(there)
-    if isinstance(here, float):
-        assert here == there
 
 
 @pytest.mark.parametrize(
