@@ -135,5 +135,8 @@ def describe_gate(check: Check) -> str:
     if gate.kind == "max_unscored":
         return f"{gate.metric} unscored ≤ {write(gate.limit)}"
     if gate.kind == "non_inferior":
-        return f"{gate.metric} not worse than {gate.to} by {write(gate.margin)}{suffix}"
+        anchored = "" if gate.anchor is None else f", than {gate.anchor} by {write(gate.total_margin)} in total"
+        return f"{gate.metric} not worse than {gate.to} by {write(gate.margin)}{anchored}{suffix}"
+    if gate.kind == "equivalent":
+        return f"{gate.metric} within {write(gate.margin)} of {gate.to}{suffix}"
     return f"{gate.metric} better than {gate.to}{suffix}"

@@ -44,9 +44,12 @@ def checks(
         baselines: the tables of what comparisons compare with, by what the gates call it.
         seed: of resampling.
     """
+
+    def rows(name: str | None, gate: Gate) -> MetricTable | None:
+        return None if name is None else baselines[name][gate.metric]
+
     return tuple(
-        check_gate(gate, tables[gate.metric], None if gate.to is None else baselines[gate.to][gate.metric], seed=seed)
-        for gate in gates
+        check_gate(gate, tables[gate.metric], rows(gate.to, gate), rows(gate.anchor, gate), seed=seed) for gate in gates
     )
 
 

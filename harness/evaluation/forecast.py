@@ -67,7 +67,7 @@ def forecast(
     try:
         with ModelPool(plugins.registries, surroundings, cache, NoProgress()) as pool:
             for suite in prepared:
-                names = {gate.to for gate in suite.gates if gate.to is not None} | ({"promoted"} if baseline else set())
+                names = {name for gate in suite.gates for name in gate.arms} | ({"promoted"} if baseline else set())
                 arms = {
                     name: resolve_baseline(baseline if baseline and name == "promoted" else name, candidate, workspace)
                     for name in sorted(names)

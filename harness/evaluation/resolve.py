@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.references import resolve_model
 from harness.store.adapters import check_adapter, promoted, resolve_adapters
+from harness.store.promoted import first_promoted
 from harness.types import Candidate
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def resolve_baseline(reference: str, candidate: Candidate, workspace: Workspace)
     """Return what a comparison compares with.
 
     Args:
-        reference: `promoted` (the bare base while nothing is), `base`, or an adapter on the candidate's base.
+        reference: `promoted` or `first_promoted` (the bare base while nothing was), `base`, or an adapter on the
+            candidate's base.
         candidate: whose base it is; its system prompt and template hold for adapters, and never for the bare base.
         workspace: that knows what is promoted.
 
@@ -57,8 +59,8 @@ def resolve_baseline(reference: str, candidate: Candidate, workspace: Workspace)
     bare = Candidate(model=candidate.model)
     if reference == "base":
         return bare
-    if reference == "promoted":
-        now = promoted(workspace)
+    if reference in {"promoted", "first_promoted"}:
+        now = promoted(workspace) if reference == "promoted" else first_promoted(workspace)
         for spec in () if now is None else now.adapters:
             check_adapter(spec)  # its id keys the replies, so that the files must be what it names
         return now or bare

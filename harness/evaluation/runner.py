@@ -76,7 +76,7 @@ def run_suites(
         InputError: for gates that cannot be passed, adapters that do not fit, a judge that would judge itself.
         BrokenRunError: when the run breaks; replies so far are kept.
     """
-    wanted = {gate.to for suite in prepared for gate in suite.gates if gate.to is not None}
+    wanted = {name for suite in prepared for gate in suite.gates for name in gate.arms}
     if baseline is not None:
         wanted.add("promoted")
     arms = {
@@ -113,7 +113,7 @@ def _run_one(
     warnings: tuple[str, ...],
 ) -> SuiteRun:
     """Run one suite: its baselines first, since the candidate's checks need them."""
-    needed = {gate.to for gate in prepared.gates if gate.to is not None} | ({"promoted"} & set(arms))
+    needed = {name for gate in prepared.gates for name in gate.arms} | ({"promoted"} & set(arms))
     known: dict[str, Arm] = {}
     evaluated: dict[str, Arm] = {}
     records: dict[str, RunRecord] = {}

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from harness.errors import InputError
-from harness.gates.valid import require_valid
+from harness.gates.valid import COMPARES, require_valid
 from harness.stats.few import FEWEST_DIFFERENT
 from harness.stats.paired import paired_difference
 from harness.stats.power import smallest
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def samples_needed(gate: Gate, metric: Metric) -> int | None:
     """Return the fewest independent samples with which perfect data could pass the gate; None where none suffice.
 
-    Perfect data are: for `max` not one event, for `min` nothing but events; for `non_inferior` a candidate that gives
-    the baseline's result on every sample; for `superior` one that is better on every sample.
+    Perfect data are: for `max` not one event, for `min` nothing but events; for `non_inferior` and `equivalent` a
+    candidate that gives the baseline's result on every sample; for `superior` one that is better on every sample.
     """
     if gate.kind == "max_unscored" or gate.evidence == "point":
         return 1
@@ -34,7 +34,7 @@ def samples_needed(gate: Gate, metric: Metric) -> int | None:
     if metric.kind == "corpus":
         return 2
     bounds = bounds_of(metric)
-    if bounds is None or gate.kind in {"non_inferior", "superior"} or gate.limit is None:
+    if bounds is None or gate.kind in COMPARES or gate.limit is None:
         return FEWEST_DIFFERENT + 1
     best, worst = bounds if gate.kind == "max" else bounds[::-1]
     if gate.limit in bounds:
@@ -51,7 +51,7 @@ def _proportion(gate: Gate) -> int | None:
     if gate.kind == "superior":
         # Exact McNemar with nothing but gains: p is 1/2 to the power of n.
         return math.ceil(math.log(gate.alpha) / math.log(0.5) - 1e-12)
-    if gate.kind == "non_inferior":
+    if gate.kind in {"non_inferior", "equivalent"}:
         margin = gate.margin or 0.0
         return smallest(lambda n: (paired_difference(0, 0, n, gate.alpha).high or 0.0) < margin)
     limit = gate.limit or 0.0
@@ -106,7 +106,10 @@ def require_attainable(
 def describe(gate: Gate) -> str:
     """Return the gate's condition as its file says it, such as `max 0.05`."""
     if gate.kind == "non_inferior":
-        return f"non_inferior to {gate.to or 'promoted'} by margin {gate.margin:g}"
+        anchored = "" if gate.anchor is None else f", to {gate.anchor} by {gate.total_margin:g} in total"
+        return f"non_inferior to {gate.to or 'promoted'} by margin {gate.margin:g}{anchored}"
+    if gate.kind == "equivalent":
+        return f"equivalent to {gate.to or 'promoted'} within {gate.margin:g}"
     if gate.kind == "superior":
         return f"superior to {gate.to or 'promoted'}"
     return f"{gate.kind} {gate.limit:g}"

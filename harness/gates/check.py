@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from harness.errors import InputError
-from harness.gates.sentences import (
-    amount,
-    bounds_text,
-    change,
-    comparison_advice,
-    limit_advice,
-    limit_text,
-    unscored_text,
-)
+from harness.gates.compared import check_comparison
+from harness.gates.sentences import amount, bounds_text, limit_advice, limit_text, unscored_text
 from harness.gates.valid import COMPARES, require_valid
-from harness.stats import Assessment, Comparison, MetricTable, assess, compare, estimate
+from harness.stats import Assessment, MetricTable, assess, estimate
 from harness.stats.worst_case import bounds_of
 from harness.types import Check
 
@@ -26,7 +17,10 @@ if TYPE_CHECKING:
     from harness.types import Gate, Status
 
 
-def check_gate(gate: Gate, candidate: MetricTable, baseline: MetricTable | None = None, *, seed: int = 0) -> Check:
+def check_gate(
+    gate: Gate, candidate: MetricTable, baseline: MetricTable | None = None, anchor: MetricTable | None = None,
+    *, seed: int = 0,
+) -> Check:  # fmt: skip
     """Check a gate on a run.
 
     `passed` needs evidence: the bound at the gate's level, whatever the unscored samples were, must clear the limit.
@@ -36,6 +30,7 @@ def check_gate(gate: Gate, candidate: MetricTable, baseline: MetricTable | None 
         gate: the condition; `gate.metric` is the tables' metric.
         candidate: the metric's rows on the candidate's run.
         baseline: on the baseline's run, for gates that compare.
+        anchor: on the anchor's run, for gates that have one.
         seed: of the resampling.
 
     Raises:
@@ -52,7 +47,12 @@ def check_gate(gate: Gate, candidate: MetricTable, baseline: MetricTable | None 
             f"the gate {gate.kind} on {gate.metric} compares with {gate.to or 'promoted'}, but there is no run of it",
             hint="give the baseline with --baseline",
         )
-    return _comparison(gate, candidate, baseline, seed)
+    if gate.anchor is not None and anchor is None:
+        raise InputError(
+            f"the gate {gate.kind} on {gate.metric} has the anchor {gate.anchor}, but there is no run of it",
+            hint="run the suite again",
+        )
+    return check_comparison(gate, candidate, baseline, anchor if gate.anchor is not None else None, seed=seed)
 
 
 def _unscored(gate: Gate, table: MetricTable, seed: int) -> Check:
@@ -83,7 +83,7 @@ def _limit(gate: Gate, table: MetricTable, seed: int) -> Check:
             status = _three_way(passes=high is not None and high <= limit, fails=low is not None and low > limit)
         else:
             status = _three_way(passes=low is not None and low >= limit, fails=high is not None and high < limit)
-    text = _limit_text(gate, metric, found, status, clustered=_clustered(table))
+    text = _limit_text(gate, metric, found, status, clustered=table.clustered)
     return Check(
         gate=gate, status=status, sentence=f"{status}: {text}", estimate=found.estimate,
         low=None if point else found.worst.low, high=None if point else found.worst.high,
@@ -111,58 +111,5 @@ def _limit_text(gate: Gate, metric: Metric, found: Assessment, status: Status, *
     return text
 
 
-def _comparison(gate: Gate, candidate: MetricTable, baseline: MetricTable, seed: int) -> Check:
-    metric = candidate.metric
-    higher = metric.direction == "higher"
-    margin = (gate.margin or 0.0) if gate.kind == "non_inferior" else 0.0
-    null = -margin if higher else margin
-    found = compare(candidate, baseline, alpha=gate.alpha, null=null, seed=seed)
-    point = gate.evidence == "point"
-    low, high = found.worst if point else (found.low, found.high)
-    status: Status = "inconclusive"
-    if not found.obstacle or (point and found.difference is not None):
-        above, below = low is not None and low > null, high is not None and high < null
-        status = _three_way(passes=above if higher else below, fails=below if higher else above)
-    text = _comparison_text(gate, metric, found, status, clustered=_clustered(candidate))
-    level = 1 - 2 * gate.alpha
-    return Check(
-        gate=gate, status=status, sentence=f"{status}: {text}",
-        estimate=estimate(candidate, confidence=level, seed=seed),
-        baseline=estimate(baseline, confidence=level, seed=seed),
-        difference=found.difference,
-        low=None if point else found.low, high=None if point else found.high,
-        p=None if point else found.p_above if higher else found.p_below,
-        method="point values, no interval" if point else found.method,
-    )  # fmt: skip
-
-
-def _comparison_text(gate: Gate, metric: Metric, found: Comparison, status: Status, *, clustered: bool) -> str:
-    to = gate.to or "promoted"
-    if found.difference is None:
-        return f"{gate.metric} cannot be compared with {to}: {found.obstacle}"
-    text = (
-        f"{gate.metric} is {amount(metric, found.candidate)} against {amount(metric, found.baseline)} of {to}: "
-        f"{change(metric, found.difference)}"
-    )
-    if gate.evidence == "bound":
-        text += f" {bounds_text(metric, found.low, found.high)}"
-    text += unscored_text(found.unscored, found.n, bounded=bounds_of(metric) is not None)
-    if gate.kind == "superior":
-        text += {"passed": ", which is better", "failed": ", which is worse"}.get(status, ", where it should be better")
-    else:
-        loss = limit_text(metric, gate.margin or 0.0).replace(" %", " points")
-        text += f", {'within' if status == 'passed' else 'against'} a margin of {loss}"
-    if gate.evidence == "point":
-        return f"{text} (point values, no interval)"
-    if status == "inconclusive" and (advice := comparison_advice(gate, metric, found, clustered=clustered)):
-        text += f"; {advice}"
-    return text
-
-
 def _three_way(*, passes: bool, fails: bool) -> Status:
     return "passed" if passes else "failed" if fails else "inconclusive"
-
-
-def _clustered(table: MetricTable) -> bool:
-    groups = table.groups(table.applicable)
-    return len(np.unique(groups)) < len(groups)

@@ -6,7 +6,15 @@ import math
 from typing import TYPE_CHECKING
 
 from harness.gates.attainable import samples_needed
-from harness.stats.power import POWER, mean_samples, paired_samples, proportion_samples, quantile_sum
+from harness.stats.power import (
+    POWER,
+    equivalence_samples,
+    mean_samples,
+    pair_variance,
+    paired_samples,
+    proportion_samples,
+    quantile_sum,
+)
 
 if TYPE_CHECKING:
     from harness.contracts import Metric
@@ -49,6 +57,11 @@ def amount(metric: Metric, value: float | None) -> str:
 def limit_text(metric: Metric, value: float) -> str:
     """Return a limit with its unit, without decimals that nobody wrote."""
     return f"{100 * value:g} %" if metric.kind == "proportion" else f"{value:,.10g}{_unit(metric)}"
+
+
+def points_text(metric: Metric, value: float) -> str:
+    """Return a margin with its unit, without decimals that nobody wrote; of shares in points."""
+    return limit_text(metric, value).replace(" %", " points")
 
 
 def change(metric: Metric, value: float | None) -> str:
@@ -98,7 +111,7 @@ def limit_advice(gate: Gate, metric: Metric, found: Assessment, *, clustered: bo
     return _would_decide(needed, estimate.n, "at this rate" if metric.kind == "proportion" else "at this value")
 
 
-def comparison_advice(gate: Gate, metric: Metric, found: Comparison, *, clustered: bool) -> str:
+def comparison_advice(gate: Gate, metric: Metric, found: Comparison, margin: float, *, clustered: bool) -> str:
     """Return how many samples would decide about a difference, or what else would."""
     if found.obstacle:
         return found.obstacle
@@ -111,10 +124,15 @@ def comparison_advice(gate: Gate, metric: Metric, found: Comparison, *, clustere
     if found.low is None or found.high is None:
         return found.note
     distance = found.difference - found.null
-    if found.gains is not None and found.losses is not None and not clustered:
-        needed = paired_samples(found.gains / found.n, found.losses / found.n, distance, gate.alpha)
+    error = (found.high - found.low) / quantile_sum(gate.alpha, 1 - gate.alpha)
+    proportions = found.gains is not None and found.losses is not None and not clustered
+    gains, losses = (found.gains or 0) / found.n, (found.losses or 0) / found.n
+    if gate.kind == "equivalent":
+        variance = pair_variance(gains, losses) if proportions else found.n * error**2
+        needed = equivalence_samples(variance, found.difference, margin, gate.alpha)
+    elif proportions:
+        needed = paired_samples(gains, losses, distance, gate.alpha)
     else:
-        error = (found.high - found.low) / quantile_sum(gate.alpha, 1 - gate.alpha)
         needed = mean_samples(error, found.n, distance, gate.alpha)
     return _would_decide(needed, found.n, "at this difference")
 

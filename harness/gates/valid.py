@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from harness.contracts import Metric
     from harness.types import Gate
 
-COMPARES = frozenset({"non_inferior", "superior"})
+COMPARES = frozenset({"non_inferior", "superior", "equivalent"})
 """The kinds of gate that need a baseline's run."""
 
 
@@ -59,7 +59,9 @@ def _problem(gate: Gate, metric: Metric) -> tuple[str, str] | None:
         return refused
     if gate.kind in {"min", "max"}:
         return _limit_problem(gate, metric, bounds_of(metric))
-    return _margin_problem(gate, metric) if gate.kind == "non_inferior" else None
+    if gate.kind == "superior":
+        return None
+    return _margin_problem(gate.margin, "margin", metric) or (_anchor_problem(gate, metric) if gate.anchor else None)
 
 
 def _unfit(gate: Gate, metric: Metric) -> tuple[str, str] | None:
@@ -72,8 +74,11 @@ def _unfit(gate: Gate, metric: Metric) -> tuple[str, str] | None:
             f"{metric.name} is measured once per run and has no interval, so no bound of it can clear anything",
             "add `evidence: point` to the gate, or remove the gate",
         )
-    if gate.kind in COMPARES and metric.direction == "neither":
-        return f"{metric.name} has no better direction, so that {gate.kind} has no meaning", "use min or max"
+    if gate.kind in {"non_inferior", "superior"} and metric.direction == "neither":
+        return (
+            f"{metric.name} has no better direction, so that {gate.kind} has no meaning",
+            "use min, max or equivalent",
+        )
     return None
 
 
@@ -92,13 +97,24 @@ def _limit_problem(gate: Gate, metric: Metric, bounds: tuple[float, float] | Non
     return None
 
 
-def _margin_problem(gate: Gate, metric: Metric) -> tuple[str, str] | None:
-    margin, bounds = gate.margin, bounds_of(metric)
+def _anchor_problem(gate: Gate, metric: Metric) -> tuple[str, str] | None:
+    if found := _margin_problem(gate.total_margin, "total margin", metric):
+        return found
+    if (gate.total_margin or 0.0) < (gate.margin or 0.0):
+        return (
+            f"the total margin {gate.total_margin:g} is smaller than the margin {gate.margin:g} of a single step",
+            "give what several steps may lose together",
+        )
+    return None
+
+
+def _margin_problem(margin: float | None, name: str, metric: Metric) -> tuple[str, str] | None:
+    bounds = bounds_of(metric)
     if margin is None or not math.isfinite(margin) or margin <= 0.0:
-        return f"the margin is {margin}, but must be a number above 0", "give the largest loss that counts as none"
+        return f"the {name} is {margin}, but must be a number above 0", "give the largest loss that counts as none"
     if bounds is not None and margin >= bounds[1] - bounds[0]:
         hint = "give a margin that a bad candidate could miss"
         if bounds == (0.0, 1.0) and 1.0 < margin <= 100.0:
             hint = f"shares are written as fractions: {margin / 100:g} for {margin:g} points"
-        return f"the margin {margin:g} is as large as {metric.name} can differ at all", hint
+        return f"the {name} {margin:g} is as large as {metric.name} can differ at all", hint
     return None

@@ -99,7 +99,7 @@ def _stored(
 ) -> list[SuiteRun | None]:
     """Return for each suite the newest stored run that says the same as a new one would, or None."""
     workspace, registries = setting.workspace, setting.plugins.registries
-    names = sorted({PROMOTED} | {gate.to for suite in prepared for gate in suite.gates if gate.to is not None})
+    names = sorted({PROMOTED} | {name for suite in prepared for gate in suite.gates for name in gate.arms})
     arms = {name: resolve_baseline(name, candidate, workspace) for name in names}
     judge, _ = resolve_judge(setting.spec.judge, candidate, registries)
     here = plugin_versions(setting.plugins.infos)
@@ -122,7 +122,7 @@ def _find(
     workspace: Workspace, suite: PreparedSuite, own: Identity, others: dict[str, Identity], records: Sequence[RunRecord]
 ) -> SuiteRun | None:
     by_id = {record.id: record for record in records}
-    needed = {PROMOTED} | {gate.to for gate in suite.gates if gate.to is not None}
+    needed = {PROMOTED} | {name for gate in suite.gates for name in gate.arms}
     for record in records:
         if identity_of(record) != own or tuple(check.gate for check in record.checks) != suite.gates:
             continue

@@ -59,7 +59,7 @@ def recheck(workspace: Workspace, registries: Registries, run: str, *, gates: Se
         find_metric(gate.metric, own.metrics.values())
     others = {
         name: _baseline(workspace, registries, own, name, before)
-        for name in sorted({gate.to for gate in chosen if gate.to is not None})
+        for name in sorted({name for gate in chosen for name in gate.arms})
     }
     verdicts = checks(chosen, own.tables, {name: other.tables for name, other in others.items()}, seed=own.record.seed)
     notes = (*own.notes, *(note for other in others.values() if other is not own for note in other.notes))
@@ -72,7 +72,7 @@ def _baseline(
     other = own.record.baseline_runs.get(name)
     if other is not None:
         return open_run(workspace, registries, other)
-    if any(gate.to == name for gate in before):
+    if any(name in gate.arms for gate in before):
         return own  # the candidate was its own baseline
     known = ", ".join(sorted(own.record.baseline_runs)) or "nothing"
     raise InputError(

@@ -98,6 +98,9 @@ def paired_difference(gains: float, losses: float, n: float, alpha: float, *, nu
     low = score.low if better <= alpha else min(score.low, 0.0)
     high = score.high if worse <= alpha else max(score.high, 0.0)
     p_above, p_below = (better, worse) if null == 0.0 else (score.p_above or 0.0, score.p_below or 0.0)
+    # "At most `null`" holds zero where null is above it, and cannot be rejected before zero is; likewise below.
+    p_above = max(p_above, better) if null > 0.0 else p_above
+    p_below = max(p_below, worse) if null < 0.0 else p_below
     if gains <= 0:
         only = clopper_pearson(losses, n, alpha, null=max(-null, 0.0))
         low = min(low, -(only.high or 0.0))

@@ -59,10 +59,13 @@ def proportion_samples(rate: float, limit: float, alpha: float, power: float = P
     return smallest(lambda n: binomial_power(rate, limit, n, alpha, above=rate > limit) >= power)
 
 
+def pair_variance(gains: float, losses: float) -> float:
+    """Return the variance of one pair's difference, (gains + losses) − (gains − losses)², from shares of the pairs."""
+    return gains + losses - (gains - losses) ** 2
+
+
 def paired_samples(gains: float, losses: float, distance: float, alpha: float, power: float = POWER) -> int | None:
     """Return about how many pairs would show a difference of proportions to be `distance` away from where it is.
-
-    The variance of one pair's difference is (gains + losses) − (gains − losses)².
 
     Args:
         gains: share of the pairs with the event in the candidate alone.
@@ -75,8 +78,7 @@ def paired_samples(gains: float, losses: float, distance: float, alpha: float, p
 
     if distance == 0.0:
         return None
-    variance = gains + losses - (gains - losses) ** 2
-    needed = variance * (quantile_sum(alpha, power) / distance) ** 2
+    needed = pair_variance(gains, losses) * (quantile_sum(alpha, power) / distance) ** 2
     # Tango's bound without a discordant pair is z² / (n + z²): the least that can clear the distance.
     floor = float(ndtri(alpha)) ** 2 * (1 - abs(distance)) / abs(distance)
     return _whole(max(needed, floor))
@@ -95,6 +97,47 @@ def mean_samples(error: float, n: int, distance: float, alpha: float, power: flo
     if distance == 0.0:
         return None
     return _whole(n * (error * quantile_sum(alpha, power) / distance) ** 2)
+
+
+def equivalence_power(variance: float, difference: float, margin: float, n: int, alpha: float) -> float:
+    """Return how often two one-sided tests at `alpha` each show a true `difference` to lie within ± `margin`.
+
+    By the normal approximation, Φ((margin − d) / s − z) + Φ((margin + d) / s − z) − 1 with s² = variance / n: D. J.
+    Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15 (1987) 657–680, for known variance.
+    """
+    from scipy.special import ndtr, ndtri
+
+    z = -float(ndtri(alpha))
+    if variance <= 0.0:
+        return 1.0 if abs(difference) < margin else 0.0
+    error = math.sqrt(variance / n)
+    both = float(ndtr((margin - difference) / error - z) + ndtr((margin + difference) / error - z))
+    return max(0.0, both - 1.0)
+
+
+def equivalence_samples(
+    variance: float, difference: float, margin: float, alpha: float, power: float = POWER
+) -> int | None:
+    """Return about how many pairs would decide whether a difference lies within ± `margin`.
+
+    Args:
+        variance: of one pair's difference.
+        difference: where it truly is; on the margin, None.
+        margin: above 0.
+        alpha: level of each one-sided test.
+        power: wanted.
+    """
+    from scipy.special import ndtri
+
+    distance = margin - abs(difference)
+    if distance < 0.0:  # it lies outside: then one test alone has to show it
+        return mean_samples(math.sqrt(variance), 1, distance, alpha, power)
+    if distance == 0.0:
+        return None
+    found = smallest(lambda n: equivalence_power(variance, difference, margin, n, alpha) >= power)
+    # As in `paired_samples`: what Tango's bound without a discordant pair needs.
+    floor = _whole(float(ndtri(alpha)) ** 2 * max(0.0, 1 - distance) / distance)
+    return None if found is None or floor is None else max(found, floor)
 
 
 def smallest(enough: Callable[[int], bool]) -> int | None:

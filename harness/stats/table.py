@@ -99,6 +99,12 @@ class MetricTable:
         """Samples outside the denominator."""
         return len(self.rows) - self.n
 
+    @property
+    def clustered(self) -> bool:
+        """Whether several samples of the denominator share a cluster."""
+        groups = self.groups(self.applicable)
+        return len(np.unique(groups)) < len(groups)
+
     def values(self, at: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the rows of scored samples at positions `at`, shape (len(at), k)."""
         rows = [row for row in (self.rows[i] for i in at) if isinstance(row, tuple)]

@@ -78,6 +78,14 @@ def promoted(workspace: Workspace) -> Candidate | None:
     return None if state is None else state.candidate
 
 
+def first_promoted(workspace: Workspace) -> Candidate | None:
+    """Return what was promoted first, whatever was promoted since; None while nothing ever was."""
+    if not workspace.ledger_path.exists():
+        return None
+    entries = workspace.ledger.entries("promotion")
+    return live_after(workspace, entries[0]).candidate if entries else None
+
+
 def alias_path(workspace: Workspace) -> Path:
     """Return the path of the alias file."""
     return workspace.adapters / ALIAS

@@ -26,12 +26,14 @@ from harness.types.asking import (
     Unscored,
 )
 from harness.types.deciding import (
+    AnchorCheck,
     Check,
     ClassifierStatus,
     Decision,
     Direction,
     Estimate,
     Gate,
+    GateKind,
     LedgerEntry,
     MetricKind,
     Policy,
@@ -62,6 +64,7 @@ from harness.types.training import (
 
 __all__ = [
     "AdapterSpec",
+    "AnchorCheck",
     "AppliesTo",
     "Candidate",
     "Check",
@@ -77,6 +80,7 @@ __all__ = [
     "Finding",
     "Findings",
     "Gate",
+    "GateKind",
     "Generate",
     "LedgerEntry",
     "LogLikelihood",

@@ -11,6 +11,7 @@ from harness.types.asking import Candidate, Completion, Timing
 MetricKind = Literal["proportion", "mean", "ratio", "corpus", "run"]
 Direction = Literal["higher", "lower", "neither"]
 Status = Literal["passed", "failed", "inconclusive"]
+GateKind = Literal["min", "max", "non_inferior", "superior", "equivalent", "max_unscored"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,16 +45,43 @@ class Gate:
     """One condition on one metric."""
 
     metric: str
-    kind: Literal["min", "max", "non_inferior", "superior", "max_unscored"]
+    kind: GateKind
     limit: float | None = None
     """The number for `min`, `max` (in the metric's unit) and `max_unscored` (a share of the samples)."""
     margin: float | None = None
-    """For `non_inferior`: the largest loss that counts as none, in the metric's unit, above 0."""
+    """In the metric's unit, above 0. `non_inferior`: the largest loss that counts as none; `equivalent`: the largest
+    difference either way that does."""
     to: str | None = None
-    """What a comparison compares with: `promoted`, `base` or an adapter reference."""
+    """What a comparison compares with: `promoted`, `base`, `first_promoted` or an adapter reference."""
+    anchor: str | None = None
+    """For `non_inferior`: what it compares with too and what stays the same over promotions: `base`, `first_promoted`
+    or an adapter reference."""
+    total_margin: float | None = None
+    """The largest loss against the anchor that counts as none: what many small losses may add up to."""
     evidence: Literal["bound", "point"] = "bound"
     """`bound`: the one-sided bound at level alpha must clear the limit; `point`: the value alone, labelled as such."""
     alpha: float = 0.05
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """What it compares with, besides the candidate: nothing, one arm, or one and the anchor."""
+        return tuple(dict.fromkeys(name for name in (self.to, self.anchor) if name is not None))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnchorCheck:
+    """The part of a `non_inferior` gate that compares with its anchor."""
+
+    status: Status
+    baseline: Estimate | None
+    """The anchor's value."""
+    difference: float | None
+    """Candidate minus anchor, in the metric's unit."""
+    low: float | None
+    high: float | None
+    """Bounds of the difference."""
+    p: float | None
+    method: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +100,10 @@ class Check:
     high: float | None = None
     """Bounds of what the gate looked at: the value, or the difference where it compares."""
     p: float | None = None
+    """The level at which the gate would just pass: where it asks several things, the largest of their p values."""
     method: str = ""
+    anchor: AnchorCheck | None = None
+    """For `non_inferior` with an anchor: what was found against it. The verdict is that of both together."""
 
 
 @dataclass(frozen=True, kw_only=True)

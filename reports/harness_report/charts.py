@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from harness_report.samples import LabelCount
 
 _LABEL_LIMIT = 260
+_PASSES = {"left": "passes up to", "right": "from", "between": "passes within"}
 
 
 def _data(rows: Sequence[Mapping[str, object]]) -> Any:  # noqa: ANN401 - altair is untyped here
@@ -30,13 +31,13 @@ def gate_chart(figure: GateFigure) -> Any:  # noqa: ANN401
     axis = alt.X("value:Q", title=safe_text(figure.axis, one_line=True), scale=alt.Scale(domain=list(ends), nice=False))
     layers = []
     if figure.threshold is not None:
-        passing = (ends[0], figure.threshold) if figure.good == "left" else (figure.threshold, ends[1])
-        band = [{"value": passing[0], "end": passing[1]}]
+        start, end = figure.passing
+        band = [{"value": ends[0] if start is None else start, "end": ends[1] if end is None else end}]
         layers.append(alt.Chart(_data(band)).mark_rect(color="#2da44e", opacity=0.09).encode(x=axis, x2="end:Q"))
-        line = [{"value": figure.threshold, "what": f"threshold {figure.threshold:g}"}]
+        line = [{"value": at, "what": f"threshold {at:g}"} for at in figure.passing if at is not None]
         layers.append(
             alt.Chart(_data(line)).mark_rule(color=NEUTRAL, strokeWidth=2, strokeDash=[5, 3])
-            .encode(x=axis, tooltip=alt.Tooltip("what:N", title="passes up to" if figure.good == "left" else "from"))
+            .encode(x=axis, tooltip=alt.Tooltip("what:N", title=_PASSES[figure.good]))
         )  # fmt: skip
     if figure.compares:
         layers.append(alt.Chart(_data([{"value": 0.0}])).mark_rule(color=NEUTRAL, opacity=0.5).encode(x=axis))

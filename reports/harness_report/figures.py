@@ -35,8 +35,8 @@ class GateFigure:
     low: float | None
     high: float | None
     threshold: float | None
-    good: Literal["left", "right"]
-    """The side of the threshold on which the gate passes."""
+    good: Literal["left", "right", "between"]
+    """The side of the threshold on which the gate passes; `between` is from minus the threshold to the threshold."""
     candidate: str
     """The candidate's value, written out."""
     baseline: str | None
@@ -48,10 +48,18 @@ class GateFigure:
     """Whether the numbers are shares, which lie between 0 and 100."""
 
     @property
+    def passing(self) -> tuple[float | None, float | None]:
+        """Where the gate passes; None for an end of the axis."""
+        if self.good == "between":
+            return (None if self.threshold is None else -self.threshold), self.threshold
+        return (None, self.threshold) if self.good == "left" else (self.threshold, None)
+
+    @property
     def ends(self) -> tuple[float, float]:
         """Ends of an axis that holds everything drawn."""
         zero = 0.0 if self.compares else None
-        low, high = domain(self.value, self.low, self.high, self.threshold, zero, pad=0.18)
+        other = -self.threshold if self.good == "between" and self.threshold is not None else None
+        low, high = domain(self.value, self.low, self.high, self.threshold, other, zero, pad=0.18)
         return (max(0.0, low), min(100.0, high)) if self.bounded else (low, high)
 
 
@@ -60,13 +68,15 @@ def gate_figure(check: Check) -> GateFigure:
     gate, found = check.gate, check.estimate
     percent = gate.kind == "max_unscored" or (found is not None and found.kind == "proportion")
     unit = "" if found is None else found.unit
-    compares = gate.kind in {"non_inferior", "superior"}
+    compares = gate.kind in {"non_inferior", "superior", "equivalent"}
+    good: Literal["left", "right", "between"]
     if gate.kind == "max_unscored":
         value = found.unscored / found.n if found is not None and found.n else None
         axis, good = f"{gate.metric}: unscored (%)", "left"
     elif compares:
         value = check.difference
         good = "right" if found is not None and found.direction == "higher" else "left"
+        good = "between" if gate.kind == "equivalent" else good
         axis = f"{gate.metric}: change from {gate.to or 'promoted'} ({'points' if percent else unit or 'units'})"
     else:
         value = None if found is None else found.value
@@ -76,7 +86,7 @@ def gate_figure(check: Check) -> GateFigure:
     return GateFigure(
         title=describe_gate(check), status=check.status, sentence=check.sentence.removeprefix(f"{check.status}: "),
         axis=axis, value=_scaled(value, scale), low=_scaled(check.low, scale), high=_scaled(check.high, scale),
-        threshold=_scaled(_threshold(check, good), scale), good="left" if good == "left" else "right",
+        threshold=_scaled(_threshold(check, good), scale), good=good,
         candidate=_own_value(gate, found, value),
         baseline=None if check.baseline is None else with_unit(check.baseline.value, check.baseline),
         compares=compares, method=check.method, p=check.p, bounded=percent and not compares,
@@ -98,6 +108,8 @@ def _threshold(check: Check, good: str) -> float | None:
     gate = check.gate
     if gate.kind == "superior":
         return 0.0
+    if gate.kind == "equivalent":
+        return gate.margin
     if gate.kind == "non_inferior":
         margin = gate.margin or 0.0
         return margin if good == "left" else -margin

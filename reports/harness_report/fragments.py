@@ -70,6 +70,9 @@ def gate_text(check: Check) -> Html:
     numbers = [el("span", "candidate ", el("b", figure.candidate))]
     if figure.baseline is not None:
         numbers.append(el("span", f"{check.gate.to or 'promoted'} ", el("b", figure.baseline)))
+    if check.anchor is not None and check.anchor.baseline is not None:
+        anchor = with_unit(check.anchor.baseline.value, check.anchor.baseline)
+        numbers.append(el("span", f"{check.gate.anchor} ", el("b", anchor)))
     if figure.p is not None:
         numbers.append(el("span", "p ", el("b", "< 0.001" if figure.p < 0.001 else f"{figure.p:.3f}")))
     numbers.append(el("span", f"α {check.gate.alpha:g}", cls="hr-dim"))

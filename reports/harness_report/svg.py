@@ -25,12 +25,14 @@ def gate_plot(figure: GateFigure) -> Html:
     colour = STATUS_COLOURS[figure.status]
     parts: list[Html] = []
     if figure.threshold is not None:
-        at = _place(figure.threshold, ends)
-        left, width = (0.0, at) if figure.good == "left" else (at, _WIDTH - at)
-        parts.append(el("rect", x=left, y=0, width=width, height=40, fill=STATUS_COLOURS["passed"], opacity=0.1))
-        parts.append(el("line", x1=at, x2=at, y1=0, y2=40, stroke="currentColor", stroke_width=1.5,
-                        stroke_dasharray="4 3"))  # fmt: skip
-        parts.append(el("text", f"{figure.threshold:g}", x=at, y=52, text_anchor="middle"))
+        start, end = figure.passing
+        left, right = 0.0 if start is None else _place(start, ends), _WIDTH if end is None else _place(end, ends)
+        parts.append(el("rect", x=left, y=0, width=right - left, height=40, fill=STATUS_COLOURS["passed"], opacity=0.1))
+        for limit in (limit for limit in figure.passing if limit is not None):
+            at = _place(limit, ends)
+            parts.append(el("line", x1=at, x2=at, y1=0, y2=40, stroke="currentColor", stroke_width=1.5,
+                            stroke_dasharray="4 3"))  # fmt: skip
+            parts.append(el("text", f"{limit:g}", x=at, y=52, text_anchor="middle"))
     if figure.low is not None and figure.high is not None:
         parts.append(el("line", x1=_place(figure.low, ends), x2=_place(figure.high, ends), y1=20, y2=20, stroke=colour,
                         stroke_width=4, stroke_linecap="round", opacity=0.7))  # fmt: skip

@@ -146,7 +146,14 @@ def test_a_comparison_without_a_baseline_is_an_input_error(events):
 
 OUTCOMES = st.lists(st.sampled_from(["yes", "no", "gone"]), min_size=1, max_size=80)
 CONDITIONS = st.sampled_from(
-    [gate(limit=0.2), gate("min", 0.2), gate(limit=0.5, evidence="point"), NON_INFERIOR, SUPERIOR]
+    [
+        gate(limit=0.2),
+        gate("min", 0.2),
+        gate(limit=0.5, evidence="point"),
+        NON_INFERIOR,
+        SUPERIOR,
+        gate("equivalent", margin=0.2, to="base"),
+    ]
 )
 
 

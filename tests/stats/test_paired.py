@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.stats import binom, binomtest
@@ -56,6 +56,7 @@ def test_swapping_the_arms_mirrors_the_interval(counts):
     assert one.low <= (gains - losses) / n <= one.high
 
 
+@example((3, 0, 1), 0.03125)
 @given(COUNTS, st.floats(-0.3, 0.3))
 def test_bound_and_p_never_disagree(counts, null):
     gains, losses, same = counts
