@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -156,34 +157,27 @@ def test_bfloat16_answers_near_float32(tiny_base: Path, surroundings: Surroundin
     assert model._loaded.shares  # rounding must not be taken for an architecture that cannot share
 
 
-def test_a_head_that_does_more_and_attention_in_a_window_are_found_out(
-    tiny_base: Path, surroundings: Surroundings, tmp_path: Path
+def test_a_head_that_nobody_knows_is_not_taken_apart(
+    tiny_base: Path, surroundings: Surroundings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import torch
-    from transformers import Gemma2Config, Gemma2ForCausalLM
+    from transformers import LlamaForCausalLM
 
-    from tests import tiny
+    whole = LlamaForCausalLM.forward
 
-    folder = tmp_path / "tiny-gemma2"
-    folder.mkdir()
-    size = tiny.save_tokenizer(folder)
-    torch.manual_seed(0)
-    config = Gemma2Config(
-        vocab_size=size, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, head_dim=8, max_position_embeddings=tiny.WINDOW, initializer_range=0.3, bos_token_id=1,
-        eos_token_id=2, pad_token_id=2, sliding_window=8, final_logit_softcapping=2.0, attn_logit_softcapping=None,
-    )  # fmt: skip
-    Gemma2ForCausalLM(config).save_pretrained(str(folder))
-    model, candidate = make(folder, surroundings)
-    plain = Plain(folder)
-    questions = ("Yes or No?", "What is the capital of France? please tell me", "sun " * 12)
-    asked = [LogLikelihood(messages=user(q), continuation=a) for q in questions for a in ("Yes", "No thank you")]
+    def shifted(self: LlamaForCausalLM, *args: Any, **given: Any) -> Any:
+        out = whole(self, *args, **given)
+        out.logits = out.logits.sin()
+        return out
+
+    monkeypatch.setattr(LlamaForCausalLM, "forward", shifted)
+    model, candidate = make(tiny_base, surroundings)
+    plain = Plain(tiny_base)
+    asked = [LogLikelihood(messages=user(q), continuation="No thank you") for q in ("Yes or No?", "sun " * 12)]
     for request, reply in zip(asked, ask(model, candidate, asked), strict=True):
         assert isinstance(reply, LogProb)
         assert reply.logprob == pytest.approx(plain.continuation(request.messages, request.continuation)[0], abs=1e-3)
     assert not model._loaded.split
-    assert not model._loaded.shares
-    texts = [Generate(messages=user(q), decoding=greedy(12)) for q in questions]
+    texts = [Generate(messages=request.messages, decoding=greedy(12)) for request in asked]
     for request, reply in zip(texts, ask(model, candidate, texts), strict=True):
         assert reply.text == plain.greedy(request.messages, 12)
 

@@ -17,13 +17,13 @@ class Budget:
     """How much one batch may hold. It shrinks when memory runs out, and stays shrunk."""
 
     tokens: int
-    """Rows times their longest length."""
+    """Rows times their longest length, in one pass."""
     rows: int
-
-    @classmethod
-    def for_device(cls, device: str) -> Budget:
-        """Return what suits a device: enough rows to keep it busy, few enough to fit small memories."""
-        return cls(tokens=65_536, rows=256) if device.startswith("cuda") else cls(tokens=8_192, rows=64)
+    """Sequences in one pass."""
+    pack: int = 384
+    """Most tokens of one packed sequence of many paths."""
+    cached: int = 32_768
+    """Tokens whose keys and values are held at a time."""
 
     def halve(self) -> bool:
         """Allow half as much; False when a single row is the least there is."""
@@ -31,6 +31,7 @@ class Budget:
             return False
         self.rows = max(1, self.rows // 2)
         self.tokens = max(1, self.tokens // 2)
+        self.cached = max(1, self.cached // 2)
         return True
 
 

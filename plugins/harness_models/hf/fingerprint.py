@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _DATE = "strftime_now"
 """What chat templates call for today's date."""
-ENGINE = "1"
+ENGINE = "2"
 """Raised whenever scoring or decoding would give other replies."""
 
 

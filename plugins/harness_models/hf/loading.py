@@ -5,23 +5,24 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
 from harness.weights import materialise, tensor_shapes
 from harness_models.hf.device import Placement, placement
+from harness_models.hf.probing import probe
+from harness_models.hf.reach import Reach
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import torch
 
     from harness.contracts import Surroundings
     from harness.types import ModelSpec
-
-_PROBE = 12
-"""Tokens in the probes that find out how a base may be run."""
+    from harness_models.hf.layout import Mask
 
 
 @dataclass(kw_only=True)
@@ -40,14 +41,20 @@ class Loaded:
     """Token that may stand before a text: the beginning of sequence, else the end of text."""
     split: bool = True
     """Whether the head is applied apart from the body (else `hidden` gives logits at every position)."""
+    after_head: Callable[[torch.Tensor], torch.Tensor] | None = None
+    """What the architecture does to logits after the head, such as a soft cap."""
     shares: bool = True
     """Whether sequences may share a cached prefix and branches may share a sequence through a mask."""
+    plain: str = ""
+    """Why they may not, where they may not."""
+    reach: Reach = field(default_factory=Reach)
+    """How far back the layers look, which masks of our own must say."""
 
     def hidden(
         self,
         ids: torch.Tensor,
         *,
-        mask: torch.Tensor | None = None,
+        mask: Mask | None = None,
         positions: torch.Tensor | None = None,
         cache: Any = None,  # noqa: ANN401 - a transformers cache
     ) -> torch.Tensor:
@@ -65,13 +72,13 @@ class Loaded:
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Turn hidden states (..., H) into float32 logits (..., V)."""
         result: torch.Tensor = self.model.get_output_embeddings()(hidden) if self.split else hidden
-        return result.float()
+        return (result if self.after_head is None else self.after_head(result)).float()
 
     def new_cache(self) -> Any:  # noqa: ANN401 - a transformers cache
-        """Return an empty cache that fits the architecture."""
+        """Return an empty cache that keeps everything: what a layer with a window sees is the masks' business."""
         from transformers import DynamicCache
 
-        return DynamicCache(config=self.model.config)
+        return DynamicCache() if self.shares else DynamicCache(config=self.model.config)
 
     def tensor(self, rows: Any) -> torch.Tensor:  # noqa: ANN401 - nested lists of integers
         """Put token ids on the model's device."""
@@ -99,7 +106,7 @@ def load(spec: ModelSpec, surroundings: Surroundings) -> Loaded:
     _check_device(place, spec)
     loaded = _load_from(folder, spec, place)
     with torch.inference_mode():
-        _probe(loaded)
+        probe(loaded)
     return loaded
 
 
@@ -172,65 +179,3 @@ def _quieten() -> None:
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0][:300] if lines else type(error).__name__
-
-
-# ---------------------------------------------------------------- probes
-
-
-def _probe(loaded: Loaded) -> None:
-    """Find out by trying, not by a list of names, which shortcuts this architecture allows.
-
-    A head may do more than multiply (soft caps, scales): then body and head are not taken apart. Attention may be
-    limited to a window, or not be attention at all: then no prefix and no sequence is shared.
-    """
-
-    ids = loaded.tensor(
-        [[(7 * index + 3) % loaded.model.config.get_text_config().vocab_size for index in range(_PROBE)]]
-    )
-    whole = loaded.model(input_ids=ids, use_cache=False).logits.float()
-    try:
-        close = _alike(loaded.logits(loaded.hidden(ids)), whole, loaded)
-    except (AttributeError, TypeError, RuntimeError):
-        close = False
-    loaded.split = close
-    loaded.shares = _full_attention(loaded) and _branches_agree(loaded, ids, whole)
-
-
-def _alike(found: torch.Tensor, expected: torch.Tensor, loaded: Loaded) -> bool:
-    """Tell whether two sets of logits differ by rounding alone: a wrong mask or head is off by far more."""
-    if found.shape != expected.shape:
-        return False
-    spread = (expected - expected.mean()).norm()
-    return bool((found - expected).norm() <= spread * (1e-3 if loaded.place.dtype == "float32" else 0.1))
-
-
-def _full_attention(loaded: Loaded) -> bool:
-    config = loaded.model.config.get_text_config()
-    layers = getattr(config, "layer_types", None)
-    if layers is not None:
-        return all(layer == "full_attention" for layer in layers)
-    return getattr(config, "sliding_window", None) is None
-
-
-def _branches_agree(loaded: Loaded, ids: torch.Tensor, whole: torch.Tensor) -> bool:
-    """Compare a cached prefix with two masked branches after it against the plain pass."""
-    import torch
-
-    head, tail = ids[:, : _PROBE // 2], ids[:, _PROBE // 2 :]
-    half = _PROBE // 2
-    try:
-        cache = loaded.new_cache()
-        loaded.hidden(head, cache=cache)
-        blocked = torch.finfo(loaded.model.dtype).min
-        mask = torch.full((1, 1, 2 * half, half + 2 * half), blocked, dtype=loaded.model.dtype, device=ids.device)
-        mask[..., :half] = 0
-        causal = torch.triu(torch.full((half, half), blocked, dtype=loaded.model.dtype, device=ids.device), diagonal=1)
-        mask[..., :half, half : 2 * half] = causal
-        mask[..., half:, 2 * half :] = causal
-        positions = torch.arange(half, 2 * half, device=ids.device).repeat(2)[None]
-        both = loaded.hidden(torch.cat([tail, tail], dim=1), mask=mask, positions=positions, cache=cache)
-    except (AttributeError, TypeError, RuntimeError, ValueError):
-        return False
-    logits = loaded.logits(both)
-    expected = whole[:, half:]
-    return all(_alike(part, expected, loaded) for part in (logits[:, :half], logits[:, half:]))

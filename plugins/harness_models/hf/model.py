@@ -22,8 +22,10 @@ from harness_models.hf.batching import Budget
 from harness_models.hf.chat import Prompt, Renderer, TemplateRefusalError
 from harness_models.hf.fingerprint import backend, fingerprint
 from harness_models.hf.generation import Ask, Generated, generate
+from harness_models.hf.memory import budget_for
+from harness_models.hf.planning import Branches
 from harness_models.hf.rolling import windows
-from harness_models.hf.scoring import Branches, Scored, score
+from harness_models.hf.scoring import Scored, score
 
 if TYPE_CHECKING:
     from harness.contracts import Surroundings
@@ -75,6 +77,7 @@ class HfModel(Model):
             "dtype": place.dtype,
             "backend": backend(with_adapters=self._rack is not None),
             "threads": str(torch.get_num_threads()),
+            "shared tokens": f"forwarded each time: {self._loaded.plain}" if self._loaded.plain else "forwarded once",
         }
         if place.device.startswith("cuda"):
             facts["gpu"] = torch.cuda.get_device_name(self._loaded.model.device)
@@ -98,7 +101,7 @@ class HfModel(Model):
 
         if self._loaded is None:
             self._loaded = load(self.spec, self.surroundings)
-            self._budget = Budget.for_device(self._loaded.place.device)
+            self._budget = budget_for(self._loaded)
         if self._rack is None:
             self._rack = AdapterRack(self._loaded, self.spec)
         self._rack.activate(candidate.adapters)
@@ -107,7 +110,7 @@ class HfModel(Model):
     @property
     def _limits(self) -> Budget:
         if self._budget is None:
-            self._budget = Budget.for_device("cpu")
+            self._budget = Budget(tokens=2_048, rows=64)
         return self._budget
 
     # ------------------------------------------------------------ log-likelihoods

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness_models.hf.scoring import Branches
+from harness_models.hf.planning import Branches
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

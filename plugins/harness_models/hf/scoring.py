@@ -1,8 +1,7 @@
-"""Log-likelihoods over a loaded model: one pass for a context and all its continuations.
+"""Log-likelihoods over a loaded model: a token that many requests have in common is forwarded once.
 
-A context and its continuations are laid out in one row. Every continuation sees the context and itself, through a
-mask, at the positions it would have alone; single-token continuations need nothing but the context's last logits. A
-prefix that many contexts share is computed once. Logits are made only where a token is to be scored.
+`planning` cuts the trie of all requests into packs and prefixes, `layout` turns a pack into one sequence under a tree
+mask; here they are run. Logits are made only where a token is to be scored.
 """
 
 from __future__ import annotations
@@ -12,23 +11,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness_models.hf.batching import Budget, Cluster, clusters, run_batches
+from harness_models.hf.batching import Budget, batches, out_of_memory
+from harness_models.hf.layout import Layout, lay_out, tree_mask
+from harness_models.hf.planning import Branches, Group, Pack, Plan, Prefix, plan, separate
 
 if TYPE_CHECKING:
     import torch
 
     from harness_models.hf.loading import Loaded
 
-_LOGIT_BYTES = 256 * 2**20
+_LOGIT_BYTES = 32 * 2**20
 """Most bytes of float32 logits at a time."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Branches:
-    """One context and what might follow it, as token ids; neither the context nor a continuation is empty."""
-
-    context: tuple[int, ...]
-    continuations: tuple[tuple[int, ...], ...]
+Deliver = Callable[[int, "Scored | None"], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,15 +41,13 @@ class Scored:
 
     scores: tuple[Score, ...]
     seconds: float
-    """From the start of its batch."""
+    """From the start of the batch that completed it."""
     batch: int
-    """Contexts in the batch."""
+    """Contexts in that batch."""
 
 
-def score(
-    loaded: Loaded, rows: Sequence[Branches], budget: Budget, deliver: Callable[[int, Scored | None], None]
-) -> None:
-    """Score every continuation of every row; `deliver(index, None)` where memory does not suffice for one row.
+def score(loaded: Loaded, rows: Sequence[Branches], budget: Budget, deliver: Deliver) -> None:
+    """Score every continuation of every row; `deliver(index, None)` where memory does not suffice for one path.
 
     Results do not depend on what shares a batch, but for rounding (below 1e-3 in float32).
     """
@@ -62,105 +55,104 @@ def score(
 
     if not rows:
         return
-    if loaded.shares:
-        plan = clusters([row.context for row in rows])
-    else:
-        rows, deliver = _unrolled(rows, deliver)
-        plan = [Cluster(prefix=0, members=tuple(range(len(rows))))]
+    trie = plan(rows, pack_tokens=budget.pack) if loaded.shares else separate(rows)
+    scores = _Scores(rows, deliver)
     with torch.inference_mode():
-        for prefix, members in ((cluster.prefix, cluster.members) for cluster in plan):
-            laid = [_lay_out(rows[index], prefix) for index in members]
-            cache = _Prefix(loaded, rows[members[0]].context[:prefix])
-
-            def run(
-                batch: list[int], laid: list[_Row] = laid, cache: _Prefix = cache, members: tuple[int, ...] = members
-            ) -> None:
-                begin = time.perf_counter()
-                results = _score_batch(loaded, [laid[index] for index in batch], cache)
-                seconds = time.perf_counter() - begin
-                for index, scores in zip(batch, results, strict=True):
-                    deliver(members[index], Scored(scores=scores, seconds=seconds, batch=len(batch)))
-
-            def give_up(index: int, members: tuple[int, ...] = members) -> None:
-                deliver(members[index], None)
-
-            run_batches([len(row.tokens) for row in laid], budget, run, give_up)
+        held: list[_Cached] = []  # the prefixes from the root down to the current group's
+        for group in trie.groups:
+            parent = None if group.prefix is None else group.prefix.parent
+            while held and (group.prefix is None or held[-1].prefix is not parent):
+                held.pop()
+            if group.prefix is not None:
+                held.append(_Cached(loaded, group.prefix, held[-1] if held else None))
+            _run_group(loaded, rows, trie, group, held[-1] if held else None, budget, scores)
 
 
-def _unrolled(
-    rows: Sequence[Branches], deliver: Callable[[int, Scored | None], None]
-) -> tuple[list[Branches], Callable[[int, Scored | None], None]]:
-    """One row for each continuation, for architectures in which branches cannot share a row."""
-    flat, home = [], []
-    parts: list[dict[int, Scored | None]] = [{} for _ in rows]
-    for index, row in enumerate(rows):
-        for number, continuation in enumerate(row.continuations):
-            flat.append(Branches(context=row.context, continuations=(continuation,)))
-            home.append((index, number))
+class _Scores:
+    """Collects the scores of a row's continuations, and delivers the row when it has all."""
 
-    def gather(position: int, scored: Scored | None) -> None:
-        index, number = home[position]
-        parts[index][number] = scored
-        if len(parts[index]) == len(rows[index].continuations):
-            found = [parts[index][number] for number in range(len(parts[index]))]
-            whole = [scored for scored in found if scored is not None]
-            if len(whole) < len(found):
-                deliver(index, None)
-                return
-            scores = tuple(scored.scores[0] for scored in whole)
-            seconds = max(scored.seconds for scored in whole)
-            deliver(index, Scored(scores=scores, seconds=seconds, batch=whole[0].batch))
+    def __init__(self, rows: Sequence[Branches], deliver: Deliver) -> None:
+        self._deliver = deliver
+        self._found: list[dict[int, Score | None]] = [{} for _ in rows]
+        self._wanted = [len(row.continuations) for row in rows]
 
-    return flat, gather
+    def add(self, row: int, number: int, score: Score | None, seconds: float, batch: int) -> None:
+        found = self._found[row]
+        found[number] = score
+        if len(found) < self._wanted[row]:
+            return
+        scores = tuple(score for _, score in sorted(found.items()) if score is not None)
+        whole = len(scores) == self._wanted[row]
+        self._deliver(row, Scored(scores=scores, seconds=seconds, batch=batch) if whole else None)
 
 
-# ---------------------------------------------------------------- one batch
+def _run_group(
+    loaded: Loaded, rows: Sequence[Branches], trie: Plan, group: Group, prefix: _Cached | None, budget: Budget,
+    scores: _Scores,
+) -> None:  # fmt: skip
+    """Run the packs behind one prefix, batched by length; on lost memory with less at a time, down to one path."""
+    queue = _batches(group.packs, budget)
+    while queue:
+        batch = queue.pop(0)
+        begin, lone = time.perf_counter(), -1
+        found: dict[int, Score | None] = {}
+        if out_of_memory(lambda batch=batch, found=found: found.update(_run_batch(loaded, rows, trie, batch, prefix))):  # type: ignore[misc]
+            left = [pack for rest in queue for pack in rest]
+            budget.halve()
+            if len(batch) == 1:
+                lone = batch[0].first
+                batch = _smaller(trie, batch[0], group.depth)
+                budget.pack = max(1, budget.pack // 2)
+            queue = _batches([*batch, *left], budget)
+            if batch:
+                continue
+            found = {lone: None}
+        seconds = time.perf_counter() - begin
+        contexts = len({trie.paths[index].row for index in found})
+        for index, one in found.items():
+            scores.add(trie.paths[index].row, trie.paths[index].number, one, seconds, contexts)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Row:
-    """One context without the shared prefix, and its continuations behind it."""
-
-    tokens: list[int]
-    positions: list[int]
-    branch: list[int]
-    """0 for the context, 1, 2, … for the continuations."""
-    targets: list[list[tuple[int, int]]]
-    """For each continuation, for each of its tokens: index of the state that predicts it, and the token."""
+def _batches(packs: Sequence[Pack], budget: Budget) -> list[list[Pack]]:
+    """Group packs by length; those without branches apart, since they need no mask."""
+    result = []
+    for branching in (True, False):
+        alike = [pack for pack in packs if pack.branching is branching]
+        result += [[alike[index] for index in batch] for batch in batches([pack.size for pack in alike], budget)]
+    return result
 
 
-def _lay_out(row: Branches, prefix: int) -> _Row:
-    context = row.context[prefix:]
-    tokens, branch = list(context), [0] * len(context)
-    positions = list(range(prefix, prefix + len(context)))
-    targets = []
-    for number, continuation in enumerate(row.continuations, start=1):
-        sources = [len(context) - 1, *range(len(tokens), len(tokens) + len(continuation) - 1)]
-        targets.append(list(zip(sources, continuation, strict=True)))
-        tokens += continuation[:-1]
-        branch += [number] * (len(continuation) - 1)
-        positions += range(len(row.context), len(row.context) + len(continuation) - 1)
-    return _Row(tokens=tokens, positions=positions, branch=branch, targets=targets)
+def _smaller(trie: Plan, pack: Pack, depth: int) -> list[Pack]:
+    """Return the halves of a pack; nothing where it is a single path."""
+    middle = (pack.first + pack.last) // 2
+    return [
+        _part(trie, pack, depth, first, last)
+        for first, last in ((pack.first, middle), (middle, pack.last))
+        if pack.last - pack.first > 1
+    ]
 
 
-class _Prefix:
-    """The cached states of a shared prefix, computed when first used."""
+def _part(trie: Plan, pack: Pack, depth: int, first: int, last: int) -> Pack:
+    """Return a part of a pack, as a pack of its own."""
+    size = len(trie.paths[first].tokens) - depth
+    size += sum(len(trie.paths[index].tokens) - trie.paths[index].shared for index in range(first + 1, last))
+    return Pack(first=first, last=last, size=size, branching=pack.branching)
 
-    def __init__(self, loaded: Loaded, tokens: tuple[int, ...]) -> None:
+
+class _Cached:
+    """The keys and values of a prefix, computed behind those of its parent when first used."""
+
+    def __init__(self, loaded: Loaded, prefix: Prefix, parent: _Cached | None) -> None:
+        self.prefix = prefix
         self._loaded = loaded
-        self._tokens = tokens
+        self._parent = parent
         self._layers: list[tuple[torch.Tensor, torch.Tensor]] = []
 
-    def __len__(self) -> int:
-        return len(self._tokens)
-
     def expanded(self, rows: int) -> Any:  # noqa: ANN401 - a transformers cache
-        """Return a fresh cache that holds the prefix for so many rows; None where there is no prefix."""
-        if not self._tokens:
-            return None
+        """Return a fresh cache that holds the prefix for so many rows."""
         if not self._layers:
-            cache = self._loaded.new_cache()
-            self._loaded.hidden(self._loaded.tensor([self._tokens]), cache=cache)
+            cache = self._loaded.new_cache() if self._parent is None else self._parent.expanded(1)
+            self._loaded.hidden(self._loaded.tensor([self.prefix.tokens]), cache=cache)
             self._layers = [(layer.keys, layer.values) for layer in cache.layers]
         cache = self._loaded.new_cache()
         for index, (keys, values) in enumerate(self._layers):
@@ -168,67 +160,53 @@ class _Prefix:
         return cache
 
 
-def _score_batch(loaded: Loaded, rows: Sequence[_Row], prefix: _Prefix) -> list[tuple[Score, ...]]:
-    longest = max(len(row.tokens) for row in rows)
-    ids = loaded.tensor([row.tokens + [0] * (longest - len(row.tokens)) for row in rows])
+# ---------------------------------------------------------------- one batch
+
+
+def _run_batch(
+    loaded: Loaded, rows: Sequence[Branches], trie: Plan, batch: Sequence[Pack], prefix: _Cached | None
+) -> dict[int, Score]:
+    """Forward a batch; return the scores of its paths."""
+    depth = 0 if prefix is None else prefix.prefix.depth
+    layouts = [lay_out(trie, pack, depth, rows) for pack in batch]
+    longest = max(len(item.tokens) for item in layouts)
+    ids = loaded.tensor([item.tokens + [0] * (longest - len(item.tokens)) for item in layouts])
     # Padding stands on the right, where no real token looks: under the causal mask it needs no mask of its own.
-    plain = all(max(row.branch) <= 1 for row in rows)
     mask = positions = None
-    if not plain:
-        mask = _branch_mask(loaded, rows, longest, len(prefix))
-        positions = loaded.tensor([row.positions + [0] * (longest - len(row.tokens)) for row in rows])
-    hidden = loaded.hidden(ids, mask=mask, positions=positions, cache=prefix.expanded(len(rows)))
-    return _read(loaded, hidden, rows)
+    if batch[0].branching:
+        mask = tree_mask(loaded, layouts, longest, depth)
+        positions = loaded.tensor([item.positions + [0] * (longest - len(item.positions)) for item in layouts])
+    cache = None if prefix is None else prefix.expanded(len(layouts))
+    return _read(loaded, loaded.hidden(ids, mask=mask, positions=positions, cache=cache), layouts)
 
 
-def _branch_mask(loaded: Loaded, rows: Sequence[_Row], longest: int, prefix: int) -> torch.Tensor:
-    """Return the additive mask (B, 1, L, prefix + L): a token sees the prefix, its context and its own branch."""
+def _read(loaded: Loaded, hidden: torch.Tensor, layouts: Sequence[Layout]) -> dict[int, Score]:
+    """Turn hidden states into the scores of paths, with logits only at the states that predict a scored token."""
     import torch
 
-    device, dtype = loaded.model.device, loaded.model.dtype
-    branch = torch.tensor([row.branch + [-1] * (longest - len(row.branch)) for row in rows], device=device)
-    seen = (branch[:, None, :] == 0) | (branch[:, None, :] == branch[:, :, None])
-    seen &= torch.ones(longest, longest, dtype=torch.bool, device=device).tril()
-    mask = torch.zeros(len(rows), 1, longest, prefix + longest, dtype=dtype, device=device)
-    mask[:, 0, :, prefix:].masked_fill_(~seen, torch.finfo(dtype).min)
-    return mask
-
-
-def _read(loaded: Loaded, hidden: torch.Tensor, rows: Sequence[_Row]) -> list[tuple[Score, ...]]:
-    """Turn hidden states into scores, with logits only at the states that predict a scored token."""
-    import torch
-
-    points = sorted({(r, state) for r, row in enumerate(rows) for steps in row.targets for state, _ in steps})
-    place = {point: index for index, point in enumerate(points)}
-    wanted = [(place[r, state], token) for r, row in enumerate(rows) for steps in row.targets for state, token in steps]
     device = hidden.device
+    wanted = [(place, state, token) for place, item in enumerate(layouts) for _, state, token in item.reads]
+    points = sorted({(place, state) for place, state, _ in wanted})
+    where = {point: index for index, point in enumerate(points)}
     states = hidden[
-        torch.tensor([r for r, _ in points], device=device), torch.tensor([state for _, state in points], device=device)
+        torch.tensor([place for place, _ in points], device=device),
+        torch.tensor([state for _, state in points], device=device),
     ]
-    at = torch.tensor([point for point, _ in wanted], device=device)
-    tokens = torch.tensor([token for _, token in wanted], device=device)
-    logprobs = torch.empty(len(wanted), dtype=torch.float64)
-    greedy = torch.empty(len(wanted), dtype=torch.bool)
-    width = loaded.model.config.get_text_config().vocab_size * 4
-    step = max(1, _LOGIT_BYTES // width)
+    at = torch.tensor([where[place, state] for place, state, _ in wanted], device=device)
+    tokens = torch.tensor([token for _, _, token in wanted], device=device)
+    logprobs = torch.empty(len(wanted), device=device)
+    greedy = torch.empty(len(wanted), dtype=torch.bool, device=device)
+    step = max(1, _LOGIT_BYTES // (loaded.model.config.get_text_config().vocab_size * 4))
     for start in range(0, len(points), step):
         logits = loaded.logits(states[start : start + step])
         total, best = logits.logsumexp(dim=-1), logits.argmax(dim=-1)
         here = ((at >= start) & (at < start + step)).nonzero(as_tuple=True)[0]
         local, token = at[here] - start, tokens[here]
-        found = here.cpu()
-        logprobs[found] = (logits[local, token] - total[local]).double().cpu()
-        greedy[found] = (best[local] == token).cpu()
-    return _gather(rows, logprobs.clamp(max=0.0).tolist(), greedy.tolist())
-
-
-def _gather(rows: Sequence[_Row], logprobs: list[float], greedy: list[bool]) -> list[tuple[Score, ...]]:
-    result, at = [], 0
-    for row in rows:
-        scores = []
-        for steps in row.targets:
-            end = at + len(steps)
-            scores.append(Score(logprob=sum(logprobs[at:end]), is_greedy=all(greedy[at:end])))
-            at = end
-        result.append(tuple(scores))
-    return result
+        logprobs[here] = logits[local, token] - total[local]
+        greedy[here] = best[local] == token
+    owners = [index for item in layouts for index, _, _ in item.reads]
+    sums: dict[int, tuple[float, bool]] = {}
+    for index, logprob, is_greedy in zip(owners, logprobs.clamp(max=0.0).tolist(), greedy.tolist(), strict=True):
+        before, all_greedy = sums.get(index, (0.0, True))
+        sums[index] = (before + logprob, all_greedy and is_greedy)
+    return {index: Score(logprob=logprob, is_greedy=greedy) for index, (logprob, greedy) in sums.items()}

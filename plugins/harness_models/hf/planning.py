@@ -1,0 +1,241 @@
+"""Plans what to forward so that a token that many requests have in common is forwarded once.
+
+All requests together form a trie: each path is a context with one continuation, without its last token, which nothing
+needs. The sorted paths, each with the length that it shares with the one before, are that trie. It is cut into *packs*,
+runs of neighbouring paths that go through the model as one sequence under a tree mask, and *prefixes*, beginnings that
+several packs share and whose keys and values are computed once. docs/engine.md draws it.
+
+Nothing here knows of models or tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+_SHORTEST_PREFIX = 16
+"""A shorter common beginning is not worth a pass of its own."""
+_SLACK = 1.5
+"""A pack may be so many times as long as its longest path: many short branches behind a long context stay together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Branches:
+    """One context and what might follow it, as token ids; neither the context nor a continuation is empty."""
+
+    context: tuple[int, ...]
+    continuations: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Path:
+    """One context with one continuation."""
+
+    row: int
+    """Index of the `Branches`."""
+    number: int
+    """Index of the continuation."""
+    tokens: tuple[int, ...]
+    """What is forwarded: the context and all but the last token of the continuation."""
+    context: int
+    """Tokens of the context. The states at `context - 1` and after predict the continuation."""
+    shared: int
+    """Leading tokens in common with the path before."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prefix:
+    """A beginning whose keys and values are computed once, after those of its parent."""
+
+    parent: Prefix | None
+    tokens: tuple[int, ...]
+    """Behind the parent's."""
+    depth: int
+    """Tokens from the root to its end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pack:
+    """Neighbouring paths that are forwarded as one sequence behind a prefix."""
+
+    first: int
+    """Of the sorted paths."""
+    last: int
+    """One past the last."""
+    size: int
+    """Distinct tokens behind the prefix."""
+    branching: bool
+    """Whether the paths part, so that a mask must hide them from each other."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """The packs behind one prefix."""
+
+    prefix: Prefix | None
+    packs: tuple[Pack, ...]
+
+    @property
+    def depth(self) -> int:
+        """Tokens of the prefix."""
+        return 0 if self.prefix is None else self.prefix.depth
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is to be forwarded for some requests, in an order in which a parent's group comes before its children's."""
+
+    paths: tuple[Path, ...]
+    """In lexicographic order of their tokens."""
+    groups: tuple[Group, ...]
+    """One for each prefix."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that go through the model, padding aside."""
+        prefixes = sum(len(group.prefix.tokens) for group in self.groups if group.prefix is not None)
+        return prefixes + sum(pack.size for group in self.groups for pack in group.packs)
+
+
+def plan(rows: Sequence[Branches], *, pack_tokens: int) -> Plan:
+    """Plan the passes for some requests.
+
+    Args:
+        rows: contexts with their continuations.
+        pack_tokens: most tokens of a pack, at least 1; a path that is longer has a pack of its own.
+    """
+    paths = _paths(rows)
+    return Plan(paths=paths, groups=_Planner(paths, pack_tokens).groups())
+
+
+def separate(rows: Sequence[Branches]) -> Plan:
+    """Plan one pack for each path, with nothing shared: for architectures that cannot take a tree mask or a prefix."""
+    paths = _paths(rows)
+    packs = tuple(
+        Pack(first=index, last=index + 1, size=len(path.tokens), branching=False) for index, path in enumerate(paths)
+    )
+    return Plan(paths=paths, groups=(Group(prefix=None, packs=packs),) if packs else ())
+
+
+def _paths(rows: Sequence[Branches]) -> tuple[Path, ...]:
+    whole = [
+        (row.context + continuation[:-1], index, number)
+        for index, row in enumerate(rows)
+        for number, continuation in enumerate(row.continuations)
+    ]
+    whole.sort()
+    shared = [0, *(common(before[0], path[0]) for before, path in pairwise(whole))]
+    return tuple(
+        Path(row=row, number=number, tokens=tokens, context=len(rows[row].context), shared=length)
+        for (tokens, row, number), length in zip(whole, shared, strict=False)
+    )
+
+
+def common(one: tuple[int, ...], other: tuple[int, ...]) -> int:
+    """Return how many leading tokens two sequences have in common."""
+    low, high = 0, min(len(one), len(other))
+    if one[:high] == other[:high]:
+        return high
+    while high - low > 1:  # slices compare in C: halving is faster than walking
+        middle = (low + high) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+class _Planner:
+    """Cuts the sorted paths into groups."""
+
+    def __init__(self, paths: Sequence[Path], pack_tokens: int) -> None:
+        self._paths = paths
+        self._most = max(1, pack_tokens)
+        # Before path i the trie has so many tokens, if every path is counted from where it leaves the one before.
+        self._before = [0]
+        for path in paths:
+            self._before.append(self._before[-1] + len(path.tokens) - path.shared)
+
+    def groups(self) -> tuple[Group, ...]:
+        """Return the groups, one for each prefix, parents before their children, depth first."""
+        packs: dict[Prefix | None, list[Pack]] = {}
+        todo: list[tuple[int, int, Prefix | None]] = [(0, len(self._paths), None)] if self._paths else []
+        while todo:  # a stack of our own: a trie may be deeper than Python recurses
+            first, last, parent = todo.pop()
+            prefix = self._prefix(first, last, parent)
+            own = packs.setdefault(prefix, [])
+            depth = 0 if prefix is None else prefix.depth
+            if self._size(first, last, depth) <= self._room(first, last, depth):
+                own.append(self._pack(first, last, depth))
+                continue
+            small = first
+            deeper: list[tuple[int, int, Prefix | None]] = []
+            for begin, stop in self._children(first, last):
+                if self._deserves_prefix(begin, stop, depth) and stop - begin < last - first:
+                    own += self._cut(small, begin, depth)
+                    deeper.append((begin, stop, prefix))
+                    small = stop
+            own += self._cut(small, last, depth)
+            todo += reversed(deeper)
+        return tuple(Group(prefix=prefix, packs=tuple(found)) for prefix, found in packs.items())
+
+    def _size(self, first: int, last: int, depth: int) -> int:
+        """Distinct tokens of the paths behind `depth`, which all of them share."""
+        return self._before[last] - self._before[first] + self._paths[first].shared - depth
+
+    def _fork(self, first: int, last: int) -> int:
+        """Tokens that all the paths have in common."""
+        paths = self._paths
+        return min([len(paths[first].tokens), *(paths[i].shared for i in range(first + 1, last))])
+
+    def _prefix(self, first: int, last: int, parent: Prefix | None) -> Prefix | None:
+        """Return a prefix for these paths behind the parent, or the parent where there is not enough to share."""
+        paths, depth = self._paths, 0 if parent is None else parent.depth
+        end = min(self._fork(first, last), *(paths[i].context - 1 for i in range(first, last)))
+        if end - depth < _SHORTEST_PREFIX or self._size(first, last, depth) <= self._room(first, last, depth):
+            return parent
+        return Prefix(parent=parent, tokens=paths[first].tokens[depth:end], depth=end)
+
+    def _children(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """Yield the runs of paths that go on together behind what all have in common."""
+        begin, fork = first, self._fork(first, last)
+        for index in range(first + 1, last):
+            if self._paths[index].shared <= fork:
+                yield begin, index
+                begin = index
+        yield begin, last
+
+    def _deserves_prefix(self, first: int, last: int, depth: int) -> bool:
+        """Tell whether a run is large enough for packs of its own, and has, here or deeper, a beginning to share."""
+        if last - first < 2 or self._size(first, last, depth) <= 2 * self._room(first, last, depth):
+            return False
+        return max(self._paths[i].shared for i in range(first + 1, last)) - depth >= _SHORTEST_PREFIX
+
+    def _room(self, first: int, last: int, depth: int) -> int:
+        """Most tokens of a pack of these paths."""
+        longest = max(len(self._paths[i].tokens) for i in range(first, last)) - depth
+        return max(self._most, int(_SLACK * longest))
+
+    def _cut(self, first: int, last: int, depth: int) -> Iterator[Pack]:
+        """Cut neighbouring paths into packs, where neighbours have least in common."""
+        while first < last:
+            stop = first + 1
+            longest = len(self._paths[first].tokens) - depth
+            while stop < last:
+                longest = max(longest, len(self._paths[stop].tokens) - depth)
+                if self._size(first, stop + 1, depth) > max(self._most, int(_SLACK * longest)):
+                    break
+                stop += 1
+            if stop < last:
+                half = self._size(first, stop, depth) / 2
+                late = [i for i in range(first + 1, stop + 1) if self._size(first, i, depth) >= half]
+                stop = min(late, key=lambda i: (self._paths[i].shared, -i), default=stop)
+            yield self._pack(first, stop, depth)
+            first = stop
+
+    def _pack(self, first: int, last: int, depth: int) -> Pack:
+        paths = self._paths
+        # A path that begins with the whole one before it only goes on: no token must be hidden.
+        branching = any(paths[i].shared < len(paths[i - 1].tokens) for i in range(first + 1, last))
+        return Pack(first=first, last=last, size=self._size(first, last, depth), branching=branching)

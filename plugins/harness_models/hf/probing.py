@@ -1,0 +1,119 @@
+"""Finds out by trying, not by a list of names, which shortcuts an architecture allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from harness_models.hf.layout import lay_out, tree_mask
+from harness_models.hf.planning import Branches, plan
+from harness_models.hf.reach import reach_of
+
+if TYPE_CHECKING:
+    import torch
+
+    from harness_models.hf.loading import Loaded
+
+_PROBE = 12
+"""Tokens of a probe."""
+_WINDOW = 5
+"""A sliding window is narrowed to this while probing, so that a short probe reaches beyond it."""
+
+
+def probe(loaded: Loaded) -> None:
+    """Set what `loaded` may do: take body and head apart, and share prefixes and sequences.
+
+    What fails here is done the plain way, and `Loaded.plain` says why.
+    """
+    config = loaded.model.config.get_text_config()
+    ids = loaded.tensor([[(7 * index + 3) % config.vocab_size for index in range(_PROBE)]])
+    whole = loaded.model(input_ids=ids, use_cache=False).logits.float()
+    loaded.split = _find_head(loaded, ids, whole)
+    reach = reach_of(config)
+    if reach is None:
+        loaded.plain = "its layers are not all attention over everything or over a window"
+    else:
+        loaded.reach = reach
+        with _narrowed(config):
+            loaded.reach = reach_of(config) or reach
+            if not _tree_agrees(loaded, ids[0].tolist()):
+                loaded.plain = "a tree mask behind a cached prefix changes its scores"
+        loaded.reach = reach
+    loaded.shares = not loaded.plain
+
+
+@contextmanager
+def _narrowed(config: Any) -> Iterator[None]:  # noqa: ANN401 - a transformers configuration
+    window = getattr(config, "sliding_window", None)
+    if window is not None:
+        config.sliding_window = min(window, _WINDOW)
+    try:
+        yield
+    finally:
+        if window is not None:
+            config.sliding_window = window
+
+
+def _find_head(loaded: Loaded, ids: torch.Tensor, whole: torch.Tensor) -> bool:
+    """Find what the head does besides multiplying; False where nothing that we know of."""
+    config = loaded.model.config.get_text_config()
+    for after in _heads(config):
+        loaded.after_head = after
+        try:
+            if alike(loaded.logits(loaded.hidden(ids)), whole, loaded):
+                return True
+        except (AttributeError, TypeError, RuntimeError):
+            break
+    loaded.after_head = None
+    return False
+
+
+def _heads(config: Any) -> list[Callable[[torch.Tensor], torch.Tensor] | None]:  # noqa: ANN401
+    """What architectures do to logits after the head: nothing, a soft cap (Gemma 2), a scale (Cohere, Granite)."""
+    found: list[Callable[[torch.Tensor], torch.Tensor] | None] = [None]
+    cap = getattr(config, "final_logit_softcapping", None)
+    if cap:
+        found.append(lambda logits: (logits / cap).tanh() * cap)
+    times = getattr(config, "logit_scale", None)
+    if times:
+        found.append(lambda logits: logits * times)
+    divided = getattr(config, "logits_scaling", None)
+    if divided:
+        found.append(lambda logits: logits / divided)
+    return found
+
+
+def alike(found: torch.Tensor, expected: torch.Tensor, loaded: Loaded) -> bool:
+    """Tell whether two sets of logits differ by rounding alone: a wrong mask or head is off by far more."""
+    if found.shape != expected.shape:
+        return False
+    spread = (expected - expected.mean()).norm()
+    return bool((found - expected).norm() <= spread * (1e-3 if loaded.place.dtype == "float32" else 0.1))
+
+
+def _tree_agrees(loaded: Loaded, ids: list[int]) -> bool:
+    """Compare two paths behind a cached prefix, in one sequence under a mask, with a plain pass over each."""
+    half, fork = _PROBE // 2, _PROBE * 2 // 3
+    context, one = tuple(ids[:fork]), tuple(ids[fork:])
+    rows = [Branches(context=context, continuations=(one, one[::-1]))]
+    trie = plan(rows, pack_tokens=10 * _PROBE)
+    layout = lay_out(trie, trie.groups[0].packs[0], half, rows)
+    try:
+        cache = loaded.new_cache()
+        loaded.hidden(loaded.tensor([ids[:half]]), cache=cache)
+        hidden = loaded.hidden(
+            loaded.tensor([layout.tokens]),
+            mask=tree_mask(loaded, [layout], len(layout.tokens), half),
+            positions=loaded.tensor([layout.positions]),
+            cache=cache,
+        )
+        found = loaded.logits(hidden[0])
+        for index, path in enumerate(trie.paths):
+            plain = loaded.logits(loaded.hidden(loaded.tensor([path.tokens])))[0, fork - 1 :]
+            states = [state for read, state, _ in layout.reads if read == index]
+            if not alike(found[states], plain, loaded):
+                return False
+    except (AttributeError, TypeError, RuntimeError, ValueError, KeyError, IndexError):
+        return False
+    return True

@@ -1,0 +1,36 @@
+"""How far the layers of an architecture look back: everything, or a sliding window."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+_FULL, _SLIDING = "full_attention", "sliding_attention"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reach:
+    """What masks of our own must say to an architecture."""
+
+    window: int | None = None
+    """Tokens that a token sees, itself included, where all layers are alike; None is all before it."""
+    windows: Mapping[str, int | None] = field(default_factory=dict)
+    """The same by type of layer, where they differ."""
+
+    @property
+    def by_layer(self) -> bool:
+        """Whether the model wants a mask for each type of layer."""
+        return bool(self.windows)
+
+
+def reach_of(config: Any) -> Reach | None:  # noqa: ANN401 - a transformers configuration
+    """Read it from a configuration; None where a layer does something that no mask of ours can say."""
+    kinds = set(getattr(config, "layer_types", None) or ())
+    window = getattr(config, "sliding_window", None)
+    if not kinds - {_FULL}:
+        # Without layer types a window holds for all layers; beside layer types that are all full it holds for none.
+        return Reach(window=None if kinds else window)
+    if kinds - {_FULL, _SLIDING} or window is None:
+        return None
+    return Reach(windows={kind: window if kind == _SLIDING else None for kind in sorted(kinds)})
