@@ -112,21 +112,36 @@ def new_folder(path: Path) -> Iterator[Path]:
     Raises:
         BrokenRunError: when the disk is full, the place may not be written, or `path` exists already.
     """
-    temporary = temporary_beside(path)
     with explained(path):
+        temporary = temporary_folder(path.parent)
         try:
-            temporary.mkdir(mode=0o700)
             yield temporary
-            for folder, _, names in os.walk(temporary, topdown=False):
-                for name in names:
-                    _sync(Path(folder) / name)
-                _sync_folder(Path(folder))
-            _refuse_existing(path)
-            temporary.rename(path)
-            _sync_folder(path.parent)
+            put_in_place(temporary, path)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
+
+
+def temporary_folder(parent: Path) -> Path:
+    """Make a folder under a temporary name that `sweep` knows. OSErrors are the caller's."""
+    temporary = temporary_beside(parent / "any")
+    temporary.mkdir(mode=0o700)
+    return temporary
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Flush a temporary folder to the disk and rename it to `path`, beside it. OSErrors are the caller's.
+
+    Raises:
+        BrokenRunError: when `path` exists already.
+    """
+    for folder, _, names in os.walk(temporary, topdown=False):
+        for name in names:
+            _sync(Path(folder) / name)
+        _sync_folder(Path(folder))
+    _refuse_existing(path)
+    temporary.rename(path)
+    _sync_folder(path.parent)
 
 
 def _refuse_existing(path: Path) -> None:

@@ -5,40 +5,31 @@ Samples are streamed in both directions, so that a run of hundreds of thousands 
 
 from __future__ import annotations
 
-import math
-import os
 import re
 import secrets
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import BrokenRunError, HarnessError, InputError, unknown_name
 from harness.hashing import sha256_file, sha256_text
 from harness.serial import from_json, to_json
-from harness.store.atomic import new_folder, remove_folder, write_into
+from harness.store.atomic import explained, put_in_place, remove_folder, write_into
 from harness.store.pending import intend, settle
+from harness.store.spool import BATCH, SAMPLES_FILE, Spool
 from harness.types import Constitution, RunRecord, SampleRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
     from harness.store.workspace import Workspace
 
-RUN_FILE, SAMPLES_FILE, SUITE_FILE, CONSTITUTIONS_FILE = (
-    "run.json",
-    "samples.parquet",
-    "suite.yaml",
-    "constitutions.json",
-)
+RUN_FILE, SUITE_FILE, CONSTITUTIONS_FILE = "run.json", "suite.yaml", "constitutions.json"
 LATEST = "latest"
 """Stands for the newest run wherever a run is named."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
-_BATCH = 256
-"""Records per row group: a few MB even where answers are long."""
 
 
 def new_run_id(suite: str) -> str:
@@ -50,12 +41,30 @@ def write_run(
     workspace: Workspace, record: RunRecord, samples: Iterable[SampleRecord], suite_text: str,
     constitutions: tuple[Constitution, ...],
 ) -> RunRecord:  # fmt: skip
+    """Put a run's folder in place, whole, from samples that are at hand; arguments and errors as `finish_run`.
+
+    Args:
+        workspace: where to.
+        record: as in `finish_run`.
+        samples: read once, a row group at a time.
+        suite_text: as in `finish_run`.
+        constitutions: as in `finish_run`.
+    """
+    _check_name(record.id)
+    with workspace.lock(), Spool(workspace) as spool:
+        spool.write(samples)
+        return finish_run(workspace, record, spool, suite_text, constitutions)
+
+
+def finish_run(
+    workspace: Workspace, record: RunRecord, spool: Spool, suite_text: str, constitutions: tuple[Constitution, ...]
+) -> RunRecord:
     """Put a run's folder in place, whole, and its row into the ledger.
 
     Args:
         workspace: where to.
         record: all but `samples_sha256`, which is filled in.
-        samples: read once, a row group at a time.
+        spool: that holds the run's samples; its folder becomes the run's.
         suite_text: the suite's YAML as it was read.
         constitutions: those that judged.
 
@@ -67,24 +76,29 @@ def write_run(
             record's, or when a row holds NaN or an infinity; nothing is left.
         InputError: when a text holds half a surrogate pair, or another process writes in the workspace.
     """
-    if not _NAME.fullmatch(record.id) or record.id == LATEST:
-        raise ValueError(f"{record.id!r} is no name for a run")
+    _check_name(record.id)
     folder = workspace.runs / record.id
-    with workspace.lock():
-        with new_folder(folder) as temporary:
-            count = _write_samples(temporary / SAMPLES_FILE, samples)
-            if count != record.samples:
-                raise BrokenRunError(
-                    f"run {record.id} speaks of {record.samples} samples, but {count} were to be stored"
-                )
-            stored = replace(record, samples_sha256=sha256_file(temporary / SAMPLES_FILE))
-            text = to_json(stored, indent=1)
-            write_into(temporary, SUITE_FILE, suite_text)
-            write_into(temporary, CONSTITUTIONS_FILE, to_json(constitutions, tuple[Constitution, ...]))
-            write_into(temporary, RUN_FILE, text)
-            intend(workspace, folder / RUN_FILE, sha256_text(text), "run", _row(stored, text, suite_text, temporary))
+    with workspace.lock(), spool, explained(folder):
+        samples = spool.close()
+        if spool.count != record.samples:
+            raise BrokenRunError(
+                f"run {record.id} speaks of {record.samples} samples, but {spool.count} were to be stored"
+            )
+        stored = replace(record, samples_sha256=sha256_file(samples))
+        text = to_json(stored, indent=1)
+        write_into(spool.folder, SUITE_FILE, suite_text)
+        write_into(spool.folder, CONSTITUTIONS_FILE, to_json(constitutions, tuple[Constitution, ...]))
+        write_into(spool.folder, RUN_FILE, text)
+        row = _row(stored, text, suite_text, spool.folder)
+        intend(workspace, folder / RUN_FILE, sha256_text(text), "run", row)
+        put_in_place(spool.folder, folder)
         settle(workspace)
     return stored
+
+
+def _check_name(run: str) -> None:
+    if not _NAME.fullmatch(run) or run == LATEST:
+        raise ValueError(f"{run!r} is no name for a run")
 
 
 def _row(record: RunRecord, text: str, suite_text: str, folder: Path) -> dict[str, Any]:
@@ -94,48 +108,6 @@ def _row(record: RunRecord, text: str, suite_text: str, folder: Path) -> dict[st
         "suite_sha256": sha256_text(suite_text), "constitutions_sha256": sha256_file(folder / CONSTITUTIONS_FILE),
         "suite": record.suite, "candidate_fingerprint": record.candidate_fingerprint, "status": record.verdict,
     }  # fmt: skip
-
-
-def _write_samples(path: Path, samples: Iterable[SampleRecord]) -> int:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    schema = pa.schema(
-        [
-            ("id", pa.string()), ("content_hash", pa.string()), ("tags", pa.list_(pa.string())),
-            ("cluster", pa.string()), ("prompt", pa.string()), ("text", pa.string()), ("record", pa.string()),
-        ]
-    )  # fmt: skip
-    count = 0
-    iterator = iter(samples)
-    # The descriptor is opened here, for the mode and so that the file system's refusals arrive as OSErrors.
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
-        while batch := list(islice(iterator, _BATCH)):
-            rows = [_columns(record) for record in batch]
-            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
-            count += len(batch)
-    return count
-
-
-def _columns(record: SampleRecord) -> dict[str, Any]:
-    sample = record.sample
-    for name, row in record.rows.items():
-        if isinstance(row, tuple) and not all(math.isfinite(number) for number in row):
-            raise BrokenRunError(f"sample {sample.id!r}: the metric {name} gave {row}, which is not finite")
-    columns = {
-        "id": sample.id, "content_hash": sample.content_hash, "tags": list(sample.tags), "cluster": sample.cluster,
-        "prompt": sample.prompt, "text": record.text,
-    }  # fmt: skip
-    try:
-        for value in (sample.id, sample.prompt, record.text or "", *sample.tags, sample.cluster or ""):
-            value.encode()
-        return {**columns, "record": to_json(record)}
-    except ValueError as error:  # UnicodeEncodeError, and pydantic's own for the same cause
-        raise InputError(
-            f"sample {sample.id!r} cannot be stored as UTF-8 text ({str(error).splitlines()[0]})",
-            hint="remove half surrogate pairs such as \\ud800 from the data",
-        ) from error
 
 
 def find_run(workspace: Workspace, name: str) -> str:
@@ -206,15 +178,26 @@ def read_samples(workspace: Workspace, run: str) -> Iterator[SampleRecord]:
     Raises:
         InputError: when no run or several are meant, or the file cannot be read.
     """
+    path = run_folder(workspace, run) / SAMPLES_FILE
+    for (text,) in _rows(path, "record"):
+        yield from_json(SampleRecord, text, file=path)
+
+
+def read_prompts(workspace: Workspace, run: str, ids: Collection[str]) -> dict[str, str]:
+    """Return the prompts of some of a run's samples by id; errors as `read_samples`."""
+    path = run_folder(workspace, run) / SAMPLES_FILE
+    return {name: prompt for name, prompt in _rows(path, "id", "prompt") if name in ids}
+
+
+def _rows(path: Path, *columns: str) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of some columns, a batch in memory at a time."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = run_folder(workspace, run) / SAMPLES_FILE
     try:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=_BATCH, columns=["record"]):
-                for text in batch.column(0).to_pylist():
-                    yield from_json(SampleRecord, text, file=path)
+            for batch in file.iter_batches(batch_size=BATCH, columns=list(columns)):
+                yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 from harness.adherence import combine_verdicts
 from harness.errors import InputError
 from harness.serial import from_json
-from harness.store.runs import SAMPLES_FILE, read_samples
+from harness.store.runs import read_samples
+from harness.store.spool import SAMPLES_FILE
 from harness.types import Completion, NoReply, NotApplicable, SampleRecord, Unscored
 from harness_report.reading import folder_of, opened
 
