@@ -23,12 +23,42 @@ def canonical_json(value: object) -> str:
 
 def sha256_text(text: str) -> str:
     """Return the SHA-256 of the text's UTF-8 bytes, 64 hexadecimal digits. Lone surrogates hash as their escapes."""
-    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+    return hashlib.sha256(_bytes(text)).hexdigest()
+
+
+def short_digest(text: str) -> bytes:
+    """Return 16 bytes that tell texts apart within one process; nothing stored rests on them."""
+    return hashlib.blake2b(_bytes(text), digest_size=16).digest()
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
 
 
 def sha256_json(value: object) -> str:
     """Return the SHA-256 of `canonical_json(value)`."""
     return sha256_text(canonical_json(value))
+
+
+class ListHash:
+    """The SHA-256 that `sha256_json` gives of a list, from its items one at a time."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256(b"[")
+        self._begun = False
+
+    def add(self, item: object) -> str:
+        """Take the next item; return its canonical JSON."""
+        text = canonical_json(item)
+        self._digest.update(_bytes(f",{text}" if self._begun else text))
+        self._begun = True
+        return text
+
+    def hexdigest(self) -> str:
+        """Return the hash of the list of all items so far, 64 hexadecimal digits."""
+        whole = self._digest.copy()
+        whole.update(b"]")
+        return whole.hexdigest()
 
 
 def sha256_file(path: Path) -> str:

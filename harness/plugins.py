@@ -112,6 +112,10 @@ class Plugins:
         if self.broken:
             raise InputError("; ".join(broken.sentence for broken in self.broken))
 
+    def observed(self, hook: str) -> bool:
+        """Tell whether any plugin implements a hook."""
+        return bool(getattr(self.manager.hook, hook).get_hookimpls())
+
     def notify(self, hook: str, **arguments: object) -> tuple[str, ...]:
         """Call an observing hook on every plugin; return one warning per plugin that raised."""
         warnings = []

@@ -80,13 +80,16 @@ class ModelCore:
             given = self.model.fingerprint(candidate)
         return check_fingerprints(given, what, self.model)
 
-    def answer(self, candidate: Candidate, requests: Sequence[Request], *, label: str) -> list[Reply]:
+    def answer(
+        self, candidate: Candidate, requests: Sequence[Request], *, label: str, progress: Progress | None = None
+    ) -> list[Reply]:
         """Return one reply for each request, in order.
 
         Args:
             candidate: whose adapters and template are used.
             requests: any kinds, with or without repeats.
             label: what the progress bar says.
+            progress: where the bar is drawn, such as one that goes on over several calls; None is the core's own.
 
         Raises:
             InputError: when the candidate cannot be loaded.
@@ -105,7 +108,7 @@ class ModelCore:
         self.counts.requests += len(distinct)
         self.counts.model_calls += len(missing)
         if missing:
-            known.update(self._ask(candidate, missing, keys, label))
+            known.update(self._ask(candidate, missing, keys, label, progress or self._progress))
         return [known[request] for request in requests]
 
     def time(self, candidate: Candidate, requests: Sequence[Request], *, label: str) -> list[Reply]:
@@ -142,14 +145,19 @@ class ModelCore:
         return known
 
     def _ask(
-        self, candidate: Candidate, missing: Sequence[Request], keys: Mapping[Request, str], label: str
+        self,
+        candidate: Candidate,
+        missing: Sequence[Request],
+        keys: Mapping[Request, str],
+        label: str,
+        progress: Progress,
     ) -> dict[Request, Reply]:
         got: dict[Request, Reply] = {}
         buffer: dict[str, bytes] = {}
         flushed = monotonic()
         tokens = 0
         begin = monotonic()
-        bar = self._progress.start(label, len(missing), unit="requests")
+        bar = progress.start(label, len(missing), unit="requests")
 
         def flush() -> None:
             nonlocal flushed

@@ -7,19 +7,23 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from harness.evaluation.checks import estimates
 from harness.evaluation.classify import classify
 from harness.evaluation.judge import critic_fingerprints, judge
-from harness.evaluation.measure import candidate_fingerprint, observe, tables, time_run
-from harness.evaluation.respond import plan_requests, respond
-from harness.types import Completion, RunFacts, SampleRecord
+from harness.evaluation.measure import Columns, candidate_fingerprint, observe, time_run
+from harness.evaluation.phases import Phases
+from harness.evaluation.respond import respond, windows
+from harness.types import Completion, RunFacts
 
 if TYPE_CHECKING:
     from harness.contracts import Progress
     from harness.engine.core import ModelCore, ReplyCache
     from harness.evaluation.pool import ModelPool
     from harness.evaluation.prepare import PreparedSuite
+    from harness.evaluation.respond import Window
     from harness.stats.table import MetricTable
-    from harness.types import Candidate
+    from harness.store.spool import Spool
+    from harness.types import Candidate, Estimate, SampleRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +44,17 @@ class Arm:
     identity: Identity
     candidate: Candidate
     judge: Candidate | None
-    records: tuple[SampleRecord, ...]
+    spool: Spool
+    """Holds a record of each sample, in order."""
     tables: Mapping[str, MetricTable]
     """By metric, those of kind `run` included."""
+    estimates: tuple[Estimate, ...]
+    """In the suite's order; they take seconds where there are many samples, so that they are made once."""
     facts: RunFacts | None
     critics: Mapping[str, str]
     backend: Mapping[str, str]
     requests: int
+    """Distinct ones within each window of the pass."""
     model_calls: int
     seconds: float
 
@@ -66,7 +74,7 @@ def identify(prepared: PreparedSuite, candidate: Candidate, judge_candidate: Can
         candidate=own,
         judge=judged,
         suite=prepared.fingerprint(),
-        samples=prepared.samples_fingerprint(),
+        samples=prepared.samples.fingerprint,
         seed=prepared.suite.ask.seed,
     )
 
@@ -79,9 +87,11 @@ def evaluate(
     *,
     cache: ReplyCache | None,
     progress: Progress,
+    spool: Spool,
+    seed: int,
     name: str,
 ) -> Arm:
-    """Run the pass for one candidate.
+    """Run the pass for one candidate, a window of samples at a time; only the metrics' rows stay in memory.
 
     Args:
         prepared: the suite.
@@ -90,6 +100,8 @@ def evaluate(
         pool: the loaded models.
         cache: where findings are kept.
         progress: where bars are drawn.
+        spool: takes a record of each sample.
+        seed: of the resampling.
         name: of the arm, for the bars.
     """
     begin = monotonic()
@@ -98,8 +110,46 @@ def evaluate(
     judge_core = pool.core(judge_candidate.model) if prepared.critics else None
     before = _counts(core, judge_core)
 
-    plans = plan_requests(prepared.samples, prepared.metrics, candidate, prepared.suite.ask)
-    replies = respond(core, candidate, plans, label=f"{prepared.suite.id}: {name} answers")
+    status = {entry.name: entry.fingerprint for entry in prepared.classifier_status}
+    critics = critic_fingerprints(prepared.critics, status, identity.judge)
+    columns = Columns(prepared.metrics)
+    with Phases(progress, len(prepared.samples)) as phases:
+        for window in windows(prepared.samples, prepared.metrics, candidate, prepared.suite.ask):
+            phases.window(len(window.samples))
+            records = _through(
+                window, prepared, core=core, candidate=candidate, judge_core=judge_core,
+                judge_candidate=judge_candidate, critics=critics, cache=cache, progress=phases, name=name,
+            )  # fmt: skip
+            spool.write(records)
+            for record, plan in zip(records, window.plans, strict=True):
+                columns.add(record, plan)
+    timed, facts = time_run(core, candidate, prepared.samples, prepared.metrics, prepared.suite.ask)
+    after = _counts(core, judge_core)
+    stream = prepared.samples
+    found = {**columns.tables(stream.ids, stream.content_hashes, stream.clusters), **timed}
+    return Arm(
+        identity=identity, candidate=candidate, judge=judge_candidate if prepared.critics else None, spool=spool,
+        tables=found, estimates=estimates(prepared.metrics, found, seed=seed), facts=facts, critics=critics,
+        backend=core.model.facts(), requests=after[0] - before[0], model_calls=after[1] - before[1],
+        seconds=monotonic() - begin,
+    )  # fmt: skip
+
+
+def _through(
+    window: Window,
+    prepared: PreparedSuite,
+    *,
+    core: ModelCore,
+    candidate: Candidate,
+    judge_core: ModelCore | None,
+    judge_candidate: Candidate,
+    critics: Mapping[str, str],
+    cache: ReplyCache | None,
+    progress: Progress,
+    name: str,
+) -> list[SampleRecord]:
+    """Take one window through the whole pass: replies, findings, verdicts, rows."""
+    replies = respond(core, candidate, window, label=f"{prepared.suite.id}: {name} answers", progress=progress)
     completions = [
         next((reply for _, reply in said.by_request if isinstance(reply, Completion)), None) for said in replies
     ]
@@ -107,21 +157,11 @@ def evaluate(
         prepared.classifiers, prepared.classifier_status,
         [None if reply is None else reply.text for reply in completions], cache=cache, progress=progress,
     )  # fmt: skip
-    status = {entry.name: entry.fingerprint for entry in prepared.classifier_status}
-    critics = critic_fingerprints(prepared.critics, status, identity.judge)
     verdicts = judge(
-        judge_core, judge_candidate, prepared.samples, completions, findings, prepared.principles, prepared.critics,
-        critics, label=f"{prepared.suite.id}: judge reads {name}",
+        judge_core, judge_candidate, window.samples, completions, findings, prepared.principles, prepared.critics,
+        critics, label=f"{prepared.suite.id}: judge reads {name}", progress=progress,
     )  # fmt: skip
-    records = tuple(observe(prepared.samples, replies, findings, verdicts, prepared.metrics))
-    timed, facts = time_run(core, candidate, prepared.samples, prepared.metrics, prepared.suite.ask)
-    after = _counts(core, judge_core)
-    return Arm(
-        identity=identity, candidate=candidate, judge=judge_candidate if prepared.critics else None, records=records,
-        tables={**tables(records, prepared.metrics, candidate, prepared.suite.ask), **timed}, facts=facts,
-        critics=critics, backend=core.model.facts(), requests=after[0] - before[0], model_calls=after[1] - before[1],
-        seconds=monotonic() - begin,
-    )  # fmt: skip
+    return observe(window.samples, replies, findings, verdicts, prepared.metrics)
 
 
 def _counts(*cores: ModelCore | None) -> tuple[int, int]:

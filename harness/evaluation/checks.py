@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.evaluation.measure import row_of
 from harness.evaluation.prepare import gate_place
 from harness.evaluation.respond import requests_of
-from harness.evaluation.samples import cluster_of
 from harness.gates.attainable import require_attainable
 from harness.gates.check import check_gate
 from harness.stats.estimate import estimate
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from harness.contracts import Metric
     from harness.evaluation.prepare import PreparedSuite
     from harness.stats.table import MetricTable
-    from harness.types import Sample
+    from harness.types import Decoding, Sample
 
 
 def estimates(
@@ -59,23 +59,45 @@ def require_attainable_gates(prepared: PreparedSuite) -> None:
     Raises:
         InputError: naming the gate and the number of samples it needs.
     """
-    by_name = {metric.name: metric for metric in prepared.metrics}
+    gated = {gate.metric for gate in prepared.gates}
+    counted = _countable([metric for metric in prepared.metrics if metric.name in gated], prepared)
     for index, gate in enumerate(prepared.gates):
-        metric = by_name[gate.metric]
-        counted = countable(metric, prepared)
+        metric, found = counted[gate.metric]
         require_attainable(
-            gate, metric, len(counted), clusters=len({cluster_of(sample) for sample in counted}),
+            gate, metric, found.samples, clusters=found.alone + len(found.clusters),
             **gate_place(prepared.suite, index, own=prepared.own_gates),
         )  # fmt: skip
 
 
-def countable(metric: Metric, prepared: PreparedSuite) -> list[Sample]:
-    """Return the samples that can count for a metric: those it does not call not applicable unseen."""
-    if metric.kind == "run":
-        return list(prepared.samples)
-    counted = []
+@dataclass(kw_only=True)
+class _Countable:
+    """How many samples can count for a metric."""
+
+    samples: int = 0
+    alone: int = 0
+    """Those without a cluster."""
+    clusters: set[str] = field(default_factory=set)
+
+    def add(self, cluster: str | None) -> None:
+        self.samples += 1
+        if cluster is None:
+            self.alone += 1
+        else:
+            self.clusters.add(cluster)
+
+
+def _countable(metrics: Sequence[Metric], prepared: PreparedSuite) -> dict[str, tuple[Metric, _Countable]]:
+    """Count the samples that can count for each metric: those it does not call not applicable unseen."""
+    counted = {metric.name: (metric, _Countable()) for metric in metrics}
+    if not counted:
+        return counted
     for sample in prepared.samples:
-        silent = tuple(NoReply(reason="not asked yet") for _ in requests_of(metric, sample, prepared.suite.ask))
-        if not isinstance(row_of(metric, sample, silent, {}, ()), NotApplicable):
-            counted.append(sample)
+        for metric, found in counted.values():
+            if metric.kind == "run" or not _passed_over(metric, sample, prepared.suite.ask):
+                found.add(sample.cluster)
     return counted
+
+
+def _passed_over(metric: Metric, sample: Sample, ask: Decoding) -> bool:
+    silent = tuple(NoReply(reason="not asked yet") for _ in requests_of(metric, sample, ask))
+    return isinstance(row_of(metric, sample, silent, {}, ()), NotApplicable)

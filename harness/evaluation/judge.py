@@ -12,7 +12,7 @@ from harness.types import Completion, NotApplicable, Reply, Request, Unscored, V
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.contracts import Critic
+    from harness.contracts import Critic, Progress
     from harness.engine.core import ModelCore
     from harness.types import Candidate, Findings, Principle, Sample
 
@@ -76,6 +76,7 @@ def judge(
     fingerprints: Mapping[str, str],
     *,
     label: str,
+    progress: Progress,
 ) -> list[tuple[Verdict, ...]]:
     """Return each sample's verdicts, one per principle and critic.
 
@@ -89,6 +90,7 @@ def judge(
         critics: by name.
         fingerprints: whole ones, by critic.
         label: what the progress bar says.
+        progress: where it is drawn.
     """
     verdicts: list[list[Verdict]] = [[] for _ in samples]
     questions: list[_Question] = []
@@ -103,7 +105,7 @@ def judge(
                 elif reply is not None:
                     asked = questions_of(critics[name], name, sample, reply, principle)
                     questions.append(_Question(index=index, principle=principle, critic=name, requests=asked))
-    answers = _ask(core, candidate, questions, label)
+    answers = _ask(core, candidate, questions, label, progress)
     for question in questions:
         reply = completions[question.index]
         if reply is not None:
@@ -126,9 +128,13 @@ def _early(sample: Sample, reply: Completion | None, principle: Principle) -> Un
 
 
 def _ask(
-    core: ModelCore | None, candidate: Candidate | None, questions: Sequence[_Question], label: str
+    core: ModelCore | None,
+    candidate: Candidate | None,
+    questions: Sequence[_Question],
+    label: str,
+    progress: Progress,
 ) -> dict[Request, Reply]:
     asked = list(dict.fromkeys(request for question in questions for request in question.requests))
     if not asked or core is None or candidate is None:
         return {}
-    return dict(zip(asked, core.answer(candidate, asked, label=label), strict=True))
+    return dict(zip(asked, core.answer(candidate, asked, label=label, progress=progress), strict=True))

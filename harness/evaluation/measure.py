@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.evaluation.respond import plan_requests, with_system
+from harness.evaluation.respond import plan_sample, with_system
 from harness.hashing import sha256_json
 from harness.plugin_code import check_row, plugin_code
+from harness.stats.rows import Rows
 from harness.stats.table import MetricTable
 from harness.types import Completion, NotApplicable, Row, RunFacts, SampleRecord, Timing, Unscored
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from harness.contracts import Metric
     from harness.engine.core import ModelCore
@@ -55,10 +56,54 @@ def row_of(
     return check_row(metric, sample.id, given)
 
 
+class Columns:
+    """What stays in memory of the samples of a run: each metric's rows, packed.
+
+    Args:
+        metrics: those of kind `run` are passed over.
+
+    Metrics of kind `corpus` are the exception: they are about all texts at once, so that their samples and replies
+    stay.
+    """
+
+    def __init__(self, metrics: Sequence[Metric]) -> None:
+        self._metrics = [metric for metric in metrics if metric.kind != "run"]
+        self._rows = {metric.name: Rows() for metric in self._metrics}
+        self._texts: dict[str, list[tuple[Sample, tuple[Reply, ...]]]] = {
+            metric.name: [] for metric in self._metrics if metric.kind == "corpus"
+        }
+
+    def add(self, record: SampleRecord, plan: Mapping[str, tuple[Request, ...]]) -> None:
+        """Keep a sample's rows.
+
+        Args:
+            record: with a row for each metric.
+            plan: what the metrics asked about it, by metric: it tells which replies a `corpus` metric looks at.
+        """
+        for name, rows in self._rows.items():
+            rows.append(record.rows[name])
+        if self._texts:
+            said = dict(record.replies)
+            for name, texts in self._texts.items():
+                texts.append((record.sample, tuple(said[request] for request in plan[name])))
+
+    def tables(
+        self, ids: tuple[str, ...], content_hashes: tuple[str, ...], clusters: tuple[str | None, ...]
+    ) -> dict[str, MetricTable]:
+        """Return each metric's table, from the rows and what identifies their samples."""
+        return {
+            metric.name: MetricTable(
+                metric=metric, ids=ids, content_hashes=content_hashes, clusters=clusters, rows=self._rows[metric.name],
+                records=tuple(self._texts[metric.name]) if metric.kind == "corpus" else None,
+            )
+            for metric in self._metrics
+        }  # fmt: skip
+
+
 def tables(
-    records: Sequence[SampleRecord], metrics: Sequence[Metric], candidate: Candidate, ask: Decoding
+    records: Iterable[SampleRecord], metrics: Sequence[Metric], candidate: Candidate, ask: Decoding
 ) -> dict[str, MetricTable]:
-    """Return the table of each metric that looks at samples, from fresh or stored records.
+    """Return the table of each metric that looks at samples, from stored records that are read once.
 
     Args:
         records: of one run, in its order.
@@ -66,29 +111,17 @@ def tables(
         candidate: of the run; with `ask` it tells which replies a `corpus` metric looks at.
         ask: the suite's decoding.
     """
-    plans = plan_requests([record.sample for record in records], metrics, candidate, ask)
-    return {
-        metric.name: MetricTable(
-            metric=metric,
-            ids=tuple(record.sample.id for record in records),
-            content_hashes=tuple(record.sample.content_hash for record in records),
-            clusters=tuple(record.sample.cluster for record in records),
-            rows=tuple(record.rows[metric.name] for record in records),
-            records=_texts(metric, records, plans) if metric.kind == "corpus" else None,
-        )
-        for metric in metrics
-        if metric.kind != "run"
-    }
-
-
-def _texts(
-    metric: Metric, records: Sequence[SampleRecord], plans: Sequence[Mapping[str, tuple[Request, ...]]]
-) -> tuple[tuple[Sample, tuple[Reply, ...]], ...]:
-    pairs = []
-    for record, plan in zip(records, plans, strict=True):
-        said = dict(record.replies)
-        pairs.append((record.sample, tuple(said[request] for request in plan[metric.name])))
-    return tuple(pairs)
+    columns = Columns(metrics)
+    readers = [metric for metric in metrics if metric.kind == "corpus"]
+    ids: list[str] = []
+    content_hashes: list[str] = []
+    clusters: list[str | None] = []
+    for record in records:
+        columns.add(record, plan_sample(record.sample, readers, candidate, ask))
+        ids.append(record.sample.id)
+        content_hashes.append(record.sample.content_hash)
+        clusters.append(record.sample.cluster)
+    return columns.tables(tuple(ids), tuple(content_hashes), tuple(clusters))
 
 
 def time_run(

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from harness.errors import InputError, unknown_name
 from harness.evaluation.check_metrics import check_metrics
 from harness.evaluation.constitutions import Constitutions
-from harness.evaluation.samples import read_samples, samples_fingerprint, take
+from harness.evaluation.samples import read_samples
 from harness.gates.valid import find_metric, require_valid
 from harness.hashing import sha256_json
 from harness.plugin_code import check_fingerprint, plugin_code
 from harness.reading.suite import Suite, read_suite
-from harness.types import ClassifierStatus, Constitution, Gate, Principle, Sample
+from harness.types import ClassifierStatus, Constitution, Gate, Principle
 
 if TYPE_CHECKING:
     from harness.contracts import Classifier, Critic, Metric, Surroundings
+    from harness.evaluation.samples import SampleStream
     from harness.plugins import Registries
 
 
@@ -32,12 +33,10 @@ class Place(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedSuite:
-    """A suite with its samples read and its plugins made, none of them loaded."""
+    """A suite with its samples read once and its plugins made, none of them loaded."""
 
     suite: Suite
-    samples: tuple[Sample, ...]
-    available: int
-    """How many samples the suite has without a limit."""
+    samples: SampleStream
     limit: int | None
     metrics: tuple[Metric, ...]
     gates: tuple[Gate, ...]
@@ -63,10 +62,6 @@ class PreparedSuite:
                 "metrics": [[metric.name, metric.kind, metric.direction, metric.about] for metric in self.metrics],
             }
         )
-
-    def samples_fingerprint(self) -> str:
-        """Return the SHA-256 over ids, content hashes, tags and clusters in order."""
-        return samples_fingerprint(self.samples)
 
 
 def resolve_suite(reference: str, registries: Registries) -> Path:
@@ -155,8 +150,7 @@ def prepare_suite(
     source = registries.sources.get(
         suite.source, file=str(suite.path), line=suite.document.line(("samples", "source")), key="samples.source"
     )
-    available = read_samples(suite, source, offline=surroundings.offline, seed=seed)
-    samples = take(available, limit, seed=seed)
+    samples = read_samples(suite, source, offline=surroundings.offline, seed=seed, limit=limit)
 
     names = dict.fromkeys(metric.constitution for metric in metrics if metric.constitution is not None)
     judged = tuple(constitutions.record(name) for name in names)
@@ -174,7 +168,7 @@ def prepare_suite(
     )
     classifiers, status = _make_classifiers(suite, registries, surroundings, list(wanted))
     return PreparedSuite(
-        suite=suite, samples=samples, available=len(available), limit=limit,
+        suite=suite, samples=samples, limit=limit,
         metrics=metrics, gates=chosen_gates, own_gates=gates is None,
         classifiers=classifiers, classifier_status=status, constitutions=judged,
         principles=tuple(rules.values()), critics=critics,

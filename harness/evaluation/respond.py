@@ -6,14 +6,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.plugin_code import check_requests, plugin_code
-from harness.types import Generate, LogLikelihood, Message, Reply, Request
+from harness.types import Generate, LogLikelihood, Message, Reply, Request, RollingLogLikelihood
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from harness.contracts import Metric
+    from harness.contracts import Metric, Progress
     from harness.engine.core import ModelCore
     from harness.types import Candidate, Decoding, Sample
+
+
+WINDOW_REQUESTS = 4096
+"""Requests of a window: enough that the last batch of each, which is not full, costs a percent or two."""
+WINDOW_CHARACTERS = 8_000_000
+"""Characters of a window's requests: where texts are long, fewer of them stand in memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,34 +54,70 @@ def requests_of(metric: Metric, sample: Sample, ask: Decoding) -> tuple[Request,
     return check_requests(given, f"the metric {metric.name!r}", metric)
 
 
+def plan_sample(
+    sample: Sample, metrics: Sequence[Metric], candidate: Candidate, ask: Decoding
+) -> dict[str, tuple[Request, ...]]:
+    """Return what the metrics ask the candidate about one sample, by metric."""
+    decoding = candidate.decoding or ask
+    return {
+        metric.name: tuple(with_system(request, candidate.system) for request in requests_of(metric, sample, decoding))
+        for metric in metrics
+    }
+
+
 def plan_requests(
-    samples: Sequence[Sample], metrics: Sequence[Metric], candidate: Candidate, ask: Decoding
+    samples: Iterable[Sample], metrics: Sequence[Metric], candidate: Candidate, ask: Decoding
 ) -> list[dict[str, tuple[Request, ...]]]:
     """Return, for each sample, the requests by metric."""
-    decoding = candidate.decoding or ask
-    return [
-        {
-            metric.name: tuple(
-                with_system(request, candidate.system) for request in requests_of(metric, sample, decoding)
-            )
-            for metric in metrics
-        }
-        for sample in samples
-    ]
+    return [plan_sample(sample, metrics, candidate, ask) for sample in samples]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """Samples that go through the pass together, each with its requests by metric."""
+
+    samples: tuple[Sample, ...]
+    plans: tuple[Mapping[str, tuple[Request, ...]], ...]
+
+
+def windows(
+    samples: Iterable[Sample], metrics: Sequence[Metric], candidate: Candidate, ask: Decoding
+) -> Iterator[Window]:
+    """Cut a stream of samples into windows of some thousand requests, and of not too long a text.
+
+    A window is what a model may sort, batch and share prefixes within; only one of them stands in memory.
+    """
+    taken: list[Sample] = []
+    plans: list[Mapping[str, tuple[Request, ...]]] = []
+    requests = characters = 0
+    for sample in samples:
+        plan = plan_sample(sample, metrics, candidate, ask)
+        distinct = dict.fromkeys(request for own in plan.values() for request in own)
+        taken.append(sample)
+        plans.append(plan)
+        requests += max(1, len(distinct))
+        characters += sum(map(_length, distinct))
+        if requests >= WINDOW_REQUESTS or characters >= WINDOW_CHARACTERS:
+            yield Window(samples=tuple(taken), plans=tuple(plans))
+            taken, plans, requests, characters = [], [], 0, 0
+    if taken:
+        yield Window(samples=tuple(taken), plans=tuple(plans))
+
+
+def _length(request: Request) -> int:
+    if isinstance(request, RollingLogLikelihood):
+        return len(request.text)
+    return sum(len(message.content) for message in request.messages)
 
 
 def respond(
-    core: ModelCore, candidate: Candidate, planned: Sequence[Mapping[str, tuple[Request, ...]]], *, label: str
+    core: ModelCore, candidate: Candidate, window: Window, *, label: str, progress: Progress
 ) -> list[SampleReplies]:
-    """Ask everything in one go, and hand each sample its replies."""
-    flat: dict[Request, None] = {}
-    for plan in planned:
-        for requests in plan.values():
-            flat.update(dict.fromkeys(requests))
-    asked = list(flat)
-    answers = dict(zip(asked, core.answer(candidate, asked, label=label), strict=True))
+    """Ask everything of a window in one go, and hand each sample its replies."""
+    asked = list(dict.fromkeys(r for plan in window.plans for requests in plan.values() for r in requests))
+    answers = dict(zip(asked, core.answer(candidate, asked, label=label, progress=progress), strict=True))
     results = []
-    for plan in planned:
+    for plan in window.plans:
         own = dict.fromkeys(request for requests in plan.values() for request in requests)
         results.append(
             SampleReplies(

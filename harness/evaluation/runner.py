@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from harness import __version__
 from harness.evaluation.arm import Arm, Identity, evaluate, identify
-from harness.evaluation.checks import checks, estimates, require_attainable_gates
+from harness.evaluation.checks import checks, require_attainable_gates
 from harness.evaluation.environment import environment
 from harness.evaluation.pool import ModelPool
 from harness.evaluation.resolve import resolve_baseline, resolve_judge
 from harness.hashing import sha256_json
 from harness.store.cache import Cache
-from harness.store.runs import is_whole, list_runs, write_run
-from harness.types import Candidate, Check, Estimate, RunRecord, RunSpec, Status
+from harness.store.runs import finish_run, is_whole, list_runs, read_samples
+from harness.store.spool import Spool
+from harness.types import Candidate, Check, RunRecord, RunSpec, Status
 
 if TYPE_CHECKING:
     from harness.contracts import Progress, Surroundings
@@ -113,51 +115,63 @@ def _run_one(
     warnings: tuple[str, ...],
 ) -> SuiteRun:
     """Run one suite: its baselines first, since the candidate's checks need them."""
-    needed = {name for gate in prepared.gates for name in gate.arms} | ({"promoted"} & set(arms))
-    known: dict[str, Arm] = {}
-    evaluated: dict[str, Arm] = {}
-    records: dict[str, RunRecord] = {}
-    for name in sorted(needed):
-        identity = identify(prepared, arms[name], judge, pool)
-        if identity.candidate not in known:
-            known[identity.candidate] = evaluate(
-                prepared, arms[name], judge, pool, cache=cache, progress=setting.progress, name=name
-            )
-        evaluated[name] = known[identity.candidate]
-    own = identify(prepared, candidate, judge, pool)
-    arm = known.get(own.candidate) or evaluate(
-        prepared, candidate, judge, pool, cache=cache, progress=setting.progress, name="candidate"
-    )
-    for name, other in evaluated.items():
-        if other is not arm:
-            records[name] = _stored(other, prepared, setting) or _write(
-                other, prepared, (), {}, _notes(prepared, other, judge_note), setting
-            )
-    tables = {name: other.tables for name, other in evaluated.items()}
-    verdicts = checks(prepared.gates, arm.tables, tables, seed=setting.spec.seed)
-    same = tuple(name for name, other in evaluated.items() if other is arm)
-    ids = {name: record.id for name, record in records.items()}
-    run = _write(arm, prepared, verdicts, ids, _notes(prepared, arm, judge_note, same), setting)
-    for name, other in evaluated.items():
-        if other is arm:
-            records[name] = run
-    for record in arm.records:
-        warnings += setting.plugins.notify("sample_finished", record=record)
-    warnings += setting.plugins.notify("run_finished", run=run, folder=setting.workspace.runs / run.id)
+    with ExitStack() as spools:
+
+        def through(arm: Candidate, name: str) -> Arm:
+            spool = spools.enter_context(Spool(setting.workspace))
+            return evaluate(
+                prepared, arm, judge, pool, cache=cache, progress=setting.progress, spool=spool,
+                seed=setting.spec.seed, name=name,
+            )  # fmt: skip
+
+        needed = {name for gate in prepared.gates for name in gate.arms} | ({"promoted"} & set(arms))
+        known: dict[str, Arm] = {}
+        evaluated: dict[str, Arm] = {}
+        for name in sorted(needed):
+            identity = identify(prepared, arms[name], judge, pool)
+            if identity.candidate not in known:
+                known[identity.candidate] = through(arms[name], name)
+            evaluated[name] = known[identity.candidate]
+        own = identify(prepared, candidate, judge, pool)
+        arm = known.get(own.candidate) or through(candidate, "candidate")
+        written = {
+            id(other): _stored(other, setting)
+            or _write(other, prepared, (), {}, _notes(prepared, other, judge_note), setting)
+            for other in known.values()
+            if other is not arm
+        }
+        records = {name: written[id(other)] for name, other in evaluated.items() if other is not arm}
+        tables = {name: other.tables for name, other in evaluated.items()}
+        verdicts = checks(prepared.gates, arm.tables, tables, seed=setting.spec.seed)
+        same = tuple(name for name, other in evaluated.items() if other is arm)
+        ids = {name: record.id for name, record in records.items()}
+        run = _write(arm, prepared, verdicts, ids, _notes(prepared, arm, judge_note, same), setting)
+    records |= dict.fromkeys(same, run)
+    warnings += tuple(_observed(run, setting))
     return SuiteRun(run=run, baselines=records, warnings=tuple(dict.fromkeys(warnings)))
 
 
-def _stored(arm: Arm, prepared: PreparedSuite, setting: Setting) -> RunRecord | None:
+def _observed(run: RunRecord, setting: Setting) -> Iterator[str]:
+    """Tell the observers of a run that is in place; yield what they failed at."""
+    if setting.plugins.observed("sample_finished"):  # reading hundreds of thousands of records for nobody takes long
+        said = (
+            warning
+            for record in read_samples(setting.workspace, run.id)
+            for warning in setting.plugins.notify("sample_finished", record=record)
+        )
+        yield from dict.fromkeys(said)
+    yield from setting.plugins.notify("run_finished", run=run, folder=setting.workspace.runs / run.id)
+
+
+def _stored(arm: Arm, setting: Setting) -> RunRecord | None:
     """Return the newest stored run that is this very run, so that a baseline is not written again and again.
 
     It must be whole and say what was just measured: times differ from run to run, and a plugin may have changed.
     """
-    found: tuple[Estimate, ...] | None = None
     for record in reversed(list_runs(setting.workspace, problems=[])):
         if identity_of(record) != arm.identity or record.harness_version != __version__:
             continue
-        found = found or estimates(prepared.metrics, arm.tables, seed=setting.spec.seed)
-        if record.estimates == found and is_whole(setting.workspace, record):
+        if record.estimates == arm.estimates and is_whole(setting.workspace, record):
             return record
     return None
 
@@ -178,10 +192,9 @@ def _notes(prepared: PreparedSuite, arm: Arm, judge_note: str | None, same: Sequ
     if same:
         names = " and ".join(f"`{name}`" for name in same)
         notes.append(f"the candidate is itself {names}: comparisons with that say nothing")
-    if len(prepared.samples) < prepared.available:
-        notes.append(
-            f"a subset of {len(prepared.samples)} of {prepared.available} samples, whole clusters drawn by hash"
-        )
+    count, available = len(prepared.samples), prepared.samples.available
+    if count < available:
+        notes.append(f"a subset of {count} of {available} samples, whole clusters drawn by hash")
     notes += [f"the classifier {s.name} did not run: {s.reason}" for s in prepared.classifier_status if not s.ran]
     return tuple(notes)
 
@@ -204,13 +217,13 @@ def _write(
         candidate_fingerprint=arm.identity.candidate, judge=arm.judge, judge_fingerprint=arm.identity.judge,
         seed=setting.spec.seed, limit=prepared.limit, samples=len(prepared.samples),
         samples_fingerprint=arm.identity.samples,
-        estimates=estimates(prepared.metrics, arm.tables, seed=setting.spec.seed),
+        estimates=arm.estimates,
         checks=verdicts, classifiers=prepared.classifier_status, critics=arm.critics,
         constitutions={constitution.id: constitution.fingerprint for constitution in prepared.constitutions},
         baseline_runs=baseline_runs, requests=arm.requests, model_calls=arm.model_calls, seconds=arm.seconds,
         environment={**environment(setting.plugins.infos), **arm.backend}, notes=notes,
     )  # fmt: skip
-    return write_run(
-        setting.workspace, record, arm.records, suite_text=suite.document.text,
+    return finish_run(
+        setting.workspace, record, arm.spool, suite_text=suite.document.text,
         constitutions=prepared.constitutions,
     )  # fmt: skip

@@ -1,55 +1,209 @@
-"""Reads a suite's samples, checks their identity, and takes a subset that keeps clusters whole."""
+"""A suite's samples as a stream: read as often as they are needed, the same each time, and never all in memory.
+
+The first reading checks ids and finds what all later steps share: how many samples there are, their ids, content
+hashes and clusters, the subset that a limit takes, and the fingerprint of the whole. Every later reading is checked
+against it.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar, overload
 
 from harness.contracts import SourceInput
-from harness.errors import InputError
-from harness.hashing import sha256_json, sha256_text
+from harness.errors import BrokenRunError, InputError
+from harness.hashing import ListHash, canonical_json, sha256_text, short_digest
 from harness.plugin_code import PluginError, check_sample, plugin_code
+from harness.types import Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from pathlib import Path
 
     from harness.contracts import Source
     from harness.reading.suite import Suite
-    from harness.types import Sample
+
+_T = TypeVar("_T")
+
+HELD = 4096
+"""A stream of at most so many samples keeps them: reading them again would cost more than their memory."""
+_MARK = 16
+"""Bytes kept of each sample, to know it again."""
 
 
-def read_samples(suite: Suite, source: Source, *, offline: bool, seed: int) -> tuple[Sample, ...]:
-    """Read all samples of a suite.
+class SampleStream(Sequence[Sample]):
+    """The samples that take part in a run, in the suite's order.
+
+    Iterating reads the source again and holds one sample at a time; so does an index, from the start.
+
+    Args:
+        read: yields all samples of the source, afresh at each call.
+        name: of the suite, for errors.
+        file: where the samples lie, for errors.
+        limit: at most so many samples take part, clusters kept whole.
+        seed: of that subset.
+
+    Attributes:
+        ids: of the samples, in order.
+        content_hashes: of the samples, in order.
+        clusters: of the samples, in order; None is a cluster of its own.
+        fingerprint: SHA-256 over ids, content hashes, tags and clusters in order. Tags say which metrics and principles
+            a sample is for, and clusters what is independent: both decide verdicts.
+        available: how many samples there are without the limit.
 
     Raises:
-        InputError: where the data is wrong, an id stands twice, or there is no sample at all.
+        InputError: where an id stands twice, there is no sample at all, or no cluster fits the limit.
+        BrokenRunError: at any later reading that yields other samples than the first.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], Iterator[Sample]],
+        *,
+        name: str,
+        file: Path | None = None,
+        limit: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        self._read = read
+        self._name = name
+        self._held: tuple[Sample, ...] | None = None
+        first = _FirstReading(file=file)
+        held: list[Sample] | None = []
+        for sample in read():
+            first.add(sample)
+            if held is not None:
+                held.append(sample)
+                held = held if len(held) <= HELD else None
+        self.available = len(first.ids)
+        if not first.ids:
+            raise InputError(f"the suite {name} has no samples", file=file, hint="add at least one line")
+        self._places = subset(first.clusters, first.ids, limit, seed=seed)
+        self.ids = self._kept(first.ids)
+        self.content_hashes = self._kept(first.content_hashes)
+        self.clusters = self._kept(first.clusters)
+        self.fingerprint, self._marks = _marks(self.ids, self.content_hashes, self._kept(first.tags), self.clusters)
+        if held is not None:
+            self._held = self._kept(held)
+        elif len(self) <= HELD:
+            self._held = tuple(self._again())
+
+    def _kept(self, values: Sequence[_T]) -> tuple[_T, ...]:
+        return tuple(values) if self._places is None else tuple(values[place] for place in self._places)
+
+    def __len__(self) -> int:
+        """Return how many samples take part."""
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Yield the samples; each is checked to be the one that the first reading found."""
+        return self._again() if self._held is None else iter(self._held)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Sample, ...]: ...
+    def __getitem__(self, index: int | slice) -> Sample | tuple[Sample, ...]:
+        """Return one sample, or some as a tuple: a whole reading up to them where the stream holds none."""
+        if isinstance(index, slice):
+            wanted = range(*index.indices(len(self)))
+            found = {i: sample for i, sample in enumerate(islice(self, max(wanted, default=-1) + 1)) if i in wanted}
+            return tuple(found[i] for i in wanted)
+        return next(islice(self, range(len(self))[index], None))
+
+    def _again(self) -> Iterator[Sample]:
+        done = 0
+        try:
+            for place, sample in enumerate(self._read()):
+                if done == len(self):
+                    raise self._changed(f"there are more than {len(self)}")
+                if self._places is not None and place < self._places[done]:
+                    continue
+                if short_digest(_identity(sample)) != self._marks[done * _MARK : (done + 1) * _MARK]:
+                    was = self.ids[done]
+                    raise self._changed(
+                        f"number {place + 1}, {was!r}, is now "
+                        + (f"{sample.id!r}" if sample.id != was else "of other content, tags or cluster")
+                    )
+                yield sample
+                done += 1
+                if self._places is not None and done == len(self):
+                    return
+        except InputError as error:
+            raise self._changed(f"they cannot be read any more ({error})") from error
+        if done < len(self):
+            raise self._changed(f"they end after {done} of {len(self)}")
+
+    def _changed(self, how: str) -> BrokenRunError:
+        return BrokenRunError(
+            f"the samples of {self._name} changed while they were in use: {how}; leave their file alone and run again"
+        )
+
+
+@dataclass(kw_only=True)
+class _FirstReading:
+    """Columns over all samples; texts that repeat are kept once."""
+
+    file: Path | None
+    ids: list[str] = field(default_factory=list)
+    content_hashes: list[str] = field(default_factory=list)
+    tags: list[tuple[str, ...]] = field(default_factory=list)
+    clusters: list[str | None] = field(default_factory=list)
+    _seen: set[str] = field(default_factory=set)
+    _tags: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
+    _clusters: dict[str | None, str | None] = field(default_factory=dict)
+
+    def add(self, sample: Sample) -> None:
+        if sample.id in self._seen:
+            raise InputError(
+                f"the id {sample.id!r} stands twice (samples {self.ids.index(sample.id) + 1} and {len(self.ids) + 1})",
+                file=self.file, hint="ids pair the samples of two runs: give each its own",
+            )  # fmt: skip
+        self._seen.add(sample.id)
+        self.ids.append(sample.id)
+        self.content_hashes.append(sample.content_hash)
+        self.tags.append(self._tags.setdefault(sample.tags, sample.tags))
+        self.clusters.append(self._clusters.setdefault(sample.cluster, sample.cluster))
+
+
+def _marks(
+    ids: Sequence[str], hashes: Sequence[str], tags: Sequence[tuple[str, ...]], clusters: Sequence[str | None]
+) -> tuple[str, bytes]:
+    """Return the fingerprint of all samples, and some bytes of each to know it again."""
+    whole = ListHash()
+    marks = bytearray()
+    for row in zip(ids, hashes, tags, clusters, strict=True):
+        marks += short_digest(whole.add(row))
+    return whole.hexdigest(), bytes(marks)
+
+
+def _identity(sample: Sample) -> str:
+    return canonical_json((sample.id, sample.content_hash, sample.tags, sample.cluster))
+
+
+def read_samples(suite: Suite, source: Source, *, offline: bool, seed: int, limit: int | None = None) -> SampleStream:
+    """Read all samples of a suite once, and return them as a stream.
+
+    Raises:
+        InputError: where the data is wrong, an id stands twice, there is no sample at all, or no cluster fits `limit`.
     """
     handed = SourceInput(
         path=suite.data_path, options=suite.source_options, suite_path=suite.path, offline=offline, seed=seed
     )
-    samples: list[Sample] = []
-    seen: dict[str, int] = {}
-    for number, sample in enumerate(_read(suite, source, handed), start=1):
-        if sample.id in seen:
-            raise InputError(
-                f"the id {sample.id!r} stands twice (samples {seen[sample.id]} and {number})",
-                file=suite.data_path or suite.path,
-                hint="ids pair the samples of two runs: give each its own",
-            )
-        seen[sample.id] = number
-        samples.append(sample)
-    if not samples:
-        raise InputError(
-            f"the suite {suite.id} has no samples", file=suite.data_path or suite.path, hint="add at least one line"
-        )
-    return tuple(samples)
+    return SampleStream(
+        lambda: _read(suite, source, handed),
+        name=suite.id, file=suite.data_path or suite.path, limit=limit, seed=seed,
+    )  # fmt: skip
 
 
-def _read(suite: Suite, source: Source, handed: SourceInput) -> list[Sample]:
+def _read(suite: Suite, source: Source, handed: SourceInput) -> Iterator[Sample]:
     try:
         with plugin_code(f"the source {suite.source!r}", source):
-            return [
-                check_sample(sample, number, suite.source, source) for number, sample in enumerate(source(handed), 1)
-            ]
+            for number, sample in enumerate(source(handed), 1):
+                yield check_sample(sample, number, suite.source, source)
     except PluginError as error:
         lost = error.__cause__
         if isinstance(lost, FileNotFoundError) and suite.data_path is not None and not suite.data_path.exists():
@@ -61,18 +215,22 @@ def _read(suite: Suite, source: Source, handed: SourceInput) -> list[Sample]:
         raise
 
 
-def take(samples: Sequence[Sample], limit: int | None, *, seed: int) -> tuple[Sample, ...]:
-    """Return at most `limit` samples: whole clusters, drawn by hash, in the suite's order.
+def subset(clusters: Sequence[str | None], ids: Sequence[str], limit: int | None, *, seed: int) -> array[int] | None:
+    """Return the places of at most `limit` samples: whole clusters, drawn by hash, in the suite's order.
 
     The draw depends on the seed and the cluster's name alone, so that a larger limit contains a smaller one and both
     arms of a comparison see the same samples. A cluster that does not fit any more is passed over.
+
+    Returns:
+        Places from 0, rising; None where all samples are taken.
+
+    Raises:
+        InputError: when no cluster fits.
     """
-    if limit is None or limit >= len(samples):
-        return tuple(samples)
-    sizes: dict[str, int] = {}
-    for sample in samples:
-        name = cluster_of(sample)
-        sizes[name] = sizes.get(name, 0) + 1
+    if limit is None or limit >= len(ids):
+        return None
+    names = [cluster_of(cluster, sample) for cluster, sample in zip(clusters, ids, strict=True)]
+    sizes = Counter(names)
     chosen: set[str] = set()
     room = limit
     for name in sorted(sizes, key=lambda cluster: sha256_text(f"{seed}\n{cluster}")):
@@ -86,17 +244,9 @@ def take(samples: Sequence[Sample], limit: int | None, *, seed: int) -> tuple[Sa
         raise InputError(
             f"--limit {limit} is less than the smallest cluster of {smallest} samples", hint=f"use {smallest} or more"
         )
-    return tuple(sample for sample in samples if cluster_of(sample) in chosen)
+    return array("q", (place for place, name in enumerate(names) if name in chosen))
 
 
-def cluster_of(sample: Sample) -> str:
+def cluster_of(cluster: str | None, sample: str) -> str:
     """Return the name of a sample's cluster; a sample without one is a cluster of its own."""
-    return f"cluster {sample.cluster}" if sample.cluster is not None else f"sample {sample.id}"
-
-
-def samples_fingerprint(samples: Sequence[Sample]) -> str:
-    """Return the SHA-256 over ids, content hashes, tags and clusters in order.
-
-    Tags say which metrics and principles a sample is for, and clusters what is independent: both decide verdicts.
-    """
-    return sha256_json([[sample.id, sample.content_hash, sample.tags, sample.cluster] for sample in samples])
+    return f"cluster {cluster}" if cluster is not None else f"sample {sample}"

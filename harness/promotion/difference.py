@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.errors import InputError
 from harness.promotion.stored import StoredRun, open_run
 from harness.serial import to_plain
 from harness.stats.compare import Comparison, compare
+from harness.store.runs import read_prompts
 
 if TYPE_CHECKING:
     from harness.contracts import Metric
@@ -105,6 +106,8 @@ def difference(
     )
     flips = [flip for row in rows for flip in _flips(row.metric, first, second)]
     order: dict[Verdict, int] = {"worse": 0, "higher": 1, "lower": 1, "unclear": 1, "better": 2}
+    prompts = read_prompts(workspace, second.record.id, {flip.sample for flip in flips}) if flips else {}
+    flips = [replace(flip, prompt=prompts[flip.sample]) for flip in flips]
     flips.sort(key=lambda flip: order[flip.verdict])
     return Difference(
         baseline=first.record, candidate=second.record, rows=rows, flips=tuple(flips), notes=_notes(first, second)
@@ -121,7 +124,6 @@ def _flips(metric: Metric, first: StoredRun, second: StoredRun) -> list[Flip]:
     if metric.kind == "run":
         return []
     before = _by_id(first.tables[metric.name])
-    prompts = {record.sample.id: record.sample.prompt for record in second.samples}
     found = []
     for sample, row in _by_id(second.tables[metric.name]).items():
         verdict = _change(metric, before[sample], row)
@@ -129,7 +131,7 @@ def _flips(metric: Metric, first: StoredRun, second: StoredRun) -> list[Flip]:
             found.append(
                 Flip(
                     metric=metric.name, sample=sample, before=_score(before[sample]), after=_score(row),
-                    verdict=verdict, prompt=prompts[sample],
+                    verdict=verdict, prompt="",
                 )
             )  # fmt: skip
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from harness.plugins import Registries
     from harness.reading.suite import Suite
     from harness.store.workspace import Workspace
-    from harness.types import Constitution, Principle, SampleRecord
+    from harness.types import Constitution, Principle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,6 @@ class StoredRun:
     metrics: Mapping[str, Metric]
     """By name, in the suite's order."""
     tables: Mapping[str, MetricTable]
-    samples: tuple[SampleRecord, ...]
     notes: tuple[str, ...]
     """What could not be built again."""
 
@@ -45,9 +45,8 @@ def open_run(workspace: Workspace, registries: Registries, run: str) -> StoredRu
     name = find_run(workspace, run)
     record = check_run(workspace, name)
     suite = read_suite(workspace.runs / name / SUITE_FILE, seed=record.seed)
-    samples = tuple(read_samples(workspace, name))
     made, notes = _metrics(suite, registries, _Stored(read_constitutions(workspace, name)))
-    held = set(samples[0].rows) if samples else set()
+    held = {metric for sample in islice(read_samples(workspace, name), 1) for metric in sample.rows}
     values = {estimate.metric: estimate.value for estimate in record.estimates}
     usable = [m for m in made if (m.name in values if m.kind == "run" else m.name in held)]
     left_out = sorted((held | set(values)) - {metric.name for metric in usable})
@@ -55,7 +54,7 @@ def open_run(workspace: Workspace, registries: Registries, run: str) -> StoredRu
         notes.append(f"of {name}, left out since the suite's own file does not measure them: {', '.join(left_out)}")
     seen = [metric for metric in usable if metric.kind != "run"]
     try:
-        found = tables(samples, seen, record.candidate, suite.ask)
+        found = tables(read_samples(workspace, name), seen, record.candidate, suite.ask)
     except KeyError as error:
         raise InputError(
             f"the run {name} does not hold what its metrics read: their plugin has changed since it was made",
@@ -66,9 +65,8 @@ def open_run(workspace: Workspace, registries: Registries, run: str) -> StoredRu
             value = values[metric.name]
             found[metric.name] = MetricTable.of_run(metric, Unscored(reason="not measured") if value is None else value)
     return StoredRun(
-        record=record, metrics={metric.name: metric for metric in usable}, tables=found, samples=samples,
-        notes=tuple(notes),
-    )  # fmt: skip
+        record=record, metrics={metric.name: metric for metric in usable}, tables=found, notes=tuple(notes)
+    )
 
 
 def _metrics(suite: Suite, registries: Registries, constitutions: _Stored) -> tuple[list[Metric], list[str]]:

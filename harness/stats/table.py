@@ -12,6 +12,8 @@ from harness.errors import BrokenRunError, InputError
 from harness.types import NotApplicable, Reply, Row, Sample, Unscored
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from harness.contracts import Metric
@@ -33,7 +35,8 @@ class MetricTable:
     content_hashes: tuple[str, ...]
     clusters: tuple[str | None, ...]
     """Samples that share a cluster are not independent; None is a cluster of its own."""
-    rows: tuple[Row | Unscored | NotApplicable, ...]
+    rows: Sequence[Row | Unscored | NotApplicable]
+    """A tuple, or `harness.stats.rows.Rows` where there may be hundreds of thousands."""
     records: tuple[tuple[Sample, tuple[Reply, ...]], ...] | None = None
     """For kind `corpus`: each sample with its replies, in the order of the metric's requests."""
 

@@ -17,6 +17,10 @@ _WAIT = 30.0
 """Seconds to wait for another connection's transaction."""
 
 
+_PAGES_KIB = 16 * 1024
+"""Memory for pages of one connection, whatever the size of the file."""
+
+
 def connect(path: Path, *, synchronous: str) -> sqlite3.Connection:
     """Open or make a database in WAL mode, file mode 0600, without implicit transactions.
 
@@ -33,6 +37,7 @@ def connect(path: Path, *, synchronous: str) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
+        connection.execute(f"PRAGMA cache_size = {-_PAGES_KIB}")
     except BaseException:
         connection.close()
         raise

@@ -12,12 +12,12 @@ from harness.promotion.promote import history
 from harness.store.promoted import live
 from harness.store.runs import (
     RUN_FILE,
-    SAMPLES_FILE,
     check_run,
     list_runs,
     read_constitutions,
     run_folder,
 )
+from harness.store.spool import SAMPLES_FILE
 from harness.store.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from harness.errors import BrokenRunError, InputError
 from harness.store import runs
 from harness.store.atomic import write_file
+from harness.store.spool import SAMPLES_FILE
 
 
 def test_what_is_written_is_read_back(workspace, make):
@@ -48,7 +49,7 @@ def test_any_text_and_number_survives(workspace, make, text, value):
 
 def test_the_table_has_columns_for_other_readers(workspace, make):
     record = make.stored_run(workspace, make.run_record())
-    table = pq.read_table(workspace.runs / record.id / runs.SAMPLES_FILE)
+    table = pq.read_table(workspace.runs / record.id / SAMPLES_FILE)
     assert table.column_names == ["id", "content_hash", "tags", "cluster", "prompt", "text", "record"]
     assert table.column("prompt").to_pylist()[:2] == ["question 0", "question 1"]
     assert table.column("tags").to_pylist()[0] == ["t"]

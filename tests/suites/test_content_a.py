@@ -45,14 +45,14 @@ def read(suite: str) -> PreparedSuite:
     judged = tuple(constitutions.record(metric.constitution) for metric in metrics if metric.constitution)
     found = read_samples(file, registries.sources.get(file.source), offline=True, seed=0)
     return PreparedSuite(
-        suite=file, samples=found, available=len(found), limit=None,
+        suite=file, samples=found, limit=None,
         metrics=metrics, gates=file.gates, own_gates=True, classifiers={}, classifier_status=(), constitutions=judged,
         principles=tuple({rule.id: rule for one in judged for rule in one.principles}.values()), critics={},
     )  # fmt: skip
 
 
 def samples(suite: str) -> tuple[Sample, ...]:
-    return read(suite).samples
+    return tuple(read(suite).samples)
 
 
 def words(text: str) -> frozenset[str]:

@@ -1,0 +1,84 @@
+"""Progress of a pass that goes window by window: one bar for each phase over all windows, counted in samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from harness.contracts import Progress, ProgressTask
+
+
+class Phases:
+    """A `Progress` whose bars go on where one of the same description was: each window moves it by its samples.
+
+    A phase that has nothing to do in any window, as in a repeated run, shows no bar. A context manager: what it opened
+    is closed.
+
+    Args:
+        progress: where the bars are drawn.
+        samples: how many there are over all windows.
+    """
+
+    def __init__(self, progress: Progress, samples: int) -> None:
+        self._progress = progress
+        self._samples = samples
+        self._bars: dict[str, _Bar] = {}
+        self._before = 0
+        self._size = 0
+
+    def window(self, samples: int) -> None:
+        """Go on to the next window, of so many samples."""
+        self._before += self._size
+        self._size = samples
+
+    def start(self, description: str, total: int | None, *, unit: str = "it") -> ProgressTask:  # noqa: ARG002
+        """Return the share of this window in its phase's bar: `total` steps stand for all its samples."""
+        if description not in self._bars:
+            task = self._progress.start(description, self._samples, unit="samples")
+            self._bars[description] = _Bar(task=task)
+        bar = self._bars[description]
+        bar.reach(self._before)
+        return _Share(bar=bar, before=self._before, samples=self._size, steps=total or 1)
+
+    def __enter__(self) -> Self:
+        """Nothing is drawn yet."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the bars; full ones where nothing went wrong."""
+        for bar in self._bars.values():
+            if error is None:
+                bar.reach(self._samples)
+            bar.task.finish()
+
+
+@dataclass(kw_only=True)
+class _Bar:
+    task: ProgressTask
+    done: int = 0
+
+    def reach(self, samples: int, note: str = "") -> None:
+        if samples > self.done or note:
+            self.task.advance(max(0, samples - self.done), note=note)
+            self.done = max(self.done, samples)
+
+
+@dataclass(kw_only=True)
+class _Share:
+    bar: _Bar
+    before: int
+    samples: int
+    steps: int
+    done: int = 0
+
+    def advance(self, steps: int = 1, *, note: str = "") -> None:
+        self.done += steps
+        self.bar.reach(self.before + self.samples * min(self.done, self.steps) // self.steps, note)
+
+    def finish(self) -> None:
+        """Leave the bar open: the next window goes on with it."""
