@@ -72,6 +72,8 @@ class Surroundings:
     weights: Path
     """Folder of the weights' store (see `harness.weights`)."""
     seed: int = 0
+    concurrency: int = 8
+    """Most requests at once to a remote server, 1 or more."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,10 @@ class App:
     Attributes:
         offline: no socket may be opened.
         json: print one JSON document instead of tables.
+        concurrency: most requests at once to a remote server; None is what harness.yaml says.
     """
+
+    concurrency: int | None = None
 
     def __init__(
         self, *, plugins: tuple[str, ...] = (), workspace: str | None = None, offline: bool = False, json: bool = False
@@ -96,7 +99,8 @@ class App:
         from harness.contracts import Surroundings
         from harness.paths import weights_dir
 
-        return Surroundings(offline=self.offline, weights=weights_dir(), seed=seed)
+        concurrency = self.concurrency or self.config.concurrency
+        return Surroundings(offline=self.offline, weights=weights_dir(), seed=seed, concurrency=concurrency)
 
     @cached_property
     def console(self) -> Console:
@@ -131,6 +135,21 @@ class App:
         import json
 
         sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def concurrency_option(command: F) -> F:
+    """Add --concurrency to a command whose models may be remote; goes below `common_options`, which makes the app."""
+
+    @click.option(
+        "--concurrency", type=click.IntRange(min=1), metavar="N",
+        help="Most requests at once to a remote server.  [default: harness.yaml's, else 8]",
+    )  # fmt: skip
+    @functools.wraps(command)
+    def wrapper(app: App, /, *, concurrency: int | None, **rest: Any) -> Any:
+        app.concurrency = concurrency
+        return command(app, **rest)
+
+    return wrapper  # type: ignore[return-value]
 
 
 def common_options(command: F) -> F:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.context import MOST_SEED, App, common_options
+from harness.cli.context import MOST_SEED, App, common_options, concurrency_option
 from harness.errors import EXIT_GATE, EXIT_PASSED
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ Exit codes: 0 the candidate may be promoted, 1 it may not, 2 input error, 3 a ru
 )
 @click.option("--fresh", is_flag=True, help="Use no stored run; replies still come from the cache.")
 @common_options
+@concurrency_option
 def decide(
     app: App,
     adapters: tuple[str, ...],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.context import MOST_SEED, App, common_options
+from harness.cli.context import MOST_SEED, App, common_options, concurrency_option
 from harness.errors import EXIT_GATE, EXIT_PASSED, InputError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ Examples:
   harness run safety-core --limit 10 --no-gates
   harness run truthfulqa --data ./TruthfulQA.csv --model hf:org/name@main
   harness run safety-core --principle my_principle -p ./my_plugins
-  harness run my-suite.yaml --model openai:qwen3@http://localhost:11434/v1"""
+  harness run my-suite.yaml --model openai:qwen3@http://localhost:11434/v1 --concurrency 32"""
 
 
 @click.command(epilog=_EPILOG)
@@ -53,6 +53,7 @@ Examples:
 @click.option("--no-gates", is_flag=True, help="Measure without gates: for a look at a few samples.")
 @click.option("--dry-run", is_flag=True, help="Say what would be asked, and ask nothing.")
 @common_options
+@concurrency_option
 def run(
     app: App,
     suites: tuple[str, ...],

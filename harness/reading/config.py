@@ -57,6 +57,8 @@ class ConfigFile(StrictModel):
     model: str = "smollm2-135m"
     workspace: str = ".harness"
     judge: str | None = None
+    concurrency: Annotated[int, Field(ge=1)] = 8
+    """Most requests at once to a remote server."""
     policy: str = "demo"
     plugins: list[str] = []
     """Folders, files or `no:NAME`, as for -p."""
@@ -72,6 +74,7 @@ class Config:
     model: str
     workspace: Path
     judge: str | None
+    concurrency: int
     policy: str
     plugins: tuple[str, ...]
     policies: dict[str, Policy]
@@ -95,7 +98,7 @@ def read_config(folder: Path) -> Config:
     )
     return Config(
         path=path if path.exists() else None, model=file.model, workspace=(folder / file.workspace).resolve(),
-        judge=file.judge, policy=file.policy, plugins=plugins,
+        judge=file.judge, concurrency=file.concurrency, policy=file.policy, plugins=plugins,
         policies={name: policy.record(name) for name, policy in file.policies.items()},
     )  # fmt: skip
 

@@ -7,8 +7,11 @@ import resource
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
+
+from tests.models.serving import Server, said
 
 SUITE = """\
 id: tiny
@@ -122,3 +125,24 @@ def test_a_full_disk_breaks_the_run_and_keeps_the_workspace_whole(cli):
     runs = [path for path in (cli.folder / ".harness" / "runs").iterdir() if not path.name.startswith(".")]
     assert len(runs) == 1
     assert cli("run", "tiny.yaml", "--model", "echo:") == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "config", "most"),
+    [([], "", 8), ([], "concurrency: 2\n", 2), (["--concurrency", "3"], "concurrency: 2\n", 3)],
+)
+def test_a_remote_server_is_asked_as_many_requests_at_once_as_was_said(cli, options, config, most):
+    def slowly(body):
+        time.sleep(0.03)
+        return said("two")
+
+    server = Server()
+    server.answer = slowly
+    cli.write("tiny.yaml", SUITE.replace(", perplexity", ""))
+    cli.write("harness.yaml", config)
+    cli.rows(40)
+    code, document = cli.json("run", "tiny.yaml", "--model", f"openai:tiny@{server.url}", *options)
+    server.http.shutdown()
+    assert code == 0, cli.err
+    assert document["runs"][0]["run"]["model_calls"] == 40
+    assert min(most, 3) <= server.most_busy <= most

@@ -65,7 +65,7 @@ def test_registering_imports_nothing_heavy() -> None:
     script = (
         "import sys; from harness.plugins import load_plugins; load_plugins(installed=False);"
         "import harness.references, harness.weights;"
-        "heavy = {'torch', 'transformers', 'peft', 'httpx', 'jinja2', 'huggingface_hub'} & set(sys.modules);"
+        "heavy = {'torch', 'transformers', 'peft', 'httpx', 'aiohttp', 'jinja2', 'huggingface_hub'} & set(sys.modules);"
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[2])

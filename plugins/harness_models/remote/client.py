@@ -1,172 +1,193 @@
-"""HTTP to one server: retries with jitter, time-outs, a bound on what is read, and a key that goes nowhere else."""
+"""HTTP to one server: retries, time-outs, a bound on what is read, and a key that goes nowhere else."""
 
 from __future__ import annotations
 
-import json
+import asyncio
 import os
-import random
-import threading
-import time
-from collections.abc import Callable, Mapping
+import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
-import httpx
+import aiohttp
+import certifi
 
 from harness.errors import BrokenRunError, InputError
+from harness_models.remote.answers import Answer, RequestFailedError, json_object, message, one_line, retry_after
+from harness_models.remote.limits import Limits, wait_after
+from harness_models.remote.pace import Pace
 
 _MOST_BYTES = 16 * 2**20
+_PUT_OFF = frozenset({429, 529})
+_OVERLOADED = frozenset({429, 503, 529})
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _LOST_AFTER = 8
-"""So many requests in a row without a connection: the server is gone."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """How patient the client is, in seconds."""
-
-    attempts: int = 5
-    timeouts: int = 2
-    """Attempts that may run out of time; each costs `total`."""
-    connect: float = 10.0
-    total: float = 300.0
-    """For one attempt, from the first byte sent to the last received."""
-    first_wait: float = 1.0
-    """Before the first retry; doubles with each, with jitter."""
-    longest_wait: float = 60.0
-
-
-class RequestFailedError(Exception):
-    """This request got no usable answer; the message says why, and holds no secret."""
+"""So many requests in a row that found no server, or only one that is overloaded: it is of no use to go on."""
+_NEXT = "what was answered is kept: run again when it is there"
 
 
 class Client:
-    """Posts JSON to one server; usable from several threads.
+    """Posts JSON to one server; made and used in one event loop.
 
     Args:
         endpoint: the base URL, such as `http://localhost:8000/v1`.
         limits: how patient to be.
-        sleep: waits so many seconds; replaced in tests.
+        at_once: most requests in flight.
     """
 
-    def __init__(
-        self, endpoint: str, limits: Limits | None = None, *, sleep: Callable[[float], object] | None = None
-    ) -> None:
+    def __init__(self, endpoint: str, limits: Limits, at_once: int) -> None:
         self._endpoint = endpoint
-        self._limits = limits or Limits()
-        self._stopped = threading.Event()
-        self._sleep = sleep or self._stopped.wait
-        self._key = _key_for(endpoint)
-        self._lock = threading.Lock()
+        self._limits = limits
+        self._key = key_for(endpoint)
+        self._pace = Pace(at_once, limits)
         self._lost = 0
         self._reached = False
-        self._random = random.Random()  # noqa: S311 - jitter
-        self._http = httpx.Client(
+        self._proxy = _proxy_for(endpoint)
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=at_once, ssl=_certificates(endpoint)),
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
-            timeout=httpx.Timeout(self._limits.total, connect=self._limits.connect, pool=None),
-            follow_redirects=False,  # a redirect could carry the key and the prompts to another host
-            trust_env=not _is_loopback(endpoint),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=limits.total, sock_connect=limits.connect),
+            trust_env=False,  # it would also read ~/.netrc, and send what stands there instead of the key
         )
 
-    def close(self) -> None:
-        """Close the connections; requests under way end soon, without a retry."""
-        self._stopped.set()
-        self._http.close()
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.close()
 
-    def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Post, and return the JSON object that came back.
 
         Raises:
             RequestFailedError: when this request cannot be answered.
             InputError: when no request will be: a wrong key, address or model.
-            BrokenRunError: when the server cannot be reached, or no longer.
+            BrokenRunError: when the server cannot be reached, or no longer, or puts off everything.
         """
-        reason, timeouts = "the request was called off", 0
-        for attempt in range(self._limits.attempts):
-            if self._stopped.is_set():
-                break
-            try:
-                status, headers, text = self._send(path, body)
-            except httpx.TransportError as error:
-                reason = f"no answer ({type(error).__name__}: {_one_line(str(error), self._key)})"
-                status, headers, text = 0, {}, ""
-                if isinstance(error, httpx.ConnectError):
-                    reason = f"no connection ({_one_line(str(error), self._key)})"
-                timeouts += isinstance(error, httpx.TimeoutException)
-            if 200 <= status < 300:
-                self._found()
-                return _object(text)
-            if status:
-                self._found()
-                reason = self._refusal(status, headers, text)
-            if (status and status not in _RETRIED) or timeouts >= self._limits.timeouts:
-                break
-            if attempt + 1 < self._limits.attempts:
-                self._sleep(self._wait(attempt, headers.get("retry-after")))
-        if reason.startswith("no connection"):
-            self._count_lost(reason)
-        raise RequestFailedError(reason)
+        tried = _Tried()
+        while True:
+            async with self._pace.turn() as began:
+                text = await self._attempt(path, body, tried, began)
+            if text is not None:
+                return json_object(text)
+            if self._enough(tried):
+                self._give_up(tried)
+            if not tried.put_off_last:  # else the pace itself makes it wait, with all others
+                await asyncio.sleep(wait_after(tried.faults, self._limits, self._pace.share()))
 
-    def _send(self, path: str, body: Mapping[str, Any]) -> tuple[int, dict[str, str], str]:
-        """Make one attempt; a server that drips, or never ends, is cut off."""
-        deadline = time.monotonic() + self._limits.total
-        with self._http.stream("POST", f"{self._endpoint}/{path}", json=body) as response:
+    async def _attempt(self, path: str, body: Mapping[str, Any], tried: _Tried, began: float) -> str | None:
+        """Make one attempt: return the text of a good answer, or note in `tried` why there is none."""
+        tried.put_off_last = False
+        try:
+            answer = await self._send(path, body)
+        except (aiohttp.ClientError, OSError) as error:
+            tried.failed(error, self._limits, self._key)
+            return None
+        self._reached = True
+        if 200 <= answer.status < 300:
+            self._lost = 0
+            self._pace.answered()
+            return answer.text
+        tried.reason = self._refusal(answer)
+        tried.lost = answer.status in _OVERLOADED
+        if answer.status not in _RETRIED:
+            self._lost = 0
+            raise RequestFailedError(tried.reason)
+        if answer.status in _PUT_OFF or answer.retry_after is not None:
+            tried.put_off += 1
+            tried.put_off_last = True
+            wait = wait_after(self._pace.pauses + 1, self._limits, self._pace.share())
+            self._pace.pause(began, answer.retry_after, wait)
+        else:
+            tried.faults += 1
+            if tried.lost:
+                self._pace.slow(began)
+        return None
+
+    def _enough(self, tried: _Tried) -> bool:
+        """Tell whether to give a request up; where the server puts off everything, none need try as often again."""
+        limits = self._limits
+        if tried.put_off_last:
+            return max(tried.put_off, self._pace.pauses) >= limits.put_off
+        return tried.faults >= limits.attempts or tried.timeouts >= limits.timeouts
+
+    def _give_up(self, tried: _Tried) -> NoReturn:
+        if tried.lost:
+            self._lost += 1
+            if not self._reached:
+                raise BrokenRunError(f"the server {self._endpoint} cannot be reached: {tried.reason}; {_NEXT}")
+            if self._lost >= _LOST_AFTER:
+                raise BrokenRunError(f"the server {self._endpoint} answers no more: {tried.reason}; {_NEXT}")
+        raise RequestFailedError(tried.reason)
+
+    async def _send(self, path: str, body: Mapping[str, Any]) -> Answer:
+        """Make one request; a server that drips, or never ends, is cut off."""
+        async with self._http.post(
+            f"{self._endpoint}/{path}",
+            json=body,
+            proxy=self._proxy,
+            allow_redirects=False,  # a redirect could carry the key and the prompts to another host
+        ) as response:
             read = bytearray()
-            for chunk in response.iter_bytes():
+            async for chunk in response.content.iter_any():
                 read += chunk
                 if len(read) > _MOST_BYTES:
                     raise RequestFailedError("the reply is larger than 16 MiB")
-                if time.monotonic() > deadline:
-                    raise httpx.ReadTimeout("the reply took too long")
-            headers = {name.lower(): value for name, value in response.headers.items()}
-            return response.status_code, headers, read.decode("utf-8", "replace")
+            return Answer(
+                status=response.status,
+                text=read.decode("utf-8", "replace"),
+                location=response.headers.get("location"),
+                retry_after=retry_after(response.headers.get("retry-after")),
+            )
 
-    def _refusal(self, status: int, headers: Mapping[str, str], text: str) -> str:
+    def _refusal(self, answer: Answer) -> str:
         """Say why the server refused; raise where it will refuse every request alike."""
-        said = _one_line(_message(text), self._key)
-        if 300 <= status < 400:
-            target = urlsplit(headers.get("location", "")).hostname or "elsewhere"
+        said = one_line(message(answer.text), self._key)
+        if 300 <= answer.status < 400:
+            target = urlsplit(answer.location or "").hostname or "elsewhere"
             raise InputError(
                 f"the server {self._endpoint} redirects to {target}", hint="give the address it redirects to"
             )
-        if status == 401:
+        if answer.status == 401:
             raise InputError(
                 f"the server {self._endpoint} wants a key ({said})",
                 hint="set the environment variable HARNESS_API_KEY (or OPENAI_API_KEY)",
             )
-        if status == 404:
+        if answer.status == 404:
             raise InputError(
                 f"the server {self._endpoint} knows no such model or path ({said})",
                 hint="check the model's name, and that the address ends as the server's documentation says (often /v1)",
             )
-        return f"the server answered {status} ({said})"
-
-    def _found(self) -> None:
-        with self._lock:
-            self._reached, self._lost = True, 0
-
-    def _count_lost(self, reason: str) -> None:
-        with self._lock:
-            self._lost += 1
-            lost, reached = self._lost, self._reached
-        if not reached or lost >= _LOST_AFTER:
-            raise BrokenRunError(
-                f"the server {self._endpoint} cannot be reached: {reason}; start it, or check the address: what was"
-                " answered is kept"
-            )
-
-    def _wait(self, attempt: int, retry_after: str | None) -> float:
-        asked = _retry_after(retry_after)
-        if asked is not None:
-            return min(asked, 2 * self._limits.longest_wait)
-        longest = min(self._limits.longest_wait, self._limits.first_wait * float(2**attempt))
-        return longest * self._random.uniform(0.5, 1.0)
+        return f"the server answered {answer.status} ({said})"
 
 
-def _key_for(endpoint: str) -> str | None:
+@dataclass(kw_only=True)
+class _Tried:
+    """What became of one request's attempts so far."""
+
+    faults: int = 0
+    timeouts: int = 0
+    put_off: int = 0
+    put_off_last: bool = False
+    lost: bool = False
+    """Whether the last attempt found no server, or an overloaded one."""
+    reason: str = ""
+
+    def failed(self, error: Exception, limits: Limits, key: str | None) -> None:
+        """Note an attempt without an answer."""
+        self.faults += 1
+        self.timeouts += isinstance(error, TimeoutError)
+        self.lost = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+        if self.lost:
+            self.reason = f"no connection ({one_line(str(error), key)})"
+        elif isinstance(error, TimeoutError):
+            self.reason = f"no answer within {limits.total:g} s"
+        else:
+            self.reason = f"no answer ({type(error).__name__}: {one_line(str(error), key)})"
+
+
+def key_for(endpoint: str) -> str | None:
     """Return the key from the environment. The vendor's own variable is not sent in the clear to other machines."""
     own = os.environ.get("HARNESS_API_KEY")
     if own:
@@ -181,47 +202,19 @@ def _is_loopback(endpoint: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
-def _retry_after(value: str | None) -> float | None:
-    """Seconds from a Retry-After header, which holds seconds or a date; None where it holds neither."""
-    if value is None:
+def _proxy_for(endpoint: str) -> str | None:
+    """Return the proxy that the environment names for a server; none stands between us and this machine."""
+    parts = urlsplit(endpoint)
+    if _is_loopback(endpoint) or proxy_bypass(parts.hostname or ""):
         return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        when = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=UTC)
-    return max(0.0, (when - datetime.now(UTC)).total_seconds())
+    proxies = getproxies()
+    return proxies.get(parts.scheme) or proxies.get("all")
 
 
-def _object(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise RequestFailedError("the server's reply is not JSON") from error
-    if not isinstance(value, dict):
-        raise RequestFailedError("the server's reply is not a JSON object")
-    return value
-
-
-def _message(text: str) -> str:
-    """The server's own words, wherever it puts them."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text
-    error = value.get("error", value) if isinstance(value, dict) else value
-    if isinstance(error, dict):
-        error = error.get("message") or error.get("detail") or error
-    return str(error)
-
-
-def _one_line(text: str, key: str | None) -> str:
-    """Cut to one line, without the key, which some servers repeat."""
-    if key:
-        text = text.replace(key, "…")
-    return " ".join(text.split())[:200] or "no message"
+def _certificates(endpoint: str) -> ssl.SSLContext | bool:
+    """Return the authorities of this machine and those of certifi, since some Pythons come without any."""
+    if not endpoint.startswith("https://"):
+        return True
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
+    return context
