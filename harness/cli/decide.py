@@ -12,6 +12,7 @@ from harness.errors import EXIT_GATE, EXIT_PASSED
 
 if TYPE_CHECKING:
     from harness.promotion.policy_run import PolicyRun
+    from harness.types import Decision
 
 _EPILOG = """\b
 Examples:
@@ -21,6 +22,9 @@ Examples:
   harness decide --adapter ./my-adapter && harness promote latest
 
 Runs that are stored already and would say the same are used as they are; --fresh makes them anew.
+Each new candidate, suite or policy is an attempt, and attempt j is checked at 6/(π² j²) of the policy's alpha, so that
+trying until it passes does not pay; the same again is no new attempt. A policy may declare looks at rising sizes
+(`samples: [100, 300]`): they are taken in order until one decides.
 Exit codes: 0 the candidate may be promoted, 1 it may not, 2 input error, 3 a run broke."""
 
 
@@ -44,6 +48,10 @@ Exit codes: 0 the candidate may be promoted, 1 it may not, 2 input error, 3 a ru
     help="Of subsets, sampling and resampling.",
 )
 @click.option("--fresh", is_flag=True, help="Use no stored run; replies still come from the cache.")
+@click.option(
+    "--samples", type=click.IntRange(min=1), metavar="N",
+    help="Look at N samples a suite alone; a size that the policy does not declare is exploratory.",
+)  # fmt: skip
 @common_options
 @concurrency_option
 def decide(
@@ -58,10 +66,11 @@ def decide(
     device: str,
     seed: int,
     fresh: bool,
+    samples: int | None,
 ) -> int:
     """Run what a policy needs and is not stored yet, and decide on promotion."""
     from harness.evaluation.resolve import resolve_base, resolve_candidate
-    from harness.promotion.policies import find_policy
+    from harness.promotion.policies import declare_all, find_policy
     from harness.promotion.policy_run import run_policy
     from harness.reading.strict import read_text
 
@@ -69,6 +78,7 @@ def decide(
     registries = app.plugins.registries
     chosen = find_policy(policy or app.config.policy, app.config, registries)
     workspace = app.writable_workspace()
+    declare_all(workspace, app.config, registries)
     base = resolve_base(model or app.config.model, registries, dtype=dtype, device=device)
     if template not in {"auto", "none"}:
         template = read_text(Path(template), what="chat template")
@@ -76,14 +86,14 @@ def decide(
     with app.progress() as progress:
         found = run_policy(
             chosen, candidate, plugins=app.plugins, workspace=workspace, surroundings=app.surroundings(seed=seed),
-            progress=progress, judge=judge or app.config.judge, seed=seed, fresh=fresh,
+            progress=progress, judge=judge or app.config.judge, seed=seed, fresh=fresh, samples=samples,
         )  # fmt: skip
     for warning in dict.fromkeys(warning for outcome in found.outcomes for warning in outcome.warnings):
         app.warn(warning)
     if app.json:
         from harness.serial import to_plain
 
-        app.print_json({"decision": to_plain(found.decision), "reused_runs": found.reused})
+        app.print_json({"decision": to_plain(found.decision), "reused_runs": found.reused, "replay": found.replay})
     else:
         show_decision(app, found)
     return EXIT_PASSED if found.decision.status == "passed" else EXIT_GATE
@@ -108,7 +118,18 @@ def show_decision(app: App, found: PolicyRun) -> None:
         console.print(f"veto by {safe_text(veto.owner)}: {safe_text(veto.reason)}", style="red", markup=False)
     if found.reused:
         console.print(f"{found.reused} of {len(found.outcomes)} runs were stored already", style="dim")
+    if found.replay:
+        console.print(f"attempt {decision.attempt} was made before: the same again spends nothing", style="dim")
+    for before in found.earlier:
+        console.print(f"look {before.look}: {safe_text(before.sentence)}", style="dim", markup=False, soft_wrap=True)
     console.print(f"decision {decision.id}: ", status_text(decision.status), sep="")
     console.print(safe_text(decision.sentence), markup=False, soft_wrap=True)
     if decision.status == "passed":
-        console.print(f"next: harness promote {decision.id}", style="dim")
+        console.print(f"next: {next_step(decision)}", style="dim", markup=False)
+
+
+def next_step(decision: Decision) -> str:
+    """Return the command that a decision that passed waits for."""
+    if decision.review == "manual":
+        return f'harness approve {decision.id} --reason "…", then harness promote {decision.id}'
+    return f"harness promote {decision.id}"

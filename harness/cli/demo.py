@@ -89,7 +89,7 @@ def _base(app: App, reference: str) -> ModelSpec:
 def _decide(app: App, candidate: Candidate) -> bool:
     """Decide and promote; a candidate that is promoted already is compared with its bare base once more."""
     from harness.cli.decide import show_decision
-    from harness.promotion.policies import find_policy
+    from harness.promotion.policies import declare_all, find_policy
     from harness.promotion.policy_run import run_policy
     from harness.promotion.promote import promote
     from harness.store.promoted import promoted
@@ -98,6 +98,7 @@ def _decide(app: App, candidate: Candidate) -> bool:
     live = promoted(workspace)
     if live is not None and _same(live, candidate):
         return _compare_again(app, candidate)
+    declare_all(workspace, app.config, app.plugins.registries)
     policy = find_policy(POLICY, app.config, app.plugins.registries)
     with app.progress() as progress:
         found = run_policy(

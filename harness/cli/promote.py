@@ -44,14 +44,15 @@ Examples:
 def promote(app: App, decision: str) -> int:
     """Promote the candidate of DECISION, after checking every hash again."""
     from harness.promotion.policies import find_policy
+    from harness.promotion.promote import Present
     from harness.promotion.promote import promote as do_promote
 
     app.require_plugins()
     workspace = app.workspace
-    entry = do_promote(
-        workspace, decision, app.plugins, warn=app.warn,
-        policy=lambda name: find_policy(name, app.config, app.plugins.registries),
-    )  # fmt: skip
+    present = Present(
+        policy=lambda name: find_policy(name, app.config, app.plugins.registries), surroundings=app.surroundings()
+    )
+    entry = do_promote(workspace, decision, app.plugins, warn=app.warn, present=present)
     return _changed(app, workspace, entry, "promoted")
 
 

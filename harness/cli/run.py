@@ -76,6 +76,7 @@ def run(
     """Run suites on a model with adapters, and check their gates."""
     from harness.evaluation.prepare import prepare_suite
     from harness.evaluation.resolve import resolve_base, resolve_candidate
+    from harness.promotion.policies import declare_all
     from harness.types import RunSpec
 
     app.require_plugins()
@@ -83,6 +84,8 @@ def run(
         raise InputError("--data replaces one suite's data file, and several suites are named", hint="run them singly")
     registries = app.plugins.registries
     workspace = app.writable_workspace()
+    if not dry_run:
+        declare_all(workspace, app.config, registries)
     base = resolve_base(model or app.config.model, registries, dtype=dtype, device=device)
     candidate = resolve_candidate(base, adapters, workspace, system=system, template=_template(template))
     spec = RunSpec(

@@ -134,10 +134,15 @@ def _principle(app: App, name: str) -> dict[str, Any]:
 
 
 def _policy(app: App, name: str) -> dict[str, Any]:
+    from harness.promotion.attempts import budget
     from harness.promotion.policies import find_policy
     from harness.serial import to_plain
+    from harness.store.workspace import MARKER
 
-    plain: dict[str, Any] = to_plain(find_policy(name, app.config, app.plugins.registries))
+    policy = find_policy(name, app.config, app.plugins.registries)
+    plain: dict[str, Any] = to_plain(policy)
+    if (app.workspace_path / MARKER).is_file():
+        plain["attempts"] = to_plain(budget(app.workspace, policy))
     return plain
 
 

@@ -37,6 +37,7 @@ def train(app: App, recipe: str, seed: int | None, device: str, dry_run: bool, f
     A stage whose data, options, base and package versions did not change is reused. An adapter appears whole or not at
     all, whatever happens to the process.
     """
+    from harness.promotion.policies import declare_all
     from harness.reading.recipe import read_recipe
     from harness.training.resources import find_recipe
     from harness.training.runner import TrainSetting
@@ -48,6 +49,8 @@ def train(app: App, recipe: str, seed: int | None, device: str, dry_run: bool, f
     then_policy = None if no_then else check_then(found, app.config, app.plugins.registries)
     workspace = app.writable_workspace()
     with workspace.lock(f"harness train {recipe}"), app.progress() as progress:
+        if not dry_run:
+            declare_all(workspace, app.config, app.plugins.registries)
         surroundings = app.surroundings(seed=found.seed if seed is None else seed)
         results = run_recipe(
             found,

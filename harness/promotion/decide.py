@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from harness.errors import BrokenRunError, InputError, unknown_name
 from harness.hashing import sha256_file, sha256_json, sha256_text
+from harness.promotion.attempts import Attempt, schedule
+from harness.promotion.wording import sentence
 from harness.serial import from_json, to_json, to_plain
 from harness.store.atomic import write_file
 from harness.store.pending import intend, settle
@@ -68,22 +70,26 @@ def collect_vetoes(plugins: Plugins, evidence: Sequence[Evidence]) -> tuple[Veto
 
 
 def decide(
-    workspace: Workspace, policy: Policy, evidence: Sequence[Evidence], *, vetoes: Sequence[Veto] = ()
-) -> Decision:
+    workspace: Workspace, policy: Policy, evidence: Sequence[Evidence], *, attempt: Attempt, look: int = 1,
+    vetoes: Sequence[Veto] = (), weights: Mapping[str, str] | None = None,
+) -> Decision:  # fmt: skip
     """Decide whether a candidate may be promoted, and store the decision, refused ones too.
 
     Args:
         workspace: whose runs the evidence names.
         policy: what promotion needs.
         evidence: one for each suite of the policy, in its order.
+        attempt: which attempt it is; its level is the most at which a gate may have been checked.
+        look: which of the policy's looks it is, 1 for the first.
         vetoes: as `collect_vetoes` gave them.
+        weights: what the model says of the candidate's bytes.
 
     Raises:
         AlreadyPromotedError: when the candidate is what it would be compared with.
         InputError: when the evidence is not what the policy asks for, or the runs do not belong together.
         BrokenRunError: when a run is not what it was when it was made.
     """
-    _check_whole(policy, evidence)
+    _check_whole(policy, evidence, attempt, look)
     first, baseline = evidence[0].run, evidence[0].baselines[PROMOTED]
     _check_together(evidence, first, baseline)
     with workspace.lock():
@@ -96,24 +102,41 @@ def decide(
                     _add_stored(workspace, record, baseline_runs)
         checks = tuple((item.run.suite, check) for item in evidence for check in item.run.checks)
         status = _status([check for _, check in checks], vetoes)
+        if attempt.exploratory and status == "passed":
+            status = "inconclusive"  # nothing that reads a decision may take it for one that can be promoted
         decision = Decision(
             id="", created=datetime.now(UTC).isoformat(timespec="microseconds"), policy=policy.id,
             policy_fingerprint=policy.fingerprint, candidate=first.candidate,
             candidate_fingerprint=first.candidate_fingerprint, baseline=baseline.candidate,
             baseline_fingerprint=baseline.candidate_fingerprint, runs=runs, baseline_runs=baseline_runs, checks=checks,
-            vetoes=tuple(vetoes), status=status, sentence=_sentence(policy, checks, vetoes, status),
+            vetoes=tuple(vetoes), status=status, sentence=sentence(policy, checks, vetoes, status, attempt, look),
+            attempt=attempt.number, level=attempt.look_level, look=look, looks=attempt.looks,
+            exploratory=attempt.exploratory, review=policy.review, weights=dict(weights or {}),
         )  # fmt: skip
         decision = replace(decision, id=sha256_json(to_plain(decision))[:12])
         _store(workspace, decision)
     return decision
 
 
-def _check_whole(policy: Policy, evidence: Sequence[Evidence]) -> None:
+def _check_whole(policy: Policy, evidence: Sequence[Evidence], attempt: Attempt, look: int) -> None:
     """Refuse evidence that leaves out a suite, a gate or samples that the policy asks for."""
     if len(policy.suites) != len(evidence):
         raise InputError(f"the policy {policy.id} names {len(policy.suites)} suites, and {len(evidence)} were run")
-    for section, item in zip(policy.suites, evidence, strict=True):
+    limits = schedule(policy)[look - 1]
+    for section, limit, item in zip(policy.suites, limits, evidence, strict=True):
         _check_suite(policy, section, item)
+        if item.run.limit != limit and not attempt.exploratory:
+            raise InputError(
+                f"the run {item.run.id} has a limit of {item.run.limit} samples, and the policy {policy.id} of {limit}",
+                hint=f"run it anew: harness decide --policy {policy.id}",
+            )
+        for gate in item.gates:
+            if gate.alpha > attempt.look_level * (1 + 1e-9):
+                raise InputError(
+                    f"the run {item.run.id} was checked at the level {gate.alpha:.3g}, and attempt {attempt.number} "
+                    f"under the policy {policy.id} allows {attempt.look_level:.3g}",
+                    hint=f"run it anew: harness decide --policy {policy.id}",
+                )
     if not any(item.gates for item in evidence):
         raise InputError(
             f"the policy {policy.id} has no gates, so that nothing would be decided",
@@ -123,20 +146,20 @@ def _check_whole(policy: Policy, evidence: Sequence[Evidence]) -> None:
 
 def _check_suite(policy: Policy, section: PolicySuite, item: Evidence) -> None:
     run = item.run
-    if section.gates is not None and section.gates != item.gates:
+    if section.gates is not None and _conditions(section.gates) != _conditions(item.gates):
         raise InputError(f"{run.suite} was checked by other gates than the policy {policy.id} has")
     if tuple(check.gate for check in run.checks) != item.gates:
         raise InputError(
             f"the run {run.id} was made under other gates than the policy {policy.id} has",
             hint=f"run it anew: harness decide --policy {policy.id}",
         )
-    if run.limit != section.limit:
-        raise InputError(
-            f"the run {run.id} has a limit of {run.limit} samples, and the policy {policy.id} of {section.limit}",
-            hint=f"run it anew: harness decide --policy {policy.id}",
-        )
     if PROMOTED not in item.baselines:
         raise InputError(f"{run.suite} was not run on what is promoted")
+
+
+def _conditions(gates: Sequence[Gate]) -> tuple[Gate, ...]:
+    """Return the gates without their level, which is the attempt's."""
+    return tuple(replace(gate, alpha=0.0) for gate in gates)
 
 
 def _check_together(evidence: Sequence[Evidence], first: RunRecord, baseline: RunRecord) -> None:
@@ -173,20 +196,6 @@ def _status(checks: Sequence[Check], vetoes: Sequence[Veto]) -> Status:
     return "passed" if statuses == {"passed"} else "inconclusive"
 
 
-def _sentence(policy: Policy, checks: Sequence[tuple[str, Check]], vetoes: Sequence[Veto], status: Status) -> str:
-    count = len(checks)
-    if status == "passed":
-        gates = "the one gate" if count == 1 else f"all {count} gates"
-        return f"may be promoted: {gates} of the policy {policy.id} passed"
-    parts = []
-    for word in ("failed", "inconclusive"):
-        found = [f"{suite} {check.gate.metric}" for suite, check in checks if check.status == word]
-        if found:
-            parts.append(f"{len(found)} of {count} gates {word} ({', '.join(found)})")
-    parts += [f"vetoed by {veto.owner} ({veto.reason})" for veto in vetoes]
-    return f"may not be promoted under the policy {policy.id}: {'; '.join(parts)}"
-
-
 def _store(workspace: Workspace, decision: Decision) -> None:
     text = to_json(decision, indent=1)
     digest = sha256_text(text)
@@ -197,6 +206,8 @@ def _store(workspace: Workspace, decision: Decision) -> None:
         "candidate_fingerprint": decision.candidate_fingerprint,
         "baseline_fingerprint": decision.baseline_fingerprint,
         "runs": dict(decision.runs), "baseline_runs": dict(decision.baseline_runs),
+        "attempt": decision.attempt, "level": decision.level, "exploratory": decision.exploratory,
+        "review": decision.review,
     }  # fmt: skip
     intend(workspace, path, digest, "decision", body)
     write_file(path, text)

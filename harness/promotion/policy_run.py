@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness import __version__
+from harness.errors import InputError
 from harness.evaluation.arm import Identity, identify
+from harness.evaluation.checks import require_attainable_gates
 from harness.evaluation.environment import plugin_versions, plugin_versions_of
 from harness.evaluation.pool import ModelPool
 from harness.evaluation.prepare import PreparedSuite, prepare_suite
 from harness.evaluation.resolve import resolve_baseline, resolve_judge
 from harness.evaluation.runner import Setting, SuiteRun, identity_of, run_suites
+from harness.hashing import sha256_json
+from harness.promotion.attempts import Attempt, Trial, plan_attempt, schedule, spend
 from harness.promotion.decide import PROMOTED, AlreadyPromotedError, Evidence, collect_vetoes, decide
+from harness.promotion.policies import declare
+from harness.promotion.wording import which
 from harness.store.runs import is_whole, list_runs
 from harness.types import Candidate, Decision, Policy, RunSpec
 
@@ -33,6 +39,18 @@ class PolicyRun:
     """In the policy's order."""
     reused: int
     """How many of them were stored already."""
+    replay: bool
+    """Whether the attempt was in the ledger before."""
+    earlier: tuple[Decision, ...] = ()
+    """Of earlier looks, which were inconclusive."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Look:
+    """One size of the policy's schedule."""
+
+    number: int
+    suites: Sequence[PreparedSuite]
 
 
 def run_policy(
@@ -46,8 +64,11 @@ def run_policy(
     judge: str | None = None,
     seed: int = 0,
     fresh: bool = False,
+    samples: int | None = None,
 ) -> PolicyRun:
     """Run the policy's suites on the candidate and on what is promoted, where that is not stored, and decide.
+
+    Where the policy declares several sizes, they are looked at in order until a decision is not inconclusive.
 
     Args:
         policy: what promotion needs.
@@ -59,6 +80,7 @@ def run_policy(
         judge: reference of the judge's model, where the policy names none; None is the candidate's bare base.
         seed: of subsets, sampling and resampling.
         fresh: run everything anew, whatever is stored.
+        samples: look at this size alone; one that the policy does not declare makes the decision exploratory.
 
     Raises:
         AlreadyPromotedError: when the candidate is what is promoted; nothing is run.
@@ -66,69 +88,165 @@ def run_policy(
         BrokenRunError: when a run breaks; replies so far are kept.
     """
     plugins.require_whole()
-    prepared = [
-        prepare_suite(
-            section.suite, plugins.registries, surroundings, limit=section.limit, seed=seed, alpha=policy.alpha,
-            gates=section.gates, constitution=section.constitution,
-        )
-        for section in policy.suites
-    ]  # fmt: skip
-    model = candidate.model.reference
+    looks, exploratory = _looks(policy, samples)
+
+    def prepare(limits: Sequence[int | None]) -> list[PreparedSuite]:
+        return [
+            prepare_suite(
+                section.suite, plugins.registries, surroundings, limit=limit, seed=seed, alpha=policy.alpha,
+                gates=section.gates, constitution=section.constitution,
+            )
+            for section, limit in zip(policy.suites, limits, strict=True)
+        ]  # fmt: skip
+
+    prepared = [_Look(number=number, suites=prepare(limits)) for number, limits in looks]
+    largest = prepared[-1].suites if exploratory else prepare(schedule(policy)[-1])
     spec = RunSpec(
-        suites=tuple(section.suite for section in policy.suites), model=model,
+        suites=tuple(section.suite for section in policy.suites), model=candidate.model.reference,
         adapters=tuple(adapter.reference for adapter in candidate.adapters), baseline=PROMOTED,
         judge=policy.judge or judge, seed=seed, offline=surroundings.offline,
     )  # fmt: skip
     setting = Setting(plugins=plugins, workspace=workspace, surroundings=surroundings, progress=progress, spec=spec)
     with workspace.lock():
-        known = _stored(prepared, candidate, setting, fresh=fresh)
-        missing = [suite for suite, found in zip(prepared, known, strict=True) if found is None]
-        made = run_suites(missing, candidate, setting, baseline=PROMOTED, judge=spec.judge) if missing else ()
-        fill = iter(made)
-        outcomes = tuple(found if found is not None else next(fill) for found in known)
-        evidence = [
-            Evidence(gates=suite.gates, run=outcome.run, baselines=outcome.baselines)
-            for suite, outcome in zip(prepared, outcomes, strict=True)
-        ]
-        decision = decide(workspace, policy, evidence, vetoes=collect_vetoes(plugins, evidence))
-    return PolicyRun(decision=decision, outcomes=outcomes, reused=len(outcomes) - len(missing))
+        declare(workspace, [policy])
+        known = _Known.of(largest, candidate, setting, fresh=fresh)
+        attempt = plan_attempt(workspace, policy, known.fingerprint, known.tested(largest), exploratory=exploratory)
+        possible = _attainable([_at_level(look, attempt.look_level) for look in prepared], policy, attempt)
+        attempt_was = attempt.replay
+        attempt = spend(workspace, policy, known.fingerprint, attempt)
+        earlier: list[Decision] = []
+        for look in possible:
+            outcomes, reused = _outcomes(look.suites, candidate, setting, known)
+            evidence = [
+                Evidence(gates=suite.gates, run=outcome.run, baselines=outcome.baselines)
+                for suite, outcome in zip(look.suites, outcomes, strict=True)
+            ]
+            decision = decide(
+                workspace, policy, evidence, attempt=attempt, look=look.number,
+                vetoes=collect_vetoes(plugins, evidence), weights=known.weights,
+            )  # fmt: skip
+            if decision.status != "inconclusive" or look is possible[-1]:
+                break
+            earlier.append(decision)
+    return PolicyRun(
+        decision=decision, outcomes=outcomes, reused=reused, replay=attempt_was, earlier=tuple(earlier)
+    )  # fmt: skip
 
 
-def _stored(
-    prepared: Sequence[PreparedSuite], candidate: Candidate, setting: Setting, *, fresh: bool
-) -> list[SuiteRun | None]:
-    """Return for each suite the newest stored run that says the same as a new one would, or None."""
-    workspace, registries = setting.workspace, setting.plugins.registries
-    names = sorted({PROMOTED} | {name for suite in prepared for gate in suite.gates for name in gate.arms})
-    arms = {name: resolve_baseline(name, candidate, workspace) for name in names}
-    judge, _ = resolve_judge(setting.spec.judge, candidate, registries)
-    here = plugin_versions(setting.plugins.infos)
-    records = [
-        record for record in reversed(list_runs(workspace, problems=[]))
-        if record.harness_version == __version__ and plugin_versions_of(record) == here
-    ]  # fmt: skip
-    found: list[SuiteRun | None] = []
-    with ModelPool(registries, setting.surroundings, None, setting.progress) as pool:
-        for suite in prepared:
-            own = identify(suite, candidate, judge, pool)
-            others = {name: identify(suite, arm, judge, pool) for name, arm in arms.items()}
-            if own.candidate == others[PROMOTED].candidate:
-                raise AlreadyPromotedError(candidate)
-            found.append(None if fresh else _find(workspace, suite, own, others, records))
-    return found
+def _looks(policy: Policy, samples: int | None) -> tuple[list[tuple[int, tuple[int | None, ...]]], str]:
+    """Return the looks to take, numbered from 1, with each suite's limit; and why they are exploratory, if they are."""
+    declared = list(enumerate(schedule(policy), start=1))
+    if samples is None:
+        return declared, ""
+    for number, limits in declared:
+        if samples in limits and any(samples in section.samples for section in policy.suites):
+            return [(number, limits)], ""
+    limits = tuple(samples for _ in policy.suites)
+    return [(1, limits)], f"the policy {policy.id} declares no look at {samples} samples"
 
 
-def _find(
-    workspace: Workspace, suite: PreparedSuite, own: Identity, others: dict[str, Identity], records: Sequence[RunRecord]
-) -> SuiteRun | None:
-    by_id = {record.id: record for record in records}
-    needed = {PROMOTED} | {name for gate in suite.gates for name in gate.arms}
-    for record in records:
-        if identity_of(record) != own or tuple(check.gate for check in record.checks) != suite.gates:
-            continue
-        baselines = {name: by_id[run] for name, run in record.baseline_runs.items() if run in by_id}
-        baselines |= {name: record for name in needed if others[name] == own}  # a run names itself nowhere
-        same = all(name in baselines and identity_of(baselines[name]) == others[name] for name in needed)
-        if same and record.limit == suite.limit and all(is_whole(workspace, r) for r in (record, *baselines.values())):
-            return SuiteRun(run=record, baselines=baselines)
-    return None
+def _at_level(look: _Look, level: float) -> _Look:
+    return replace(
+        look,
+        suites=[
+            replace(suite, gates=tuple(replace(gate, alpha=level) for gate in suite.gates)) for suite in look.suites
+        ],
+    )
+
+
+def _attainable(looks: Sequence[_Look], policy: Policy, attempt: Attempt) -> list[_Look]:
+    """Return the looks at which perfect data could pass; the last one must be among them."""
+    possible = []
+    for look in looks:
+        try:
+            for suite in look.suites:
+                require_attainable_gates(suite)
+        except InputError as error:
+            if look is not looks[-1]:
+                continue
+            anew = f"add samples, or begin the count anew: harness policy reset {policy.id} --reason TEXT"
+            raise InputError(
+                f"{error.cause}, at {which(attempt, look.number)} of the policy {policy.id}", file=error.file,
+                line=error.line, key=error.key, hint=anew if attempt.number > 1 else error.hint,
+            ) from error  # fmt: skip
+        possible.append(look)
+    return possible
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """Who is compared, by fingerprint, and what is stored of them. No model is loaded for it."""
+
+    fingerprint: str
+    """The candidate's."""
+    weights: Mapping[str, str]
+    identities: Sequence[Mapping[str, Identity]]
+    """For each suite: of the candidate under the empty name, and of every arm by its name."""
+    records: Sequence[RunRecord]
+    """Stored runs that the present code would make the same way, the newest first; none where all is to be fresh."""
+
+    @classmethod
+    def of(cls, suites: Sequence[PreparedSuite], candidate: Candidate, setting: Setting, *, fresh: bool) -> _Known:
+        """Return it for the suites at their largest size.
+
+        Raises:
+            AlreadyPromotedError: when the candidate is what is promoted.
+        """
+        workspace, registries = setting.workspace, setting.plugins.registries
+        names = sorted({PROMOTED} | {name for suite in suites for gate in suite.gates for name in gate.arms})
+        arms = {name: resolve_baseline(name, candidate, workspace) for name in names}
+        judge, _ = resolve_judge(setting.spec.judge, candidate, registries)
+        identities = []
+        with ModelPool(registries, setting.surroundings, None, setting.progress) as pool:
+            weights = pool.core(candidate.model).fingerprint(candidate)
+            for suite in suites:
+                found = {name: identify(suite, arm, judge, pool) for name, arm in {"": candidate, **arms}.items()}
+                if found[""].candidate == found[PROMOTED].candidate:
+                    raise AlreadyPromotedError(candidate)
+                identities.append(found)
+        here = plugin_versions(setting.plugins.infos)
+        records = [] if fresh else [
+            record for record in reversed(list_runs(workspace, problems=[]))
+            if record.harness_version == __version__ and plugin_versions_of(record) == here
+        ]  # fmt: skip
+        own = identities[0][""].candidate
+        return cls(fingerprint=own, weights=weights, identities=identities, records=records)
+
+    def tested(self, suites: Sequence[PreparedSuite]) -> list[Trial]:
+        """Return what an attempt on the suites tests."""
+        tested = []
+        for suite, of_suite in zip(suites, self.identities, strict=True):
+            own = of_suite[""]
+            measured = sha256_json([own.suite, own.samples, own.judge, own.seed])
+            arms = {name: of_suite[name].candidate for gate in suite.gates for name in gate.arms}
+            tested.append(Trial(suite=suite.suite.id, measured=measured, arms=arms))
+        return tested
+
+    def stored(self, workspace: Workspace, suite: PreparedSuite, arms: Mapping[str, Identity]) -> SuiteRun | None:
+        """Return the newest stored run that says the same as a new one would, or None."""
+        samples = suite.samples_fingerprint()
+        here = {name: replace(who, samples=samples) for name, who in arms.items()}
+        own = here[""]
+        by_id = {record.id: record for record in self.records}
+        needed = {PROMOTED} | {name for gate in suite.gates for name in gate.arms}
+        for record in self.records:
+            if identity_of(record) != own or tuple(check.gate for check in record.checks) != suite.gates:
+                continue
+            baselines = {name: by_id[run] for name, run in record.baseline_runs.items() if run in by_id}
+            baselines |= {name: record for name in needed if here[name] == own}  # a run names itself nowhere
+            same = all(name in baselines and identity_of(baselines[name]) == here[name] for name in needed)
+            whole = all(is_whole(workspace, run) for run in (record, *baselines.values()))
+            if same and record.limit == suite.limit and whole:
+                return SuiteRun(run=record, baselines=baselines)
+        return None
+
+
+def _outcomes(
+    suites: Sequence[PreparedSuite], candidate: Candidate, setting: Setting, known: _Known
+) -> tuple[tuple[SuiteRun, ...], int]:
+    """Return every suite's run, stored or made now, and how many were stored."""
+    found = [known.stored(setting.workspace, suite, arms) for suite, arms in zip(suites, known.identities, strict=True)]
+    missing = [suite for suite, run in zip(suites, found, strict=True) if run is None]
+    made = run_suites(missing, candidate, setting, baseline=PROMOTED, judge=setting.spec.judge) if missing else ()
+    fill = iter(made)
+    return tuple(run if run is not None else next(fill) for run in found), len(suites) - len(missing)

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import __version__
-from harness.errors import EXIT_GATE, HarnessError, InputError
+from harness.errors import HarnessError, InputError
 from harness.promotion.decide import Evidence, collect_vetoes, read_entered_decision
+from harness.promotion.present import Present, check_present
+from harness.promotion.review import PromotionRefusedError, check_review
 from harness.serial import to_plain
 from harness.store.adapters import check_adapter, store_adapter
 from harness.store.promoted import Live, live, live_after, mend_alias
 from harness.store.runs import check_run
-from harness.types import AdapterSpec, Candidate, Decision, LedgerEntry, Policy, RunRecord
+from harness.types import AdapterSpec, Candidate, Decision, LedgerEntry, RunRecord
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,43 +24,40 @@ if TYPE_CHECKING:
     from harness.plugins import Plugins
     from harness.store.workspace import Workspace
 
+__all__ = ["Present", "PromotionRefusedError", "history", "promote", "rollback", "same_candidate", "target_of"]
+
 Warn = Callable[[str], None]
-FindPolicy = Callable[[str], Policy]
-"""Gives the policy of a name, as it is now."""
 BASE = "base"
 """What `rollback --to` takes for the bare base."""
 
 
-class PromotionRefusedError(HarnessError):
-    """The decision did not pass, or a plugin blocks it. Exit code 1."""
-
-    exit_code = EXIT_GATE
-
-
 def promote(
-    workspace: Workspace, decision: str, plugins: Plugins, *, policy: FindPolicy | None = None,
+    workspace: Workspace, decision: str, plugins: Plugins, *, present: Present | None = None,
     warn: Warn = lambda _: None,
 ) -> LedgerEntry:  # fmt: skip
     """Make a decision's candidate the promoted one.
 
-    In one step under the workspace's lock and the ledger's write transaction: the chain verifies, the decision passed
-    and is the ledger's, every file of every run holds, the adapters still are what was judged, the baseline still is
-    what is promoted, and no plugin objects. Adapters from elsewhere are copied into the workspace.
+    In one step under the workspace's lock and the ledger's write transaction: the chain verifies, the decision passed,
+    is the ledger's and has the review that its policy asks for, every file of every run holds, the adapters still are
+    what was judged, the baseline still is what is promoted, the policy, the suites, their data and the base's weights
+    are what they were, and no plugin objects. Adapters from elsewhere are copied into the workspace.
 
     Args:
         workspace: where.
         decision: an id, the unique beginning of one, or `latest`.
         plugins: whose vetoes count, and who are told afterwards.
-        policy: finds a policy by name as it is now; None where it was read a moment ago, by who decided.
+        present: where policy, suites and weights are read as they are now; None where who decided read them a moment
+            ago.
         warn: takes a sentence for what went wrong after the promotion stood.
 
     Returns:
         The ledger's new row.
 
     Raises:
-        PromotionRefusedError: when the decision did not pass, or there is a veto.
-        InputError: when there is no such decision, its policy has changed, something else was promoted since, the
-            adapter is gone, or another process writes in the workspace.
+        PromotionRefusedError: when the decision did not pass, a person rejected it or has yet to approve it, or there
+            is a veto.
+        InputError: when there is no such decision, its policy or a suite has changed, something else was promoted
+            since, the adapter is gone, or another process writes in the workspace.
         BrokenRunError: when a hash does not hold, or the file system refuses; nothing has changed then.
     """
     with workspace.lock():
@@ -67,20 +66,19 @@ def promote(
             found, row = read_entered_decision(workspace, decision)
             if found.status != "passed":
                 raise PromotionRefusedError(f"the decision {found.id} {found.sentence}")
-            if policy is not None and policy(found.policy).fingerprint != found.policy_fingerprint:
-                raise InputError(
-                    f"the policy {found.policy} has changed since the decision {found.id} was made under it",
-                    hint=f"decide again: harness decide --policy {found.policy}",
-                )
+            reviewed = check_review(workspace, found)
             before = live(workspace)
             _check_baseline(found, before)
-            _check_evidence(workspace, found, plugins)
+            runs = _check_evidence(workspace, found, plugins)
             candidate = _keep(workspace, found.candidate)
+            if present is not None:
+                check_present(replace(found, candidate=_within(workspace, candidate)), runs, plugins, present)
             body = {
                 "decision": found.id, "decision_sha256": row.body["decision_sha256"], "policy": found.policy,
                 "candidate": to_plain(candidate), "candidate_fingerprint": found.candidate_fingerprint,
                 "baseline_fingerprint": found.baseline_fingerprint,
                 "before": 0 if before is None else before.promotion, "harness_version": __version__,
+                "review": None if reviewed is None else reviewed.number,
             }  # fmt: skip
             entry = ledger.append("promotion", body)
         _announce(workspace, entry, plugins, warn)
@@ -110,7 +108,7 @@ def rollback(
             now = live(workspace)
             if now is None:
                 raise InputError("nothing was ever promoted, so there is nothing to go back to")
-            target = _target(workspace, now, to)
+            target = target_of(workspace, now, to)
             if target == now.promotion:
                 what = "the bare base" if target == 0 else f"entry {target}"
                 raise InputError(f"{what} is what is promoted already", hint="see harness history")
@@ -164,8 +162,8 @@ def _check_baseline(decision: Decision, now: Live | None) -> None:
     )
 
 
-def _check_evidence(workspace: Workspace, decision: Decision, plugins: Plugins) -> None:
-    """Check every run's files, and let plugins object once more."""
+def _check_evidence(workspace: Workspace, decision: Decision, plugins: Plugins) -> tuple[RunRecord, ...]:
+    """Check every run's files, let plugins object once more, and return the candidate's runs in the policy's order."""
     runs = _checked(workspace, decision.runs)
     others = {**runs, **_checked(workspace, decision.baseline_runs)}
     evidence = [
@@ -179,6 +177,7 @@ def _check_evidence(workspace: Workspace, decision: Decision, plugins: Plugins) 
     if vetoes:
         said = "; ".join(f"{veto.owner}: {veto.reason}" for veto in vetoes)
         raise PromotionRefusedError(f"the decision {decision.id} is vetoed by {said}")
+    return tuple(runs.values())
 
 
 def _checked(workspace: Workspace, runs: Mapping[str, str]) -> dict[str, RunRecord]:
@@ -188,6 +187,12 @@ def _checked(workspace: Workspace, runs: Mapping[str, str]) -> dict[str, RunReco
 def _keep(workspace: Workspace, candidate: Candidate) -> Candidate:
     """Copy the candidate's adapters into the workspace where they lie elsewhere, and check them all."""
     return replace(candidate, adapters=tuple(_keep_one(workspace, spec) for spec in candidate.adapters))
+
+
+def _within(workspace: Workspace, candidate: Candidate) -> Candidate:
+    """Return a kept candidate with the folders in which its adapters lie."""
+    specs = tuple(replace(spec, path=str(workspace.root / spec.path)) for spec in candidate.adapters)
+    return replace(candidate, adapters=specs)
 
 
 def _keep_one(workspace: Workspace, spec: AdapterSpec) -> AdapterSpec:
@@ -202,8 +207,12 @@ def _keep_one(workspace: Workspace, spec: AdapterSpec) -> AdapterSpec:
     return replace(spec, path=f"adapters/{spec.id}")
 
 
-def _target(workspace: Workspace, now: Live, to: str | None) -> int:
-    """Return the number of the promotion that `to` means; 0 is the bare base."""
+def target_of(workspace: Workspace, now: Live, to: str | None) -> int:
+    """Return the number of the promotion that `to` means, as `rollback` takes it; 0 is the bare base.
+
+    Raises:
+        InputError: when it means none.
+    """
     promotions = workspace.ledger.entries("promotion")
     if to is None:
         if now.promotion == 0:

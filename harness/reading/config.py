@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from harness.hashing import sha256_json
 from harness.reading.gates import GateSection
 from harness.reading.strict import Document, Place, StrictModel, read_document, validate
-from harness.types import Policy, PolicySuite
+from harness.types import Policy, PolicySuite, Review
 
 CONFIG_NAME = "harness.yaml"
 
@@ -21,8 +22,17 @@ class PolicySuiteSection(StrictModel):
 
     suite: str
     limit: Annotated[int, Field(ge=1)] | None = None
+    samples: list[Annotated[int, Field(ge=1)]] = []
     constitution: str | None = None
     gates: list[GateSection] | None = None
+
+    @model_validator(mode="after")
+    def _one_size(self) -> Self:
+        if self.samples and self.limit is not None:
+            raise ValueError("`limit` and `samples` both say how many samples are looked at; keep one")
+        if any(later <= earlier for earlier, later in pairwise(self.samples)):
+            raise ValueError(f"the sizes in `samples` must rise; these are {self.samples}")
+        return self
 
 
 class PolicyFile(StrictModel):
@@ -31,7 +41,15 @@ class PolicyFile(StrictModel):
     about: str = ""
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     judge: str | None = None
+    review: Review = "none"
     suites: Annotated[list[str | PolicySuiteSection], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _one_schedule(self) -> Self:
+        lengths = {len(section.samples) for section in self.suites if not isinstance(section, str)} - {0, 1}
+        if len(lengths) > 1:
+            raise ValueError("all schedules of `samples` must have the same number of looks")
+        return self
 
     def record(self, name: str) -> Policy:
         """Return the policy as a record."""
@@ -39,14 +57,15 @@ class PolicyFile(StrictModel):
             PolicySuite(suite=section)
             if isinstance(section, str)
             else PolicySuite(
-                suite=section.suite, limit=section.limit, constitution=section.constitution,
+                suite=section.suite, limit=section.limit, samples=tuple(section.samples),
+                constitution=section.constitution,
                 gates=None if section.gates is None else tuple(gate.gate(self.alpha) for gate in section.gates),
             )
             for section in self.suites
         )  # fmt: skip
         fingerprint = sha256_json([name, self.model_dump(exclude={"about"})])
         return Policy(
-            id=name, suites=suites, alpha=self.alpha, judge=self.judge, about=self.about.strip(),
+            id=name, suites=suites, alpha=self.alpha, judge=self.judge, review=self.review, about=self.about.strip(),
             fingerprint=fingerprint,
         )  # fmt: skip
 

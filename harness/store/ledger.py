@@ -14,12 +14,12 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from harness.errors import BrokenRunError, InputError
 from harness.hashing import sha256_json
 from harness.store.sqlite import connect, explained_sqlite
-from harness.types import LedgerEntry
+from harness.types import LedgerEntry, LedgerKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 GENESIS = "0" * 64
 """What the first row names as the hash of the row before it, and the head of an empty ledger."""
-Kind = Literal["run", "decision", "promotion", "rollback"]
+Kind = LedgerKind
 
 _DAMAGED = "restore it from a copy (`harness ledger export` makes one); nothing is promoted on a damaged ledger"
 _SCHEMA = """

@@ -134,6 +134,9 @@ def follow(
         short = ", ".join(run.run.suite for run in runs if run.status != "passed")
         warn(f"not promoted: the policy passed, but the gates of {short}, which the recipe runs too, did not")
         return outcome
+    if policy.review == "manual":
+        warn(f"not promoted: the policy {policy.id} wants a person's word: harness approve {decided.decision.id}")
+        return outcome
     return replace(outcome, promoted=promote(workspace, decided.decision.id, plugins, warn=warn))
 
 

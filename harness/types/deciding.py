@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from harness.types.asking import Candidate, Completion, Timing
@@ -12,6 +12,8 @@ MetricKind = Literal["proportion", "mean", "ratio", "corpus", "run"]
 Direction = Literal["higher", "lower", "neither"]
 Status = Literal["passed", "failed", "inconclusive"]
 GateKind = Literal["min", "max", "non_inferior", "superior", "equivalent", "max_unscored"]
+Review = Literal["none", "manual"]
+LedgerKind = Literal["run", "policy", "attempt", "decision", "review", "promotion", "rollback", "reset"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +122,8 @@ class PolicySuite:
 
     suite: str
     limit: int | None = None
+    samples: tuple[int, ...] = ()
+    """The schedule of looks, rising: so many samples at the first look, more at the next; empty is one look."""
     constitution: str | None = None
     """Replaces the constitution that the suite's adherence is judged by."""
     gates: tuple[Gate, ...] | None = None
@@ -133,10 +137,14 @@ class Policy:
     id: str
     suites: tuple[PolicySuite, ...]
     alpha: float = 0.05
+    """One-sided, for all attempts under this version of the policy together."""
     judge: str | None = None
     """Reference of the judge model; None is the bare base of the candidate."""
+    review: Review = "none"
+    """`manual`: a person must approve a decision that passed before it can be promoted."""
     about: str = ""
     fingerprint: str = ""
+    """SHA-256 of its content with every gate, those of the suites' own files too; `about` is left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,6 +232,19 @@ class Decision:
     status: Status
     """`passed` alone can be promoted."""
     sentence: str
+    attempt: int = 0
+    """Which attempt under the policy's version it is, 1 for the first; 0 where it is exploratory and spends none."""
+    level: float = 0.0
+    """The one-sided level at which its gates were checked: the attempt's share of alpha, and the look's of that."""
+    look: int = 1
+    """Which of the `looks` that the policy's schedule of samples declares, 1 for the first."""
+    looks: int = 1
+    exploratory: str = ""
+    """Why it can never be promoted, whatever its gates say; empty where it counts."""
+    review: Review = "none"
+    """`manual` where a person must approve it first."""
+    weights: Mapping[str, str] = field(default_factory=dict)
+    """What the model said of the candidate's bytes: hash of the base, ids of the adapters, template."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,7 +254,7 @@ class LedgerEntry:
     number: int
     """1-based, without gaps."""
     created: str
-    kind: Literal["run", "decision", "promotion", "rollback"]
+    kind: LedgerKind
     body: Mapping[str, Any]
     previous: str
     """Hash of the row before; 64 zeros for the first."""

@@ -100,7 +100,10 @@ def test_decide_uses_no_run_against_another_baseline(home):
 
 def test_a_refused_decision_is_kept_and_cannot_be_promoted(home):
     assert home("decide", "--adapter", "./one", "--policy", "harder") == 1
-    assert "may not be promoted under the policy harder: 1 of 1 gates inconclusive (tiny exact_match)" in home.out
+    assert (
+        "may not be promoted under the policy harder at attempt 1 (level 0.0304): 1 of 1 gates inconclusive (tiny exact_match)"
+        in home.out
+    )
     assert home("promote", "latest") == 1
     assert home.err.startswith("error: the decision ")
     assert "may not be promoted" in home.err
@@ -207,12 +210,15 @@ def test_export_is_the_whole_chain(home):
     home("promote", "latest")
     assert home("ledger", "export") == 0
     lines = [json.loads(line) for line in home.out.splitlines()]
-    assert [line.get("kind") for line in lines] == ["run", "run", "decision", "promotion", None]
-    assert lines[-1] == {"entries": 4, "head": lines[-2]["hash"]}
+    kinds = [line["kind"] for line in lines[:-1]]
+    declared = kinds.count("policy")
+    assert kinds == ["policy"] * declared + ["attempt", "run", "run", "decision", "promotion"]
+    assert {line["body"]["policy"] for line in lines[:declared]} >= {"mine", "harder", "demo"}
+    assert lines[-1] == {"entries": declared + 5, "head": lines[-2]["hash"]}
     assert home("ledger", "export", "-o", "ledger.jsonl") == 0
     assert (home.folder / "ledger.jsonl").read_text().splitlines()[0] == json.dumps(lines[0])
     _, verified = home.json("ledger", "verify")
-    assert verified == {"whole": True, "entries": 4, "head": lines[-1]["head"]}
+    assert verified == {"whole": True, "entries": declared + 5, "head": lines[-1]["head"]}
 
 
 def test_terminal_codes_in_names_are_not_obeyed(home):

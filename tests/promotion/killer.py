@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "store"))
 import builders
 import pyarrow.parquet  # noqa: F401 - imported before the forks, which would each spend half a second on it
 
-from harness.promotion.decide import decide, find_decision
+from harness.promotion.decide import find_decision
 from harness.promotion.promote import promote, rollback
 from harness.store.adapters import check_adapter, list_adapters, resolve_adapters
 from harness.store.promoted import alias_path, alias_text, live
@@ -45,7 +45,7 @@ def work(root: Path, step: int) -> None:
         workspace, who, f"fp-{step}-{os.getpid()}", baseline=None if bare else now.candidate,
         baseline_fingerprint="base" if bare else now.fingerprint,
     )  # fmt: skip
-    decision = decide(workspace, builders.policy(), found)
+    decision = builders.decide(workspace, builders.policy(), found)
     promote(workspace, decision.id, builders.plugins())
     if step % 3 == 0:
         rollback(workspace, builders.plugins())

@@ -8,7 +8,7 @@ import pytest
 
 from harness import hookimpl
 from harness.errors import BrokenRunError, InputError
-from harness.promotion.decide import collect_vetoes, decide, decision_path, find_decision, read_decision
+from harness.promotion.decide import collect_vetoes, decision_path, find_decision, read_decision
 from harness.store import runs
 from harness.store.atomic import write_file
 from harness.types import Gate, PolicySuite, Veto
@@ -20,10 +20,10 @@ def good(workspace, make):
 
 
 def test_a_decision_names_everything_by_hash(workspace, make, good):
-    decision = decide(workspace, make.policy(), good)
+    decision = make.decide(workspace, make.policy(), good)
     (item,) = good
     assert decision.status == "passed"
-    assert decision.sentence == "may be promoted: the one gate of the policy test passed"
+    assert decision.sentence == "may be promoted: the one gate of the policy test passed at attempt 1 (level 0.0304)"
     assert decision.runs == {item.run.id: runs.run_sha256(workspace, item.run.id)}
     baseline = item.baselines["promoted"]
     assert decision.baseline_runs == {baseline.id: runs.run_sha256(workspace, baseline.id)}
@@ -39,15 +39,15 @@ def test_a_decision_names_everything_by_hash(workspace, make, good):
                                                ("inconclusive", "1 of 1 gates inconclusive (tiny accuracy)")])  # fmt: skip
 def test_what_did_not_pass_is_stored_as_refused(workspace, make, status, words):
     found = make.evidence(workspace, make.candidate(system="x"), "new", status=status)
-    decision = decide(workspace, make.policy(), found)
+    decision = make.decide(workspace, make.policy(), found)
     assert decision.status == status
-    assert decision.sentence == f"may not be promoted under the policy test: {words}"
+    assert decision.sentence == f"may not be promoted under the policy test at attempt 1 (level 0.0304): {words}"
     assert read_decision(workspace, decision.id).status == status
     assert workspace.ledger.last("decision").body["status"] == status
 
 
 def test_a_veto_fails_the_decision(workspace, make, good):
-    decision = decide(workspace, make.policy(), good, vetoes=[Veto(owner="guard", reason="too late at night")])
+    decision = make.decide(workspace, make.policy(), good, vetoes=[Veto(owner="guard", reason="too late at night")])
     assert decision.status == "failed"
     assert "vetoed by guard (too late at night)" in decision.sentence
 
@@ -87,13 +87,13 @@ OTHER_GATE = Gate(metric="accuracy", kind="min", limit=0.1)
 )
 def test_evidence_must_be_what_the_policy_asks_for(workspace, make, good, policy, words):
     with pytest.raises(InputError, match=words):
-        decide(workspace, make.policy(**policy), good)
+        make.decide(workspace, make.policy(**policy), good)
     assert list(workspace.decisions.iterdir()) == []
 
 
 def test_a_gate_cannot_be_left_out(workspace, make, good):
     with pytest.raises(InputError, match="under other gates"):
-        decide(workspace, make.policy(), [replace(good[0], gates=(*good[0].gates, OTHER_GATE))])
+        make.decide(workspace, make.policy(), [replace(good[0], gates=(*good[0].gates, OTHER_GATE))])
 
 
 def test_no_gates_decide_nothing(workspace, make, good):
@@ -101,49 +101,49 @@ def test_no_gates_decide_nothing(workspace, make, good):
         workspace, replace(good[0].run, id="20261120-bare", checks=()), map(make.sample_record, range(4)), "", ()
     )
     with pytest.raises(InputError, match="has no gates"):
-        decide(workspace, make.policy(), [replace(good[0], gates=(), run=bare)])
+        make.decide(workspace, make.policy(), [replace(good[0], gates=(), run=bare)])
 
 
 def test_there_must_be_a_run_of_what_is_promoted(workspace, make, good):
     with pytest.raises(InputError, match="not run on what is promoted"):
-        decide(workspace, make.policy(), [replace(good[0], baselines={})])
+        make.decide(workspace, make.policy(), [replace(good[0], baselines={})])
 
 
 @pytest.mark.parametrize("field", ["samples_fingerprint", "suite_fingerprint", "judge_fingerprint"])
 def test_pairs_must_pair(workspace, make, good, field):
     other = replace(good[0].baselines["promoted"], **{field: "another"})
     with pytest.raises(InputError, match="differ in"):
-        decide(workspace, make.policy(), [replace(good[0], baselines={"promoted": other})])
+        make.decide(workspace, make.policy(), [replace(good[0], baselines={"promoted": other})])
 
 
 def test_a_candidate_is_not_compared_with_itself(workspace, make):
     found = make.evidence(workspace, make.candidate(), "base")
     with pytest.raises(InputError, match="is the bare base"):
-        decide(workspace, make.policy(), found)
+        make.decide(workspace, make.policy(), found)
 
 
 def test_runs_of_different_candidates_do_not_mix(workspace, make, good):
     policy = make.policy(suites=(PolicySuite(suite="tiny"),) * 2)
     other = make.evidence(workspace, make.candidate(system="other"), "other")
     with pytest.raises(InputError, match="different candidates"):
-        decide(workspace, policy, (*good, *other))
+        make.decide(workspace, policy, (*good, *other))
 
 
 def test_what_is_handed_over_must_be_what_is_stored(workspace, make, good):
     forged = replace(good[0].run, seconds=0.1)
     with pytest.raises(BrokenRunError, match="not stored as it was judged"):
-        decide(workspace, make.policy(), [replace(good[0], run=forged)])
+        make.decide(workspace, make.policy(), [replace(good[0], run=forged)])
 
 
 def test_changed_files_are_no_evidence(workspace, make, good):
     write_file(workspace.runs / good[0].run.id / "samples.parquet", "x")
     with pytest.raises(BrokenRunError, match=r"samples\.parquet"):
-        decide(workspace, make.policy(), good)
+        make.decide(workspace, make.policy(), good)
 
 
 def test_a_changed_decision_is_found_out(workspace, make):
     found = make.evidence(workspace, make.candidate(system="x"), "new", status="failed")
-    decision = decide(workspace, make.policy(), found)
+    decision = make.decide(workspace, make.policy(), found)
     path = decision_path(workspace, decision.id)
     write_file(path, path.read_text().replace('"failed"', '"passed"'))
     with pytest.raises(BrokenRunError, match="not what the ledger has"):
@@ -157,13 +157,13 @@ def test_a_changed_decision_is_found_out(workspace, make):
 
 @pytest.mark.parametrize("name", ["../runs", "", "zzz", "../../x", "/etc/passwd"])
 def test_names_of_decisions_never_leave_the_folder(workspace, make, good, name):
-    decide(workspace, make.policy(), good)
+    make.decide(workspace, make.policy(), good)
     with pytest.raises(InputError):
         read_decision(workspace, name)
 
 
 def test_runs_behind_a_decision_cannot_be_removed(workspace, make, good):
-    decision = decide(workspace, make.policy(), good)
+    decision = make.decide(workspace, make.policy(), good)
     for run in (*decision.runs, *decision.baseline_runs):
         with pytest.raises(InputError, match=f"the decision {decision.id} rests on it"):
             runs.remove_run(workspace, run)

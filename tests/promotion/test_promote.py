@@ -14,7 +14,7 @@ import pytest
 
 from harness import hookimpl
 from harness.errors import EXIT_GATE, BrokenRunError, InputError
-from harness.promotion.decide import decide, decision_path
+from harness.promotion.decide import decision_path
 from harness.promotion.promote import PromotionRefusedError, history, promote, rollback
 from harness.store import promoted as promoted_module
 from harness.store.adapters import promoted, resolve_adapters
@@ -41,7 +41,7 @@ def decided(workspace, make, tmp_path):
         found = make.evidence(
             workspace, who, f"fp-{name}", baseline=baseline, baseline_fingerprint=fingerprint, status=status
         )
-        return decide(workspace, make.policy(), found)
+        return make.decide(workspace, make.policy(), found)
 
     return _decided
 
@@ -116,7 +116,7 @@ def test_an_upgraded_engine_does_not_make_the_baseline_another(workspace, plugin
     found = make.evidence(
         workspace, who, "new", baseline=promoted(workspace), baseline_fingerprint="same parts, newer torch"
     )
-    promote(workspace, decide(workspace, make.policy(), found).id, plugins)
+    promote(workspace, make.decide(workspace, make.policy(), found).id, plugins)
     assert live(workspace).fingerprint == "new"
 
 
@@ -317,5 +317,5 @@ def test_the_second_promotion_sees_the_first_even_without_the_lock(workspace, pl
 
 def test_a_promoted_system_prompt_needs_no_adapter(workspace, plugins, make):
     found = make.evidence(workspace, make.candidate(system="be kind"), "kind")
-    promote(workspace, decide(workspace, make.policy(), found).id, plugins)
+    promote(workspace, make.decide(workspace, make.policy(), found).id, plugins)
     assert promoted(workspace) == replace(make.candidate(), system="be kind")

@@ -9,7 +9,10 @@ import pluggy
 
 from harness import hookspecs
 from harness.plugins import Plugins, Registries
+from harness.promotion.attempts import Attempt, Trial, plan_attempt, spend
 from harness.promotion.decide import Evidence
+from harness.promotion.decide import decide as really_decide
+from harness.promotion.policies import declare
 from harness.registry import Registry
 from harness.store.runs import new_run_id, write_run
 from harness.store.workspace import Workspace
@@ -19,6 +22,7 @@ from harness.types import (
     Check,
     Completion,
     Constitution,
+    Decision,
     Decoding,
     Estimate,
     Finding,
@@ -40,7 +44,8 @@ from harness.types import (
     Verdict,
 )
 
-GATE = Gate(metric="accuracy", kind="min", limit=0.5)
+GATE = Gate(metric="accuracy", kind="min", limit=0.5, alpha=1e-6)
+"""So strict that every attempt allows it."""
 SUITE_TEXT = "id: tiny\nsamples: {path: tiny.jsonl}\nmeasure: [accuracy]\ngates:\n  - {metric: accuracy, min: 0.5}\n"
 CONSTITUTION = Constitution(id="c", version=1, principles=(Principle(id="p", text="Be kind."),), fingerprint="cf")
 
@@ -123,11 +128,27 @@ def policy(**other: object) -> Policy:
     return Policy(**fields)  # type: ignore[arg-type]
 
 
+def attempt(workspace: Workspace, policy: Policy, found: tuple[Evidence, ...], *, exploratory: str = "") -> Attempt:
+    """Spend an attempt on the evidence."""
+    fingerprint = found[0].run.candidate_fingerprint
+    tested = [Trial(suite=item.run.suite, measured=item.run.samples_fingerprint,
+                     arms={name: run.candidate_fingerprint for name, run in item.baselines.items()})
+              for item in found]  # fmt: skip
+    planned = plan_attempt(workspace, policy, fingerprint, tested, exploratory=exploratory)
+    return spend(workspace, policy, fingerprint, planned)
+
+
+def decide(workspace: Workspace, policy: Policy, found: tuple[Evidence, ...], **other: object) -> Decision:
+    """Decide on evidence as a new attempt under a policy that was declared before."""
+    return really_decide(workspace, policy, found, attempt=attempt(workspace, policy, found), **other)  # type: ignore[arg-type]
+
+
 def evidence(
     workspace: Workspace, who: Candidate, fingerprint: str, *, baseline: Candidate | None = None,
     baseline_fingerprint: str = "base", status: str = "passed",
 ) -> tuple[Evidence, ...]:  # fmt: skip
-    """Store a candidate's run and its baseline's, and return them as the evidence of one suite."""
+    """Declare the policy, store a candidate's run and its baseline's, and return them as the evidence of one suite."""
+    declare(workspace, [policy()])
     other = stored_run(workspace, run_record(baseline, fingerprint=baseline_fingerprint), 0.0)
     own = run_record(who, fingerprint=fingerprint, checks=(check(status),), baseline_runs={"promoted": other.id})
     return (Evidence(gates=(GATE,), run=stored_run(workspace, own), baselines={"promoted": other}),)

@@ -1,0 +1,197 @@
+"""Attempts: what each new try at a promotion may spend of a policy's alpha, kept in the ledger.
+
+A candidate that is trained again every night until its gates pass would pass by luck in the end. So the levels of all
+attempts under one version of a policy add up to its alpha: attempt j is checked at 6 · alpha / (π² · j²). An attempt is
+what is new about a decision: the candidate, the suites with their samples, judge and seed, what the gates compare with,
+and the policy. The same again is a replay, and spends nothing.
+
+A policy that looks at more and more samples declares the sizes beforehand; each of its looks gets an equal part of the
+attempt's level (Bonferroni), so that the looks together spend what one look would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import InputError
+from harness.hashing import sha256_json
+from harness.promotion.policies import declared, versions
+from harness.stats.attempts import level_of_attempt, spent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.store.workspace import Workspace
+    from harness.types import LedgerEntry, Policy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One suite of an attempt, measured at the largest size that the policy looks at."""
+
+    suite: str
+    """Its id."""
+    measured: str
+    """Hash of what is measured: the suite's content, its samples, the judge and the seed."""
+    arms: Mapping[str, str]
+    """Fingerprint of everything that its gates compare with, by what they call it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """A try at a promotion."""
+
+    key: str
+    """Hash of all that makes it this attempt."""
+    number: int
+    """1 for the first under this version of the policy; 0 for an exploratory one, which spends nothing."""
+    level: float
+    """One-sided; for all looks of the attempt together."""
+    looks: int
+    """How many sizes the policy declares."""
+    replay: bool
+    """Whether the ledger has it already."""
+    exploratory: str = ""
+    """Why what comes of it can never be promoted; empty where it can."""
+
+    @property
+    def look_level(self) -> float:
+        """The one-sided level of one look."""
+        return self.level / self.looks
+
+
+def schedule(policy: Policy) -> tuple[tuple[int | None, ...], ...]:
+    """Return the limits of each look, one for every suite: a suite with one size keeps it at all looks."""
+    looks = max((len(section.samples) for section in policy.suites), default=1) or 1
+    return tuple(
+        tuple(
+            section.samples[min(look, len(section.samples) - 1)] if section.samples else section.limit
+            for section in policy.suites
+        )
+        for look in range(looks)
+    )
+
+
+def plan_attempt(
+    workspace: Workspace, policy: Policy, candidate: str, tested: Sequence[Trial], *, exploratory: str = ""
+) -> Attempt:
+    """Say which attempt this is, and spend nothing yet. The caller holds the lock.
+
+    Args:
+        workspace: whose ledger counts.
+        policy: a version that `declare` has put there.
+        candidate: its fingerprint.
+        tested: every suite of the policy, in its order.
+        exploratory: a reason that the caller knows of, why nothing can come of it.
+    """
+    looks = len(schedule(policy))
+    content = [policy.id, policy.fingerprint, candidate, [[t.suite, t.measured, dict(t.arms)] for t in tested]]
+    key = sha256_json(content)
+    counted = attempts(workspace, policy.id, policy.fingerprint)
+    known = next((entry for entry in counted if entry.body["key"] == key), None)
+    if known is not None and not exploratory:
+        number = int(known.body["attempt"])
+        level = level_of_attempt(policy.alpha, number)
+        return Attempt(key=key, number=number, level=level, looks=looks, replay=True)
+    reason = exploratory or _seen(workspace, policy, candidate, [t.suite for t in tested])
+    if reason:
+        return Attempt(key=key, number=0, level=policy.alpha, looks=1, replay=False, exploratory=reason)
+    number = len(counted) + 1
+    level = level_of_attempt(policy.alpha, number)
+    return Attempt(key=key, number=number, level=level, looks=looks, replay=False)
+
+
+def _seen(workspace: Workspace, policy: Policy, candidate: str, suites: Sequence[str]) -> str:
+    """Say which numbers were known before the policy was as it is; empty where none were."""
+    since = declared(workspace, policy)
+    for entry in workspace.ledger.entries("run"):
+        body = entry.body
+        if body.get("candidate_fingerprint") != candidate or body.get("suite") not in suites:
+            continue
+        if since is None or entry.number < since:
+            return (
+                f"the candidate's numbers on {body['suite']} were known (run {body['run']}) before the policy "
+                f"{policy.id} was as it is now"
+            )
+    return ""
+
+
+def spend(workspace: Workspace, policy: Policy, candidate: str, attempt: Attempt) -> Attempt:
+    """Put a new attempt into the ledger, before anything is measured; a replay and an exploratory one are not.
+
+    Raises:
+        InputError: when another attempt was counted since it was planned.
+        BrokenRunError: when the ledger cannot be written.
+    """
+    if attempt.replay or attempt.exploratory:
+        return attempt
+    with workspace.ledger.transaction() as ledger:
+        if len(attempts(workspace, policy.id, policy.fingerprint)) + 1 != attempt.number:
+            raise InputError("another attempt was made at the same time", hint="decide again")
+        body: dict[str, Any] = {
+            "policy": policy.id, "policy_fingerprint": policy.fingerprint, "attempt": attempt.number,
+            "level": attempt.level, "key": attempt.key, "candidate_fingerprint": candidate,
+        }  # fmt: skip
+        ledger.append("attempt", body)
+    return replace(attempt, replay=True)
+
+
+def attempts(workspace: Workspace, policy: str, fingerprint: str) -> list[LedgerEntry]:
+    """Return the attempts that count under a version of a policy: those since its last reset, in order."""
+    counted: list[LedgerEntry] = []
+    for entry in workspace.ledger.entries("attempt", "reset"):
+        if entry.body.get("policy") != policy:
+            continue
+        if entry.kind == "reset":
+            counted = []
+        elif entry.body.get("policy_fingerprint") == fingerprint:
+            counted.append(entry)
+    return counted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What is left to a version of a policy."""
+
+    version: int
+    """Which version of the policy it is, 1 for the first that the ledger knows; 0 where it is not there yet."""
+    attempts: int
+    """Since the last reset."""
+    spent: float
+    """Of alpha."""
+    next_level: float
+    """At which the next attempt will be checked."""
+    resets: int
+
+
+def budget(workspace: Workspace, policy: Policy) -> Budget:
+    """Return what is left to this version of the policy."""
+    known = versions(workspace, policy.id)
+    made = len(attempts(workspace, policy.id, policy.fingerprint))
+    resets = [entry for entry in workspace.ledger.entries("reset") if entry.body.get("policy") == policy.id]
+    return Budget(
+        version=known.index(policy.fingerprint) + 1 if policy.fingerprint in known else 0, attempts=made,
+        spent=spent(policy.alpha, made), next_level=level_of_attempt(policy.alpha, made + 1), resets=len(resets),
+    )  # fmt: skip
+
+
+def reset(workspace: Workspace, policy: Policy, *, reason: str) -> LedgerEntry:
+    """Begin to count the attempts under a policy anew; the reason stays in the ledger.
+
+    Raises:
+        InputError: without a reason, where there is nothing to reset, or when another process writes.
+        BrokenRunError: when the ledger cannot be written.
+    """
+    if not reason.strip():
+        raise InputError("a reset needs a reason", hint='give one with --reason "…"')
+    with workspace.lock(), workspace.ledger.transaction() as ledger:
+        made = len(attempts(workspace, policy.id, policy.fingerprint))
+        if not made:
+            raise InputError(f"no attempt was made under the policy {policy.id} as it is now: nothing to reset")
+        body = {
+            "policy": policy.id, "policy_fingerprint": policy.fingerprint, "attempts": made,
+            "spent": spent(policy.alpha, made), "reason": reason.strip(),
+        }  # fmt: skip
+        return ledger.append("reset", body)

@@ -1,0 +1,79 @@
+"""Whether what a decision rests on, besides its runs, still is what it was: policy, suites, data and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.errors import BrokenRunError, InputError
+from harness.evaluation.pool import ModelPool
+from harness.evaluation.prepare import prepare_suite
+from harness.progress import NoProgress
+from harness.types import Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.contracts import Surroundings
+    from harness.plugins import Plugins
+    from harness.types import Decision, RunRecord
+
+_OF_THE_MACHINE = frozenset({"backend", "device", "dtype", "engine", "day"})
+"""Parts of a model's fingerprint that say where and with what it ran, not which bytes it is made of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Present:
+    """Where the present state of things is read."""
+
+    policy: Callable[[str], Policy]
+    """Gives the policy of a name, as it is now."""
+    surroundings: Surroundings
+
+
+def check_present(decision: Decision, runs: Sequence[RunRecord], plugins: Plugins, present: Present) -> None:
+    """Check policy, suites, data and weights. Large files are read only where their size, times or inode are new.
+
+    Args:
+        decision: with its adapters where they lie now.
+        runs: the candidate's, in the order of the policy's suites.
+        plugins: that make suites and models.
+        present: where it is read.
+
+    Raises:
+        InputError: when the policy, a suite or its data has changed, or something of them is not here any more.
+        BrokenRunError: when the weights are not those that were judged.
+    """
+    policy = present.policy(decision.policy)
+    again = f"decide again: harness decide --policy {decision.policy}"
+    if policy.fingerprint != decision.policy_fingerprint:
+        raise InputError(
+            f"the policy {decision.policy} has changed since the decision {decision.id} was made under it", hint=again
+        )
+    for section, run in zip(policy.suites, runs, strict=True):
+        now = prepare_suite(
+            section.suite, plugins.registries, present.surroundings, limit=run.limit, seed=run.seed, alpha=policy.alpha,
+            gates=section.gates, constitution=section.constitution,
+        )  # fmt: skip
+        changed = ""
+        if now.samples_fingerprint() != run.samples_fingerprint:
+            changed = "the samples"
+        elif now.fingerprint() != run.suite_fingerprint:
+            changed = "what measures and judges the suite"
+        if changed:
+            raise InputError(f"{changed} of {run.suite} changed since the decision {decision.id} was made", hint=again)
+    _check_weights(decision, plugins, present.surroundings)
+
+
+def _check_weights(decision: Decision, plugins: Plugins, surroundings: Surroundings) -> None:
+    with ModelPool(plugins.registries, surroundings, None, NoProgress()) as pool:
+        found = pool.core(decision.candidate.model).fingerprint(decision.candidate)
+    for part, judged in decision.weights.items():
+        if part not in _OF_THE_MACHINE and found.get(part) != judged:
+            what = "weights of the base" if part == "base" else part
+            raise BrokenRunError(
+                f"the {what} of {decision.candidate.model.reference} are not what was judged (now "
+                f"{found.get(part, 'absent')[:16]}, the decision {decision.id} has {judged[:16]}); restore them, or "
+                "decide again"
+            )

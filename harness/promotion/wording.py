@@ -1,0 +1,45 @@
+"""What a decision says to a person, in one sentence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.promotion.attempts import Attempt
+    from harness.types import Check, Policy, Status, Veto
+
+
+def sentence(
+    policy: Policy, checks: Sequence[tuple[str, Check]], vetoes: Sequence[Veto], status: Status, attempt: Attempt,
+    look: int,
+) -> str:  # fmt: skip
+    """Return whether the candidate may be promoted, why, and at which attempt and level."""
+    where = f"at {which(attempt, look)}"
+    if status == "passed":
+        head = "may be promoted" if policy.review == "none" else "may be promoted once a person approves it"
+        return f"{head}: {_passed(checks)} of the policy {policy.id} passed {where}"
+    parts = []
+    for word in ("failed", "inconclusive"):
+        found = [f"{suite} {check.gate.metric}" for suite, check in checks if check.status == word]
+        if found:
+            parts.append(f"{len(found)} of {len(checks)} gates {word} ({', '.join(found)})")
+    parts += [f"vetoed by {veto.owner} ({veto.reason})" for veto in vetoes]
+    if attempt.exploratory:
+        gates = "; ".join(parts) or f"{_passed(checks)} passed"
+        return (
+            f"exploratory, and may not be promoted under the policy {policy.id}, since {attempt.exploratory}: {gates}, "
+            f"at the level {attempt.look_level:.3g}"
+        )
+    return f"may not be promoted under the policy {policy.id} {where}: {'; '.join(parts)}"
+
+
+def _passed(checks: Sequence[tuple[str, Check]]) -> str:
+    return "the one gate" if len(checks) == 1 else f"all {len(checks)} gates"
+
+
+def which(attempt: Attempt, look: int) -> str:
+    """Return which attempt and look it is, and its level."""
+    looks = f", look {look} of {attempt.looks}" if attempt.looks > 1 else ""
+    return f"attempt {attempt.number}{looks} (level {attempt.look_level:.3g})"
