@@ -100,7 +100,8 @@ def run_policy(
         ]  # fmt: skip
 
     prepared = [_Look(number=number, suites=prepare(limits)) for number, limits in looks]
-    largest = prepared[-1].suites if exploratory else prepare(schedule(policy)[-1])
+    last = schedule(policy)[-1]
+    largest = prepared[-1].suites if exploratory or looks[-1][1] == last else prepare(last)
     spec = RunSpec(
         suites=tuple(section.suite for section in policy.suites), model=candidate.model.reference,
         adapters=tuple(adapter.reference for adapter in candidate.adapters), baseline=PROMOTED,
@@ -224,7 +225,7 @@ class _Known:
 
     def stored(self, workspace: Workspace, suite: PreparedSuite, arms: Mapping[str, Identity]) -> SuiteRun | None:
         """Return the newest stored run that says the same as a new one would, or None."""
-        samples = suite.samples_fingerprint()
+        samples = suite.samples.fingerprint
         here = {name: replace(who, samples=samples) for name, who in arms.items()}
         own = here[""]
         by_id = {record.id: record for record in self.records}

@@ -57,7 +57,7 @@ def check_present(decision: Decision, runs: Sequence[RunRecord], plugins: Plugin
             gates=section.gates, constitution=section.constitution,
         )  # fmt: skip
         changed = ""
-        if now.samples_fingerprint() != run.samples_fingerprint:
+        if now.samples.fingerprint != run.samples_fingerprint:
             changed = "the samples"
         elif now.fingerprint() != run.suite_fingerprint:
             changed = "what measures and judges the suite"

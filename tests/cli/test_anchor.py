@@ -20,6 +20,7 @@ gates:
 @pytest.fixture
 def home(cli):
     cli.write("tiny.yaml", ANCHORED)
+    cli.rows(90)  # enough for the third attempt's level
     cli.write("harness.yaml", 'model: "echo:"\npolicy: mine\npolicies:\n  mine: {suites: [tiny.yaml]}\n')
     for name, weight in (("one", 1.0), ("two", 2.0), ("three", 3.0)):
         write_adapter(cli.folder / name, weight)

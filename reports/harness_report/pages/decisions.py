@@ -70,6 +70,8 @@ def _decision(decision: EnteredDecision, found: Overview) -> None:
     pairs: dict[str, str | Html] = {
         "candidate": record.candidate.label, "compared with": record.baseline.label, "policy": record.policy,
         "policy's fingerprint": el("code", record.policy_fingerprint[:16]),
+        "attempt": f"{record.attempt}, each gate at the level {record.level:.3g}"
+        if record.attempt else "none: exploratory",
     }  # fmt: skip
     st.html(fragments.facts(pairs))
     for veto in record.vetoes:
@@ -84,6 +86,9 @@ def _decision(decision: EnteredDecision, found: Overview) -> None:
                 else:
                     link(RUN, plain_label(f"{kind}: {run.suite} {run.id[-6:]} →"), run=name)
     if decision.status == "passed" and not decision.promoted:
+        if record.review == "manual":
+            approve = fragments.command(f"harness approve {decision.id} --reason …")
+            st.html(el("div", "A person approves it with ", approve, cls="hr-page"))
         st.html(el("div", "Promote it with ", fragments.command(f"harness promote {decision.id}"), cls="hr-page"))
 
 
