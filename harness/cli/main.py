@@ -34,6 +34,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "gate": ("harness.cli.gate:gate", "Check a stored run's gates again, without the model."),
     "policy": ("harness.cli.review:policy", "Begin the count of a policy's attempts anew."),
     "ledger": ("harness.cli.ledger:ledger", "Verify and export the ledger."),
+    "cache": ("harness.cli.cache:cache", "Say what is remembered of replies, and forget some of it."),
     "principle": ("harness.cli.principle:principle", "Write and test principles."),
     "report": ("harness.cli.report:report", "Open the report in a browser."),
     "doctor": ("harness.cli.doctor:doctor", "Say what works here, and what to do about the rest."),

@@ -11,8 +11,9 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from harness.engine.keeping import Keeper, ReplyCache
 from harness.engine.keys import reply_key
 from harness.errors import BrokenRunError, InputError
 from harness.plugin_code import check_fingerprints, check_reply, plugin_code
@@ -25,21 +26,7 @@ if TYPE_CHECKING:
     from harness.contracts import Model, Progress
     from harness.types import Candidate, Request
 
-_FLUSH_REPLIES = 64
-_FLUSH_SECONDS = 1.0
 _HALVES = re.compile("[\ud800-\udfff]")
-
-
-class ReplyCache(Protocol):
-    """What the core needs of a cache; `harness.store.cache.Cache` is one."""
-
-    def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """Return what is known of the keys."""
-        ...
-
-    def put_many(self, items: Mapping[str, bytes]) -> None:
-        """Remember the items, all or none."""
-        ...
 
 
 @dataclass(kw_only=True)
@@ -153,18 +140,9 @@ class ModelCore:
         progress: Progress,
     ) -> dict[Request, Reply]:
         got: dict[Request, Reply] = {}
-        buffer: dict[str, bytes] = {}
-        flushed = monotonic()
         tokens = 0
         begin = monotonic()
         bar = progress.start(label, len(missing), unit="requests")
-
-        def flush() -> None:
-            nonlocal flushed
-            if self._cache is not None and buffer:
-                self._cache.put_many(buffer)
-            buffer.clear()
-            flushed = monotonic()
 
         def deliver(index: int, reply: Reply) -> None:
             nonlocal tokens
@@ -173,21 +151,19 @@ class ModelCore:
             reply = sound(reply)
             got[request] = reply
             if not isinstance(reply, NoReply) and self._cache is not None:
-                buffer[keys[request]] = to_json(replace(reply, timing=None)).encode()
+                keeper.keep(keys[request], to_json(replace(reply, timing=None)).encode())
             if isinstance(reply, Completion):
                 tokens += reply.completion_tokens or 0
             elif isinstance(reply, LogProb):
                 tokens += reply.tokens
-            if len(buffer) >= _FLUSH_REPLIES or monotonic() - flushed > _FLUSH_SECONDS:
-                flush()
             seconds = monotonic() - begin
             bar.advance(note=f"{tokens / seconds:.0f} tokens/s" if seconds > 0 else "")
 
+        keeper = Keeper(self._cache)
         try:
-            with plugin_code(f"the model scheme {self.model.spec.scheme!r}", self.model):
+            with keeper, plugin_code(f"the model scheme {self.model.spec.scheme!r}", self.model):
                 self.model.answer(candidate, missing, deliver)
         finally:
-            flush()
             bar.finish()
         lost = len(missing) - len(got)
         if lost:

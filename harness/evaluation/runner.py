@@ -22,7 +22,7 @@ from harness.types import Candidate, Check, RunRecord, RunSpec, Status
 
 if TYPE_CHECKING:
     from harness.contracts import Progress, Surroundings
-    from harness.engine.core import ReplyCache
+    from harness.engine.keeping import ReplyCache
     from harness.evaluation.prepare import PreparedSuite
     from harness.plugins import Plugins
     from harness.store.workspace import Workspace

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _CHUNK = 900
 """Keys per SELECT, below SQLite's least limit on parameters (999)."""
+_ROOM = "CASE WHEN length(value) <= 950 THEN length(value) + 56 ELSE 550 + 4096 * ((length(value) + 3641) / 4092) END"
+"""Bytes of an entry in the file, about: value, key, time, its place in the tree, and whole pages for what is longer
+than a page of the tree takes (SQLite's file format, section 1.6)."""
 _DAMAGED = "delete it and its -wal and -shm files: the only cost is that the model is asked again"
 
 
@@ -31,7 +34,21 @@ class CacheStats:
     value_bytes: int
     """Sum of the values' sizes."""
     file_bytes: int
-    """Size of the database file."""
+    """Size of the database file and its write-ahead log."""
+    oldest: int | None = None
+    """When the oldest entry was stored, in seconds since 1970; None for an empty cache."""
+    newest: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pruned:
+    """What pruning takes away, or would."""
+
+    entries: int
+    kept: int
+    """Entries that stay."""
+    freed_bytes: int
+    """What the files shrank by; before pruning, what the entries take, about."""
 
 
 class Cache:
@@ -107,36 +124,53 @@ class Cache:
     def stats(self) -> CacheStats:
         """Return how much the cache holds; reads every entry's size."""
         with self._mutex, explained_sqlite(self.path, damaged=_DAMAGED):
-            entries, size = self._connection.execute(
-                "SELECT count(*), coalesce(sum(length(value)), 0) FROM entries"
+            entries, size, oldest, newest = self._connection.execute(
+                "SELECT count(*), coalesce(sum(length(value)), 0), min(created), max(created) FROM entries"
             ).fetchone()
-        return CacheStats(entries=entries, value_bytes=size, file_bytes=self.path.stat().st_size)
+        return CacheStats(
+            entries=entries, value_bytes=size, file_bytes=self._file_bytes(), oldest=oldest, newest=newest
+        )
 
-    def prune(self, *, older_than: float | None = None, keep_bytes: int | None = None) -> int:
+    def prunable(self, *, older_than: float | None = None, keep_bytes: int | None = None) -> Pruned:
+        """Return what `prune` would take away."""
+        condition, given = _condition(older_than, keep_bytes)
+        with self._mutex, explained_sqlite(self.path, damaged=_DAMAGED):
+            entries, size = self._connection.execute(
+                f"SELECT count(*), coalesce(sum({_ROOM}), 0) FROM entries WHERE {condition}",  # noqa: S608 - our own words
+                given,
+            ).fetchone()
+            return Pruned(entries=entries, kept=self._count() - entries, freed_bytes=size)
+
+    def prune(self, *, older_than: float | None = None, keep_bytes: int | None = None) -> Pruned:
         """Forget entries, the oldest first, and give their space back to the disk.
+
+        The caller sees to it that nobody else writes: giving the space back locks the file for as long as it takes to
+        copy what stays.
 
         Args:
             older_than: seconds; entries stored longer ago go.
-            keep_bytes: the newest entries whose values fit into this many bytes stay.
+            keep_bytes: the newest entries that fit into a file of this size stay.
 
-        Returns:
-            How many entries were forgotten.
+        Raises:
+            BrokenRunError: when the disk has no room for the copy; the entries are forgotten all the same.
+            InputError: when another process keeps the file busy.
         """
+        condition, given = _condition(older_than, keep_bytes)
+        before = self._file_bytes()
         with self._mutex, explained_sqlite(self.path, damaged=_DAMAGED):
-            before = self._count()
-            if older_than is not None:
-                self._connection.execute("DELETE FROM entries WHERE created < ?", (int(time.time() - older_than),))
-            if keep_bytes is not None:
-                self._connection.execute(
-                    "DELETE FROM entries WHERE key IN (SELECT key FROM (SELECT key, sum(length(value)) OVER "
-                    "(ORDER BY created DESC, key) AS running FROM entries) WHERE running > ?)",
-                    (keep_bytes,),
-                )
-            removed = before - self._count()
-            if removed:
+            removed = self._connection.execute(
+                f"DELETE FROM entries WHERE {condition}",  # noqa: S608 - our own words
+                given,
+            ).rowcount
+            (free,) = self._connection.execute("PRAGMA freelist_count").fetchone()
+            if removed or free:  # free pages without a removal: an earlier copy had no room
                 self._connection.execute("VACUUM")
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return removed
+            return Pruned(entries=removed, kept=self._count(), freed_bytes=max(0, before - self._file_bytes()))
+
+    def _file_bytes(self) -> int:
+        log = self.path.with_name(self.path.name + "-wal")
+        return self.path.stat().st_size + (log.stat().st_size if log.exists() else 0)
 
     def _count(self) -> int:
         count: int = self._connection.execute("SELECT count(*) FROM entries").fetchone()[0]
@@ -154,6 +188,21 @@ class Cache:
     def __exit__(self, *_: object) -> None:
         """Close the file."""
         self.close()
+
+
+def _condition(older_than: float | None, keep_bytes: int | None) -> tuple[str, tuple[int, ...]]:
+    """Return what is to go, as an SQL condition with its parameters; nothing where nothing is said."""
+    parts, given = ["0"], []
+    if older_than is not None:
+        parts.append("created < ?")
+        given.append(int(time.time() - older_than))
+    if keep_bytes is not None:
+        parts.append(
+            f"key IN (SELECT key FROM (SELECT key, sum({_ROOM}) OVER "  # noqa: S608 - our own words
+            "(ORDER BY created DESC, key) AS running FROM entries) WHERE running > ?)"
+        )
+        given.append(keep_bytes)
+    return " OR ".join(parts), tuple(given)
 
 
 def _raw(key: str) -> bytes:

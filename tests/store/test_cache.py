@@ -125,7 +125,8 @@ def test_prune_by_age(cache, monkeypatch):
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 1000)
     cache.put_many({key("new"): b"x"})
-    assert cache.prune(older_than=500) == 1
+    assert cache.prunable(older_than=500).entries == 1
+    assert cache.prune(older_than=500).entries == 1
     assert set(cache.get_many([key("old"), key("new")])) == {key("new")}
 
 
@@ -134,6 +135,45 @@ def test_prune_by_size_keeps_the_newest(cache, monkeypatch):
     for number in range(10):
         monkeypatch.setattr(time, "time", lambda number=number: now + number)
         cache.put_many({key(number): b"x" * 100})
-    assert cache.prune(keep_bytes=350) == 7
+    room = 3 * (100 + 56) + 10
+    assert cache.prunable(keep_bytes=room).entries == 7
+    found = cache.prune(keep_bytes=room)
+    assert (found.entries, found.kept) == (7, 3)
     assert set(cache.get_many([key(n) for n in range(10)])) == {key(7), key(8), key(9)}
-    assert cache.prune(keep_bytes=350) == 0
+    assert cache.prune(keep_bytes=room).entries == 0
+
+
+@pytest.mark.parametrize("size", [20, 150, 900, 6000])
+def test_what_is_kept_fits_and_the_rest_is_given_back(cache, size):
+    for step in range(20):
+        cache.put_many({key((step, number)): os.urandom(size) for number in range(4_000_000 // 20 // size)})
+    before = cache.stats()
+    found = cache.prune(keep_bytes=1_000_000)
+    after = cache.stats()
+    assert 700_000 <= after.file_bytes <= 1_150_000
+    assert found.freed_bytes == before.file_bytes - after.file_bytes
+    assert found.entries + found.kept == before.entries
+
+
+def test_nothing_said_takes_nothing_away(cache):
+    cache.put_many({key(1): b"x"})
+    assert cache.prune().entries == cache.prunable().entries == 0
+
+
+def test_both_conditions_take_away_what_either_would(cache, monkeypatch):
+    now = time.time()
+    for number in range(10):
+        monkeypatch.setattr(time, "time", lambda number=number: now + 100 * number)
+        cache.put_many({key(number): b"x" * 100})
+    assert cache.prunable(older_than=250, keep_bytes=10**9).entries == 7
+    assert cache.prunable(older_than=10**6, keep_bytes=400).entries == 8
+    assert cache.prune(older_than=250, keep_bytes=400).kept == 2
+
+
+def test_the_ages_are_told(cache, monkeypatch):
+    assert (cache.stats().oldest, cache.stats().newest) == (None, None)
+    monkeypatch.setattr(time, "time", lambda: 1000.7)
+    cache.put_many({key(1): b"x"})
+    monkeypatch.setattr(time, "time", lambda: 2000.2)
+    cache.put_many({key(2): b"x"})
+    assert (cache.stats().oldest, cache.stats().newest) == (1000, 2000)
