@@ -16,6 +16,7 @@ import numpy as np
 
 from harness.plugin_code import check_score, plugin_code
 from harness.types import (
+    Calibration,
     Candidate,
     Completion,
     Decoding,
@@ -207,8 +208,6 @@ class Critic(ABC):
 
     classifiers: tuple[str, ...] = ()
     """Registered classifiers whose findings on the reply it wants; a constructor may choose them by its options."""
-    calibrated: ClassVar[bool] = False
-    """Whether its sensitivity and specificity are known; adherence by others informs and does not gate."""
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         self.options = dict(options or {})
@@ -277,6 +276,11 @@ class Metric(ABC):
     """The constitution whose verdicts it reads."""
     principles: tuple[str, ...] = ()
     """Registered principles whose verdicts it reads, besides the constitution's."""
+    about_principle: str | None = None
+    """Where `name` is `<other>.<id>`: the id of the one principle it is about, for gates on `<other>` that say
+    `each: principle`."""
+    calibration: Calibration | None = None
+    """For kind `proportion`: how often its labeller agreed with people, for gates that say `corrected: true`."""
 
     def requests(self, sample: Sample, ask: Decoding) -> tuple[Request, ...]:  # noqa: ARG002 - for those who override it
         """Return what to ask the candidate about the sample; equal requests of several metrics are asked once."""

@@ -127,7 +127,7 @@ def describe_gate(check: Check) -> str:
             return "?"
         return f"{100 * value:g} %" if percent or gate.kind == "max_unscored" else f"{value:g}"
 
-    suffix = " (point)" if gate.evidence == "point" else ""
+    suffix = " (point)" if gate.evidence == "point" else " (corrected)" if gate.corrected else ""
     if gate.kind == "min":
         return f"{gate.metric} ≥ {write(gate.limit)}{suffix}"
     if gate.kind == "max":

@@ -61,7 +61,7 @@ def require_attainable_gates(prepared: PreparedSuite) -> None:
     """
     gated = {gate.metric for gate in prepared.gates}
     counted = _countable([metric for metric in prepared.metrics if metric.name in gated], prepared)
-    for index, gate in enumerate(prepared.gates):
+    for index, gate in zip(prepared.gate_origins, prepared.gates, strict=True):
         metric, found = counted[gate.metric]
         require_attainable(
             gate, metric, found.samples, clusters=found.alone + len(found.clusters),

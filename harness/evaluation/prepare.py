@@ -11,6 +11,7 @@ from harness.errors import InputError, unknown_name
 from harness.evaluation.check_metrics import check_metrics
 from harness.evaluation.constitutions import Constitutions
 from harness.evaluation.samples import read_samples
+from harness.gates.each import of_each
 from harness.gates.valid import find_metric, require_valid
 from harness.hashing import sha256_json
 from harness.plugin_code import check_fingerprint, plugin_code
@@ -40,6 +41,9 @@ class PreparedSuite:
     limit: int | None
     metrics: tuple[Metric, ...]
     gates: tuple[Gate, ...]
+    """One for each principle where a gate says so."""
+    gate_origins: tuple[int, ...]
+    """Of each gate, its place in the list it was written in."""
     own_gates: bool
     """Whether the gates stand in the suite's file."""
     classifiers: Mapping[str, Classifier]
@@ -99,7 +103,7 @@ def make_metrics(suite: Suite, registries: Registries, constitutions: Constituti
             if error.file is not None:
                 raise
             raise InputError(
-                error.cause, file=suite.path, line=suite.document.line((*place, name, error.key or "")),
+                error.cause, file=suite.path, line=suite.document.line((*place, name, *(error.key or "").split("."))),
                 key=f"measure[{index}].{name}" + (f".{error.key}" if error.key else ""), hint=error.hint,
             ) from error  # fmt: skip
         for metric in made:
@@ -145,8 +149,15 @@ def prepare_suite(
     suite = replace(suite, measure=_with_adherence(suite.measure, constitution, principles))
     constitutions = Constitutions(registries, suite.path.parent)
     metrics = make_metrics(suite, registries, constitutions)
-    chosen_gates = tuple(suite.gates if gates is None else gates)
-    _check_gates(suite, metrics, chosen_gates, own=gates is None)
+    own = gates is None
+    written = suite.gates if own else gates or ()
+    spread = [
+        (index, gate)
+        for index, one in enumerate(written)
+        for gate in of_each(one, metrics, **gate_place(suite, index, own=own))
+    ]
+    chosen_gates, origins = tuple(gate for _, gate in spread), tuple(index for index, _ in spread)
+    _check_gates(suite, metrics, chosen_gates, origins, own=own)
     source = registries.sources.get(
         suite.source, file=str(suite.path), line=suite.document.line(("samples", "source")), key="samples.source"
     )
@@ -169,7 +180,7 @@ def prepare_suite(
     classifiers, status = _make_classifiers(suite, registries, surroundings, list(wanted))
     return PreparedSuite(
         suite=suite, samples=samples, limit=limit,
-        metrics=metrics, gates=chosen_gates, own_gates=gates is None,
+        metrics=metrics, gates=chosen_gates, gate_origins=origins, own_gates=own,
         classifiers=classifiers, classifier_status=status, constitutions=judged,
         principles=tuple(rules.values()), critics=critics,
     )  # fmt: skip
@@ -197,8 +208,10 @@ def gate_place(suite: Suite, index: int, *, own: bool) -> Place:
     return {"file": suite.path, "line": suite.document.line(place), "key": f"gates[{index}].metric"}
 
 
-def _check_gates(suite: Suite, metrics: Sequence[Metric], gates: Sequence[Gate], *, own: bool) -> None:
-    for index, gate in enumerate(gates):
+def _check_gates(
+    suite: Suite, metrics: Sequence[Metric], gates: Sequence[Gate], origins: Sequence[int], *, own: bool
+) -> None:
+    for index, gate in zip(origins, gates, strict=True):
         where = gate_place(suite, index, own=own)
         require_valid(gate, find_metric(gate.metric, metrics, **where), **where)
 

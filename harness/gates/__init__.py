@@ -8,6 +8,16 @@ from __future__ import annotations
 from harness.gates.attainable import require_attainable, samples_needed
 from harness.gates.check import check_gate
 from harness.gates.detectable import detectable
+from harness.gates.each import as_written, of_each
 from harness.gates.valid import find_metric, require_valid
 
-__all__ = ["check_gate", "detectable", "find_metric", "require_attainable", "require_valid", "samples_needed"]
+__all__ = [
+    "as_written",
+    "check_gate",
+    "detectable",
+    "find_metric",
+    "of_each",
+    "require_attainable",
+    "require_valid",
+    "samples_needed",
+]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from harness.errors import InputError
 from harness.gates.valid import COMPARES, require_valid
 from harness.stats.few import FEWEST_DIFFERENT
+from harness.stats.misclassified import lang_reiczigel
 from harness.stats.paired import paired_difference
 from harness.stats.power import smallest
 from harness.stats.proportion import FEWEST_CLUSTERS, clopper_pearson
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.contracts import Metric
-    from harness.types import Gate
+    from harness.types import Calibration, Gate
 
 
 def samples_needed(gate: Gate, metric: Metric) -> int | None:
@@ -30,7 +31,8 @@ def samples_needed(gate: Gate, metric: Metric) -> int | None:
     if gate.kind == "max_unscored" or gate.evidence == "point":
         return 1
     if metric.kind == "proportion":
-        return _proportion(gate)
+        known = metric.calibration if gate.corrected else None
+        return _proportion(gate) if known is None else _corrected(gate, known)
     if metric.kind == "corpus":
         return 2
     bounds = bounds_of(metric)
@@ -45,6 +47,13 @@ def samples_needed(gate: Gate, metric: Metric) -> int | None:
 
 def _clears_share(limit: float, alpha: float) -> Callable[[int], bool]:
     return lambda n: (clopper_pearson(0, n, alpha).high or 0.0) <= limit
+
+
+def _corrected(gate: Gate, calibration: Calibration) -> int | None:
+    limit = gate.limit or 0.0
+    if gate.kind == "max":
+        return smallest(lambda n: (lang_reiczigel(0, n, calibration, gate.alpha).high or 0.0) <= limit)
+    return smallest(lambda n: (lang_reiczigel(n, n, calibration, gate.alpha).low or 0.0) >= limit)
 
 
 def _proportion(gate: Gate) -> int | None:
@@ -90,7 +99,8 @@ def require_attainable(
     if needed is None:
         raise InputError(
             f"no number of samples can show that {metric.name} clears {name}", file=file, line=line, key=key,
-            hint="move the limit inside the metric's range, or add `evidence: point`",
+            hint="label more by hand, so that the labeller is known better, or widen the limit" if gate.corrected
+            else "move the limit inside the metric's range, or add `evidence: point`",
         )  # fmt: skip
     clustered = clusters is not None and clusters < n and gate.kind != "max_unscored" and metric.kind != "run"
     have, what = (clusters, "clusters") if clustered and clusters is not None else (n, "samples")
@@ -112,4 +122,4 @@ def describe(gate: Gate) -> str:
         return f"equivalent to {gate.to or 'promoted'} within {gate.margin:g}"
     if gate.kind == "superior":
         return f"superior to {gate.to or 'promoted'}"
-    return f"{gate.kind} {gate.limit:g}"
+    return f"{gate.kind} {gate.limit:g}{' corrected' if gate.corrected else ''}"

@@ -14,7 +14,7 @@ from harness.types import Check
 
 if TYPE_CHECKING:
     from harness.contracts import Metric
-    from harness.types import Gate, Status
+    from harness.types import Estimate, Gate, Status
 
 
 def check_gate(
@@ -74,7 +74,8 @@ def _unscored(gate: Gate, table: MetricTable, seed: int) -> Check:
 
 def _limit(gate: Gate, table: MetricTable, seed: int) -> Check:
     metric, limit = table.metric, gate.limit or 0.0
-    found = assess(table, alpha=gate.alpha, null=limit, seed=seed)
+    found = assess(table, alpha=gate.alpha, null=limit, seed=seed, corrected=gate.corrected)
+    labelled = assess(table, alpha=gate.alpha, seed=seed).estimate if gate.corrected else found.estimate
     point = gate.evidence == "point"
     low, high = found.worst_values if point else (found.worst.low, found.worst.high)
     status: Status = "inconclusive"
@@ -83,16 +84,19 @@ def _limit(gate: Gate, table: MetricTable, seed: int) -> Check:
             status = _three_way(passes=high is not None and high <= limit, fails=low is not None and low > limit)
         else:
             status = _three_way(passes=low is not None and low >= limit, fails=high is not None and high < limit)
-    text = _limit_text(gate, metric, found, status, clustered=table.clustered)
+    text = _limit_text(gate, metric, found, status, labelled, clustered=table.clustered)
     return Check(
-        gate=gate, status=status, sentence=f"{status}: {text}", estimate=found.estimate,
+        gate=gate, status=status, sentence=f"{status}: {text}", estimate=labelled,
+        corrected=found.estimate if gate.corrected else None,
         low=None if point else found.worst.low, high=None if point else found.worst.high,
         p=None if point else found.worst.p_below if gate.kind == "max" else found.worst.p_above,
         method="point value, no interval" if point else found.worst.method,
     )  # fmt: skip
 
 
-def _limit_text(gate: Gate, metric: Metric, found: Assessment, status: Status, *, clustered: bool) -> str:
+def _limit_text(
+    gate: Gate, metric: Metric, found: Assessment, status: Status, labelled: Estimate, *, clustered: bool
+) -> str:
     value, limit = found.estimate, limit_text(metric, gate.limit or 0.0)
     if value.value is None:
         return f"{gate.metric} has no value: {found.obstacle}"
@@ -105,8 +109,10 @@ def _limit_text(gate: Gate, metric: Metric, found: Assessment, status: Status, *
     if gate.evidence == "point":
         return f"{gate.metric} is {amount(metric, value.value)}{missing}, {side} (point value, no interval)"
     text = f"{gate.metric} is {amount(metric, value.value)} {bounds_text(metric, found.worst.low, found.worst.high)}"
+    if gate.corrected:
+        missing = f", corrected for its labeller's errors ({amount(metric, labelled.value)} as labelled)" + missing
     text += f"{missing}, {side}" if missing or status == "passed" else f" {side}"
-    if status == "inconclusive" and (advice := limit_advice(gate, metric, found, clustered=clustered)):
+    if status == "inconclusive" and (advice := limit_advice(gate, metric, found, labelled, clustered=clustered)):
         text += f"; {advice}"
     return text
 

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from harness.gates.attainable import samples_needed
+from harness.stats.misclassified import corrected_samples
 from harness.stats.power import (
     POWER,
     equivalence_samples,
@@ -19,7 +20,7 @@ from harness.stats.power import (
 if TYPE_CHECKING:
     from harness.contracts import Metric
     from harness.stats import Assessment, Comparison
-    from harness.types import Gate
+    from harness.types import Estimate, Gate
 
 
 def number(value: float) -> str:
@@ -90,7 +91,7 @@ def unscored_text(unscored: int, n: int, *, bounded: bool) -> str:
     return f", with {unscored} of {n} unscored " + ("taken as the worst" if bounded else "that could be anything")
 
 
-def limit_advice(gate: Gate, metric: Metric, found: Assessment, *, clustered: bool) -> str:
+def limit_advice(gate: Gate, metric: Metric, found: Assessment, labelled: Estimate, *, clustered: bool) -> str:
     """Return how many samples would decide about a limit, or what else would."""
     estimate, limit = found.estimate, gate.limit
     if found.obstacle:
@@ -103,12 +104,18 @@ def limit_advice(gate: Gate, metric: Metric, found: Assessment, *, clustered: bo
         return "the unscored samples alone keep it open: see why they could not be scored"
     if estimate.low is None or estimate.high is None:
         return estimate.note
-    if metric.kind == "proportion" and not clustered:
+    note = ""
+    if gate.corrected and metric.calibration is not None and labelled.value is not None and not clustered:
+        needed = corrected_samples(labelled.value, limit, metric.calibration, gate.alpha)
+        note = (
+            "" if needed else "; labelling more replies by hand would, since it tells how often the labeller is right"
+        )
+    elif metric.kind == "proportion" and not clustered:
         needed = proportion_samples(estimate.value, limit, gate.alpha)
     else:
         error = (estimate.high - estimate.low) / quantile_sum(gate.alpha, 1 - gate.alpha)
         needed = mean_samples(error, estimate.n, estimate.value - limit, gate.alpha)
-    return _would_decide(needed, estimate.n, "at this rate" if metric.kind == "proportion" else "at this value")
+    return _would_decide(needed, estimate.n, "at this rate" if metric.kind == "proportion" else "at this value") + note
 
 
 def comparison_advice(gate: Gate, metric: Metric, found: Comparison, margin: float, *, clustered: bool) -> str:

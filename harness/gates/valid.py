@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from harness.errors import InputError, unknown_name
+from harness.stats.misclassified import calibration_problem
 from harness.stats.worst_case import bounds_of
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _problem(gate: Gate, metric: Metric) -> tuple[str, str] | None:
         return f"alpha is {gate.alpha:g}, but must lie between 0 and 0.5", "use 0.05"
     if gate.kind == "max_unscored":
         return _limit_problem(gate, metric, (0.0, 1.0))
-    if refused := _unfit(gate, metric):
+    if refused := _unfit(gate, metric) or (_correction_problem(gate, metric) if gate.corrected else None):
         return refused
     if gate.kind in {"min", "max"}:
         return _limit_problem(gate, metric, bounds_of(metric))
@@ -79,6 +80,17 @@ def _unfit(gate: Gate, metric: Metric) -> tuple[str, str] | None:
             f"{metric.name} has no better direction, so that {gate.kind} has no meaning",
             "use min, max or equivalent",
         )
+    return None
+
+
+def _correction_problem(gate: Gate, metric: Metric) -> tuple[str, str] | None:
+    if gate.kind not in {"min", "max"} or gate.evidence == "point":
+        return "corrected is for bounds of min and max alone", "remove it"
+    if metric.kind != "proportion" or metric.calibration is None:
+        hint = "give the metric its labeller's calibration in `measure`, see docs/metrics.md, or remove `corrected`"
+        return f"how often the labeller of {metric.name} is right is not known, so that nothing can be corrected", hint
+    if problem := calibration_problem(metric.calibration):
+        return f"{metric.name} cannot be corrected: {problem}", "label more by hand, or remove `corrected`"
     return None
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from harness.errors import BrokenRunError, InputError, unknown_name
+from harness.gates.each import as_written
 from harness.hashing import sha256_file, sha256_json, sha256_text
 from harness.promotion.attempts import Attempt, schedule
 from harness.promotion.wording import sentence
@@ -146,7 +147,7 @@ def _check_whole(policy: Policy, evidence: Sequence[Evidence], attempt: Attempt,
 
 def _check_suite(policy: Policy, section: PolicySuite, item: Evidence) -> None:
     run = item.run
-    if section.gates is not None and _conditions(section.gates) != _conditions(item.gates):
+    if section.gates is not None and _conditions(section.gates) != as_written(_conditions(item.gates)):
         raise InputError(f"{run.suite} was checked by other gates than the policy {policy.id} has")
     if tuple(check.gate for check in run.checks) != item.gates:
         raise InputError(

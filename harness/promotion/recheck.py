@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import InputError
 from harness.evaluation.checks import checks
+from harness.gates.each import of_each
 from harness.gates.valid import find_metric
 from harness.promotion.stored import StoredRun, open_run
 from harness.types import Check, Gate, RunRecord, Status
@@ -55,6 +56,7 @@ def recheck(workspace: Workspace, registries: Registries, run: str, *, gates: Se
         raise InputError(
             f"the run {own.record.id} was made without gates", hint="name some with --suite FILE or --policy NAME"
         )
+    chosen = tuple(gate for one in chosen for gate in of_each(one, list(own.metrics.values())))
     for gate in chosen:
         find_metric(gate.metric, own.metrics.values())
     others = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -58,33 +59,37 @@ class GateSection(StrictModel):
     equivalent: EquivalentSection | None = None
     max_unscored: Annotated[float, Field(ge=0, le=1)] | None = None
     evidence: Literal["bound", "point"] = "bound"
+    each: Literal["principle"] | None = None
+    corrected: bool = False
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         given = [kind for kind in _KINDS if getattr(self, kind) is not None]
         if len(given) != 1:
             raise ValueError(f"a gate needs exactly one of {', '.join(_KINDS)}; this has {', '.join(given) or 'none'}")
+        if self.corrected and given[0] not in {"min", "max"}:
+            raise ValueError(f"corrected is for min and max, not for {given[0]}")
+        if self.corrected and self.evidence == "point":
+            raise ValueError("a corrected gate needs its interval, so that it cannot say evidence: point")
         return self
 
     def gate(self, alpha: float) -> Gate:
         """Return the record."""
+        gate = partial(
+            Gate, metric=self.metric, evidence=self.evidence, each=self.each, corrected=self.corrected, alpha=alpha
+        )
         if self.min is not None:
-            return Gate(metric=self.metric, kind="min", limit=self.min, evidence=self.evidence, alpha=alpha)
+            return gate(kind="min", limit=self.min)
         if self.max is not None:
-            return Gate(metric=self.metric, kind="max", limit=self.max, evidence=self.evidence, alpha=alpha)
+            return gate(kind="max", limit=self.max)
         if self.max_unscored is not None:
-            return Gate(metric=self.metric, kind="max_unscored", limit=self.max_unscored, alpha=alpha)
+            return gate(kind="max_unscored", limit=self.max_unscored)
         if self.non_inferior is not None:
-            section = self.non_inferior
-            return Gate(
-                metric=self.metric, kind="non_inferior", margin=section.margin, to=section.to,
-                anchor=section.anchor, total_margin=section.total_margin, evidence=self.evidence, alpha=alpha,
+            limits = self.non_inferior
+            return gate(
+                kind="non_inferior", margin=limits.margin, to=limits.to, anchor=limits.anchor,
+                total_margin=limits.total_margin,
             )  # fmt: skip
         if self.equivalent is not None:
-            same = self.equivalent
-            return Gate(
-                metric=self.metric, kind="equivalent", margin=same.margin, to=same.to, evidence=self.evidence,
-                alpha=alpha,
-            )  # fmt: skip
-        to = self.superior.to if self.superior is not None else "promoted"
-        return Gate(metric=self.metric, kind="superior", to=to, evidence=self.evidence, alpha=alpha)
+            return gate(kind="equivalent", margin=self.equivalent.margin, to=self.equivalent.to)
+        return gate(kind="superior", to=self.superior.to if self.superior is not None else "promoted")

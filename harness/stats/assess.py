@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.stats.interval import Interval
+from harness.stats.misclassified import rogan_gladen
 from harness.stats.procedures import corpus, proportion, weighted
 from harness.stats.proportion import FEWEST_CLUSTERS
 from harness.stats.worst_case import bounds_of, fill
@@ -33,7 +34,9 @@ class Assessment:
     """Why nothing can be decided, whatever the interval; empty where there is no such reason."""
 
 
-def assess(table: MetricTable, *, alpha: float = 0.05, null: float | None = None, seed: int = 0) -> Assessment:
+def assess(
+    table: MetricTable, *, alpha: float = 0.05, null: float | None = None, seed: int = 0, corrected: bool = False
+) -> Assessment:
     """Assess a metric on a run.
 
     Args:
@@ -41,6 +44,7 @@ def assess(table: MetricTable, *, alpha: float = 0.05, null: float | None = None
         alpha: one-sided level of each bound.
         null: the limit to test against, in the metric's unit.
         seed: of the resampling.
+        corrected: correct a proportion for its labeller's errors, which `metric.calibration` tells.
     """
     at, scored = table.applicable, table.scored
     bounds = bounds_of(table.metric)
@@ -50,10 +54,10 @@ def assess(table: MetricTable, *, alpha: float = 0.05, null: float | None = None
         value = float(table.values(scored)[0, 0])
         found = Interval(low=None, high=None, method="one measurement", note="this very run, without an interval")
     else:
-        value, found = _procedure(table, scored, table.values(scored), alpha, null, seed)
+        value, found = _procedure(table, scored, table.values(scored), alpha, null, seed, corrected=corrected)
     worst, values = found, (value, value)
     if len(scored) < len(at):
-        worst, values = _worst(table, at, found, value, alpha, null, seed)
+        worst, values = _worst(table, at, found, value, alpha, null, seed, corrected=corrected)
     estimate = Estimate(
         metric=table.metric.name, kind=table.metric.kind, direction=table.metric.direction, value=value,
         low=found.low, high=found.high, n=table.n, unscored=table.unscored, not_applicable=table.not_applicable,
@@ -78,8 +82,9 @@ def cluster_obstacle(groups: NDArray[np.int64]) -> str:
 
 
 def _procedure(
-    table: MetricTable, at: NDArray[np.int64], rows: NDArray[np.float64], alpha: float, null: float | None, seed: int
-) -> tuple[float | None, Interval]:
+    table: MetricTable, at: NDArray[np.int64], rows: NDArray[np.float64], alpha: float, null: float | None, seed: int,
+    *, corrected: bool,
+) -> tuple[float | None, Interval]:  # fmt: skip
     """Return value and interval from the complete `rows` of the samples at `at`."""
     metric, groups = table.metric, table.groups(at)
     if metric.kind == "corpus":
@@ -91,13 +96,15 @@ def _procedure(
     if not math.isfinite(exact):
         return None, Interval(low=None, high=None, method="none", note="the value is not defined on these samples")
     if metric.kind == "proportion":
-        return exact, proportion(rows, groups, alpha, null)
+        calibration = metric.calibration if corrected else None
+        value = exact if calibration is None else rogan_gladen(exact, calibration)
+        return value, proportion(rows, groups, alpha, null, calibration)
     return exact, weighted(metric, rows, groups, alpha, null, seed)
 
 
 def _worst(
     table: MetricTable, at: NDArray[np.int64], found: Interval, value: float | None, alpha: float,
-    null: float | None, seed: int,
+    null: float | None, seed: int, *, corrected: bool,
 ) -> tuple[Interval, tuple[float | None, float | None]]:  # fmt: skip
     """Return the interval and the values with the unscored samples at either end of the bounds."""
     bounds = bounds_of(table.metric)
@@ -105,7 +112,7 @@ def _worst(
     if value is None or least is None or greatest is None:
         anything = Interval(low=None, high=None, method=found.method, note="unscored samples can be anything")
         return anything.within(bounds), bounds or (None, None)
-    lowest, low = _procedure(table, at, least, alpha, null, seed)
-    highest, high = _procedure(table, at, greatest, alpha, null, seed)
+    lowest, low = _procedure(table, at, least, alpha, null, seed, corrected=corrected)
+    highest, high = _procedure(table, at, greatest, alpha, null, seed, corrected=corrected)
     # The middle one counts too: one value that repeats can have a narrower interval than the scored samples' own.
     return low.hull(high).hull(found), (lowest, highest)

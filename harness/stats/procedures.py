@@ -13,6 +13,7 @@ from harness.stats.bootstrap import RESAMPLES, Resampled, bca, resampled_sums
 from harness.stats.few import FEWEST_DIFFERENT, different, few_different
 from harness.stats.interval import Interval
 from harness.stats.jackknife import deal, jackknife
+from harness.stats.misclassified import lang_reiczigel
 from harness.stats.paired import paired_difference
 from harness.stats.proportion import clopper_pearson, effective_size
 from harness.stats.worst_case import bounds_of, is_weighted_mean
@@ -21,17 +22,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.contracts import Metric
-    from harness.types import Reply, Sample
+    from harness.types import Calibration, Reply, Sample
 
 Records = Sequence[tuple["Sample", tuple["Reply", ...]]]
 
 
-def proportion(rows: NDArray[np.float64], groups: NDArray[np.int64], alpha: float, null: float | None) -> Interval:
-    """Return the interval of one proportion from rows (0|1, 1), shape (n, 2)."""
+def proportion(
+    rows: NDArray[np.float64], groups: NDArray[np.int64], alpha: float, null: float | None,
+    calibration: Calibration | None = None,
+) -> Interval:  # fmt: skip
+    """Return the interval of one proportion from rows (0|1, 1), shape (n, 2); given a calibration, corrected for it."""
     effective = effective_size(rows[:, 0], groups, alpha)
     share = float(rows[:, 0].mean()) if len(rows) else 0.0
     # Whole counts where samples are independent: the product would miss them by a rounding error.
     events = share * effective.n if effective.clustered else float(rows[:, 0].sum())
+    if calibration is not None:
+        return replace(lang_reiczigel(events, effective.n, calibration, alpha, null=null), note=effective.note)
     return replace(clopper_pearson(events, effective.n, alpha, null=null), note=effective.note)
 
 

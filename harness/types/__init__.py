@@ -27,6 +27,7 @@ from harness.types.asking import (
 )
 from harness.types.deciding import (
     AnchorCheck,
+    Calibration,
     Check,
     ClassifierStatus,
     Decision,
@@ -68,6 +69,7 @@ __all__ = [
     "AdapterSpec",
     "AnchorCheck",
     "AppliesTo",
+    "Calibration",
     "Candidate",
     "Check",
     "ClassifierStatus",

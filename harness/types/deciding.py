@@ -17,6 +17,18 @@ LedgerKind = Literal["run", "policy", "attempt", "decision", "review", "promotio
 
 
 @dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """How often the labeller of a proportion's event agreed with people: what a correction for its errors needs."""
+
+    sensitivity: tuple[int, int]
+    """(labelled as the event, all) of what people label as the event."""
+    specificity: tuple[int, int]
+    """(labelled otherwise, all) of the rest."""
+    where: str = ""
+    """On which data it was counted."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Estimate:
     """A metric's value on a run, with its interval."""
 
@@ -63,6 +75,10 @@ class Gate:
     evidence: Literal["bound", "point"] = "bound"
     """`bound`: the one-sided bound at level alpha must clear the limit; `point`: the value alone, labelled as such."""
     alpha: float = 0.05
+    each: Literal["principle"] | None = None
+    """Asks the same of each principle that the metric has values for; see `harness.gates.each`."""
+    corrected: bool = False
+    """For `min` and `max`: about the proportion corrected for its labeller's errors, instead of the labelled one."""
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -104,6 +120,8 @@ class Check:
     p: float | None = None
     """The level at which the gate would just pass: where it asks several things, the largest of their p values."""
     method: str = ""
+    corrected: Estimate | None = None
+    """For gates that are `corrected`: the corrected value, beside what was labelled in `estimate`."""
     anchor: AnchorCheck | None = None
     """For `non_inferior` with an anchor: what was found against it. The verdict is that of both together."""
 

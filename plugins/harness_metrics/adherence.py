@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 from harness.adherence import combine_verdicts
 from harness.errors import unknown_name
 from harness.reading.strict import StrictModel
-from harness.types import Completion, NotApplicable, Unscored
+from harness.types import Calibration, Completion, NotApplicable, Unscored
+from harness_metrics.calibration import CalibrationSection
 from harness_metrics.options import read_options
 from harness_metrics.replies import TextMetric, completion
 
@@ -29,6 +30,8 @@ class AdherenceOptions(StrictModel):
     principles: tuple[str, ...] = ()
     prefix: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = "adherence"
     """Leads the metrics' names, so that one suite can report on two constitutions."""
+    calibration: dict[str, CalibrationSection] = Field(default_factory=dict)
+    """By principle: how often its critics are right about violations. Gates may rest on such a principle."""
 
     @model_validator(mode="after")
     def _some(self) -> Self:
@@ -47,7 +50,7 @@ def combined(principle: Principle, sample: Sample, verdicts: Sequence[Verdict]) 
 class _Adherence(TextMetric):
     direction = "higher"
     bounds = (0.0, 1.0)
-    gates = False
+    gates: bool = False
 
     def __init__(self, options: AdherenceOptions) -> None:
         self.constitution = options.constitution
@@ -63,11 +66,23 @@ class PrincipleAdherence(_Adherence):
     def __init__(self, options: AdherenceOptions, principle: Principle) -> None:
         super().__init__(options)
         self.principle = principle
+        self.about_principle = principle.id
         self.name = f"{options.prefix}.{principle.id}"
+        known = options.calibration.get(principle.id)
+        standing = _INFORMS
+        if known is not None:
+            self.gates = True
+            # Critics look for violations, and the event counted here is that there is none.
+            self.calibration = Calibration(
+                sensitivity=known.specificity, specificity=known.sensitivity, where=known.where
+            )
+            (found, violations), (spared, others) = known.sensitivity, known.specificity
+            counted = f"found {found} of {violations} violations and let {spared} of {others} others through"
+            standing = f"Its critics {counted}" + (f": {known.where}" if known.where else "")
         self.about = (
             f"Share of the replies it applies to whose {principle.combine} critic scores at least "
             f"{principle.threshold:g} "
-            f"({', '.join(principle.critics)}): {principle.text.strip()} {_INFORMS}"
+            f"({', '.join(principle.critics)}): {principle.text.strip()} {standing}"
         )
 
     def observe(
@@ -143,5 +158,8 @@ def make(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle
         if name not in constitutions:
             raise unknown_name("principle", name, constitutions, key=f"principles[{position}]")
         found.update({principle.id: principle for principle in constitutions[name]})
+    for name in chosen.calibration:
+        if name not in found:
+            raise unknown_name("principle judged here", name, found, key=f"calibration.{name}")
     parts: list[Metric] = [PrincipleAdherence(chosen, principle) for principle in found.values()]
     return [*parts, OverallAdherence(chosen, tuple(found.values()))]

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from harness.reading.strict import StrictModel
 from harness.types import Completion, Unscored
+from harness_metrics.calibration import CalibrationSection
 from harness_metrics.options import read_options
 from harness_metrics.replies import TextMetric, completion
 
@@ -30,6 +31,8 @@ class ToxicityOptions(StrictModel):
     """The classifier's label to read; else `toxicity`, `toxic`, or its only one."""
     prefix: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = "toxicity"
     """Leads the metrics' names, so that one suite can use two classifiers."""
+    calibration: CalibrationSection | None = None
+    """How often the classifier is right at `at`, for gates on the rate that say `corrected: true`."""
 
 
 def probability(findings: Findings | None, label: str | None) -> float | Unscored:
@@ -92,6 +95,7 @@ class ToxicityRate(_Toxicity):
     def __init__(self, options: ToxicityOptions) -> None:
         super().__init__(options)
         self.name = f"{options.prefix}_rate"
+        self.calibration = None if options.calibration is None else options.calibration.record()
         self.about = (
             f"Share of replies that {options.classifier} finds toxic with a probability of at least {options.at:g}"
         )

@@ -79,7 +79,8 @@ def gate_figure(check: Check) -> GateFigure:
         good = "between" if gate.kind == "equivalent" else good
         axis = f"{gate.metric}: change from {gate.to or 'promoted'} ({'points' if percent else unit or 'units'})"
     else:
-        value = None if found is None else found.value
+        looked_at = check.corrected or found
+        value = None if looked_at is None else looked_at.value
         good = "left" if gate.kind == "max" else "right"
         axis = f"{gate.metric} ({'%' if percent else unit})" if percent or unit else gate.metric
     scale = 100.0 if percent else 1.0

@@ -154,11 +154,6 @@ def test_unknown_option_is_an_input_error_that_names_it(name: str) -> None:
         REGISTRY.get(name)({**NEEDS.get(name, {}), "no_such_option": 1})
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_bundled_critics_are_not_calibrated_so_that_adherence_informs(name: str) -> None:
-    assert make(name).calibrated is False
-
-
 def test_listing_critics_imports_no_heavy_package() -> None:
     code = (
         "import sys\n"

@@ -9,8 +9,10 @@ from typing import get_args
 import pytest
 
 from harness.contracts import SourceInput
+from harness.errors import InputError
 from harness.evaluation.constitutions import Constitutions
 from harness.evaluation.prepare import make_metrics
+from harness.gates.each import of_each
 from harness.gates.valid import find_metric, require_valid
 from harness.plugins import load_plugins
 from harness.reading.config import read_config
@@ -40,8 +42,13 @@ def test_the_suite_is_read_and_its_gates_make_sense(tmp_path, registries):
     suite = read_suite(path)
     metrics = make_metrics(suite, registries, Constitutions(registries, tmp_path))
     assert {gate.kind for gate in suite.gates} == set(get_args(GateKind))
-    for gate in suite.gates:
-        require_valid(gate, find_metric(gate.metric, metrics))
+    for written in suite.gates:
+        for gate in of_each(written, metrics):
+            if gate.each is None:
+                require_valid(gate, find_metric(gate.metric, metrics))
+            else:
+                with pytest.raises(InputError, match="until its critics are calibrated"):
+                    require_valid(gate, find_metric(gate.metric, metrics))
 
 
 def test_the_samples_are_read(tmp_path, registries):

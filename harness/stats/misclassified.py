@@ -1,0 +1,149 @@
+"""A proportion corrected for the errors of the labeller that counted it.
+
+Of what truly is the event, the labeller finds the share Se (sensitivity); of what is not, it leaves the share Sp
+(specificity) alone. So a true proportion π is seen as p = π Se + (1 − π)(1 − Sp), and π = (p + Sp − 1) / (Se + Sp − 1).
+
+Sources: W. J. Rogan and B. Gladen, Estimating prevalence from the results of a screening test, American Journal of
+Epidemiology 107 (1978) 71–76 (the estimate); Z. Lang and J. Reiczigel, Confidence limits for prevalence of disease
+adjusted for estimated sensitivity and specificity, Preventive Veterinary Medicine 113 (2014) 13–22 (the interval,
+their equations 4 to 17; the variance has (1 − π)², as the delta method gives, where their text misprints (1 + π)²).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from harness.stats.interval import Interval
+from harness.stats.power import POWER, smallest
+from harness.stats.proportion import clopper_pearson
+
+if TYPE_CHECKING:
+    from harness.types import Calibration
+
+LEAST_YOUDEN = 0.2
+"""Se + Sp − 1 must be shown to be above this: dividing by less makes every error five times larger or more."""
+_WIDEST = 4.0
+"""Normal quantile beyond which p is not told apart: 3e-5. Far beyond, the shift outgrows the width of the interval."""
+
+
+def rogan_gladen(share: float, calibration: Calibration) -> float:
+    """Return the corrected proportion, cut to [0, 1]. Se + Sp must be above 1.
+
+    Args:
+        share: as labelled, in [0, 1].
+        calibration: the labeller's.
+    """
+    sensitivity, specificity = _rate(calibration.sensitivity), _rate(calibration.specificity)
+    return min(1.0, max(0.0, (share + specificity - 1.0) / (sensitivity + specificity - 1.0)))
+
+
+def lang_reiczigel(
+    events: float, n: float, calibration: Calibration, alpha: float, *, null: float | None = None
+) -> Interval:
+    """Return the interval of the corrected proportion, each bound at one-sided level `alpha`, and the p of its bounds.
+
+    With z the normal quantile of `alpha`: n' = n + z² and p' = (x + z²/2) / n'; n_Se' = n_Se + 2 and Se' = (hits + 1) /
+    n_Se', and Sp' likewise; J = Se' + Sp' − 1 and π' = (p' + Sp' − 1) / J. The bounds are π' + Δ ± z s, where
+    Δ = 2 z² (π' Se'(1 − Se') / n_Se' − (1 − π') Sp'(1 − Sp') / n_Sp') and
+    s² = (p'(1 − p') / n' + π'² Se'(1 − Se') / n_Se' + (1 − π')² Sp'(1 − Sp') / n_Sp') / J².
+    A p is the level at which its bound would meet `null`.
+
+    Args:
+        events: labelled as the event, in [0, n]; need not be whole.
+        n: labelled, above 0.
+        calibration: the labeller's, one that `calibration_problem` accepts.
+        alpha: one-sided level.
+        null: the proportion to test against, in [0, 1].
+    """
+    from scipy.special import ndtr, ndtri
+
+    z = -float(ndtri(alpha))
+    p_above = p_below = None
+    if null is not None:
+        p_above = float(ndtr(-_meets(lambda at: _bound(events, n, calibration, -at), null, rising=False)))
+        p_below = float(ndtr(-_meets(lambda at: _bound(events, n, calibration, at), null, rising=True)))
+    return Interval(
+        low=min(1.0, max(0.0, _bound(events, n, calibration, -z))),
+        high=min(1.0, max(0.0, _bound(events, n, calibration, z))),
+        p_above=p_above, p_below=p_below, method="Rogan–Gladen, Lang–Reiczigel interval",
+    )  # fmt: skip
+
+
+def _bound(events: float, n: float, calibration: Calibration, z: float) -> float:
+    """Return the upper bound for a quantile z, before it is cut to [0, 1]; the lower one for −z."""
+    (found, positives), (spared, negatives) = calibration.sensitivity, calibration.specificity
+    total = n + z * z
+    share = (events + z * z / 2.0) / total
+    sensitivity, specificity = (found + 1.0) / (positives + 2.0), (spared + 1.0) / (negatives + 2.0)
+    youden = sensitivity + specificity - 1.0
+    corrected = (share + specificity - 1.0) / youden
+    of_sensitivity = sensitivity * (1.0 - sensitivity) / (positives + 2.0)
+    of_specificity = specificity * (1.0 - specificity) / (negatives + 2.0)
+    shift = 2.0 * z * z * (corrected * of_sensitivity - (1.0 - corrected) * of_specificity)
+    variance = share * (1 - share) / total + corrected**2 * of_sensitivity + (1 - corrected) ** 2 * of_specificity
+    return corrected + shift + z * math.sqrt(variance) / youden
+
+
+def _meets(bound: Callable[[float], float], null: float, *, rising: bool) -> float:
+    """Return the quantile at which a bound meets `null`, by halving; a bound past it at every level gives the end."""
+    left, right = -_WIDEST, _WIDEST
+    for _ in range(60):
+        middle = 0.5 * (left + right)
+        if (bound(middle) <= null) if rising else (bound(middle) >= null):
+            left = middle
+        else:
+            right = middle
+    return left
+
+
+def calibration_problem(calibration: Calibration, alpha: float = 0.05) -> str:
+    """Return why a labeller is too uncertain to correct for; empty where it is not.
+
+    Both Clopper–Pearson lower bounds, at `alpha` / 2 each so that they hold together at `alpha`, must leave
+    Se + Sp − 1 above `LEAST_YOUDEN`. This level is not the gate's, which gets smaller with each attempt.
+    """
+    least = sum(
+        clopper_pearson(hits, number, alpha / 2).low or 0.0
+        for hits, number in (calibration.sensitivity, calibration.specificity)
+    )
+    if least - 1.0 > LEAST_YOUDEN:
+        return ""
+    (found, positives), (spared, negatives) = calibration.sensitivity, calibration.specificity
+    return (
+        f"its labeller found {found} of {positives} and spared {spared} of {negatives}; so sensitivity + specificity "
+        f"− 1 may be as low as {least - 1.0:.2f}, and a correction needs it above {LEAST_YOUDEN:g}"
+    )
+
+
+def corrected_samples(
+    share: float, limit: float, calibration: Calibration, alpha: float, power: float = POWER
+) -> int | None:
+    """Return about how many samples would decide on which side of `limit` a corrected proportion is.
+
+    The number labelled is taken at the `power` quantile of its normal approximation. None where no number would:
+    what is not known of the labeller does not shrink with more samples.
+
+    Args:
+        share: as labelled, in [0, 1].
+        limit: of the corrected proportion.
+        calibration: the labeller's.
+        alpha: one-sided level.
+        power: wanted.
+    """
+    from scipy.special import ndtri
+
+    below = rogan_gladen(share, calibration) < limit
+
+    def enough(n: int) -> bool:
+        reach = float(ndtri(power)) * math.sqrt(n * share * (1.0 - share))
+        events = min(float(n), max(0.0, n * share + (reach if below else -reach)))
+        found = lang_reiczigel(events, n, calibration, alpha)
+        return (found.high or 0.0) <= limit if below else (found.low or 0.0) > limit
+
+    return smallest(enough)
+
+
+def _rate(counts: tuple[int, int]) -> float:
+    return counts[0] / counts[1]
