@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+PEER   := .venv-bench
+DATA   ?= $(wildcard ../shared/data)
 
-.PHONY: demo test test-slow check docs weights clean
+.PHONY: demo test test-slow check bench weights clean
 
 demo: $(STAMP)  ## train a small LoRA on a real model, run suites, gate it, decide
 	$(BIN)/python -m harness.cli.main demo
@@ -20,6 +22,9 @@ check: $(STAMP)  ## lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+bench: $(STAMP) weights $(PEER)/.installed  ## speed against lm-evaluation-harness, in an environment of its own; an hour
+	$(BIN)/python benchmarks/engine.py --peer $(PEER)/bin/python $(if $(DATA),--data $(DATA)) --write
+
 weights: $(STAMP)  ## the real weights that tests and demo use, fetched once
 	$(BIN)/harness models pull smollm2-135m minilm spacy-en-md
 
@@ -29,5 +34,11 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $(STAMP)
 
+$(PEER)/.installed:
+	$(PYTHON) -m venv $(PEER)
+	$(PEER)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(PEER)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'lm-eval[hf]==0.4.13'
+	touch $(PEER)/.installed
+
 clean:  ## remove the environment and caches, not workspaces
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(PEER) .pytest_cache .mypy_cache .ruff_cache

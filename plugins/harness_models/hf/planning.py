@@ -29,7 +29,7 @@ class Branches:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Path:
+class TriePath:
     """One context with one continuation."""
 
     row: int
@@ -86,7 +86,7 @@ class Group:
 class Plan:
     """What is to be forwarded for some requests, in an order in which a parent's group comes before its children's."""
 
-    paths: tuple[Path, ...]
+    paths: tuple[TriePath, ...]
     """In lexicographic order of their tokens."""
     groups: tuple[Group, ...]
     """One for each prefix."""
@@ -118,7 +118,7 @@ def separate(rows: Sequence[Branches]) -> Plan:
     return Plan(paths=paths, groups=(Group(prefix=None, packs=packs),) if packs else ())
 
 
-def _paths(rows: Sequence[Branches]) -> tuple[Path, ...]:
+def _paths(rows: Sequence[Branches]) -> tuple[TriePath, ...]:
     whole = [
         (row.context + continuation[:-1], index, number)
         for index, row in enumerate(rows)
@@ -127,7 +127,7 @@ def _paths(rows: Sequence[Branches]) -> tuple[Path, ...]:
     whole.sort()
     shared = [0, *(common(before[0], path[0]) for before, path in pairwise(whole))]
     return tuple(
-        Path(row=row, number=number, tokens=tokens, context=len(rows[row].context), shared=length)
+        TriePath(row=row, number=number, tokens=tokens, context=len(rows[row].context), shared=length)
         for (tokens, row, number), length in zip(whole, shared, strict=False)
     )
 
@@ -149,7 +149,7 @@ def common(one: tuple[int, ...], other: tuple[int, ...]) -> int:
 class _Planner:
     """Cuts the sorted paths into groups."""
 
-    def __init__(self, paths: Sequence[Path], pack_tokens: int) -> None:
+    def __init__(self, paths: Sequence[TriePath], pack_tokens: int) -> None:
         self._paths = paths
         self._most = max(1, pack_tokens)
         # Before path i the trie has so many tokens, if every path is counted from where it leaves the one before.
