@@ -1,7 +1,7 @@
 """Measures the gates' own error rates and reach, and writes the tables of docs/statistics.md.
 
-    python benchmarks/statistics.py            print the tables and the time of the large bootstrap
-    python benchmarks/statistics.py --write    put the tables into docs/statistics.md
+    python benchmarks/gate_statistics.py            print the tables and the time of the large bootstrap
+    python benchmarks/gate_statistics.py --write    put the tables into docs/statistics.md
 
 About ten seconds. The size of a test is exact, by summing the probabilities of all counts on which it passes.
 """
