@@ -24,6 +24,7 @@ from harness.types import (
     Findings,
     MetricKind,
     ModelSpec,
+    NoReply,
     NotApplicable,
     Principle,
     Reply,
@@ -130,6 +131,22 @@ class Model(ABC):
         business; the reply to a request never depends on what shares its batch. A request it cannot answer gets a
         NoReply; an exception ends the run and loses only what was not delivered.
         """
+
+    def answer_alone(self, candidate: Candidate, request: Request) -> Reply:
+        """Answer one request by itself, without any shortcut: what a check of drift takes as the reference.
+
+        Models that share work between requests, or take shortcuts within one, override this to take none.
+        """
+        got: dict[int, Reply] = {}
+        self.answer(candidate, [request], got.__setitem__)
+        return got.get(0, NoReply(reason="the model gave no reply"))
+
+    def reference(self) -> ModelSpec | None:
+        """Return this base in float32 on the same device; None where it computes in that already, or cannot.
+
+        Must not load anything: a warm repeat asks this.
+        """
+        return None
 
     def facts(self) -> Mapping[str, str]:
         """Return what the run record should say of the backend once it was used: device, dtype, versions."""

@@ -47,6 +47,11 @@ Exit codes: 0 the candidate may be promoted, 1 it may not, 2 input error, 3 a ru
     show_default=True,
     help="Of subsets, sampling and resampling.",
 )
+@click.option(
+    "--drift-check", type=click.IntRange(min=0), metavar="K",
+    help="Samples computed again in float32 for each gate's metric where the dtype is another; 0 is none."
+    "  [default: 32]",
+)  # fmt: skip
 @click.option("--fresh", is_flag=True, help="Use no stored run; replies still come from the cache.")
 @click.option(
     "--samples", type=click.IntRange(min=1), metavar="N",
@@ -65,6 +70,7 @@ def decide(
     dtype: str,
     device: str,
     seed: int,
+    drift_check: int | None,
     fresh: bool,
     samples: int | None,
 ) -> int:
@@ -87,6 +93,7 @@ def decide(
         found = run_policy(
             chosen, candidate, plugins=app.plugins, workspace=workspace, surroundings=app.surroundings(seed=seed),
             progress=progress, judge=judge or app.config.judge, seed=seed, fresh=fresh, samples=samples,
+            drift_check=drift_check,
         )  # fmt: skip
     for warning in dict.fromkeys(warning for outcome in found.outcomes for warning in outcome.warnings):
         app.warn(warning)

@@ -50,6 +50,11 @@ Examples:
     help="Of the weights.",
 )  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@click.option(
+    "--drift-check", type=click.IntRange(min=0), metavar="K",
+    help="Samples computed again in float32 for each gate's metric where the dtype is another; 0 is none."
+    "  [default: 32]",
+)  # fmt: skip
 @click.option("--no-gates", is_flag=True, help="Measure without gates: for a look at a few samples.")
 @click.option("--dry-run", is_flag=True, help="Say what would be asked, and ask nothing.")
 @common_options
@@ -70,6 +75,7 @@ def run(
     template: str,
     dtype: str,
     device: str,
+    drift_check: int | None,
     no_gates: bool,
     dry_run: bool,
 ) -> int:
@@ -110,7 +116,7 @@ def run(
     judge = judge or app.config.judge
     if dry_run:
         return _forecast(app, prepared, candidate, spec, judge)
-    return _run(app, prepared, candidate, spec, judge)
+    return _run(app, prepared, candidate, spec, judge, drift_check)
 
 
 def _template(option: str) -> str:
@@ -119,7 +125,10 @@ def _template(option: str) -> str:
     return option if option in {"auto", "none"} else read_text(Path(option), what="chat template")
 
 
-def _run(app: App, prepared: list[PreparedSuite], candidate: Candidate, spec: RunSpec, judge: str | None) -> int:
+def _run(
+    app: App, prepared: list[PreparedSuite], candidate: Candidate, spec: RunSpec, judge: str | None,
+    drift_check: int | None,
+) -> int:  # fmt: skip
     from harness.evaluation.runner import Setting, run_suites
 
     workspace = app.writable_workspace()
@@ -128,7 +137,7 @@ def _run(app: App, prepared: list[PreparedSuite], candidate: Candidate, spec: Ru
             prepared, candidate,
             Setting(
                 plugins=app.plugins, workspace=workspace, surroundings=app.surroundings(seed=spec.seed),
-                progress=progress, spec=spec,
+                progress=progress, spec=spec, drift_check=drift_check,
             ),
             baseline=spec.baseline, judge=judge,
         )  # fmt: skip
@@ -155,7 +164,8 @@ def _plain(outcome: SuiteRun) -> dict[str, Any]:
 
 def show_run(app: App, outcome: SuiteRun) -> None:
     """Print a run as tables: metrics beside the baseline's, gates, notes, and where it lies."""
-    from harness.cli.tables import checks_table, estimates_table, status_text
+    from harness.cli.drift_table import DRIFT_COLUMNS, drift_line, drift_rows, dtype_of
+    from harness.cli.tables import checks_table, estimates_table, plain_table, status_text
     from harness.terminal import safe_text
 
     run, console = outcome.run, app.console
@@ -172,9 +182,15 @@ def show_run(app: App, outcome: SuiteRun) -> None:
         console.print("gates: ", status_text(run.status), sep="")
     else:
         console.print("this suite has no gates", style="dim")
+    if run.drift is not None:
+        console.print(safe_text(drift_line(run.drift)), markup=False)
+        if rows := drift_rows(run):
+            console.print(plain_table(DRIFT_COLUMNS, rows))
     for note in run.notes:
         console.print(f"note: {safe_text(note)}", style="dim", markup=False)
-    console.print(f"run {run.id}: {run.model_calls} of {run.requests} requests asked, {run.seconds:.1f} s", style="dim")
+    computed = f", {safe_text(dtype)}" if (dtype := dtype_of(run)) else ""
+    asked = f"{run.model_calls} of {run.requests} requests asked"
+    console.print(f"run {run.id}: {asked}, {run.seconds:.1f} s{computed}", style="dim", markup=False)
 
 
 def _forecast(app: App, prepared: list[PreparedSuite], candidate: Candidate, spec: RunSpec, judge: str | None) -> int:

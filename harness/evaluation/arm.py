@@ -131,7 +131,8 @@ def evaluate(
     return Arm(
         identity=identity, candidate=candidate, judge=judge_candidate if prepared.critics else None, spool=spool,
         tables=found, estimates=estimates(prepared.metrics, found, seed=seed), facts=facts, critics=critics,
-        backend=core.model.facts(), requests=after[0] - before[0], model_calls=after[1] - before[1],
+        backend={**_told(core, candidate), **core.model.facts()},
+        requests=after[0] - before[0], model_calls=after[1] - before[1],
         seconds=monotonic() - begin,
     )  # fmt: skip
 
@@ -163,6 +164,12 @@ def _through(
         critics, label=f"{prepared.suite.id}: judge reads {name}", progress=progress,
     )  # fmt: skip
     return observe(window.samples, replies, findings, verdicts, prepared.metrics)
+
+
+def _told(core: ModelCore, candidate: Candidate) -> dict[str, str]:
+    """Return what the replies were computed in, also where all of them came from the cache and nothing was loaded."""
+    fingerprint = core.fingerprint(candidate)
+    return {name: fingerprint[name] for name in ("device", "dtype") if name in fingerprint}
 
 
 def _counts(*cores: ModelCore | None) -> tuple[int, int]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.contracts import Critic, Progress
-    from harness.engine.core import ModelCore
+    from harness.engine.alone import Answers
     from harness.types import Candidate, Findings, Principle, Sample
 
 
@@ -66,7 +66,7 @@ def questions_of(
 
 
 def judge(
-    core: ModelCore | None,
+    core: Answers | None,
     candidate: Candidate | None,
     samples: Sequence[Sample],
     completions: Sequence[Completion | None],
@@ -128,7 +128,7 @@ def _early(sample: Sample, reply: Completion | None, principle: Principle) -> Un
 
 
 def _ask(
-    core: ModelCore | None,
+    core: Answers | None,
     candidate: Candidate | None,
     questions: Sequence[_Question],
     label: str,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from harness import __version__
 from harness.evaluation.arm import Arm, Identity, evaluate, identify
 from harness.evaluation.checks import checks, require_attainable_gates
+from harness.evaluation.drift import DriftArm, check_drift, checks_with_drift, drift_notes
 from harness.evaluation.environment import environment
 from harness.evaluation.pool import ModelPool
 from harness.evaluation.resolve import resolve_baseline, resolve_judge
@@ -18,7 +19,7 @@ from harness.hashing import sha256_json
 from harness.store.cache import Cache
 from harness.store.runs import finish_run, is_whole, list_runs, read_samples
 from harness.store.spool import Spool
-from harness.types import Candidate, Check, RunRecord, RunSpec, Status
+from harness.types import Candidate, Check, DriftCheck, RunRecord, RunSpec, Status
 
 if TYPE_CHECKING:
     from harness.contracts import Progress, Surroundings
@@ -38,6 +39,8 @@ class Setting:
     progress: Progress
     spec: RunSpec
     """What was asked, for the observers."""
+    drift_check: int | None = None
+    """Samples to compute again in float32 for each gate's metric: see `harness.evaluation.drift`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,10 +145,17 @@ def _run_one(
         }
         records = {name: written[id(other)] for name, other in evaluated.items() if other is not arm}
         tables = {name: other.tables for name, other in evaluated.items()}
+        drift = check_drift(
+            prepared, DriftArm(candidate=candidate, tables=arm.tables),
+            {name: DriftArm(candidate=arms[name], tables=other.tables) for name, other in evaluated.items()}, judge,
+            pool, samples=setting.drift_check, cache=cache, progress=setting.progress, seed=setting.spec.seed,
+        )  # fmt: skip
         verdicts = checks(prepared.gates, arm.tables, tables, seed=setting.spec.seed)
+        verdicts = checks_with_drift(verdicts, drift, arm.tables, tables, seed=setting.spec.seed)
         same = tuple(name for name, other in evaluated.items() if other is arm)
         ids = {name: record.id for name, record in records.items()}
-        run = _write(arm, prepared, verdicts, ids, _notes(prepared, arm, judge_note, same), setting)
+        notes = (*_notes(prepared, arm, judge_note, same), *drift_notes(prepared, candidate, pool))
+        run = _write(arm, prepared, verdicts, ids, notes, setting, drift)
     records |= dict.fromkeys(same, run)
     warnings += tuple(_observed(run, setting))
     return SuiteRun(run=run, baselines=records, warnings=tuple(dict.fromkeys(warnings)))
@@ -206,6 +216,7 @@ def _write(
     baseline_runs: Mapping[str, str],
     notes: tuple[str, ...],
     setting: Setting,
+    drift: DriftCheck | None = None,
 ) -> RunRecord:
     now = datetime.now(UTC)
     suite = prepared.suite
@@ -221,7 +232,7 @@ def _write(
         checks=verdicts, classifiers=prepared.classifier_status, critics=arm.critics,
         constitutions={constitution.id: constitution.fingerprint for constitution in prepared.constitutions},
         baseline_runs=baseline_runs, requests=arm.requests, model_calls=arm.model_calls, seconds=arm.seconds,
-        environment={**environment(setting.plugins.infos), **arm.backend}, notes=notes,
+        environment={**environment(setting.plugins.infos), **arm.backend}, notes=notes, drift=drift,
     )  # fmt: skip
     return finish_run(
         setting.workspace, record, arm.spool, suite_text=suite.document.text,

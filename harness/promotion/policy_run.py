@@ -10,6 +10,7 @@ from harness import __version__
 from harness.errors import InputError
 from harness.evaluation.arm import Identity, identify
 from harness.evaluation.checks import require_attainable_gates
+from harness.evaluation.drift import drift_asked
 from harness.evaluation.environment import plugin_versions, plugin_versions_of
 from harness.evaluation.pool import ModelPool
 from harness.evaluation.prepare import PreparedSuite, prepare_suite
@@ -65,6 +66,7 @@ def run_policy(
     seed: int = 0,
     fresh: bool = False,
     samples: int | None = None,
+    drift_check: int | None = None,
 ) -> PolicyRun:
     """Run the policy's suites on the candidate and on what is promoted, where that is not stored, and decide.
 
@@ -81,6 +83,7 @@ def run_policy(
         seed: of subsets, sampling and resampling.
         fresh: run everything anew, whatever is stored.
         samples: look at this size alone; one that the policy does not declare makes the decision exploratory.
+        drift_check: samples to compute again in float32 for each gate's metric.
 
     Raises:
         AlreadyPromotedError: when the candidate is what is promoted; nothing is run.
@@ -107,7 +110,10 @@ def run_policy(
         adapters=tuple(adapter.reference for adapter in candidate.adapters), baseline=PROMOTED,
         judge=policy.judge or judge, seed=seed, offline=surroundings.offline,
     )  # fmt: skip
-    setting = Setting(plugins=plugins, workspace=workspace, surroundings=surroundings, progress=progress, spec=spec)
+    setting = Setting(
+        plugins=plugins, workspace=workspace, surroundings=surroundings, progress=progress, spec=spec,
+        drift_check=drift_check,
+    )  # fmt: skip
     with workspace.lock():
         declare(workspace, [policy])
         known = _Known.of(largest, candidate, setting, fresh=fresh)
@@ -183,6 +189,8 @@ class _Known:
     weights: Mapping[str, str]
     identities: Sequence[Mapping[str, Identity]]
     """For each suite: of the candidate under the empty name, and of every arm by its name."""
+    drift: Sequence[int]
+    """For each suite: how many samples a run must have computed again in float32; 0 where nothing can drift."""
     records: Sequence[RunRecord]
     """Stored runs that the present code would make the same way, the newest first; none where all is to be fresh."""
 
@@ -197,7 +205,7 @@ class _Known:
         names = sorted({PROMOTED} | {name for suite in suites for gate in suite.gates for name in gate.arms})
         arms = {name: resolve_baseline(name, candidate, workspace) for name in names}
         judge, _ = resolve_judge(setting.spec.judge, candidate, registries)
-        identities = []
+        identities, drift = [], []
         with ModelPool(registries, setting.surroundings, None, setting.progress) as pool:
             weights = pool.core(candidate.model).fingerprint(candidate)
             for suite in suites:
@@ -205,13 +213,15 @@ class _Known:
                 if found[""].candidate == found[PROMOTED].candidate:
                     raise AlreadyPromotedError(candidate)
                 identities.append(found)
+                everybody = [candidate, *arms.values(), *([judge] if suite.critics else [])]
+                drift.append(drift_asked(suite, everybody, pool, setting.drift_check))
         here = plugin_versions(setting.plugins.infos)
         records = [] if fresh else [
             record for record in reversed(list_runs(workspace, problems=[]))
             if record.harness_version == __version__ and plugin_versions_of(record) == here
         ]  # fmt: skip
         own = identities[0][""].candidate
-        return cls(fingerprint=own, weights=weights, identities=identities, records=records)
+        return cls(fingerprint=own, weights=weights, identities=identities, drift=drift, records=records)
 
     def tested(self, suites: Sequence[PreparedSuite]) -> list[Trial]:
         """Return what an attempt on the suites tests."""
@@ -223,7 +233,9 @@ class _Known:
             tested.append(Trial(suite=suite.suite.id, measured=measured, arms=arms))
         return tested
 
-    def stored(self, workspace: Workspace, suite: PreparedSuite, arms: Mapping[str, Identity]) -> SuiteRun | None:
+    def stored(
+        self, workspace: Workspace, suite: PreparedSuite, arms: Mapping[str, Identity], drift: int
+    ) -> SuiteRun | None:
         """Return the newest stored run that says the same as a new one would, or None."""
         samples = suite.samples.fingerprint
         here = {name: replace(who, samples=samples) for name, who in arms.items()}
@@ -232,6 +244,8 @@ class _Known:
         needed = {PROMOTED} | {name for gate in suite.gates for name in gate.arms}
         for record in self.records:
             if identity_of(record) != own or tuple(check.gate for check in record.checks) != suite.gates:
+                continue
+            if drift and (record.drift is None or record.drift.asked < drift):
                 continue
             baselines = {name: by_id[run] for name, run in record.baseline_runs.items() if run in by_id}
             baselines |= {name: record for name in needed if here[name] == own}  # a run names itself nowhere
@@ -246,7 +260,10 @@ def _outcomes(
     suites: Sequence[PreparedSuite], candidate: Candidate, setting: Setting, known: _Known
 ) -> tuple[tuple[SuiteRun, ...], int]:
     """Return every suite's run, stored or made now, and how many were stored."""
-    found = [known.stored(setting.workspace, suite, arms) for suite, arms in zip(suites, known.identities, strict=True)]
+    found = [
+        known.stored(setting.workspace, suite, arms, drift)
+        for suite, arms, drift in zip(suites, known.identities, known.drift, strict=True)
+    ]
     missing = [suite for suite, run in zip(suites, found, strict=True) if run is None]
     made = run_suites(missing, candidate, setting, baseline=PROMOTED, judge=setting.spec.judge) if missing else ()
     fill = iter(made)

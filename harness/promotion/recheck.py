@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import InputError
 from harness.evaluation.checks import checks
+from harness.evaluation.drift import checks_with_drift
 from harness.gates.each import of_each
 from harness.gates.valid import find_metric
 from harness.promotion.stored import StoredRun, open_run
@@ -63,7 +64,9 @@ def recheck(workspace: Workspace, registries: Registries, run: str, *, gates: Se
         name: _baseline(workspace, registries, own, name, before)
         for name in sorted({name for gate in chosen for name in gate.arms})
     }
-    verdicts = checks(chosen, own.tables, {name: other.tables for name, other in others.items()}, seed=own.record.seed)
+    tables, seed = {name: other.tables for name, other in others.items()}, own.record.seed
+    verdicts = checks(chosen, own.tables, tables, seed=seed)
+    verdicts = checks_with_drift(verdicts, own.record.drift, own.tables, tables, seed=seed)
     notes = (*own.notes, *(note for other in others.values() if other is not own for note in other.notes))
     return Recheck(record=own.record, checks=verdicts, exploratory=chosen != before, notes=tuple(dict.fromkeys(notes)))
 

@@ -176,6 +176,50 @@ class ClassifierStatus:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DriftShift:
+    """How far a metric moves when the same samples are computed in float32: the run's value minus that."""
+
+    metric: str
+    to: str | None
+    """None for the metric's value; else the baseline whose difference to the candidate is meant."""
+    n: int
+    """Samples computed both ways."""
+    unscored: int
+    """Of them, those that could not be scored in one of the ways."""
+    changed: int
+    """Of them, those that are not scored alike both ways."""
+    value: float | None
+    """In the run's number format, on those samples."""
+    reference: float | None
+    """In float32, on those samples."""
+    low: float | None
+    high: float | None
+    """Bounds of the shift at one-sided level `alpha` each; None where the data cannot bound it."""
+    alpha: float
+    method: str
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriftCheck:
+    """What computing in another number format than float32 does to the metrics of a run's gates."""
+
+    dtype: str
+    """The run's number format, such as `bfloat16`."""
+    asked: int
+    """Samples to compute again for each metric; 0 where a person asked for none."""
+    samples: int
+    """Distinct samples that were computed again."""
+    shifts: tuple[DriftShift, ...] = ()
+    reason: str = ""
+    """Why nothing was compared; empty where it was."""
+    requests: int = 0
+    model_calls: int = 0
+    """Requests, sent one at a time, that were not in the cache."""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """One candidate on one suite: the content of `run.json`, beside `samples.parquet`."""
 
@@ -216,6 +260,8 @@ class RunRecord:
     """What a reader must know, such as that the judge is the bare base of both arms."""
     samples_sha256: str = ""
     """SHA-256 of samples.parquet."""
+    drift: DriftCheck | None = None
+    """None where all was computed in float32, and for models whose arithmetic nobody can repeat."""
 
     @property
     def status(self) -> Status:

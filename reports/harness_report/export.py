@@ -118,6 +118,8 @@ def _run(root: Path, found: Overview, run: RunRecord, most: int) -> Html:
     for check in run.checks:
         plot = gate_plot(gate_figure(check))
         parts.append(el("section", el("div", fragments.gate_text(check), plot, cls="hr-two")))
+    if run.drift is not None:
+        parts += [el("h3", "Drift"), fragments.drift(run)]
     rows = metric_rows(run, baseline)
     parts += [el("h3", "Metrics"), fragments.metrics_table(rows, metric_plot, baseline=baseline is not None)]
     parts.append(_principles(root, run, baseline))

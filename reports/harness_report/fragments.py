@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
+from harness.cli.drift_table import DRIFT_COLUMNS, drift_line, drift_rows
 from harness.cli.tables import interval, number
 from harness.types import Completion, LogLikelihood, LogProb, NoReply, NotApplicable, Unscored
 from harness_report.figures import MARKS, gate_figure, with_unit
@@ -258,6 +259,15 @@ def generated(replies: Iterable[tuple[Request, Reply]]) -> list[Completion | NoR
         answer for request, answer in replies
         if request.type == "generate" and isinstance(answer, Completion | NoReply)
     ]  # fmt: skip
+
+
+def drift(run: RunRecord) -> Html:
+    """Return how far the number format moved the gates' metrics; empty where there was nothing to check."""
+    if run.drift is None:
+        return Html()
+    line = el("p", drift_line(run.drift), cls="hr-page hr-dim hr-small")
+    rows = drift_rows(run)
+    return join([line, *([table(DRIFT_COLUMNS, rows, numeric=(1, 2, 3, 4))] if rows else [])])
 
 
 def run_facts(run: RunRecord) -> Html:

@@ -123,7 +123,7 @@ def out_of_memory(work: Callable[[], None]) -> bool:
     try:
         work()
     except (MemoryError, RuntimeError) as error:
-        if not _is_memory(error):
+        if not is_memory(error):
             raise
     else:
         return False
@@ -134,6 +134,7 @@ def out_of_memory(work: Callable[[], None]) -> bool:
     return True
 
 
-def _is_memory(error: Exception) -> bool:
+def is_memory(error: Exception) -> bool:
+    """Tell whether an exception says that memory ran out."""
     text = str(error)
     return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.contracts import Model
@@ -18,8 +19,9 @@ from harness.types import (
     RollingLogLikelihood,
     Timing,
 )
-from harness_models.hf.batching import Budget
+from harness_models.hf.batching import Budget, is_memory
 from harness_models.hf.chat import Prompt, Renderer, TemplateRefusalError
+from harness_models.hf.device import placement
 from harness_models.hf.fingerprint import backend, fingerprint
 from harness_models.hf.generation import Ask, Generated, generate
 from harness_models.hf.memory import budget_for
@@ -64,6 +66,27 @@ class HfModel(Model):
         self._score_continuations(loaded, renderer, requests, likely, deliver)
         self._score_texts(loaded, requests, rolling, deliver)
         self._generate(loaded, renderer, requests, generating, deliver)
+
+    def answer_alone(self, candidate: Candidate, request: Request) -> Reply:
+        """Answer one request by whole forward passes over its own row: no shared prefix, no mask, no cut-off head."""
+        got: dict[int, Reply] = {}
+        try:
+            loaded = self._ready(candidate)
+        except (MemoryError, RuntimeError) as error:
+            if not is_memory(error):
+                raise
+            return NoReply(reason=f"not enough memory for {self.spec.reference} in {placement(self.spec).dtype}")
+        try:
+            self._loaded = replace(loaded, split=False, shares=False)
+            self.answer(candidate, [request], got.__setitem__)
+        finally:
+            self._loaded = loaded
+        return got.get(0, NoReply(reason="the model gave no reply"))
+
+    def reference(self) -> ModelSpec | None:
+        """Return the same base in float32 on the same device; None where it runs so already."""
+        place = placement(self.spec)
+        return None if place.dtype == "float32" else replace(self.spec, dtype="float32", device=place.device)
 
     def facts(self) -> Mapping[str, str]:
         """Return device, dtype, threads and versions, once the model was used."""

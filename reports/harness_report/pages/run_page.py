@@ -37,6 +37,7 @@ def draw() -> None:
         baseline = choose_baseline(run, found)
     _head(run)
     _gates(run)
+    _drift(run)
     _metrics(run, baseline)
     _principles(run, baseline)
     _findings(run)
@@ -71,6 +72,14 @@ def _gates(run: RunRecord) -> None:
             chart = charts.gate_chart(figure)
             if chart is not None:
                 right.altair_chart(chart, width="stretch", alt=charts.gate_alt(figure), key=f"gate-{run.id}-{number}")
+
+
+def _drift(run: RunRecord) -> None:
+    if run.drift is None:
+        return
+    st.subheader("Drift", anchor=False)
+    with st.container(border=True):
+        st.html(fragments.drift(run))
 
 
 def _metrics(run: RunRecord, baseline: RunRecord | None) -> None:

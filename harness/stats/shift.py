@@ -1,0 +1,138 @@
+"""How far a metric moves when the same samples are computed another way, and how far a difference of two arms does.
+
+The rows of both ways pair sample by sample, so the procedures of `harness.stats.compare` serve: no change among k
+samples is not no change, but a share of at most 1 - alpha^(1/k) (Clopper and Pearson).
+
+For a difference of two arms both arms move, and what counts is the shift of the difference on the same samples:
+(candidate - baseline) as computed, minus (candidate - baseline) in the reference. Arms that move alike cancel, which
+the sum of two separate bounds could not show.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.contracts import Metric
+from harness.stats.compare import Comparison, compare
+from harness.stats.table import MetricTable
+from harness.stats.worst_case import bounds_of, is_weighted_mean
+from harness.types import NotApplicable, Reply, Row, Sample, Unscored
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+def shift(run: MetricTable, reference: MetricTable, *, alpha: float, seed: int = 0) -> Comparison:
+    """Return the shift of a metric's value: the run's minus the reference's, on the same samples."""
+    return compare(run, reference, alpha=alpha, seed=seed)
+
+
+def shift_of_difference(
+    run: tuple[MetricTable, MetricTable], reference: tuple[MetricTable, MetricTable], *, alpha: float, seed: int = 0
+) -> Comparison:
+    """Return the shift of the difference between two arms.
+
+    Args:
+        run: candidate and baseline as the run computed them.
+        reference: candidate and baseline in the reference; all four tables hold the same samples in the same order.
+        alpha: one-sided level of each bound.
+        seed: of the resampling.
+    """
+    return compare(_differences(*run), _differences(*reference), alpha=alpha, seed=seed)
+
+
+def subset(table: MetricTable, ids: Sequence[str]) -> MetricTable:
+    """Return the table of some of the samples, in the order of `ids`.
+
+    Raises:
+        KeyError: when the table has no such sample.
+    """
+    place = {sample: i for i, sample in enumerate(table.ids)}
+    at = [place[sample] for sample in ids]
+    return MetricTable(
+        metric=table.metric, ids=tuple(ids), content_hashes=tuple(table.content_hashes[i] for i in at),
+        clusters=tuple(table.clusters[i] for i in at), rows=tuple(table.rows[i] for i in at),
+        records=None if table.records is None else tuple(table.records[i] for i in at),
+    )  # fmt: skip
+
+
+class _MeanDifference(Metric):
+    """Candidate minus baseline of a proportion or mean, as a mean of its own: rows (difference, 1)."""
+
+    kind = "mean"
+
+    def __init__(self, metric: Metric) -> None:
+        bounds = bounds_of(metric)
+        self.name = metric.name
+        self.bounds = None if bounds is None else (bounds[0] - bounds[1], bounds[1] - bounds[0])
+
+    def row(self, candidate: Row, baseline: Row) -> Row:
+        return (candidate[0] / candidate[1] - baseline[0] / baseline[1], 1.0)
+
+
+class _SumDifference(Metric):
+    """Candidate minus baseline of any function of summed rows: both arms' rows side by side."""
+
+    kind = "ratio"
+
+    def __init__(self, metric: Metric) -> None:
+        self.name = metric.name
+        self._metric = metric
+
+    def row(self, candidate: Row, baseline: Row) -> Row:
+        return (*candidate, *baseline)
+
+    def estimate(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the difference of both arms' values; the two rows have the same length."""
+        k = sums.shape[-1] // 2
+        difference: NDArray[np.float64] = self._metric.estimate(sums[..., :k]) - self._metric.estimate(sums[..., k:])
+        return difference
+
+
+class _CorpusDifference(Metric):
+    """Candidate minus baseline of a set-like statistic: both arms' replies side by side."""
+
+    kind = "corpus"
+
+    def __init__(self, metric: Metric) -> None:
+        self.name = metric.name
+        self._metric = metric
+
+    def resample(self, records: Sequence[tuple[Sample, tuple[Reply, ...]]], indices: NDArray[np.int64]) -> float:
+        """Return the difference of both arms' values on the records at `indices`."""
+        candidate = [(sample, replies[: len(replies) // 2]) for sample, replies in records]
+        baseline = [(sample, replies[len(replies) // 2 :]) for sample, replies in records]
+        return self._metric.resample(candidate, indices) - self._metric.resample(baseline, indices)
+
+
+def _differences(candidate: MetricTable, baseline: MetricTable) -> MetricTable:
+    metric = candidate.metric
+    records = None
+    made: _MeanDifference | _SumDifference | None = None
+    if metric.kind == "corpus":
+        pairs = zip(candidate.records or (), baseline.records or (), strict=True)
+        records = tuple((sample, (*first, *second)) for (sample, first), (_, second) in pairs)
+    else:
+        whole = metric.kind in {"proportion", "mean"} and is_weighted_mean(metric)
+        made = _MeanDifference(metric) if whole else _SumDifference(metric)
+    return MetricTable(
+        metric=made or _CorpusDifference(metric), ids=candidate.ids, content_hashes=candidate.content_hashes,
+        clusters=candidate.clusters, records=records,
+        rows=tuple(_row(made, *rows) for rows in zip(candidate.rows, baseline.rows, strict=True)),
+    )  # fmt: skip
+
+
+def _row(
+    metric: _MeanDifference | _SumDifference | None,
+    candidate: Row | Unscored | NotApplicable,
+    baseline: Row | Unscored | NotApplicable,
+) -> Row | Unscored | NotApplicable:
+    if isinstance(candidate, NotApplicable) and isinstance(baseline, NotApplicable):
+        return candidate
+    if not isinstance(candidate, tuple) or not isinstance(baseline, tuple):
+        return Unscored(reason="one of the two arms has no score")
+    return candidate if metric is None else metric.row(candidate, baseline)
