@@ -9,6 +9,7 @@ from harness.gates.compared import check_comparison
 from harness.gates.sentences import amount, bounds_text, limit_advice, limit_text, unscored_text
 from harness.gates.valid import COMPARES, require_valid
 from harness.stats import Assessment, MetricTable, assess, estimate
+from harness.stats.bootstrap import RESAMPLES
 from harness.stats.worst_case import bounds_of
 from harness.types import Check
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def check_gate(
     gate: Gate, candidate: MetricTable, baseline: MetricTable | None = None, anchor: MetricTable | None = None,
-    *, seed: int = 0,
+    *, seed: int = 0, resamples: int = RESAMPLES,
 ) -> Check:  # fmt: skip
     """Check a gate on a run.
 
@@ -32,6 +33,7 @@ def check_gate(
         baseline: on the baseline's run, for gates that compare.
         anchor: on the anchor's run, for gates that have one.
         seed: of the resampling.
+        resamples: how many, where the procedure resamples.
 
     Raises:
         InputError: for a gate that makes no sense for the metric, a comparison without a baseline, or runs whose
@@ -39,9 +41,9 @@ def check_gate(
     """
     require_valid(gate, candidate.metric)
     if gate.kind == "max_unscored":
-        return _unscored(gate, candidate, seed)
+        return _unscored(gate, candidate, seed, resamples)
     if gate.kind not in COMPARES:
-        return _limit(gate, candidate, seed)
+        return _limit(gate, candidate, seed, resamples)
     if baseline is None:
         raise InputError(
             f"the gate {gate.kind} on {gate.metric} compares with {gate.to or 'promoted'}, but there is no run of it",
@@ -52,13 +54,15 @@ def check_gate(
             f"the gate {gate.kind} on {gate.metric} has the anchor {gate.anchor}, but there is no run of it",
             hint="run the suite again",
         )
-    return check_comparison(gate, candidate, baseline, anchor if gate.anchor is not None else None, seed=seed)
+    return check_comparison(
+        gate, candidate, baseline, anchor if gate.anchor is not None else None, seed=seed, resamples=resamples
+    )
 
 
-def _unscored(gate: Gate, table: MetricTable, seed: int) -> Check:
+def _unscored(gate: Gate, table: MetricTable, seed: int, resamples: int) -> Check:
     """A share of this very run, not of a population: it has no interval."""
     limit = gate.limit or 0.0
-    found = estimate(table, confidence=1 - 2 * gate.alpha, seed=seed)
+    found = estimate(table, confidence=1 - 2 * gate.alpha, seed=seed, resamples=resamples)
     status: Status = "inconclusive"
     text = f"no sample is in the denominator of {gate.metric}"
     if table.n:
@@ -72,10 +76,12 @@ def _unscored(gate: Gate, table: MetricTable, seed: int) -> Check:
     return Check(gate=gate, status=status, sentence=f"{status}: {text}", estimate=found, method="count")
 
 
-def _limit(gate: Gate, table: MetricTable, seed: int) -> Check:
+def _limit(gate: Gate, table: MetricTable, seed: int, resamples: int) -> Check:
     metric, limit = table.metric, gate.limit or 0.0
-    found = assess(table, alpha=gate.alpha, null=limit, seed=seed, corrected=gate.corrected)
-    labelled = assess(table, alpha=gate.alpha, seed=seed).estimate if gate.corrected else found.estimate
+    found = assess(table, alpha=gate.alpha, null=limit, seed=seed, resamples=resamples, corrected=gate.corrected)
+    labelled = (
+        assess(table, alpha=gate.alpha, seed=seed, resamples=resamples).estimate if gate.corrected else found.estimate
+    )
     point = gate.evidence == "point"
     low, high = found.worst_values if point else (found.worst.low, found.worst.high)
     status: Status = "inconclusive"

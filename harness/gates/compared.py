@@ -27,7 +27,7 @@ class _Part:
 
 
 def check_comparison(
-    gate: Gate, candidate: MetricTable, baseline: MetricTable, anchor: MetricTable | None, *, seed: int
+    gate: Gate, candidate: MetricTable, baseline: MetricTable, anchor: MetricTable | None, *, seed: int, resamples: int
 ) -> Check:
     """Check a gate that compares; where it has an anchor, both comparisons must pass (an intersection–union test).
 
@@ -37,11 +37,12 @@ def check_comparison(
         baseline: on the run of `gate.to`.
         anchor: on the run of `gate.anchor`; None where the gate has none.
         seed: of the resampling.
+        resamples: how many, where the procedure resamples.
     """
-    first = _against(gate, gate.to or "promoted", gate.margin or 0.0, candidate, baseline, seed)
+    first = _against(gate, gate.to or "promoted", gate.margin or 0.0, candidate, baseline, seed, resamples)
     parts = [first]
     if anchor is not None:
-        parts.append(_against(gate, gate.anchor or "", gate.total_margin or 0.0, candidate, anchor, seed))
+        parts.append(_against(gate, gate.anchor or "", gate.total_margin or 0.0, candidate, anchor, seed, resamples))
     statuses = {part.status for part in parts}
     status: Status = "failed" if "failed" in statuses else "passed" if statuses == {"passed"} else "inconclusive"
     level, point = 1 - 2 * gate.alpha, gate.evidence == "point"
@@ -52,32 +53,35 @@ def check_comparison(
     found = first.found
     return Check(
         gate=gate, status=status, sentence=sentence,
-        estimate=estimate(candidate, confidence=level, seed=seed),
-        baseline=estimate(baseline, confidence=level, seed=seed),
+        estimate=estimate(candidate, confidence=level, seed=seed, resamples=resamples),
+        baseline=estimate(baseline, confidence=level, seed=seed, resamples=resamples),
         difference=found.difference,
         low=None if point else found.low, high=None if point else found.high,
         p=max(known) if len(known) == len(parts) and not point else None,
         method="point values, no interval" if point else found.method,
-        anchor=None if anchor is None else _anchor(parts[1], anchor, level, seed, point=point),
+        anchor=None if anchor is None else _anchor(parts[1], anchor, level, seed, resamples, point=point),
     )  # fmt: skip
 
 
-def _anchor(part: _Part, anchor: MetricTable, level: float, seed: int, *, point: bool) -> AnchorCheck:
+def _anchor(part: _Part, anchor: MetricTable, level: float, seed: int, resamples: int, *, point: bool) -> AnchorCheck:
     found = part.found
     return AnchorCheck(
-        status=part.status, baseline=estimate(anchor, confidence=level, seed=seed), difference=found.difference,
+        status=part.status, difference=found.difference,
+        baseline=estimate(anchor, confidence=level, seed=seed, resamples=resamples),
         low=None if point else found.low, high=None if point else found.high, p=None if point else part.p,
         method="point values, no interval" if point else found.method,
     )  # fmt: skip
 
 
-def _against(gate: Gate, name: str, margin: float, candidate: MetricTable, baseline: MetricTable, seed: int) -> _Part:
+def _against(
+    gate: Gate, name: str, margin: float, candidate: MetricTable, baseline: MetricTable, seed: int, resamples: int
+) -> _Part:
     if gate.kind == "equivalent":
-        return _equivalent(gate, name, candidate, baseline, seed)
+        return _equivalent(gate, name, candidate, baseline, seed, resamples)
     higher = candidate.metric.direction == "higher"
     allowed = margin if gate.kind == "non_inferior" else 0.0
     null = -allowed if higher else allowed
-    found = compare(candidate, baseline, alpha=gate.alpha, null=null, seed=seed)
+    found = compare(candidate, baseline, alpha=gate.alpha, null=null, seed=seed, resamples=resamples)
     low, high = _ends(gate, found)
     status: Status = "inconclusive"
     if _decidable(gate, found):
@@ -87,13 +91,15 @@ def _against(gate: Gate, name: str, margin: float, candidate: MetricTable, basel
     return _Part(name=name, margin=allowed, found=found, status=status, p=found.p_above if higher else found.p_below)
 
 
-def _equivalent(gate: Gate, name: str, candidate: MetricTable, baseline: MetricTable, seed: int) -> _Part:
+def _equivalent(
+    gate: Gate, name: str, candidate: MetricTable, baseline: MetricTable, seed: int, resamples: int
+) -> _Part:
     """Two one-sided tests at level alpha each: D. J. Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15
     (1987) 657–680. Both reject exactly where the (1 − 2 alpha) interval lies within ± margin; p is the larger one.
     """
     margin = gate.margin or 0.0
-    above = compare(candidate, baseline, alpha=gate.alpha, null=-margin, seed=seed)
-    below = compare(candidate, baseline, alpha=gate.alpha, null=margin, seed=seed)
+    above = compare(candidate, baseline, alpha=gate.alpha, null=-margin, seed=seed, resamples=resamples)
+    below = compare(candidate, baseline, alpha=gate.alpha, null=margin, seed=seed, resamples=resamples)
     low, high = _ends(gate, below)
     status: Status = "inconclusive"
     if _decidable(gate, below):

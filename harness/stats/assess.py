@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.stats.bootstrap import RESAMPLES
 from harness.stats.interval import Interval
 from harness.stats.misclassified import rogan_gladen
 from harness.stats.procedures import corpus, proportion, weighted
@@ -35,8 +36,9 @@ class Assessment:
 
 
 def assess(
-    table: MetricTable, *, alpha: float = 0.05, null: float | None = None, seed: int = 0, corrected: bool = False
-) -> Assessment:
+    table: MetricTable, *, alpha: float = 0.05, null: float | None = None, seed: int = 0,
+    resamples: int = RESAMPLES, corrected: bool = False,
+) -> Assessment:  # fmt: skip
     """Assess a metric on a run.
 
     Args:
@@ -44,6 +46,7 @@ def assess(
         alpha: one-sided level of each bound.
         null: the limit to test against, in the metric's unit.
         seed: of the resampling.
+        resamples: how many, where the procedure resamples.
         corrected: correct a proportion for its labeller's errors, which `metric.calibration` tells.
     """
     at, scored = table.applicable, table.scored
@@ -54,10 +57,12 @@ def assess(
         value = float(table.values(scored)[0, 0])
         found = Interval(low=None, high=None, method="one measurement", note="this very run, without an interval")
     else:
-        value, found = _procedure(table, scored, table.values(scored), alpha, null, seed, corrected=corrected)
+        value, found = _procedure(
+            table, scored, table.values(scored), alpha, null, seed, resamples, corrected=corrected
+        )
     worst, values = found, (value, value)
     if len(scored) < len(at):
-        worst, values = _worst(table, at, found, value, alpha, null, seed, corrected=corrected)
+        worst, values = _worst(table, at, found, value, alpha, null, seed, resamples, corrected=corrected)
     estimate = Estimate(
         metric=table.metric.name, kind=table.metric.kind, direction=table.metric.direction, value=value,
         low=found.low, high=found.high, n=table.n, unscored=table.unscored, not_applicable=table.not_applicable,
@@ -83,7 +88,7 @@ def cluster_obstacle(groups: NDArray[np.int64]) -> str:
 
 def _procedure(
     table: MetricTable, at: NDArray[np.int64], rows: NDArray[np.float64], alpha: float, null: float | None, seed: int,
-    *, corrected: bool,
+    resamples: int, *, corrected: bool,
 ) -> tuple[float | None, Interval]:  # fmt: skip
     """Return value and interval from the complete `rows` of the samples at `at`."""
     metric, groups = table.metric, table.groups(at)
@@ -99,12 +104,12 @@ def _procedure(
         calibration = metric.calibration if corrected else None
         value = exact if calibration is None else rogan_gladen(exact, calibration)
         return value, proportion(rows, groups, alpha, null, calibration)
-    return exact, weighted(metric, rows, groups, alpha, null, seed)
+    return exact, weighted(metric, rows, groups, alpha, null, seed, resamples)
 
 
 def _worst(
     table: MetricTable, at: NDArray[np.int64], found: Interval, value: float | None, alpha: float,
-    null: float | None, seed: int, *, corrected: bool,
+    null: float | None, seed: int, resamples: int, *, corrected: bool,
 ) -> tuple[Interval, tuple[float | None, float | None]]:  # fmt: skip
     """Return the interval and the values with the unscored samples at either end of the bounds."""
     bounds = bounds_of(table.metric)
@@ -112,7 +117,7 @@ def _worst(
     if value is None or least is None or greatest is None:
         anything = Interval(low=None, high=None, method=found.method, note="unscored samples can be anything")
         return anything.within(bounds), bounds or (None, None)
-    lowest, low = _procedure(table, at, least, alpha, null, seed, corrected=corrected)
-    highest, high = _procedure(table, at, greatest, alpha, null, seed, corrected=corrected)
+    lowest, low = _procedure(table, at, least, alpha, null, seed, resamples, corrected=corrected)
+    highest, high = _procedure(table, at, greatest, alpha, null, seed, resamples, corrected=corrected)
     # The middle one counts too: one value that repeats can have a narrower interval than the scored samples' own.
     return low.hull(high).hull(found), (lowest, highest)

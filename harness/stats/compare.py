@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.stats.assess import cluster_obstacle
+from harness.stats.bootstrap import RESAMPLES
 from harness.stats.interval import Interval
 from harness.stats.pairing import pair
 from harness.stats.procedures import corpus_difference, proportion_difference, weighted_difference
@@ -71,8 +72,9 @@ class Comparison:
 
 
 def compare(
-    candidate: MetricTable, baseline: MetricTable, *, alpha: float = 0.05, null: float = 0.0, seed: int = 0
-) -> Comparison:
+    candidate: MetricTable, baseline: MetricTable, *, alpha: float = 0.05, null: float = 0.0, seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Comparison:  # fmt: skip
     """Compare a metric between two runs, sample by sample.
 
     A sample that applies in one run only counts as unscored in the other. Unscored sides are taken at whichever end of
@@ -84,6 +86,7 @@ def compare(
         alpha: one-sided level of each bound.
         null: the difference to test against.
         seed: of the resampling.
+        resamples: how many, where the procedure resamples.
 
     Raises:
         InputError: where the samples of the two runs differ in id or content.
@@ -94,14 +97,14 @@ def compare(
     found = Interval(low=None, high=None, method="none", note="no pair is scored in both runs")
     gains = losses = None
     if len(both.first):
-        values, found = both.procedure(both.rows("first"), both.rows("second"), alpha, null, seed)
+        values, found = both.procedure(both.rows("first"), both.rows("second"), alpha, null, seed, resamples)
         if candidate.metric.kind == "proportion":
             changes = both.rows("first")[:, 0] - both.rows("second")[:, 0]
             gains, losses = int(np.count_nonzero(changes > 0)), int(np.count_nonzero(changes < 0))
     difference = None if values[0] is None or values[1] is None else values[0] - values[1]
     worst: tuple[float | None, float | None] = (difference, difference)
     if len(both.first) < len(arms.first):
-        found, worst = arms.worst(found, alpha, null, seed, difference)
+        found, worst = arms.worst(found, alpha, null, seed, resamples, difference)
     obstacle = "no pair could be scored in both runs" if difference is None else ""
     return Comparison(
         metric=candidate.metric.name, difference=difference, candidate=values[0], baseline=values[1],
@@ -138,7 +141,13 @@ class _Arms:
         return self.candidate.values(self.first) if arm == "first" else self.baseline.values(self.second)
 
     def procedure(
-        self, candidate: NDArray[np.float64], baseline: NDArray[np.float64], alpha: float, null: float, seed: int
+        self,
+        candidate: NDArray[np.float64],
+        baseline: NDArray[np.float64],
+        alpha: float,
+        null: float,
+        seed: int,
+        resamples: int,
     ) -> tuple[Values, Interval]:
         """Return both values and the interval of their difference, from complete rows."""
         metric, groups = self.candidate.metric, self.candidate.groups(self.first)
@@ -158,10 +167,10 @@ class _Arms:
             return values, Interval(low=None, high=None, method="one measurement each")
         if metric.kind == "proportion":
             return values, proportion_difference(candidate, baseline, groups, alpha, null)
-        return values, weighted_difference(metric, candidate, baseline, groups, alpha, null, seed)
+        return values, weighted_difference(metric, candidate, baseline, groups, alpha, null, seed, resamples)
 
     def worst(
-        self, found: Interval, alpha: float, null: float, seed: int, difference: float | None
+        self, found: Interval, alpha: float, null: float, seed: int, resamples: int, difference: float | None
     ) -> tuple[Interval, Values]:
         """Return the interval, and the least and greatest difference, that the unscored samples allow."""
         bounds = bounds_of(self.candidate.metric)
@@ -171,8 +180,8 @@ class _Arms:
         if difference is None or least[0] is None or least[1] is None or greatest[0] is None or greatest[1] is None:
             anything = Interval(low=None, high=None, method=found.method, note="unscored samples can be anything")
             return anything.within(reach), reach or (None, None)
-        lowest, low = self.procedure(least[0], least[1], alpha, null, seed)
-        highest, high = self.procedure(greatest[0], greatest[1], alpha, null, seed)
+        lowest, low = self.procedure(least[0], least[1], alpha, null, seed, resamples)
+        highest, high = self.procedure(greatest[0], greatest[1], alpha, null, seed, resamples)
         return low.hull(high).hull(found), (_minus(lowest), _minus(highest))
 
 

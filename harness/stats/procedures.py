@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.stats.bootstrap import RESAMPLES, Resampled, bca, resampled_sums
+from harness.stats.bootstrap import Resampled, bca, resampled_sums
 from harness.stats.few import FEWEST_DIFFERENT, different, few_different
 from harness.stats.interval import Interval
 from harness.stats.jackknife import deal, jackknife
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from harness.contracts import Metric
     from harness.types import Calibration, Reply, Sample
 
+MOST_UNITS = 10_000
+"""Where there are more samples (or clusters), they are dealt at random into so many groups, and groups are resampled:
+K. M. Wolter, Introduction to Variance Estimation (2nd ed., 2007), ch. 2. A sum over resampled groups has the variance
+and the skewness of a sum over resampled samples, since both add up over independent samples; what is lost is precision
+of the interval's width, about 1 in √(2 · 10,000), less than 1 %. Time and memory then stop growing with the samples."""
 Records = Sequence[tuple["Sample", tuple["Reply", ...]]]
 
 
@@ -54,8 +59,9 @@ def proportion_difference(
 
 
 def weighted(
-    metric: Metric, rows: NDArray[np.float64], groups: NDArray[np.int64], alpha: float, null: float | None, seed: int
-) -> Interval:
+    metric: Metric, rows: NDArray[np.float64], groups: NDArray[np.int64], alpha: float, null: float | None, seed: int,
+    resamples: int,
+) -> Interval:  # fmt: skip
     """Return the interval of a mean or ratio from rows of shape (n, k): BCa over clusters."""
     units = _by_group(rows, groups)
     bounds = bounds_of(metric)
@@ -66,13 +72,13 @@ def weighted(
         values, shares = _row_numbers(units), None
     if too_few := _too_few(values, shares, bounds, alpha, null):
         return too_few
-    found = _bootstrap(units, metric.estimate, alpha, null, seed, strict=False)
+    found = _bootstrap(units, metric.estimate, alpha, null, seed, resamples, strict=False)
     return found.within(bounds)
 
 
 def weighted_difference(
     metric: Metric, candidate: NDArray[np.float64], baseline: NDArray[np.float64], groups: NDArray[np.int64],
-    alpha: float, null: float, seed: int,
+    alpha: float, null: float, seed: int, resamples: int,
 ) -> Interval:  # fmt: skip
     """Return the interval of the difference of two means or ratios from paired rows: BCa, one resample for both."""
     k = candidate.shape[1]
@@ -93,7 +99,7 @@ def weighted_difference(
     def difference(sums: NDArray[np.float64]) -> NDArray[np.float64]:
         return metric.estimate(sums[..., :k]) - metric.estimate(sums[..., k:])
 
-    return _bootstrap(units, difference, alpha, null, seed, strict=True).within(reach)
+    return _bootstrap(units, difference, alpha, null, seed, resamples, strict=True).within(reach)
 
 
 def corpus(
@@ -133,9 +139,7 @@ def _leave_out(
 
 def _by_group(rows: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the sums of rows within each cluster, shape (clusters, k)."""
-    sums = np.zeros((int(groups.max()) + 1, rows.shape[1]), dtype=np.float64)
-    np.add.at(sums, groups, rows)
-    return sums
+    return np.column_stack([np.bincount(groups, weights=column) for column in rows.T])
 
 
 def _row_numbers(rows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -160,14 +164,19 @@ def _too_few(
 
 def _bootstrap(
     units: NDArray[np.float64], estimate: Callable[[NDArray[np.float64]], NDArray[np.float64]], alpha: float,
-    null: float | None, seed: int, *, strict: bool,
+    null: float | None, seed: int, resamples: int, *, strict: bool,
 ) -> Interval:  # fmt: skip
     total = units.sum(axis=0)
+    drawn = f"{resamples:,} resamples"
+    if len(units) > MOST_UNITS:
+        units = _by_group(units, deal(np.arange(len(units), dtype=np.int64), seed, MOST_UNITS))
+        drawn += f" of {MOST_UNITS:,} random groups"
     with np.errstate(all="ignore"):
         value = float(estimate(total))
         left_out = estimate(total - units)
-        values = estimate(resampled_sums(units, RESAMPLES, seed))
+        values = estimate(resampled_sums(units, resamples, seed))
     values = np.where(np.isfinite(values), values, np.nan)
     if not math.isfinite(value) or np.isnan(values).all():
         return Interval(low=None, high=None, method="none", note="the value is not defined on these samples")
-    return bca(Resampled(value=value, values=values, left_out=left_out), alpha, null=null, strict=strict)
+    found = bca(Resampled(value=value, values=values, left_out=left_out), alpha, null=null, strict=strict)
+    return replace(found, method=f"BCa bootstrap ({drawn})")

@@ -54,6 +54,8 @@ class Effective:
     clusters: int
     clustered: bool
     """Whether any cluster holds several samples; where not, `n` is the number of samples."""
+    correlation: float | None = None
+    """Within clusters; None where it cannot be known."""
 
     @property
     def too_few(self) -> bool:
@@ -66,7 +68,8 @@ class Effective:
         if not self.clustered:
             return ""
         few = f", fewer than the {FEWEST_CLUSTERS} that a gate needs" if self.too_few else ""
-        return f"{self.clusters} clusters worth {self.n:.0f} independent samples{few}"
+        alike = "" if self.correlation is None else f" (intraclass correlation {self.correlation:.2f})"
+        return f"{self.clusters} clusters worth {self.n:.0f} independent samples{alike}{few}"
 
 
 def effective_size(values: NDArray[np.float64], groups: NDArray[np.int64], alpha: float) -> Effective:
@@ -97,7 +100,37 @@ def effective_size(values: NDArray[np.float64], groups: NDArray[np.int64], alpha
         residuals = np.bincount(groups, weights=values - values.mean())
         between = clusters / (clusters - 1) * float((residuals**2).sum()) / n**2
         size = float(n) if between <= spread / n else spread / between
-    return Effective(n=min(float(n), size * _few_clusters(n, clusters, alpha)), clusters=clusters, clustered=True)
+    return Effective(
+        n=min(float(n), size * _few_clusters(n, clusters, alpha)), clusters=clusters, clustered=True,
+        correlation=intraclass_correlation(values, groups),
+    )  # fmt: skip
+
+
+def intraclass_correlation(values: NDArray[np.float64], groups: NDArray[np.int64]) -> float | None:
+    """Return how alike samples of one cluster are, by the analysis-of-variance estimator.
+
+    (MSB − MSW) / (MSB + (m₀ − 1) MSW), with m₀ = (n − Σ m² / n) / (k − 1) for unequal clusters: A. Donner, A review of
+    inference procedures for the intraclass correlation coefficient, International Statistical Review 54 (1986) 67–82.
+    With it, the design effect of k clusters of m samples each is 1 + (m − 1) ρ (Kish 1965, section 5.4).
+
+    Args:
+        values: shape (n,).
+        groups: cluster number of each, shape (n,), from 0 without gaps.
+
+    Returns:
+        At most 1, and below 0 where clusters are more mixed than by chance; None where it is not defined: fewer than
+        two clusters, no cluster with several samples, or equal values.
+    """
+    n, clusters = len(values), int(groups.max()) + 1 if len(groups) else 0
+    if not 2 <= clusters < n:
+        return None
+    sizes = np.bincount(groups).astype(np.float64)
+    means = np.bincount(groups, weights=values) / sizes
+    between = float((sizes * (means - values.mean()) ** 2).sum()) / (clusters - 1)
+    within = float(((values - means[groups]) ** 2).sum()) / (n - clusters)
+    size = (n - float((sizes**2).sum()) / n) / (clusters - 1)
+    whole = between + (size - 1) * within
+    return None if whole <= 0.0 else (between - within) / whole
 
 
 def _few_clusters(n: int, clusters: int, alpha: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -48,7 +49,7 @@ class MetricTable:
         if len(lengths) != 1:
             raise ValueError(f"the columns of {self.metric.name} have different lengths: {sorted(lengths)}")
         if len(set(self.ids)) != len(self.ids):
-            twice = sorted({name for name in self.ids if self.ids.count(name) > 1})[:5]
+            twice = sorted(name for name, times in Counter(self.ids).items() if times > 1)[:5]
             raise InputError(f"sample ids occur more than once: {', '.join(twice)}")
         if self.metric.kind == "corpus" and self.records is None:
             raise ValueError(f"{self.metric.name} is of kind corpus and needs records")

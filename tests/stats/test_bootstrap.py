@@ -79,13 +79,12 @@ def test_undefined_resamples_count_against_both_bounds():
 
 @pytest.mark.parametrize(("n", "draw"), [(12, "normal"), (30, "gamma"), (100, "gamma")])
 def test_each_bound_covers_about_as_often_as_it_says(n, draw, monkeypatch, plain):
-    monkeypatch.setattr(procedures, "RESAMPLES", 999)
     generator = np.random.default_rng(17)
     below = above = 0
     for i in range(400):
         data = generator.normal(2.0, 1.0, n) if draw == "normal" else generator.gamma(1.0, 2.0, n)
         rows = np.column_stack([data, np.ones(n)])
-        found = procedures.weighted(plain("mean"), rows, np.arange(n), 0.05, None, i)
+        found = procedures.weighted(plain("mean"), rows, np.arange(n), 0.05, None, i, 999)
         below += found.low is not None and found.low > 2.0
         above += found.high is not None and found.high < 2.0
     # Three standard errors of 400 trials are 3.3 points; skewed data of 30 cost the upper bound a few points more.
@@ -117,6 +116,38 @@ def test_rare_large_values_are_covered():
         if np.count_nonzero(values) < 10:
             missed += few_different(values, np.ones(60), (0.0, 1.0), 0.05).high < 0.05
     assert missed / 300 <= 0.05 + 0.03
+
+
+@pytest.mark.parametrize("skewed", [False, True])
+def test_random_groups_of_many_samples_give_the_interval_of_all_of_them(monkeypatch, plain, skewed):
+    generator = np.random.default_rng(4)
+    weights = generator.integers(5, 40, 6_000).astype(float)
+    values = generator.gamma(0.3, 3.0, 6_000) if skewed else generator.normal(1.0, 1.0, 6_000)
+    rows = np.column_stack([values * weights, weights])
+
+    def interval():
+        return procedures.weighted(plain("ratio"), rows, np.arange(6_000), 0.05, 0.9, 1, 4_000)
+
+    whole = interval()
+    monkeypatch.setattr(procedures, "MOST_UNITS", 600)
+    grouped = interval()
+    assert grouped.method == "BCa bootstrap (4,000 resamples of 600 random groups)"
+    # About 3 % from the groups, as much from the resamples.
+    assert grouped.high - grouped.low == pytest.approx(whole.high - whole.low, rel=0.12)
+    assert (grouped.low + grouped.high) / 2 == pytest.approx((whole.low + whole.high) / 2, abs=0.02)
+    assert grouped.p_above == pytest.approx(whole.p_above, abs=0.03)
+
+
+def test_two_hundred_thousand_samples_take_no_more_than_ten_thousand(plain):
+    rows = np.column_stack([np.random.default_rng(0).normal(size=200_000), np.ones(200_000)])
+    tracemalloc.start()
+    start = time.process_time()
+    procedures.weighted(plain("mean"), rows, np.arange(200_000), 0.05, None, 0, 10_000)
+    seconds = time.process_time() - start
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6
+    assert seconds < 10
 
 
 def test_ten_thousand_by_ten_thousand_is_quick_and_small():

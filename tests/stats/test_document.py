@@ -26,7 +26,7 @@ def test_the_worked_example_prints_what_the_page_says():
 
 
 def test_the_tables_are_the_codes():
-    spec = importlib.util.spec_from_file_location("statistics_tables", ROOT / "benchmarks" / "statistics.py")
+    spec = importlib.util.spec_from_file_location("statistics_tables", ROOT / "benchmarks" / "gate_statistics.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert module.filled(TEXT, ("needed", "limits", "differences")) == TEXT

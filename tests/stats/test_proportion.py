@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binom, binomtest
+from scipy.stats import binom, binomtest, f_oneway
 
-from harness.stats.proportion import clopper_pearson, effective_size
+from harness.stats.proportion import clopper_pearson, effective_size, intraclass_correlation
 
 
 @given(st.integers(1, 400), st.data(), st.sampled_from([0.005, 0.025, 0.05, 0.1]), st.floats(0.01, 0.99))
@@ -63,6 +63,30 @@ def test_clusters_without_correlation_cost_almost_nothing():
     values = np.tile([0.0, 1.0], 100)
     found = effective_size(values, np.repeat(np.arange(100), 2), 0.05)
     assert 190 < found.n <= 200
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_intraclass_correlation_is_that_of_the_analysis_of_variance(seed):
+    generator = np.random.default_rng(seed)
+    values = (generator.random((50, 6)) < generator.beta(1, 2, size=50)[:, None]).astype(float)
+    ratio = f_oneway(*values).statistic
+    groups = np.repeat(np.arange(50), 6)
+    found = intraclass_correlation(values.ravel(), groups)
+    assert found == pytest.approx((ratio - 1) / (ratio - 1 + 6))
+    # Kish's design effect with it is the linearised one, up to the clusters' own degrees of freedom.
+    effective = effective_size(values.ravel(), groups, 0.05)
+    kish = 300 / (1 + 5 * found)
+    assert effective.n == pytest.approx(kish, rel=0.1)
+    assert f"intraclass correlation {found:.2f}" in effective.note
+
+
+def test_the_intraclass_correlation_of_unequal_clusters_and_where_there_is_none():
+    groups = np.repeat(np.arange(4), [1, 2, 3, 4])
+    values = groups.astype(float)
+    assert intraclass_correlation(values, groups) == pytest.approx(1.0)
+    assert intraclass_correlation(np.zeros(10), groups) is None
+    assert intraclass_correlation(values, np.arange(10)) is None
+    assert intraclass_correlation(np.array([0.0, 1, 0, 1]), np.array([0, 0, 1, 1])) < 0
 
 
 def test_few_clusters_say_so():
