@@ -6,6 +6,7 @@ import pytest
 
 from harness.types import Completion, Generate, LogLikelihood, LogProb, NoReply
 from tests.models.conftest import Plain, ask, greedy, make, user
+from tests.shapes import SHAPES, save_shape
 
 QUESTIONS = [user(f"what is the capital of {name} ?") for name in ("France", "the sun", "seven")]
 ANSWERS = ("Paris", "the lazy dog", "No")
@@ -57,3 +58,13 @@ def test_a_base_that_does_not_fit_in_float32_gives_no_reply_and_breaks_nothing(t
     reply = model.answer_alone(candidate, LogLikelihood(messages=QUESTIONS[0], continuation="Paris"))
     assert isinstance(reply, NoReply)
     assert "not enough memory" in reply.reason
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_shape_says_the_same_alone(name, tmp_path, surroundings):
+    model, candidate = make(save_shape(tmp_path / name, name), surroundings)
+    for question in QUESTIONS[:2]:
+        request = LogLikelihood(messages=question, continuation="the lazy dog")
+        (together,) = ask(model, candidate, [request])
+        alone = model.answer_alone(candidate, request)
+        assert alone.logprob == pytest.approx(together.logprob, abs=1e-3)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness_models.hf.batching import Budget, batches, clusters, common_prefix, run_batches
-from harness_models.hf.model import split_continuation
+from harness_models.hf.encoding import split_continuation
 from harness_models.hf.rolling import windows
 
 LENGTHS = st.lists(st.integers(1, 50), max_size=40)

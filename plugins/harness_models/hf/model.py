@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -10,23 +11,19 @@ from harness.contracts import Model
 from harness.types import (
     Candidate,
     Completion,
-    Generate,
-    LogLikelihood,
     LogProb,
     NoReply,
     Reply,
     Request,
-    RollingLogLikelihood,
     Timing,
 )
 from harness_models.hf.batching import Budget, is_memory
-from harness_models.hf.chat import Prompt, Renderer, TemplateRefusalError
+from harness_models.hf.chat import Renderer
 from harness_models.hf.device import placement
+from harness_models.hf.encoding import asks, continuations, texts
 from harness_models.hf.fingerprint import backend, fingerprint
 from harness_models.hf.generation import Ask, Generated, generate
 from harness_models.hf.memory import budget_for
-from harness_models.hf.planning import Branches
-from harness_models.hf.rolling import windows
 from harness_models.hf.scoring import Scored, score
 
 if TYPE_CHECKING:
@@ -34,6 +31,7 @@ if TYPE_CHECKING:
     from harness.types import ModelSpec
     from harness_models.hf.adapters import AdapterRack
     from harness_models.hf.loading import Loaded
+    from harness_models.hf.planning import Branches
 
 Deliver = Callable[[int, Reply], None]
 _NO_MEMORY = NoReply(reason="not enough memory for this request alone")
@@ -60,12 +58,9 @@ class HfModel(Model):
         """
         loaded = self._ready(candidate)
         renderer = Renderer(loaded.tokenizer, candidate.template)
-        rolling = [index for index, request in enumerate(requests) if isinstance(request, RollingLogLikelihood)]
-        likely = [index for index, request in enumerate(requests) if isinstance(request, LogLikelihood)]
-        generating = [index for index, request in enumerate(requests) if isinstance(request, Generate)]
-        self._score_continuations(loaded, renderer, requests, likely, deliver)
-        self._score_texts(loaded, requests, rolling, deliver)
-        self._generate(loaded, renderer, requests, generating, deliver)
+        self._score_continuations(loaded, renderer, requests, deliver)
+        self._score_texts(loaded, requests, deliver)
+        self._generate(loaded, renderer, requests, deliver)
 
     def answer_alone(self, candidate: Candidate, request: Request) -> Reply:
         """Answer one request by whole forward passes over its own row: no shared prefix, no mask, no cut-off head."""
@@ -77,7 +72,7 @@ class HfModel(Model):
                 raise
             return NoReply(reason=f"not enough memory for {self.spec.reference} in {placement(self.spec).dtype}")
         try:
-            self._loaded = replace(loaded, split=False, shares=False)
+            self._loaded = replace(loaded, split=False, after_head=None, shares=False)
             self.answer(candidate, [request], got.__setitem__)
         finally:
             self._loaded = loaded
@@ -136,35 +131,13 @@ class HfModel(Model):
             self._budget = Budget(tokens=2_048, rows=64)
         return self._budget
 
-    # ------------------------------------------------------------ log-likelihoods
+    # ------------------------------------------------------------ what is asked
 
     def _score_continuations(
-        self, loaded: Loaded, renderer: Renderer, requests: Sequence[Request], chosen: Sequence[int], deliver: Deliver
+        self, loaded: Loaded, renderer: Renderer, requests: Sequence[Request], deliver: Deliver
     ) -> None:
         """Score all continuations of one context in one row."""
-        prompts: list[tuple[int, Prompt, Prompt]] = []
-        for index in chosen:
-            request = requests[index]
-            assert isinstance(request, LogLikelihood)  # noqa: S101 - for the type checker
-            try:
-                prompt = renderer.render(request.messages)
-            except TemplateRefusalError as error:
-                deliver(index, NoReply(reason=str(error)))
-                continue
-            prompts.append((index, prompt, renderer.continuation(prompt, request.continuation)))
-        contexts = renderer.encode([prompt for _, prompt, _ in prompts])
-        wholes = renderer.encode([whole for _, _, whole in prompts])
-        shared: dict[tuple[int, ...], dict[tuple[int, ...], list[int]]] = {}
-        for (index, _, _), context, whole in zip(prompts, contexts, wholes, strict=True):
-            before, after = split_continuation(context, whole, loaded.start_id)
-            if not after or not before:
-                deliver(index, NoReply(reason="the continuation has no tokens" if before else "nothing stands before"))
-            elif len(before) + len(after) > loaded.window:
-                deliver(index, _too_long(len(before) + len(after), loaded.window))
-            else:
-                shared.setdefault(before, {}).setdefault(after, []).append(index)
-        rows = [Branches(context=context, continuations=tuple(found)) for context, found in shared.items()]
-        homes = [list(found.values()) for found in shared.values()]
+        rows, homes = continuations(loaded, renderer, requests, deliver)
 
         def done(row: int, scored: Scored | None) -> None:
             for number, indices in enumerate(homes[row]):
@@ -173,24 +146,10 @@ class HfModel(Model):
 
         score(loaded, rows, self._limits, done)
 
-    def _score_texts(
-        self, loaded: Loaded, requests: Sequence[Request], chosen: Sequence[int], deliver: Deliver
-    ) -> None:
+    def _score_texts(self, loaded: Loaded, requests: Sequence[Request], deliver: Deliver) -> None:
         """Score whole texts by overlapping windows, and add the windows up."""
-        rows: list[Branches] = []
-        homes: list[int] = []
-        left: dict[int, int] = {}
-        for index in chosen:
-            request = requests[index]
-            assert isinstance(request, RollingLogLikelihood)  # noqa: S101 - for the type checker
-            ids = loaded.tokenizer(request.text, add_special_tokens=False)["input_ids"]
-            found = windows(ids, loaded.start_id, loaded.window)
-            if not found:
-                deliver(index, NoReply(reason="the text has no tokens to score"))
-                continue
-            left[index] = len(found)
-            rows += found
-            homes += [index] * len(found)
+        rows, homes = texts(loaded, requests, deliver)
+        left = Counter(homes)
         parts: dict[int, list[LogProb | None]] = {index: [] for index in left}
 
         def done(row: int, scored: Scored | None) -> None:
@@ -201,53 +160,13 @@ class HfModel(Model):
 
         score(loaded, rows, self._limits, done)
 
-    # ------------------------------------------------------------ generation
-
-    def _generate(
-        self, loaded: Loaded, renderer: Renderer, requests: Sequence[Request], chosen: Sequence[int], deliver: Deliver
-    ) -> None:
-        prompts: list[tuple[int, Generate, Prompt]] = []
-        for index in chosen:
-            request = requests[index]
-            assert isinstance(request, Generate)  # noqa: S101 - for the type checker
-            try:
-                prompts.append((index, request, renderer.render(request.messages)))
-            except TemplateRefusalError as error:
-                deliver(index, NoReply(reason=str(error)))
-        asks: list[Ask] = []
-        homes: list[int] = []
-        encoded = renderer.encode([prompt for _, _, prompt in prompts])
-        for (index, request, _), found in zip(prompts, encoded, strict=True):
-            ids = found or ([] if loaded.start_id is None else [loaded.start_id])
-            room = min(request.decoding.max_new_tokens, loaded.window - len(ids))
-            if not ids or room < 1:
-                deliver(index, _too_long(len(ids) + 1, loaded.window) if ids else NoReply(reason="nothing to continue"))
-                continue
-            asks.append(Ask(prompt=tuple(ids), decoding=request.decoding, room=room, draw=request.draw))
-            homes.append(index)
+    def _generate(self, loaded: Loaded, renderer: Renderer, requests: Sequence[Request], deliver: Deliver) -> None:
+        found, homes = asks(loaded, renderer, requests, deliver)
 
         def done(row: int, generated: Generated | None) -> None:
-            deliver(homes[row], _NO_MEMORY if generated is None else _completion(asks[row], generated))
+            deliver(homes[row], _NO_MEMORY if generated is None else _completion(found[row], generated))
 
-        generate(loaded, asks, self._limits, renderer.decode, done)
-
-
-def split_continuation(
-    context: Sequence[int], whole: Sequence[int], start: int | None
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Split the tokens of context and continuation encoded together, where the context's own tokens end.
-
-    Where the last token of the context grows into the continuation, the split is before that token, so that what is
-    scored is exactly what stands there. An empty context becomes `start`.
-    """
-    same = 0
-    for a, b in zip(context, whole, strict=False):
-        if a != b:
-            break
-        same += 1
-    if same == 0:
-        return (() if start is None else (start,)), tuple(whole)
-    return tuple(whole[:same]), tuple(whole[same:])
+        generate(loaded, found, self._limits, renderer.decode, done)
 
 
 def _log_prob(row: Branches, scored: Scored, number: int) -> LogProb:
@@ -281,7 +200,3 @@ def _completion(ask: Ask, generated: Generated) -> Completion:
         finish=generated.finish,
         timing=Timing(total=generated.seconds, first_token=generated.first_token, batch=generated.batch),
     )
-
-
-def _too_long(tokens: int, window: int) -> NoReply:
-    return NoReply(reason=f"the request needs {tokens} tokens, and the model's window has {window}")

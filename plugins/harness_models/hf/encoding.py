@@ -1,0 +1,135 @@
+"""From requests to rows of token ids: what is forwarded for them, or why it cannot be. No weights are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from harness.types import Generate, LogLikelihood, NoReply, RollingLogLikelihood
+from harness_models.hf.chat import Prompt, TemplateRefusalError
+from harness_models.hf.generation import Ask
+from harness_models.hf.planning import Branches
+from harness_models.hf.rolling import windows
+
+if TYPE_CHECKING:
+    from harness.types import Request
+    from harness_models.hf.chat import Renderer
+
+Refuse = Callable[[int, NoReply], None]
+
+
+class Encodes(Protocol):
+    """What encoding needs to know of a base."""
+
+    @property
+    def tokenizer(self) -> Any:  # noqa: ANN401 - a transformers tokenizer
+        """The base's own."""
+        ...
+
+    @property
+    def window(self) -> int:
+        """Most tokens of one sequence."""
+        ...
+
+    @property
+    def start_id(self) -> int | None:
+        """Token that may stand before a text."""
+        ...
+
+
+def continuations(
+    base: Encodes, renderer: Renderer, requests: Sequence[Request], refuse: Refuse
+) -> tuple[list[Branches], list[list[list[int]]]]:
+    """Return a row for each distinct context, and for each of its continuations the requests that ask for it.
+
+    Args:
+        base: what encodes.
+        renderer: of the candidate's chat template.
+        requests: those that are no `LogLikelihood` are passed over.
+        refuse: takes the index of a request without a row, and why.
+    """
+    prompts: list[tuple[int, Prompt, Prompt]] = []
+    for index, request in enumerate(requests):
+        if not isinstance(request, LogLikelihood):
+            continue
+        try:
+            prompt = renderer.render(request.messages)
+        except TemplateRefusalError as error:
+            refuse(index, NoReply(reason=str(error)))
+            continue
+        prompts.append((index, prompt, renderer.continuation(prompt, request.continuation)))
+    contexts = renderer.encode([prompt for _, prompt, _ in prompts])
+    wholes = renderer.encode([whole for _, _, whole in prompts])
+    shared: dict[tuple[int, ...], dict[tuple[int, ...], list[int]]] = {}
+    for (index, _, _), context, whole in zip(prompts, contexts, wholes, strict=True):
+        before, after = split_continuation(context, whole, base.start_id)
+        if not after or not before:
+            refuse(index, NoReply(reason="the continuation has no tokens" if before else "nothing stands before"))
+        elif len(before) + len(after) > base.window:
+            refuse(index, _too_long(len(before) + len(after), base.window))
+        else:
+            shared.setdefault(before, {}).setdefault(after, []).append(index)
+    rows = [Branches(context=context, continuations=tuple(found)) for context, found in shared.items()]
+    return rows, [list(found.values()) for found in shared.values()]
+
+
+def texts(base: Encodes, requests: Sequence[Request], refuse: Refuse) -> tuple[list[Branches], list[int]]:
+    """Return the windows of each `RollingLogLikelihood`, and the index of the request of each window."""
+    rows: list[Branches] = []
+    homes: list[int] = []
+    for index, request in enumerate(requests):
+        if not isinstance(request, RollingLogLikelihood):
+            continue
+        ids = base.tokenizer(request.text, add_special_tokens=False)["input_ids"]
+        found = windows(ids, base.start_id, base.window)
+        if not found:
+            refuse(index, NoReply(reason="the text has no tokens to score"))
+        rows += found
+        homes += [index] * len(found)
+    return rows, homes
+
+
+def asks(base: Encodes, renderer: Renderer, requests: Sequence[Request], refuse: Refuse) -> tuple[list[Ask], list[int]]:
+    """Return what to continue for each `Generate`, and the request's index."""
+    prompts: list[tuple[int, Generate, Prompt]] = []
+    for index, request in enumerate(requests):
+        if not isinstance(request, Generate):
+            continue
+        try:
+            prompts.append((index, request, renderer.render(request.messages)))
+        except TemplateRefusalError as error:
+            refuse(index, NoReply(reason=str(error)))
+    found: list[Ask] = []
+    homes: list[int] = []
+    encoded = renderer.encode([prompt for _, _, prompt in prompts])
+    for (index, request, _), given in zip(prompts, encoded, strict=True):
+        ids = given or ([] if base.start_id is None else [base.start_id])
+        room = min(request.decoding.max_new_tokens, base.window - len(ids))
+        if not ids or room < 1:
+            refuse(index, _too_long(len(ids) + 1, base.window) if ids else NoReply(reason="nothing to continue"))
+            continue
+        found.append(Ask(prompt=tuple(ids), decoding=request.decoding, room=room, draw=request.draw))
+        homes.append(index)
+    return found, homes
+
+
+def split_continuation(
+    context: Sequence[int], whole: Sequence[int], start: int | None
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Split the tokens of context and continuation encoded together, where the context's own tokens end.
+
+    Where the last token of the context grows into the continuation, the split is before that token, so that what is
+    scored is exactly what stands there. An empty context becomes `start`.
+    """
+    same = 0
+    for a, b in zip(context, whole, strict=False):
+        if a != b:
+            break
+        same += 1
+    if same == 0:
+        return (() if start is None else (start,)), tuple(whole)
+    return tuple(whole[:same]), tuple(whole[same:])
+
+
+def _too_long(tokens: int, window: int) -> NoReply:
+    return NoReply(reason=f"the request needs {tokens} tokens, and the model's window has {window}")
