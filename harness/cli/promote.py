@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.context import App, common_options
-from harness.errors import EXIT_PASSED
+from harness.errors import EXIT_GATE, EXIT_PASSED
 
 if TYPE_CHECKING:
     from harness.store.promoted import Live
@@ -26,7 +26,10 @@ _ROLLBACK = """\b
 Examples:
   harness rollback
   harness rollback --to 12 --reason "too terse for our users"
-  harness rollback --to base"""
+  harness rollback --to base
+  harness rollback --drill        (load it, ask it for stored answers, change nothing)
+
+Exit codes: 0 done, 1 a drill found another answer than the stored one, 2 input error, 3 a file is not what it was."""
 _STATUS = """\b
 Examples:
   harness status
@@ -61,15 +64,51 @@ def promote(app: App, decision: str) -> int:
     "--to", metavar="ENTRY", help="A promotion's entry, a decision's id, or `base`.  [default: the one before]"
 )
 @click.option("--reason", default="", help="Recorded in the ledger.")
+@click.option("--drill", is_flag=True, help="Change nothing: see whether it still gives its stored answers.")
+@click.option(
+    "--samples", type=click.IntRange(min=1), default=8, show_default=True, help="How many answers a drill asks for."
+)
 @common_options
-def rollback(app: App, to: str | None, reason: str) -> int:
+def rollback(app: App, to: str | None, reason: str, drill: bool, samples: int) -> int:
     """Go back to what was promoted before."""
     from harness.promotion.promote import rollback as do_rollback
 
     app.require_plugins()
     workspace = app.workspace
+    if drill:
+        return _drill(app, to, samples)
     entry = do_rollback(workspace, app.plugins, to=to, reason=reason, warn=app.warn)
     return _changed(app, workspace, entry, "rolled back to")
+
+
+def _drill(app: App, to: str | None, samples: int) -> int:
+    from harness.cli.tables import plain_table
+    from harness.promotion.drill import drill
+    from harness.serial import to_plain
+    from harness.terminal import safe_text
+
+    with app.progress() as progress:
+        found = drill(app.workspace, app.plugins, app.surroundings(), progress, to=to, samples=samples)
+    same = sum(answer.same for answer in found.repeated)
+    if app.json:
+        answers = [{**to_plain(answer), "same": answer.same} for answer in found.repeated]
+        app.print_json({"works": found.works, "target": found.target, "candidate": to_plain(found.candidate),
+                        "answers": answers, "notes": list(found.notes)})  # fmt: skip
+        return EXIT_PASSED if found.works else EXIT_GATE
+    rows = [
+        (answer.run, answer.sample, answer.stored.type, "the same" if answer.same else "another")
+        for answer in found.repeated
+    ]
+    app.console.print(plain_table(("run", "sample", "answer", "now"), rows, whole=("run",)))
+    for note in found.notes:
+        app.console.print(f"note: {safe_text(note)}", style="dim", markup=False)
+    word = "would work" if found.works else "would not bring back what was promoted"
+    app.console.print(
+        f"{same} of {len(found.repeated)} stored answers are reproduced: a rollback to "
+        f"{safe_text(_describe(found.candidate if found.target else None))} {word}; nothing was changed", markup=False,
+        soft_wrap=True,
+    )  # fmt: skip
+    return EXIT_PASSED if found.works else EXIT_GATE
 
 
 def _changed(app: App, workspace: Workspace, entry: LedgerEntry, word: str) -> int:

@@ -205,6 +205,7 @@ def _store(workspace: Workspace, decision: Decision) -> None:
         "decision": decision.id, "decision_sha256": digest, "status": decision.status, "sentence": decision.sentence,
         "policy": decision.policy, "policy_fingerprint": decision.policy_fingerprint,
         "candidate_fingerprint": decision.candidate_fingerprint,
+        "adapters": [spec.id for spec in decision.candidate.adapters],
         "baseline_fingerprint": decision.baseline_fingerprint,
         "runs": dict(decision.runs), "baseline_runs": dict(decision.baseline_runs),
         "attempt": decision.attempt, "level": decision.level, "exploratory": decision.exploratory,

@@ -13,7 +13,7 @@ from harness.progress import NoProgress
 from harness.types import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from harness.contracts import Surroundings
     from harness.plugins import Plugins
@@ -63,17 +63,37 @@ def check_present(decision: Decision, runs: Sequence[RunRecord], plugins: Plugin
             changed = "what measures and judges the suite"
         if changed:
             raise InputError(f"{changed} of {run.suite} changed since the decision {decision.id} was made", hint=again)
-    _check_weights(decision, plugins, present.surroundings)
+    with ModelPool(plugins.registries, present.surroundings, None, NoProgress()) as pool:
+        check_weights(decision, pool.core(decision.candidate.model).fingerprint(decision.candidate))
 
 
-def _check_weights(decision: Decision, plugins: Plugins, surroundings: Surroundings) -> None:
-    with ModelPool(plugins.registries, surroundings, None, NoProgress()) as pool:
-        found = pool.core(decision.candidate.model).fingerprint(decision.candidate)
+def check_weights(decision: Decision, found: Mapping[str, str], *, only: Collection[str] | None = None) -> None:
+    """Check what a model says of a candidate's bytes against what it said when the decision was made.
+
+    Args:
+        decision: that holds what was said.
+        found: what the model says now.
+        only: the parts to check; None is all that are not of the machine.
+
+    Raises:
+        BrokenRunError: naming the part that is not what was judged.
+    """
     for part, judged in decision.weights.items():
-        if part not in _OF_THE_MACHINE and found.get(part) != judged:
+        if part in _OF_THE_MACHINE or (only is not None and part not in only):
+            continue
+        if found.get(part) != judged:
             what = "weights of the base" if part == "base" else part
             raise BrokenRunError(
                 f"the {what} of {decision.candidate.model.reference} are not what was judged (now "
                 f"{found.get(part, 'absent')[:16]}, the decision {decision.id} has {judged[:16]}); restore them, or "
                 "decide again"
             )
+
+
+def differences_of_machine(decision: Decision, found: Mapping[str, str]) -> tuple[str, ...]:
+    """Say in sentences with what else than today a decision's answers were made."""
+    return tuple(
+        f"{part} is {found[part]}, and was {was} when the answers were stored"
+        for part, was in decision.weights.items()
+        if part in _OF_THE_MACHINE and part in found and found[part] != was
+    )

@@ -1,0 +1,92 @@
+"""`harness why`: why a candidate was promoted or refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.context import App, common_options
+from harness.errors import EXIT_PASSED
+
+if TYPE_CHECKING:
+    from harness.promotion.why import Why
+
+_EPILOG = """\b
+Examples:
+  harness why                     (why is promoted what is promoted?)
+  harness why latest
+  harness why 3f9a1c0b2d4e
+  harness why ./my-adapter"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("name", required=False, metavar="[DECISION|ADAPTER]")
+@common_options
+def why(app: App, name: str | None) -> int:
+    """Say why a candidate was promoted or refused: gates, numbers, attempts, reviews and vetoes."""
+    from harness.promotion.why import why as find_why
+    from harness.serial import to_plain
+
+    found = find_why(app.workspace, name)
+    if app.json:
+        app.print_json(to_plain(found))
+        return EXIT_PASSED
+    _show(app, found)
+    return EXIT_PASSED
+
+
+def _show(app: App, found: Why) -> None:
+    from harness.cli.tables import checks_table, status_text
+    from harness.terminal import safe_text
+
+    decision, console = found.decision, app.console
+
+    def say(text: str, style: str = "") -> None:
+        console.print(safe_text(text), style=style, markup=False, soft_wrap=True)
+
+    console.print(f"decision {decision.id}, {decision.created[:19].replace('T', ' ')} UTC: ",
+                  status_text(decision.status), sep="")  # fmt: skip
+    say(decision.sentence)
+    for label, value in _facts(found):
+        say(f"{label:<10} {' '.join(value.split())}")
+    console.print(checks_table(decision.checks))
+    for veto in decision.vetoes:
+        say(f"veto by {veto.owner}: {veto.reason}", "red")
+    for entry in found.reviews:
+        say(f"{entry.body['word']} by {entry.body['by']}, {_when(entry.created)}: {entry.body['reason']}")
+    if decision.review == "manual" and not found.reviews and decision.status == "passed":
+        say("no person has approved it yet")
+    for entry in found.promotions:
+        what = (
+            "promoted" if entry.kind == "promotion" else f"rolled back to ({entry.body.get('reason') or 'no reason'})"
+        )
+        say(f"{what}, {_when(entry.created)}, entry {entry.number}, head {entry.hash[:16]}")
+    if not found.promotions:
+        say("it was never promoted")
+    elif found.live:
+        say("it is what is promoted now", "green")
+    for entry in found.others:
+        say(f"another decision on this candidate: {entry.body['decision']}, {entry.body['status']}", "dim")
+
+
+def _facts(found: Why) -> list[tuple[str, str]]:
+    decision, left = found.decision, found.policy
+    attempt = "none: exploratory"
+    if decision.attempt:
+        look = f", look {decision.look} of {decision.looks}" if decision.looks > 1 else ""
+        attempt = f"{decision.attempt}{look}, each gate at the level {decision.level:.3g}"
+    made = f"{left.attempts} attempts" if left.attempts != 1 else "1 attempt"
+    budget = f"{made} under this version and {left.resets} resets; the next is checked at {left.next_level:.3g}"
+    return [
+        ("candidate", decision.candidate.label),
+        ("baseline", decision.baseline.label),
+        ("policy", f"{decision.policy}, version {left.version} ({decision.policy_fingerprint[:16]})"),
+        ("attempt", attempt),
+        ("budget", budget),
+        ("runs", ", ".join(decision.runs)),
+    ]
+
+
+def _when(created: str) -> str:
+    return created[:19].replace("T", " ") + " UTC"

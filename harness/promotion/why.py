@@ -1,0 +1,103 @@
+"""Why a candidate was promoted or refused: all that the ledger and a decision say of it, in one record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.errors import HarnessError, InputError
+from harness.promotion.attempts import Budget, budget
+from harness.promotion.decide import find_decision, read_decision
+from harness.promotion.review import reviews
+from harness.store.adapters import resolve_adapters
+from harness.store.promoted import live
+from harness.types import Decision, LedgerEntry, Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.store.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Why:
+    """One decision, and what became of it."""
+
+    decision: Decision
+    reviews: tuple[LedgerEntry, ...]
+    promotions: tuple[LedgerEntry, ...]
+    """By this decision, and the rollbacks that went back to one of them, in order."""
+    live: bool
+    """Whether its candidate is what is promoted now, by this decision."""
+    policy: Budget
+    """Of the version of the policy that decided."""
+    others: tuple[LedgerEntry, ...]
+    """Other decisions on the same candidate, the oldest first."""
+
+
+def why(workspace: Workspace, name: str | None = None) -> Why:
+    """Explain a decision.
+
+    Args:
+        workspace: where.
+        name: a decision, or an adapter (its folder, id, or `promoted`) whose newest decision is meant; None is the one
+            by which the present candidate was promoted, and while there is none, the newest of all.
+
+    Raises:
+        InputError: when nothing is meant.
+        BrokenRunError: when the decision's file is not what the ledger has.
+    """
+    decision = read_decision(workspace, _decision(workspace, name))
+    rows = workspace.ledger.entries("decision")
+    same = [
+        entry for entry in rows
+        if entry.body["candidate_fingerprint"] == decision.candidate_fingerprint
+        and entry.body["decision"] != decision.id
+    ]  # fmt: skip
+    changes = workspace.ledger.entries("promotion", "rollback")
+    by = {entry.number for entry in changes if entry.kind == "promotion" and entry.body["decision"] == decision.id}
+    now = live(workspace)
+    policy = Policy(
+        id=decision.policy, suites=(), fingerprint=decision.policy_fingerprint, alpha=_alpha(workspace, decision)
+    )
+    return Why(
+        decision=decision, reviews=tuple(reviews(workspace, decision.id)),
+        promotions=tuple(entry for entry in changes if entry.number in by or entry.body.get("to") in by),
+        live=now is not None and now.promotion in by, policy=budget(workspace, policy), others=tuple(same),
+    )  # fmt: skip
+
+
+def _alpha(workspace: Workspace, decision: Decision) -> float:
+    """Return the alpha of the version of the policy that decided, as it was declared."""
+    for entry in workspace.ledger.entries("policy"):
+        if entry.body["policy_fingerprint"] == decision.policy_fingerprint:
+            return float(entry.body["content"]["alpha"])
+    return 0.05
+
+
+def _decision(workspace: Workspace, name: str | None) -> str:
+    if name is None:
+        now = live(workspace)
+        by = [e for e in workspace.ledger.entries("promotion") if now is not None and e.number == now.promotion]
+        return str(by[0].body["decision"]) if by else find_decision(workspace, "latest")
+    try:
+        return find_decision(workspace, name)
+    except InputError as error:
+        try:
+            specs = resolve_adapters([name], workspace)
+        except HarnessError:
+            raise error from None
+        found = _on(workspace, [spec.id for spec in specs])
+        if found is None:
+            raise InputError(
+                f"nothing was ever decided about the adapter {name}", hint=f"decide: harness decide --adapter {name}"
+            ) from None
+        return found
+
+
+def _on(workspace: Workspace, adapters: Sequence[str]) -> str | None:
+    """Return the newest decision on a candidate that has all of the adapters."""
+    for entry in reversed(workspace.ledger.entries("decision")):
+        if adapters and set(adapters) <= set(entry.body.get("adapters", ())):
+            return str(entry.body["decision"])
+    return None
