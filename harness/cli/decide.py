@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.context import MOST_SEED, App, common_options, concurrency_option
+from harness.cli.outputs import Checked, output_options, write_outputs
 from harness.errors import EXIT_GATE, EXIT_PASSED
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ Exit codes: 0 the candidate may be promoted, 1 it may not, 2 input error, 3 a ru
 )  # fmt: skip
 @common_options
 @concurrency_option
+@output_options
 def decide(
     app: App,
     adapters: tuple[str, ...],
@@ -73,6 +75,8 @@ def decide(
     drift_check: int | None,
     fresh: bool,
     samples: int | None,
+    junit: Path | None,
+    markdown: Path | None,
 ) -> int:
     """Run what a policy needs and is not stored yet, and decide on promotion."""
     from harness.evaluation.resolve import resolve_base, resolve_candidate
@@ -103,6 +107,8 @@ def decide(
         app.print_json({"decision": to_plain(found.decision), "reused_runs": found.reused, "replay": found.replay})
     else:
         show_decision(app, found)
+    checked = [Checked(run=outcome.run, checks=outcome.run.checks) for outcome in found.outcomes]
+    write_outputs(checked, junit=junit, markdown=markdown, decision=found.decision)
     return EXIT_PASSED if found.decision.status == "passed" else EXIT_GATE
 
 

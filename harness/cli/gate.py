@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.context import App, common_options
+from harness.cli.outputs import Checked, output_options, write_outputs
 from harness.errors import EXIT_GATE, EXIT_PASSED, InputError
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ Examples:
   harness gate 20261120-064048-safety-core-9f2c1a
   harness gate latest --suite ./suites/safety-core.yaml     (that file's gates, as they stand now)
   harness gate latest --policy strict
+  harness gate latest --junit gates.xml --markdown gates.md
 
 A run that is checked under gates other than its own is exploratory: choosing gates after the numbers are known
 proves nothing, and such a result cannot promote.
@@ -29,8 +32,11 @@ Exit codes: 0 all gates passed, 1 one failed or is inconclusive, 2 input error, 
 @click.argument("run")
 @click.option("--suite", metavar="NAME|FILE", help="Check the gates of this suite's file instead.")
 @click.option("--policy", metavar="NAME", help="Check the gates that this policy has for the run's suite instead.")
+@output_options
 @common_options
-def gate(app: App, run: str, suite: str | None, policy: str | None) -> int:
+def gate(
+    app: App, run: str, suite: str | None, policy: str | None, junit: Path | None, markdown: Path | None
+) -> int:  # fmt: skip
     """Check a stored run's gates again, without the model."""
     from harness.promotion.recheck import recheck
     from harness.serial import to_plain
@@ -54,6 +60,7 @@ def gate(app: App, run: str, suite: str | None, policy: str | None) -> int:
         )  # fmt: skip
     else:
         _show(app, found)
+    write_outputs([Checked(run=found.record, checks=found.checks, notes=found.notes)], junit=junit, markdown=markdown)
     return EXIT_PASSED if found.status == "passed" else EXIT_GATE
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.context import MOST_SEED, App, common_options, concurrency_option
+from harness.cli.outputs import Checked, output_options, write_outputs
 from harness.errors import EXIT_GATE, EXIT_PASSED, InputError
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ Examples:
 @click.option("--dry-run", is_flag=True, help="Say what would be asked, and ask nothing.")
 @common_options
 @concurrency_option
+@output_options
 def run(
     app: App,
     suites: tuple[str, ...],
@@ -78,6 +80,8 @@ def run(
     drift_check: int | None,
     no_gates: bool,
     dry_run: bool,
+    junit: Path | None,
+    markdown: Path | None,
 ) -> int:
     """Run suites on a model with adapters, and check their gates."""
     from harness.evaluation.prepare import prepare_suite
@@ -116,7 +120,10 @@ def run(
     judge = judge or app.config.judge
     if dry_run:
         return _forecast(app, prepared, candidate, spec, judge)
-    return _run(app, prepared, candidate, spec, judge, drift_check)
+    outcomes = _run(app, prepared, candidate, spec, judge, drift_check)
+    checked = [Checked(run=outcome.run, checks=outcome.run.checks) for outcome in outcomes]
+    write_outputs(checked, junit=junit, markdown=markdown)
+    return EXIT_PASSED if all(outcome.status == "passed" for outcome in outcomes) else EXIT_GATE
 
 
 def _template(option: str) -> str:
@@ -128,7 +135,7 @@ def _template(option: str) -> str:
 def _run(
     app: App, prepared: list[PreparedSuite], candidate: Candidate, spec: RunSpec, judge: str | None,
     drift_check: int | None,
-) -> int:  # fmt: skip
+) -> tuple[SuiteRun, ...]:  # fmt: skip
     from harness.evaluation.runner import Setting, run_suites
 
     workspace = app.writable_workspace()
@@ -149,7 +156,7 @@ def _run(
     else:
         for outcome in outcomes:
             show_run(app, outcome)
-    return EXIT_PASSED if all(outcome.status == "passed" for outcome in outcomes) else EXIT_GATE
+    return outcomes
 
 
 def _plain(outcome: SuiteRun) -> dict[str, Any]:

@@ -1,0 +1,187 @@
+"""Gates for other programs: JUnit XML for test reporters, and Markdown for the page of a CI job.
+
+Names, sentences and reasons may hold text from models, data files and plugins: in XML it is escaped and characters that
+XML cannot carry are replaced, in Markdown nothing of it is obeyed.
+"""
+
+from __future__ import annotations
+
+import functools
+import html
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from xml.etree import ElementTree as ET
+
+import click
+
+from harness.cli.tables import describe_gate, interval, number
+from harness.errors import InputError
+from harness.terminal import safe_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from harness.types import Check, Decision, RunRecord
+
+F = TypeVar("F", bound=Callable[..., Any])
+_MARKUP = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>])")
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """A run and the verdicts on it, which need not be those it was stored with."""
+
+    run: RunRecord
+    checks: Sequence[Check]
+    notes: Sequence[str] = ()
+
+
+def output_options(command: F) -> F:
+    """Add --junit and --markdown to a click command, which gets them as `junit` and `markdown`."""
+
+    @click.option(
+        "--junit", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+        help="Write the gates as JUnit XML too.",
+    )  # fmt: skip
+    @click.option(
+        "--markdown", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+        help="Write a summary in Markdown too; $GITHUB_STEP_SUMMARY is added to.",
+    )  # fmt: skip
+    @functools.wraps(command)
+    def wrapper(*arguments: Any, **options: Any) -> Any:
+        return command(*arguments, **options)
+
+    return wrapper  # type: ignore[return-value]
+
+
+def write_outputs(
+    checked: Sequence[Checked], *, junit: Path | None, markdown: Path | None, decision: Decision | None = None
+) -> None:
+    """Write the files that were asked for.
+
+    Raises:
+        InputError: when a file cannot be written.
+    """
+    if junit is not None:
+        _write(junit, junit_xml(checked, decision))
+    if markdown is not None:
+        summary = os.environ.get("GITHUB_STEP_SUMMARY")
+        shared = summary is not None and markdown.resolve() == Path(summary).resolve()
+        _write(markdown, markdown_summary(checked, decision), add=shared)
+
+
+def _write(path: Path, text: str, *, add: bool = False) -> None:
+    try:
+        with path.open("a" if add else "w", encoding="utf-8") as stream:
+            stream.write(text)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(
+            f"cannot be written ({reason})", file=path, hint="name a file in a folder that is there"
+        ) from error
+
+
+def junit_xml(checked: Sequence[Checked], decision: Decision | None = None) -> str:
+    """Return one test suite for each run and one test case for each gate; what did not pass is a failure.
+
+    A run without gates is a skipped test. A decision is a test suite of its own, which fails with its sentence.
+    """
+    root = ET.Element("testsuites", name="harness")
+    for item in checked:
+        cases = [_case(item.run.suite, check) for check in item.checks]
+        if not cases:
+            cases = [ET.Element("testcase", classname=_xml(item.run.suite), name="gates")]
+            ET.SubElement(cases[0], "skipped", message="the run has no gates")
+        suite = _add_suite(root, item.run.suite, cases, seconds=item.run.seconds)
+        _property(suite, "run", item.run.id)
+        _property(suite, "candidate", item.run.candidate.label)
+    if decision is not None:
+        case = ET.Element("testcase", classname="decision", name=_xml(f"policy {decision.policy}"))
+        if decision.status != "passed":
+            _fail(case, decision.status, decision.sentence)
+        suite = _add_suite(root, "decision", [case])
+        _property(suite, "decision", decision.id)
+    for name in ("tests", "failures", "skipped"):
+        root.set(name, str(sum(int(suite.get(name, "0")) for suite in root)))
+    ET.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _case(suite: str, check: Check) -> ET.Element:
+    case = ET.Element("testcase", classname=_xml(suite), name=_xml(describe_gate(check)))
+    if check.status == "passed":
+        ET.SubElement(case, "system-out").text = _xml(check.sentence)
+    else:
+        _fail(case, check.status, check.sentence)
+    return case
+
+
+def _fail(case: ET.Element, status: str, sentence: str) -> None:
+    failure = ET.SubElement(case, "failure", type=status, message=_xml(sentence))
+    failure.text = _xml(sentence)
+
+
+def _add_suite(root: ET.Element, name: str, cases: Iterable[ET.Element], *, seconds: float = 0.0) -> ET.Element:
+    suite = ET.SubElement(root, "testsuite", name=_xml(name), time=f"{seconds:.3f}", errors="0")
+    ET.SubElement(suite, "properties")
+    suite.extend(cases)
+    found = suite.findall("testcase")
+    suite.set("tests", str(len(found)))
+    suite.set("failures", str(sum(case.find("failure") is not None for case in found)))
+    suite.set("skipped", str(sum(case.find("skipped") is not None for case in found)))
+    return suite
+
+
+def _property(suite: ET.Element, name: str, value: str) -> None:
+    properties = suite.find("properties")
+    if properties is not None:
+        ET.SubElement(properties, "property", name=name, value=_xml(value))
+
+
+def _xml(text: str) -> str:
+    """Return text that XML 1.0 can carry; the library escapes its markup."""
+    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", safe_text(text))
+
+
+_MARK = {"passed": "✅ passed", "failed": "❌ failed", "inconclusive": "❔ inconclusive"}
+
+
+def markdown_summary(checked: Sequence[Checked], decision: Decision | None = None) -> str:
+    """Return headings, a table of gates with their reasons, and the metrics with intervals behind a fold."""
+    lines: list[str] = []
+    if decision is not None:
+        arms = f"Candidate {_text(decision.candidate.label)}, baseline {_text(decision.baseline.label)}"
+        lines += [f"## {_MARK[decision.status]}: policy {_text(decision.policy)}", "", _text(decision.sentence), ""]
+        lines += [f"{arms}, decision `{decision.id}`.", ""]
+        lines += [f"- vetoed by {_text(veto.owner)}: {_text(veto.reason)}" for veto in decision.vetoes]
+    for item in checked:
+        lines += [f"### {_text(item.run.suite)}: {item.run.samples} samples of {_text(item.run.candidate.label)}", ""]
+        if item.checks:
+            lines += ["| gate | verdict | because |", "|---|---|---|"]
+            lines += [
+                f"| {_text(describe_gate(check))} | {_MARK[check.status]} | "
+                f"{_text(check.sentence.removeprefix(f'{check.status}: '))} |"
+                for check in item.checks
+            ]
+        else:
+            lines.append("This run has no gates.")
+        lines += ["", *(f"- note: {_text(note)}" for note in (*item.run.notes, *item.notes)), ""]
+        lines += [f"<details><summary>Metrics of run {html.escape(item.run.id)}</summary>", ""]
+        lines += ["| metric | value | interval | n | unscored |", "|---|---|---|---|---|"]
+        lines += [
+            f"| {_text(e.metric)} | {_text(number(e.value, e))} | {_text(interval(e))} | {e.n} | {e.unscored} |"
+            for e in item.run.estimates
+        ]
+        lines += ["", "</details>", ""]
+    return "\n".join(lines) + "\n"
+
+
+def _text(text: str) -> str:
+    """Return text of unknown origin on one line, in which Markdown and HTML find nothing to obey."""
+    plain = html.escape(safe_text(text, one_line=True), quote=False)
+    return _MARKUP.sub(r"\\\1", plain).replace("@", "&#64;").replace("://", ":&#47;/").replace("www\\.", "www&#46;")

@@ -1,0 +1,118 @@
+"""Runs a suite on a candidate, and raises unless every gate passed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.types import Check, RunRecord
+
+
+class GateNotPassedError(AssertionError):
+    """A gate failed or is inconclusive.
+
+    Attributes:
+        run: what was measured, with its checks.
+    """
+
+    def __init__(self, run: RunRecord) -> None:
+        self.run = run
+        passed = sum(check.status == "passed" for check in run.checks)
+        head = f"{run.suite}: {passed} of {len(run.checks)} gates passed by {run.candidate.label} (run {run.id})"
+        super().__init__("\n".join([head, *(_line(check) for check in run.checks)]))
+
+
+def _line(check: Check) -> str:
+    from harness.cli.tables import describe_gate
+    from harness.terminal import safe_text
+
+    because = check.sentence.removeprefix(f"{check.status}: ")
+    return f"  {check.status:<12}  {safe_text(describe_gate(check))}: {safe_text(because, one_line=True)}"
+
+
+def assert_gate(
+    suite: str,
+    *,
+    adapter: str | Path | Sequence[str | Path] = (),
+    model: str | None = None,
+    baseline: str | None = None,
+    judge: str | None = None,
+    system: str | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    workspace: str | Path | None = None,
+    plugins: Sequence[str] = (),
+    offline: bool = False,
+    folder: str | Path | None = None,
+) -> RunRecord:
+    """Run a suite as `harness run` does, and raise unless every gate passed. Replies come from the cache where known.
+
+    Args:
+        suite: a registered name or the path of a YAML file.
+        adapter: one adapter or several, which compose: folders, ids or `promoted`.
+        model: the base; None is that of harness.yaml.
+        baseline: stands for `promoted` in every gate: `base` or an adapter.
+        judge: the model that critics ask; None is that of harness.yaml, else the bare base.
+        system: a system prompt.
+        limit: at most this many samples, clusters kept whole.
+        seed: of the subset, sampling and resampling.
+        workspace: where the run is kept; None is that of harness.yaml.
+        plugins: as for -p.
+        offline: open no socket.
+        folder: where harness.yaml is looked for; None is the current one.
+
+    Returns:
+        The run's record, all of whose gates passed.
+
+    Raises:
+        GateNotPassedError: with every gate, its verdict and why; `inconclusive` is not passed.
+        InputError: for what is wrong with the arguments or files, and for a suite without gates.
+        BrokenRunError: when the run breaks.
+    """
+    __tracebackhide__ = True
+    from harness.contracts import Surroundings
+    from harness.evaluation.prepare import prepare_suite
+    from harness.evaluation.resolve import resolve_base, resolve_candidate
+    from harness.evaluation.runner import Setting, run_suites
+    from harness.paths import weights_dir
+    from harness.plugins import load_plugins
+    from harness.progress import NoProgress
+    from harness.promotion.policies import declare_all
+    from harness.reading.config import read_config
+    from harness.store.workspace import Workspace
+    from harness.types import RunSpec
+
+    config = read_config(Path.cwd() if folder is None else Path(folder))
+    loaded = load_plugins((*config.plugins, *plugins))
+    loaded.require_whole()
+    names = [str(one) for one in ([adapter] if isinstance(adapter, str | Path) else adapter)]
+    surroundings = Surroundings(offline=offline, weights=weights_dir(), seed=seed)
+    place = Workspace.open(config.workspace if workspace is None else workspace, create=True)
+    try:
+        declare_all(place, config, loaded.registries)
+        base = resolve_base(model or config.model, loaded.registries)
+        candidate = resolve_candidate(base, names, place, system=system)
+        prepared = prepare_suite(suite, loaded.registries, surroundings, limit=limit, seed=seed)
+        if not prepared.gates:
+            raise InputError(f"the suite {suite} has no gates, so that nothing could fail", hint="give it gates")
+        spec = RunSpec(
+            suites=(suite,), model=base.reference, adapters=tuple(names), baseline=baseline, judge=judge, limit=limit,
+            seed=seed, offline=offline,
+        )  # fmt: skip
+        setting = Setting(
+            plugins=loaded, workspace=place, surroundings=surroundings, progress=NoProgress(), spec=spec
+        )  # fmt: skip
+        with place.lock("harness.testing"):
+            (outcome,) = run_suites(
+                [prepared], candidate, setting, baseline=baseline, judge=judge or config.judge
+            )  # fmt: skip
+    finally:
+        place.close()
+    if any(check.status != "passed" for check in outcome.run.checks):
+        raise GateNotPassedError(outcome.run)
+    return outcome.run
