@@ -119,16 +119,21 @@ def separate(rows: Sequence[Branches]) -> Plan:
 
 
 def _paths(rows: Sequence[Branches]) -> tuple[TriePath, ...]:
+    if not rows:
+        return ()
+    contexts = [row.context for row in rows]
+    start = common(min(contexts), max(contexts))  # what all have in common need not be compared again and again
     whole = [
-        (row.context + continuation[:-1], index, number)
+        (row.context[start:] + continuation[:-1], index, number)
         for index, row in enumerate(rows)
         for number, continuation in enumerate(row.continuations)
     ]
     whole.sort()
-    shared = [0, *(common(before[0], path[0]) for before, path in pairwise(whole))]
+    head = contexts[0][:start]
+    shared = [0, *(start + common(before[0], path[0]) for before, path in pairwise(whole))]
     return tuple(
-        TriePath(row=row, number=number, tokens=tokens, context=len(rows[row].context), shared=length)
-        for (tokens, row, number), length in zip(whole, shared, strict=False)
+        TriePath(row=row, number=number, tokens=head + tokens, context=len(contexts[row]), shared=length)
+        for (tokens, row, number), length in zip(whole, shared, strict=True)
     )
 
 

@@ -94,19 +94,19 @@ def alike(found: torch.Tensor, expected: torch.Tensor, loaded: Loaded) -> bool:
 
 def _tree_agrees(loaded: Loaded, ids: list[int]) -> bool:
     """Compare two paths behind a cached prefix, in one sequence under a mask, with a plain pass over each."""
+    from harness_models.hf.prefix import KeptPrefix
+
     half, fork = _PROBE // 2, _PROBE * 2 // 3
     context, one = tuple(ids[:fork]), tuple(ids[fork:])
     rows = [Branches(context=context, continuations=(one, one[::-1]))]
     trie = plan(rows, pack_tokens=10 * _PROBE)
     layout = lay_out(trie, trie.groups[0].packs[0], half, rows)
     try:
-        cache = loaded.new_cache()
-        loaded.hidden(loaded.tensor([ids[:half]]), cache=cache)
         hidden = loaded.hidden(
             loaded.tensor([layout.tokens]),
             mask=tree_mask(loaded, [layout], len(layout.tokens), half),
             positions=loaded.tensor([layout.positions]),
-            cache=cache,
+            cache=KeptPrefix(loaded, tuple(ids[:half]), None).behind(),
         )
         found = loaded.logits(hidden[0])
         for index, path in enumerate(trie.paths):

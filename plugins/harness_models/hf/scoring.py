@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness_models.hf.batching import Budget, batches, out_of_memory
 from harness_models.hf.layout import Layout, lay_out, tree_mask
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     import torch
 
     from harness_models.hf.loading import Loaded
+    from harness_models.hf.prefix import KeptPrefix
 
-_LOGIT_BYTES = 32 * 2**20
-"""Most bytes of float32 logits at a time."""
+_LOGIT_BYTES = {"cpu": 16 * 2**20}
+_MORE_LOGIT_BYTES = 256 * 2**20
+"""Most bytes of float32 logits at a time, by kind of device; a GPU is not busy with less."""
 
 Deliver = Callable[[int, "Scored | None"], None]
 
@@ -53,19 +55,22 @@ def score(loaded: Loaded, rows: Sequence[Branches], budget: Budget, deliver: Del
     """
     import torch
 
+    from harness_models.hf.prefix import KeptPrefix
+
     if not rows:
         return
     trie = plan(rows, pack_tokens=budget.pack) if loaded.shares else separate(rows)
     scores = _Scores(rows, deliver)
     with torch.inference_mode():
-        held: list[_Cached] = []  # the prefixes from the root down to the current group's
+        held: list[tuple[Prefix, KeptPrefix]] = []  # from the root down to the current group's
         for group in trie.groups:
             parent = None if group.prefix is None else group.prefix.parent
-            while held and (group.prefix is None or held[-1].prefix is not parent):
+            while held and held[-1][0] is not parent:
                 held.pop()
             if group.prefix is not None:
-                held.append(_Cached(loaded, group.prefix, held[-1] if held else None))
-            _run_group(loaded, rows, trie, group, held[-1] if held else None, budget, scores)
+                above = held[-1][1] if held else None
+                held.append((group.prefix, KeptPrefix(loaded, group.prefix.tokens, above)))
+            _run_group(loaded, rows, trie, group, held[-1][1] if held else None, budget, scores)
 
 
 class _Scores:
@@ -87,7 +92,7 @@ class _Scores:
 
 
 def _run_group(
-    loaded: Loaded, rows: Sequence[Branches], trie: Plan, group: Group, prefix: _Cached | None, budget: Budget,
+    loaded: Loaded, rows: Sequence[Branches], trie: Plan, group: Group, prefix: KeptPrefix | None, budget: Budget,
     scores: _Scores,
 ) -> None:  # fmt: skip
     """Run the packs behind one prefix, batched by length; on lost memory with less at a time, down to one path."""
@@ -139,35 +144,14 @@ def _part(trie: Plan, pack: Pack, depth: int, first: int, last: int) -> Pack:
     return Pack(first=first, last=last, size=size, branching=pack.branching)
 
 
-class _Cached:
-    """The keys and values of a prefix, computed behind those of its parent when first used."""
-
-    def __init__(self, loaded: Loaded, prefix: Prefix, parent: _Cached | None) -> None:
-        self.prefix = prefix
-        self._loaded = loaded
-        self._parent = parent
-        self._layers: list[tuple[torch.Tensor, torch.Tensor]] = []
-
-    def expanded(self, rows: int) -> Any:  # noqa: ANN401 - a transformers cache
-        """Return a fresh cache that holds the prefix for so many rows."""
-        if not self._layers:
-            cache = self._loaded.new_cache() if self._parent is None else self._parent.expanded(1)
-            self._loaded.hidden(self._loaded.tensor([self.prefix.tokens]), cache=cache)
-            self._layers = [(layer.keys, layer.values) for layer in cache.layers]
-        cache = self._loaded.new_cache()
-        for index, (keys, values) in enumerate(self._layers):
-            cache.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1), index)
-        return cache
-
-
 # ---------------------------------------------------------------- one batch
 
 
 def _run_batch(
-    loaded: Loaded, rows: Sequence[Branches], trie: Plan, batch: Sequence[Pack], prefix: _Cached | None
+    loaded: Loaded, rows: Sequence[Branches], trie: Plan, batch: Sequence[Pack], prefix: KeptPrefix | None
 ) -> dict[int, Score]:
     """Forward a batch; return the scores of its paths."""
-    depth = 0 if prefix is None else prefix.prefix.depth
+    depth = 0 if prefix is None else prefix.depth
     layouts = [lay_out(trie, pack, depth, rows) for pack in batch]
     longest = max(len(item.tokens) for item in layouts)
     ids = loaded.tensor([item.tokens + [0] * (longest - len(item.tokens)) for item in layouts])
@@ -176,7 +160,7 @@ def _run_batch(
     if batch[0].branching:
         mask = tree_mask(loaded, layouts, longest, depth)
         positions = loaded.tensor([item.positions + [0] * (longest - len(item.positions)) for item in layouts])
-    cache = None if prefix is None else prefix.expanded(len(layouts))
+    cache = None if prefix is None else prefix.behind()
     return _read(loaded, loaded.hidden(ids, mask=mask, positions=positions, cache=cache), layouts)
 
 
@@ -196,7 +180,8 @@ def _read(loaded: Loaded, hidden: torch.Tensor, layouts: Sequence[Layout]) -> di
     tokens = torch.tensor([token for _, _, token in wanted], device=device)
     logprobs = torch.empty(len(wanted), device=device)
     greedy = torch.empty(len(wanted), dtype=torch.bool, device=device)
-    step = max(1, _LOGIT_BYTES // (loaded.model.config.get_text_config().vocab_size * 4))
+    most = _LOGIT_BYTES.get(loaded.place.device, _MORE_LOGIT_BYTES)
+    step = max(1, most // (loaded.model.config.get_text_config().vocab_size * 4))
     for start in range(0, len(points), step):
         logits = loaded.logits(states[start : start + step])
         total, best = logits.logsumexp(dim=-1), logits.argmax(dim=-1)
