@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from harness.evaluation.checks import estimates
 from harness.evaluation.classify import classify
 from harness.evaluation.judge import critic_fingerprints, judge
 from harness.evaluation.measure import Columns, candidate_fingerprint, observe, time_run
-from harness.evaluation.phases import Phases
+from harness.evaluation.phases import Phase
 from harness.evaluation.respond import respond, windows
 from harness.types import Completion, RunFacts
 
@@ -114,12 +115,12 @@ def evaluate(
     status = {entry.name: entry.fingerprint for entry in prepared.classifier_status}
     critics = critic_fingerprints(prepared.critics, status, identity.judge)
     columns = Columns(prepared.metrics)
-    with Phases(progress, len(prepared.samples)) as phases:
+    with ExitStack() as stack:
+        phases = [stack.enter_context(Phase(progress, len(prepared.samples))) for _ in range(3)]
         for window in windows(prepared.samples, prepared.metrics, candidate, prepared.suite.ask):
-            phases.window(len(window.samples))
             records = _through(
                 window, prepared, core=core, candidate=candidate, judge_core=judge_core,
-                judge_candidate=judge_candidate, critics=critics, cache=cache, progress=phases, name=name,
+                judge_candidate=judge_candidate, critics=critics, cache=cache, phases=phases, name=name,
             )  # fmt: skip
             spool.write(records)
             for record, plan in zip(records, window.plans, strict=True):
@@ -147,21 +148,22 @@ def _through(
     judge_candidate: Candidate,
     critics: Mapping[str, str],
     cache: ReplyCache | None,
-    progress: Progress,
+    phases: Sequence[Phase],
     name: str,
 ) -> list[SampleRecord]:
     """Take one window through the whole pass: replies, findings, verdicts, rows."""
-    replies = respond(core, candidate, window, label=f"{prepared.suite.id}: {name} answers", progress=progress)
+    answering, classifying, judging = phases
+    with answering.part(len(window.samples)):
+        replies = respond(core, candidate, window, label=f"{prepared.suite.id}: {name} answers", progress=answering)
     completions = [
         next((reply for _, reply in said.by_request if isinstance(reply, Completion)), None) for said in replies
     ]
-    findings = classify(
-        prepared.classifiers, prepared.classifier_status,
-        [None if reply is None else reply.text for reply in completions], cache=cache, progress=progress,
-    )  # fmt: skip
+    texts = [None if reply is None else reply.text for reply in completions]
+    with classifying.part(len(window.samples)):
+        findings = classify(prepared.classifiers, prepared.classifier_status, texts, cache=cache, progress=classifying)
     verdicts = judge(
         judge_core, judge_candidate, window.samples, completions, findings, prepared.principles, prepared.critics,
-        critics, label=f"{prepared.suite.id}: judge reads {name}", progress=progress,
+        critics, label=f"{prepared.suite.id}: judge reads {name}", phase=judging,
     )  # fmt: skip
     return observe(window.samples, replies, findings, verdicts, prepared.metrics)
 

@@ -10,6 +10,7 @@ from harness.engine.alone import AloneCore
 from harness.evaluation.classify import classify
 from harness.evaluation.judge import critic_fingerprints, judge
 from harness.evaluation.measure import row_of
+from harness.evaluation.phases import Phase
 from harness.evaluation.respond import requests_of, with_system
 from harness.stats.table import MetricTable
 from harness.types import Completion, Generate
@@ -111,11 +112,12 @@ def in_float32(
     verdicts: Sequence[tuple[Verdict, ...]] = [()] * len(samples)
     if judging is not None and any(reads_verdicts(metric) for metric in metrics):
         status = {entry.name: entry.fingerprint for entry in prepared.classifier_status}
-        verdicts = judge(
-            judging.answers, judging.candidate, list(samples.values()), completions, findings, prepared.principles,
-            prepared.critics, critic_fingerprints(prepared.critics, status, None), label=f"{here}, judged",
-            progress=progress,
-        )  # fmt: skip
+        with Phase(progress, len(samples)) as phase:
+            verdicts = judge(
+                judging.answers, judging.candidate, list(samples.values()), completions, findings, prepared.principles,
+                prepared.critics, critic_fingerprints(prepared.critics, status, None), label=f"{here}, judged",
+                phase=phase,
+            )  # fmt: skip
     known = {
         name: (asked[name], found, judged) for name, found, judged in zip(samples, findings, verdicts, strict=True)
     }

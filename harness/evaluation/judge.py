@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.evaluation.respond import Load
 from harness.hashing import sha256_json
 from harness.plugin_code import check_fingerprint, check_requests, plugin_code
 from harness.types import Completion, NotApplicable, Reply, Request, Unscored, Verdict
@@ -14,12 +15,15 @@ if TYPE_CHECKING:
 
     from harness.contracts import Critic, Progress
     from harness.engine.alone import Answers
+    from harness.evaluation.phases import Phase
     from harness.types import Candidate, Findings, Principle, Sample
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Question:
     index: int
+    sample: Sample
+    reply: Completion
     principle: Principle
     critic: str
     requests: tuple[Request, ...]
@@ -76,9 +80,11 @@ def judge(
     fingerprints: Mapping[str, str],
     *,
     label: str,
-    progress: Progress,
+    phase: Phase,
 ) -> list[tuple[Verdict, ...]]:
     """Return each sample's verdicts, one per principle and critic.
+
+    What is asked holds each conversation several times over, so that it is asked in windows of its own.
 
     Args:
         core: of the judge's model; None where no critic asks one.
@@ -90,10 +96,12 @@ def judge(
         critics: by name.
         fingerprints: whole ones, by critic.
         label: what the progress bar says.
-        progress: where it is drawn.
+        phase: where it is drawn.
     """
     verdicts: list[list[Verdict]] = [[] for _ in samples]
-    questions: list[_Question] = []
+    waiting: list[_Question] = []
+    load = Load()
+    begin = 0
     for index, (sample, reply) in enumerate(zip(samples, completions, strict=True)):
         for principle in principles:
             for name in principle.critics:
@@ -104,18 +112,24 @@ def judge(
                     )
                 elif reply is not None:
                     asked = questions_of(critics[name], name, sample, reply, principle)
-                    questions.append(_Question(index=index, principle=principle, critic=name, requests=asked))
-    answers = _ask(core, candidate, questions, label, progress)
-    for question in questions:
-        reply = completions[question.index]
-        if reply is not None:
-            verdicts[question.index].append(
-                critics[question.critic].verdict(
-                    samples[question.index], reply, question.principle,
-                    tuple(answers[request] for request in question.requests), findings[question.index],
-                    name=question.critic, fingerprint=fingerprints[question.critic],
-                )
-            )  # fmt: skip
+                    load.add(asked)
+                    waiting.append(
+                        _Question(
+                            index=index, sample=sample, reply=reply, principle=principle, critic=name, requests=asked
+                        )
+                    )
+        if load.full or index == len(samples) - 1:
+            with phase.part(index + 1 - begin):
+                answers = _ask(core, candidate, waiting, label, phase)
+            for question in waiting:
+                verdicts[question.index].append(
+                    critics[question.critic].verdict(
+                        question.sample, question.reply, question.principle,
+                        tuple(answers[request] for request in question.requests), findings[question.index],
+                        name=question.critic, fingerprint=fingerprints[question.critic],
+                    )
+                )  # fmt: skip
+            waiting, load, begin = [], Load(), index + 1
     return [tuple(own) for own in verdicts]
 
 

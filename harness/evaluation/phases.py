@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
     from harness.contracts import Progress, ProgressTask
 
 
-class Phases:
-    """A `Progress` whose bars go on where one of the same description was: each window moves it by its samples.
+class Phase:
+    """A `Progress` whose bars go on over all parts of a phase, where others would begin a new bar for each.
 
-    A phase that has nothing to do in any window, as in a repeated run, shows no bar. A context manager: what it opened
+    A phase that has nothing to do in any part, as in a repeated run, shows no bar. A context manager: what it opened
     is closed.
 
     Args:
         progress: where the bars are drawn.
-        samples: how many there are over all windows.
+        samples: how many there are over all parts.
     """
 
     def __init__(self, progress: Progress, samples: int) -> None:
@@ -29,13 +31,15 @@ class Phases:
         self._before = 0
         self._size = 0
 
-    def window(self, samples: int) -> None:
-        """Go on to the next window, of so many samples."""
-        self._before += self._size
+    @contextmanager
+    def part(self, samples: int) -> Iterator[None]:
+        """Do the next part inside the block: bars that are started in it move by so many samples."""
         self._size = samples
+        yield
+        self._before += samples
 
     def start(self, description: str, total: int | None, *, unit: str = "it") -> ProgressTask:  # noqa: ARG002
-        """Return the share of this window in its phase's bar: `total` steps stand for all its samples."""
+        """Return the share of the part in the bar of that description: `total` steps stand for the part's samples."""
         if description not in self._bars:
             task = self._progress.start(description, self._samples, unit="samples")
             self._bars[description] = _Bar(task=task)
@@ -81,4 +85,4 @@ class _Share:
         self.bar.reach(self.before + self.samples * min(self.done, self.steps) // self.steps, note)
 
     def finish(self) -> None:
-        """Leave the bar open: the next window goes on with it."""
+        """Leave the bar open: the next part goes on with it."""

@@ -72,6 +72,33 @@ def plan_requests(
     return [plan_sample(sample, metrics, candidate, ask) for sample in samples]
 
 
+@dataclass(kw_only=True)
+class Load:
+    """How much a window holds so far."""
+
+    requests: int = 0
+    characters: int = 0
+
+    def add(self, requests: Iterable[Request]) -> None:
+        """Count the requests of one sample; a sample without any takes memory too."""
+        before = self.requests
+        for request in requests:
+            self.requests += 1
+            self.characters += _length(request)
+        self.requests += self.requests == before
+
+    @property
+    def full(self) -> bool:
+        """Whether the window should end here."""
+        return self.requests >= WINDOW_REQUESTS or self.characters >= WINDOW_CHARACTERS
+
+
+def _length(request: Request) -> int:
+    if isinstance(request, RollingLogLikelihood):
+        return len(request.text)
+    return sum(len(message.content) for message in request.messages)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Window:
     """Samples that go through the pass together, each with its requests by metric."""
@@ -89,25 +116,17 @@ def windows(
     """
     taken: list[Sample] = []
     plans: list[Mapping[str, tuple[Request, ...]]] = []
-    requests = characters = 0
+    load = Load()
     for sample in samples:
         plan = plan_sample(sample, metrics, candidate, ask)
-        distinct = dict.fromkeys(request for own in plan.values() for request in own)
         taken.append(sample)
         plans.append(plan)
-        requests += max(1, len(distinct))
-        characters += sum(map(_length, distinct))
-        if requests >= WINDOW_REQUESTS or characters >= WINDOW_CHARACTERS:
+        load.add(dict.fromkeys(request for own in plan.values() for request in own))
+        if load.full:
             yield Window(samples=tuple(taken), plans=tuple(plans))
-            taken, plans, requests, characters = [], [], 0, 0
+            taken, plans, load = [], [], Load()
     if taken:
         yield Window(samples=tuple(taken), plans=tuple(plans))
-
-
-def _length(request: Request) -> int:
-    if isinstance(request, RollingLogLikelihood):
-        return len(request.text)
-    return sum(len(message.content) for message in request.messages)
 
 
 def respond(

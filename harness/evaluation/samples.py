@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar, overload
 
 from harness.contracts import SourceInput
 from harness.errors import BrokenRunError, InputError
-from harness.hashing import ListHash, canonical_json, sha256_text, short_digest
+from harness.hashing import ListHash, sha256_text, short_digest
 from harness.plugin_code import PluginError, check_sample, plugin_code
 from harness.types import Sample
 
@@ -122,7 +122,8 @@ class SampleStream(Sequence[Sample]):
                     raise self._changed(f"there are more than {len(self)}")
                 if self._places is not None and place < self._places[done]:
                     continue
-                if short_digest(_identity(sample)) != self._marks[done * _MARK : (done + 1) * _MARK]:
+                seen = (sample.id, sample.content_hash, sample.tags, sample.cluster)
+                if short_digest(seen) != self._marks[done * _MARK : (done + 1) * _MARK]:
                     was = self.ids[done]
                     raise self._changed(
                         f"number {place + 1}, {was!r}, is now "
@@ -176,12 +177,9 @@ def _marks(
     whole = ListHash()
     marks = bytearray()
     for row in zip(ids, hashes, tags, clusters, strict=True):
-        marks += short_digest(whole.add(row))
+        whole.add(row)
+        marks += short_digest(row)
     return whole.hexdigest(), bytes(marks)
-
-
-def _identity(sample: Sample) -> str:
-    return canonical_json((sample.id, sample.content_hash, sample.tags, sample.cluster))
 
 
 def read_samples(suite: Suite, source: Source, *, offline: bool, seed: int, limit: int | None = None) -> SampleStream:

@@ -23,6 +23,9 @@ _CHUNK = 900
 _ROOM = "CASE WHEN length(value) <= 950 THEN length(value) + 56 ELSE 550 + 4096 * ((length(value) + 3641) / 4092) END"
 """Bytes of an entry in the file, about: value, key, time, its place in the tree, and whole pages for what is longer
 than a page of the tree takes (SQLite's file format, section 1.6)."""
+_LOG_PAGES = 8192
+"""Pages of the write-ahead log (32 MiB) before they are moved into the file: keys are hashes, so that a batch touches
+as many pages as it has replies, and moving them seldom moves each page once for many batches."""
 _DAMAGED = "delete it and its -wal and -shm files: the only cost is that the model is asked again"
 
 
@@ -67,6 +70,7 @@ class Cache:
         with explained_sqlite(path, damaged=_DAMAGED):
             self._connection = connect(path, synchronous="NORMAL")
             try:
+                self._connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
                 self._connection.execute(
                     "CREATE TABLE IF NOT EXISTS entries "
                     "(key BLOB PRIMARY KEY, value BLOB NOT NULL, created INTEGER NOT NULL) WITHOUT ROWID"

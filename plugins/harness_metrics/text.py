@@ -19,6 +19,8 @@ _MARK = (
     "[\u0300-\u036f\u0591-\u05c7\u0610-\u065f\u0670\u0900-\u0903\u093a-\u094f\u0980-\u0983\u09bc-\u09cd\u0a00-\u0dff]"
 )
 _WORD = re.compile(rf"[{_UNSPACED}]|{_LETTER}(?:{_LETTER}|{_MARK}|['’](?={_LETTER}))*")
+_MAYBE_PUNCTUATION = re.compile(r"[^\w\s]|_")
+"""All punctuation, and symbols: of most texts a few characters, so that few are looked up."""
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 
 
@@ -44,12 +46,17 @@ def normalise(text: str, *, case: bool = True, punctuation: bool = True, article
     if case:
         out = out.casefold()
     if punctuation:
-        out = "".join(" " if unicodedata.category(char).startswith("P") else char for char in out)
+        out = _MAYBE_PUNCTUATION.sub(_without_punctuation, out)
     out = " ".join(out.split())
     if articles:
         without = " ".join(_ARTICLES.sub(" ", out).split())
         out = without or out
     return out
+
+
+def _without_punctuation(found: re.Match[str]) -> str:
+    char = found.group()
+    return " " if unicodedata.category(char).startswith("P") else char
 
 
 def contains_span(text: str, part: str) -> bool:

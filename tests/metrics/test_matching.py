@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import unicodedata
 from fractions import Fraction
 
 import pytest
@@ -151,3 +153,14 @@ def test_ngrams_are_all_windows(tokens, n):
     found = ngrams(tokens, n)
     assert len(found) == max(0, len(tokens) - n + 1)
     assert all(list(gram) == tokens[i : i + n] for i, gram in enumerate(found))
+
+
+def test_every_punctuation_mark_of_unicode_becomes_a_space_and_nothing_else_does():
+    """One character at a time, over all of Unicode, between two letters; NFKC may turn it into several."""
+    for code in range(sys.maxunicode + 1):
+        char = chr(code)
+        if char.isalnum() or unicodedata.category(char) in {"Cn", "Cs", "Co"}:
+            continue
+        plain = normalise(f"x{char}x", case=False, punctuation=False)
+        expected = "".join(" " if unicodedata.category(part).startswith("P") else part for part in plain)
+        assert normalise(f"x{char}x", case=False) == " ".join(expected.split()), hex(code)
