@@ -46,7 +46,8 @@ def read(suite: str) -> PreparedSuite:
     found = read_samples(file, registries.sources.get(file.source), offline=True, seed=0)
     return PreparedSuite(
         suite=file, samples=found, limit=None,
-        metrics=metrics, gates=file.gates, own_gates=True, classifiers={}, classifier_status=(), constitutions=judged,
+        metrics=metrics, gates=file.gates, gate_origins=tuple(range(len(file.gates))), own_gates=True,
+        classifiers={}, classifier_status=(), constitutions=judged,
         principles=tuple({rule.id: rule for one in judged for rule in one.principles}.values()), critics={},
     )  # fmt: skip
 
