@@ -29,7 +29,7 @@ def sha256_text(text: str) -> str:
 
 
 def short_digest(value: object) -> bytes:
-    """Return 16 bytes that tell plain values apart within one process, by their `repr`; nothing stored rests on them."""
+    """Return 16 bytes that tell plain values apart by their `repr`, within one process: nothing is stored of them."""
     return hashlib.blake2b(_bytes(repr(value)), digest_size=16).digest()
 
 
