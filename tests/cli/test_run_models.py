@@ -146,3 +146,28 @@ def test_a_remote_server_is_asked_as_many_requests_at_once_as_was_said(cli, opti
     assert code == 0, cli.err
     assert document["runs"][0]["run"]["model_calls"] == 40
     assert min(most, 3) <= server.most_busy <= most
+
+
+def test_base_promoted_and_candidate_of_one_run_load_the_base_once(
+    cli, model, tiny_adapter, other_tiny_adapter, monkeypatch
+):
+    from harness_models.hf import loading
+
+    loads = []
+    real = loading._load_from
+    monkeypatch.setattr(loading, "_load_from", lambda *args: loads.append(args) or real(*args))
+    gates = "".join(
+        f"  - {{metric: exact_match, non_inferior: {{to: {to}, margin: 0.9}}}}\n" for to in ("base", "promoted")
+    )
+    cli.write("tiny.yaml", SUITE.partition("gates:")[0] + "gates:\n" + gates)
+    options = [*model, "--baseline", tiny_adapter]
+    for adapters in (["--adapter", other_tiny_adapter], ["--adapter", tiny_adapter, "--adapter", other_tiny_adapter]):
+        loads.clear()
+        code, document = cli.json("run", "tiny.yaml", *options, *adapters)
+        assert code in (0, 1), cli.err
+        assert set(document["runs"][0]["baselines"]) == {"base", "promoted"}
+        run = document["runs"][0]["run"]
+        assert run["model_calls"] == run["requests"] == 12
+        assert len(loads) == 1
+    assert cli.json("run", "tiny.yaml", *options, *adapters)[1]["runs"][0]["run"]["model_calls"] == 0
+    assert len(loads) == 1

@@ -101,6 +101,90 @@ def test_an_adapter_for_layers_that_the_base_lacks_is_refused(
         model.fingerprint(Candidate(model=bare.model, adapters=(adapter_of(adapter),)))
 
 
+def test_many_adapters_are_held_within_bounds_and_act_right_after_they_were_taken_off(
+    tiny_base: Path, surroundings: Surroundings, tmp_path: Path
+) -> None:
+    from harness_models.hf import adapters as module
+
+    model, bare = make(tiny_base, surroundings)
+    folders = [tiny.save_adapter(tiny_base, tmp_path / f"a{number}", seed=10 + number) for number in range(7)]
+    candidates = [Candidate(model=bare.model, adapters=(adapter_of(folder),)) for folder in folders]
+    first = [logprob(ask(model, candidate, [QUESTION])) for candidate in (bare, *candidates)]
+    assert len({round(value, 3) for value in first}) == 8
+    rack = model._rack  # type: ignore[attr-defined]
+    rack._room = 0
+    again = []
+    for candidate in reversed([bare, *candidates]):
+        again.append(logprob(ask(model, candidate, [QUESTION])))
+        assert len(rack.held) <= module._ALWAYS
+    assert again == pytest.approx(first[::-1], abs=1e-5)
+    composed = Candidate(model=bare.model, adapters=tuple(c.adapters[0] for c in candidates[:6]))
+    together = logprob(ask(model, composed, [QUESTION]))  # more than may wait, yet all of them are in use
+    assert together == pytest.approx(
+        Plain(tiny_base, *folders[:6]).continuation(QUESTION.messages, QUESTION.continuation)[0], abs=1e-3
+    )
+    kept = {name.split(".")[-2] for name, _ in rack._peft.named_parameters() if ".lora_A." in name}
+    assert kept == set(rack.held)
+    assert logprob(ask(model, bare, [QUESTION])) == pytest.approx(first[0], abs=1e-5)
+
+
+def test_the_least_recently_used_adapter_is_taken_off(
+    tiny_base: Path, surroundings: Surroundings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness_models.hf.adapters._ALWAYS", 2)
+    model, bare = make(tiny_base, surroundings)
+    specs = [adapter_of(tiny.save_adapter(tiny_base, tmp_path / f"a{n}", seed=20 + n)) for n in range(3)]
+    a, b, c = (Candidate(model=bare.model, adapters=(spec,)) for spec in specs)
+    for candidate in (a, b, a):
+        ask(model, candidate, [QUESTION])
+    rack = model._rack  # type: ignore[attr-defined]
+    rack._room = 0
+    ask(model, c, [QUESTION])
+    assert rack.held == (specs[0].id, specs[2].id)
+
+
+def test_an_adapter_that_brings_a_whole_module_is_switched_too(
+    tiny_base: Path, tiny_adapter: Path, surroundings: Surroundings, tmp_path: Path
+) -> None:
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(9)
+    config = LoraConfig(r=4, target_modules=["q_proj"], modules_to_save=["norm"], task_type="CAUSAL_LM")
+    made = get_peft_model(AutoModelForCausalLM.from_pretrained(str(tiny_base)), config)
+    with torch.no_grad():
+        for name, weight in made.named_parameters():
+            if weight.requires_grad:
+                weight.normal_(mean=1.0 if "norm" in name else 0.0, std=0.3)
+    made.save_pretrained(str(tmp_path / "whole"))
+    model, bare = make(tiny_base, surroundings)
+    whole, plain = adapter_of(tmp_path / "whole"), adapter_of(tiny_adapter)
+    expected = {
+        (): Plain(tiny_base).continuation(QUESTION.messages, QUESTION.continuation)[0],
+        (whole,): Plain(tiny_base, tmp_path / "whole").continuation(QUESTION.messages, QUESTION.continuation)[0],
+        (plain,): Plain(tiny_base, tiny_adapter).continuation(QUESTION.messages, QUESTION.continuation)[0],
+    }
+    for adapters in [(), (plain,), (whole,), (), (whole,), (plain,), ()]:
+        found = logprob(ask(model, Candidate(model=bare.model, adapters=adapters), [QUESTION]))
+        assert found == pytest.approx(expected[adapters], abs=1e-3), adapters
+
+
+def test_an_adapter_that_lacks_weights_is_refused(
+    tiny_base: Path, tiny_adapter: Path, surroundings: Surroundings, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    broken = copy_of(tiny_adapter, tmp_path)
+    file = broken / "adapter_model.safetensors"
+    weights = load_file(file)
+    del weights[sorted(weights)[1]]
+    save_file(weights, file)
+    model, bare = make(tiny_base, surroundings)
+    with pytest.raises(InputError, match="lacks 1 of its weights"):
+        ask(model, Candidate(model=bare.model, adapters=(adapter_of(broken),)), [QUESTION])
+
+
 def copy_of(adapter: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(adapter, tmp_path / "broken"))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
+from harness.weights import tensor_shapes
 from harness_models.hf.checking import check_adapter
 
 if TYPE_CHECKING:
@@ -14,9 +15,14 @@ if TYPE_CHECKING:
     from harness.types import AdapterSpec, ModelSpec
     from harness_models.hf.loading import Loaded
 
+_SHARE = 0.5
+"""Held adapters may take this share of the memory that the base takes."""
+_ALWAYS = 4
+"""So many may be held whatever they take: a comparison goes back and forth between its arms."""
+
 
 class AdapterRack:
-    """The adapters of one loaded base.
+    """The adapters of one loaded base. Those least recently used are taken off where they would take too much memory.
 
     Args:
         loaded: the base; peft replaces its layers in place.
@@ -28,8 +34,17 @@ class AdapterRack:
         self._spec = spec
         self._peft: Any = None
         self._shapes = {name: tuple(tensor.shape) for name, tensor in loaded.model.state_dict().items()}
-        self._active: tuple[str, ...] = ()
-        self._held: set[str] = set()
+        self._room = _SHARE * sum(weight.numel() * weight.element_size() for weight in loaded.model.parameters())
+        self._held: dict[str, int] = {}
+        """Bytes by id, the most recently used last."""
+        self._layers: list[Any] = []
+        self._plain_layers = True
+        self._active: tuple[str, ...] | None = ()
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """Ids of the adapters in memory, the most recently used last."""
+        return tuple(self._held)
 
     def activate(self, adapters: Sequence[AdapterSpec]) -> None:
         """Make exactly these adapters active, added up in this order; none gives the bare base.
@@ -37,12 +52,25 @@ class AdapterRack:
         Raises:
             InputError: when an adapter is damaged or does not fit the base.
         """
-        for adapter in adapters:
-            if adapter.id not in self._held:
-                self._add(adapter)
         wanted = tuple(adapter.id for adapter in adapters)
+        for adapter in adapters:
+            if adapter.id in self._held:
+                self._held[adapter.id] = self._held.pop(adapter.id)
+            else:
+                self._add(adapter)
+        self._take_off(wanted)
         if self._peft is None or wanted == self._active:
-            self._active = wanted
+            return
+        self._switch(wanted)
+        self._active = wanted
+
+    def _switch(self, wanted: tuple[str, ...]) -> None:
+        if self._plain_layers:
+            # What peft does besides, for training, takes longer the more adapters are held: it marks each weight of
+            # each as trained or not, layer by layer. Here none is ever trained.
+            for layer in self._layers:
+                layer._active_adapter = list(wanted)  # noqa: SLF001
+                layer._disable_adapters = not wanted  # noqa: SLF001
             return
         lora = self._peft.base_model
         if wanted:
@@ -50,18 +78,26 @@ class AdapterRack:
             lora.enable_adapter_layers()
         else:
             lora.disable_adapter_layers()
-        self._active = wanted
+
+    def _take_off(self, wanted: Sequence[str]) -> None:
+        for name in [name for name in self._held if name not in wanted]:
+            if len(self._held) <= _ALWAYS or sum(self._held.values()) <= self._room:
+                return
+            self._active = None  # peft may make another one active in its place
+            del self._held[name]
+            self._peft.delete_adapter(name)
 
     def _add(self, adapter: AdapterSpec) -> None:
         from peft import PeftModel
 
         check_adapter(adapter, self._spec, self._shapes)
-        folder = str(Path(adapter.path))
+        folder = Path(adapter.path)
+        self._active = None  # peft leaves the new one active or not by its own rules: it is set anew
         try:
             if self._peft is None:
-                self._peft = PeftModel.from_pretrained(self._loaded.model, folder, adapter_name=adapter.id)
+                self._peft = PeftModel.from_pretrained(self._loaded.model, str(folder), adapter_name=adapter.id)
             else:
-                self._peft.load_adapter(folder, adapter_name=adapter.id)
+                self._peft.load_adapter(str(folder), adapter_name=adapter.id)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
             raise InputError(
@@ -69,6 +105,32 @@ class AdapterRack:
                 file=adapter.path,
                 hint="give the base it was trained on with --model",
             ) from error
+        self._require_whole(adapter, folder)
         self._peft.eval()
-        self._held.add(adapter.id)
-        self._active = ("",)  # peft leaves the new one active or not by its own rules: set it anew
+        self._held[adapter.id] = (folder / "adapter_model.safetensors").stat().st_size
+        self._find_layers()
+
+    def _require_whole(self, adapter: AdapterSpec, folder: Path) -> None:
+        """Refuse an adapter whose file lacks weights that its configuration promises: peft would make some up."""
+        from peft import get_peft_model_state_dict
+
+        expected = get_peft_model_state_dict(self._peft, adapter_name=adapter.id, save_embedding_layers=False)
+        missing = sorted(
+            name for name in expected.keys() - tensor_shapes(folder / "adapter_model.safetensors").keys()
+            if ".lora_" in name
+        )  # fmt: skip
+        if missing:
+            raise InputError(
+                f"the adapter {adapter.reference} lacks {len(missing)} of its weights, such as {missing[0]}",
+                file=folder / "adapter_model.safetensors",
+                hint="save it again, or mend target_modules in its adapter_config.json",
+            )
+
+    def _find_layers(self) -> None:
+        from peft.tuners.tuners_utils import BaseTunerLayer
+        from peft.utils.other import AuxiliaryTrainingWrapper
+
+        modules = list(self._peft.modules())
+        self._layers = [module for module in modules if isinstance(module, BaseTunerLayer)]
+        # Whole modules that an adapter replaces, such as the head, are switched in peft's own way.
+        self._plain_layers = not any(isinstance(module, AuxiliaryTrainingWrapper) for module in modules)

@@ -93,7 +93,7 @@ class HfModel(Model):
         facts = {
             "device": place.device,
             "dtype": place.dtype,
-            "backend": backend(with_adapters=self._rack is not None),
+            "backend": backend(with_adapters=self._rack is not None and bool(self._rack.held)),
             "threads": str(torch.get_num_threads()),
             "shared tokens": f"forwarded each time: {self._loaded.plain}" if self._loaded.plain else "forwarded once",
         }
