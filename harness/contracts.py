@@ -152,6 +152,10 @@ class Model(ABC):
         """Return what the run record should say of the backend once it was used: device, dtype, versions."""
         return {}
 
+    def notes(self) -> Sequence[str]:
+        """Return sentences that people should read beside the results, such as why a slower way was taken."""
+        return ()
+
     def peak_memory(self) -> int | None:
         """Return the peak bytes allocated on the device; None where only the process's own peak is known."""
         return None

@@ -55,6 +55,8 @@ class Arm:
     facts: RunFacts | None
     critics: Mapping[str, str]
     backend: Mapping[str, str]
+    notes: tuple[str, ...]
+    """What the model says of the way in which it was run."""
     requests: int
     """Distinct ones within each window of the pass."""
     model_calls: int
@@ -132,7 +134,7 @@ def evaluate(
     return Arm(
         identity=identity, candidate=candidate, judge=judge_candidate if prepared.critics else None, spool=spool,
         tables=found, estimates=estimates(prepared.metrics, found, seed=seed), facts=facts, critics=critics,
-        backend={**_told(core, candidate), **core.model.facts()},
+        backend={**_told(core, candidate), **core.model.facts()}, notes=tuple(core.model.notes()),
         requests=after[0] - before[0], model_calls=after[1] - before[1],
         seconds=monotonic() - begin,
     )  # fmt: skip

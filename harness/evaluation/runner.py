@@ -206,7 +206,7 @@ def _notes(prepared: PreparedSuite, arm: Arm, judge_note: str | None, same: Sequ
     if count < available:
         notes.append(f"a subset of {count} of {available} samples, whole clusters drawn by hash")
     notes += [f"the classifier {s.name} did not run: {s.reason}" for s in prepared.classifier_status if not s.ran]
-    return tuple(notes)
+    return (*notes, *arm.notes)
 
 
 def _write(

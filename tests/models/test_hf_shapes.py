@@ -76,10 +76,12 @@ def test_what_an_architecture_cannot_take_is_said(name: str, loaded: Any) -> Non
     assert bool(model.plain) is (name in PLAIN)
 
 
-def test_the_fall_back_is_in_the_facts(shapes: Any, surroundings: Surroundings) -> None:
+def test_the_fall_back_is_said(shapes: Any, surroundings: Surroundings) -> None:
     model, candidate = make(shapes("bloom"), surroundings)
     ask(model, candidate, [LogLikelihood(messages=user("Yes"), continuation="No")])
     assert model.facts()["shared tokens"].startswith("forwarded each time: ")
+    (note,) = model.notes()
+    assert note.startswith("plain batches")
 
 
 TOKENS = st.integers(3, 6)

@@ -101,6 +101,12 @@ class HfModel(Model):
             facts["gpu"] = torch.cuda.get_device_name(self._loaded.model.device)
         return facts
 
+    def notes(self) -> Sequence[str]:
+        """Say where the architecture could not take the shortcuts of the engine."""
+        if self._loaded is None or not self._loaded.plain:
+            return ()
+        return (f"plain batches, with nothing shared between requests: {self._loaded.plain}",)
+
     def peak_memory(self) -> int | None:
         """Return the peak of allocated bytes on a GPU; None elsewhere."""
         if self._loaded is None or not self._loaded.place.device.startswith("cuda"):
