@@ -156,8 +156,7 @@ class ModelCore:
                 tokens += reply.completion_tokens or 0
             elif isinstance(reply, LogProb):
                 tokens += reply.tokens
-            seconds = monotonic() - begin
-            bar.advance(note=f"{tokens / seconds:.0f} tokens/s" if seconds > 0 else "")
+            bar.advance(note=_speed(len(got), tokens, monotonic() - begin))
 
         keeper = Keeper(self._cache)
         try:
@@ -169,6 +168,13 @@ class ModelCore:
         if lost:
             raise BrokenRunError(f"the model left {lost} of {len(missing)} requests unanswered; run again to go on")
         return got
+
+
+def _speed(requests: int, tokens: int, seconds: float) -> str:
+    """Say how fast replies come, in requests where a server does not count its tokens."""
+    if seconds <= 0:
+        return ""
+    return f"{tokens / seconds:.0f} tokens/s" if tokens else f"{requests / seconds:.0f} requests/s"
 
 
 def sound(reply: Reply) -> Reply:

@@ -209,3 +209,28 @@ def test_a_damaged_entry_of_the_cache_is_asked_again(tmp_path):
     (reply,) = core_of(model, cache).answer(CANDIDATE, [ask("a")], label="t")
     assert reply.text == "A"
     assert len(model.asked) == 1
+
+
+class Notes:
+    """Progress that remembers the notes."""
+
+    def __init__(self):
+        self.notes = []
+
+    def start(self, description, total, *, unit="it"):
+        return self
+
+    def advance(self, steps=1, *, note=""):
+        self.notes.append(note)
+
+    def finish(self):
+        pass
+
+
+@pytest.mark.parametrize(("tokens", "unit"), [(3, "tokens/s"), (None, "requests/s")])
+def test_the_bar_says_how_fast_replies_come_even_where_nobody_counts_tokens(tmp_path, tokens, unit):
+    said = Completion(text="a", prompt_tokens=None, completion_tokens=tokens, finish="stop")
+    notes = Notes()
+    ModelCore(Answers(tmp_path, said), None, notes).answer(CANDIDATE, [ask(c) for c in "abc"], label="t")
+    assert len(notes.notes) == 3
+    assert all(note.endswith(unit) and float(note.split()[0]) > 0 for note in notes.notes)
