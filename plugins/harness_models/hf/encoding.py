@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from harness.types import Generate, LogLikelihood, NoReply, RollingLogLikelihood
 from harness_models.hf.chat import Prompt, TemplateRefusalError
 from harness_models.hf.generation import Ask
-from harness_models.hf.planning import Branches
+from harness_models.hf.planning import Branches, common
 from harness_models.hf.rolling import windows
 
 if TYPE_CHECKING:
-    from harness.types import Request
+    from harness.types import Message, Request
     from harness_models.hf.chat import Renderer
 
 Refuse = Callable[[int, NoReply], None]
@@ -48,21 +48,25 @@ def continuations(
         requests: those that are no `LogLikelihood` are passed over.
         refuse: takes the index of a request without a row, and why.
     """
+    rendered: dict[tuple[Message, ...], Prompt] = {}  # a question's choices stand behind one context
     prompts: list[tuple[int, Prompt, Prompt]] = []
     for index, request in enumerate(requests):
         if not isinstance(request, LogLikelihood):
             continue
         try:
-            prompt = renderer.render(request.messages)
+            if request.messages not in rendered:
+                rendered[request.messages] = renderer.render(request.messages)
         except TemplateRefusalError as error:
             refuse(index, NoReply(reason=str(error)))
             continue
+        prompt = rendered[request.messages]
         prompts.append((index, prompt, renderer.continuation(prompt, request.continuation)))
-    contexts = renderer.encode([prompt for _, prompt, _ in prompts])
+    distinct = list(dict.fromkeys(prompt for _, prompt, _ in prompts))
+    contexts = dict(zip(distinct, renderer.encode(distinct), strict=True))
     wholes = renderer.encode([whole for _, _, whole in prompts])
     shared: dict[tuple[int, ...], dict[tuple[int, ...], list[int]]] = {}
-    for (index, _, _), context, whole in zip(prompts, contexts, wholes, strict=True):
-        before, after = split_continuation(context, whole, base.start_id)
+    for (index, prompt, _), whole in zip(prompts, wholes, strict=True):
+        before, after = split_continuation(contexts[prompt], whole, base.start_id)
         if not after or not before:
             refuse(index, NoReply(reason="the continuation has no tokens" if before else "nothing stands before"))
         elif len(before) + len(after) > base.window:
@@ -121,11 +125,7 @@ def split_continuation(
     Where the last token of the context grows into the continuation, the split is before that token, so that what is
     scored is exactly what stands there. An empty context becomes `start`.
     """
-    same = 0
-    for a, b in zip(context, whole, strict=False):
-        if a != b:
-            break
-        same += 1
+    same = common(tuple(context), tuple(whole))
     if same == 0:
         return (() if start is None else (start,)), tuple(whole)
     return tuple(whole[:same]), tuple(whole[same:])
