@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from harness.engine.keys import finding_key
-from harness.errors import BrokenRunError
+from harness.errors import BrokenRunError, InputError
 from harness.plugin_code import check_findings, plugin_code
 from harness.serial import from_json, to_json
 from harness.types import Findings, Unscored
@@ -55,11 +56,11 @@ def _one(
     distinct = list(dict.fromkeys(text for text in texts if text is not None))
     keys = {text: finding_key(fingerprint, text) for text in distinct}
     stored = cache.get_many(list(keys.values())) if cache is not None else {}
-    found: dict[str, Findings] = {
-        text: from_json(Findings, stored[keys[text]])  # type: ignore[arg-type]
-        for text in distinct
-        if keys[text] in stored
-    }
+    found: dict[str, Findings] = {}
+    for text in distinct:
+        if keys[text] in stored:
+            with suppress(InputError):  # a damaged entry is classified again
+                found[text] = from_json(Findings, stored[keys[text]])  # type: ignore[arg-type]
     missing = sorted((text for text in distinct if text not in found), key=len)
     if not missing:
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
 import time
@@ -324,3 +325,57 @@ def test_a_probability_that_is_no_number_is_no_reply(server: Server, bad: Any) -
     model, candidate = make_remote(server.url)
     (reply,) = ask(model, candidate, [LogLikelihood(messages=user("ok?"), continuation="Yes")])
     assert isinstance(reply, NoReply)
+
+
+def test_the_environments_proxy_is_used_and_told_no_key_in_the_clear(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("http_proxy", server.url.removesuffix("/v1"))
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    model, candidate = make_remote("http://somewhere.example/v1")
+    (reply,) = ask(model, candidate, generates("hi"))
+    assert isinstance(reply, Completion)
+    assert server.headers[0]["path"] == "http://somewhere.example/v1/chat/completions"
+    assert "authorization" not in server.headers[0]
+
+
+def test_no_proxy_stands_between_us_and_this_machine_or_what_is_excepted(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness_models.remote.client import _proxy_for
+
+    monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3129")
+    monkeypatch.setenv("no_proxy", "internal.example")
+    assert _proxy_for("http://127.0.0.1:8000/v1") is None
+    assert _proxy_for("http://vllm.internal.example/v1") is None
+    assert _proxy_for("http://somewhere.example/v1") == "http://proxy.example:3128"
+    assert _proxy_for("https://somewhere.example/v1") == "http://proxy.example:3129"
+    model, candidate = make_remote(server.url)
+    assert isinstance(ask(model, candidate, generates("hi"))[0], Completion)
+
+
+def test_what_stands_in_netrc_is_sent_to_nobody(
+    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    model, candidate = make_remote(server.url)
+    ask(model, candidate, generates("hi"))
+    assert "authorization" not in server.headers[0]
+
+
+def test_a_reply_that_unpacks_to_far_more_is_cut_off(server: Server) -> None:
+    packed = gzip.compress(b" " * (40 * 2**20))
+    server.answer = lambda body: (200, {"content-encoding": "gzip"}, packed)
+    model, candidate = make_remote(server.url)
+    assert "larger than 16 MiB" in reasons(ask(model, candidate, generates("hi")))[0]
+
+
+@pytest.mark.parametrize("headers", [{"content-encoding": "gzip"}, {"content-type": "text/html; charset=no-such"}])
+def test_an_answer_that_cannot_be_decoded_is_no_reply(server: Server, headers: dict[str, str]) -> None:
+    server.answer = lambda body: (200, headers, b"this is \xff not what it says")
+    model, candidate = make_remote(server.url)
+    assert len(reasons(ask(model, candidate, generates("hi")))) == 1
