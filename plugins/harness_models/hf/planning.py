@@ -98,15 +98,17 @@ class Plan:
         return prefixes + sum(pack.size for group in self.groups for pack in group.packs)
 
 
-def plan(rows: Sequence[Branches], *, pack_tokens: int) -> Plan:
+def plan(rows: Sequence[Branches], *, pack_tokens: int, window: int | None = None) -> Plan:
     """Plan the passes for some requests.
 
     Args:
         rows: contexts with their continuations.
         pack_tokens: most tokens of a pack, at least 1; a path that is longer has a pack of its own.
+        window: most tokens of a prefix with its pack, no less than those of the longest path: some architectures have
+            buffers of that length, although no token of a pack stands beyond it. None is no limit.
     """
     paths = _paths(rows)
-    return Plan(paths=paths, groups=_Planner(paths, pack_tokens).groups())
+    return Plan(paths=paths, groups=_Planner(paths, pack_tokens, window).groups())
 
 
 def separate(rows: Sequence[Branches]) -> Plan:
@@ -154,9 +156,10 @@ def common(one: tuple[int, ...], other: tuple[int, ...]) -> int:
 class _Planner:
     """Cuts the sorted paths into groups."""
 
-    def __init__(self, paths: Sequence[TriePath], pack_tokens: int) -> None:
+    def __init__(self, paths: Sequence[TriePath], pack_tokens: int, window: int | None) -> None:
         self._paths = paths
         self._most = max(1, pack_tokens)
+        self._window = window
         # Before path i the trie has so many tokens, if every path is counted from where it leaves the one before.
         self._before = [0]
         for path in paths:
@@ -219,8 +222,11 @@ class _Planner:
 
     def _room(self, first: int, last: int, depth: int) -> int:
         """Most tokens of a pack of these paths."""
-        longest = max(len(self._paths[i].tokens) for i in range(first, last)) - depth
-        return max(self._most, int(_SLACK * longest))
+        return self._room_for(max(len(self._paths[i].tokens) for i in range(first, last)) - depth, depth)
+
+    def _room_for(self, longest: int, depth: int) -> int:
+        room = max(self._most, int(_SLACK * longest))
+        return room if self._window is None else max(longest, min(room, self._window - depth))
 
     def _cut(self, first: int, last: int, depth: int) -> Iterator[Pack]:
         """Cut neighbouring paths into packs, where neighbours have least in common."""
@@ -229,7 +235,7 @@ class _Planner:
             longest = len(self._paths[first].tokens) - depth
             while stop < last:
                 longest = max(longest, len(self._paths[stop].tokens) - depth)
-                if self._size(first, stop + 1, depth) > max(self._most, int(_SLACK * longest)):
+                if self._size(first, stop + 1, depth) > self._room_for(longest, depth):
                     break
                 stop += 1
             if stop < last:
