@@ -106,6 +106,37 @@ def _bloom(size: int) -> Any:
     )  # fmt: skip
 
 
+def _neo(size: int) -> Any:
+    from transformers import GPTNeoConfig, GPTNeoForCausalLM
+
+    return GPTNeoForCausalLM(
+        GPTNeoConfig(
+            vocab_size=size, hidden_size=32, num_layers=2, num_heads=4, attention_types=[[["global", "local"], 1]],
+            window_size=_SLIDING, max_position_embeddings=WINDOW, initializer_range=0.3, bos_token_id=1, eos_token_id=2,
+            pad_token_id=2,
+        )
+    )  # fmt: skip
+
+
+def _lfm2(size: int) -> Any:
+    from transformers import Lfm2Config, Lfm2ForCausalLM
+
+    return Lfm2ForCausalLM(
+        Lfm2Config(**_common(size), num_key_value_heads=2, layer_types=["conv", "full_attention"])
+    )  # fmt: skip
+
+
+def _phi3_long(size: int) -> Any:
+    from transformers import Phi3Config, Phi3ForCausalLM
+
+    rope = {
+        "rope_type": "longrope", "rope_theta": 10_000.0, "short_factor": [1.0] * 4, "long_factor": [4.0] * 4,
+        "original_max_position_embeddings": _SLIDING,
+    }  # fmt: skip
+    given = _common(size) | {"original_max_position_embeddings": _SLIDING}
+    return Phi3ForCausalLM(Phi3Config(**given, num_key_value_heads=2, rope_parameters=rope))
+
+
 SHAPES: dict[str, Callable[[int], Any]] = {
     "llama": _llama,
     "gpt2": _gpt2,
@@ -118,11 +149,17 @@ SHAPES: dict[str, Callable[[int], Any]] = {
     "neox": _neox,
     "mistral-sliding": _mistral_sliding,
     "bloom": _bloom,
+    "neo": _neo,
+    "lfm2": _lfm2,
 }
-"""By name. Learned positions: gpt2. Windows: those that say so, gemma2 and gemma3. No tree mask: bloom."""
+"""By name. Learned positions: gpt2. Windows: those that say so, gemma2 and gemma3. No tree mask: bloom, neo, lfm2."""
 
-PLAIN = frozenset({"bloom"})
-"""Shapes whose positions follow from the order of the tokens alone, so that branches cannot share a sequence."""
+BY_LENGTH: dict[str, Callable[[int], Any]] = {"phi3-long": _phi3_long}
+"""Shapes that turn positions by the length of the longest row of a pass."""
+
+PLAIN = frozenset({"bloom", "neo", "lfm2"})
+"""Shapes whose positions follow from the order of the tokens, that hide what is far by themselves, or that are not all
+attention: branches cannot share a sequence."""
 
 
 def save_shape(folder: Path, name: str, *, seed: int = 0) -> Path:
@@ -132,5 +169,5 @@ def save_shape(folder: Path, name: str, *, seed: int = 0) -> Path:
     folder.mkdir(parents=True)
     size = save_tokenizer(folder)
     torch.manual_seed(seed)
-    SHAPES[name](size).save_pretrained(str(folder))
+    (SHAPES | BY_LENGTH)[name](size).save_pretrained(str(folder))
     return folder

@@ -181,11 +181,11 @@ class Timing:
     """How long a reply took when the model was really asked."""
 
     total: float
-    """Seconds from the start of its batch to the end of the reply."""
+    """Seconds from when its batch began, or it joined one, to the end of the reply."""
     first_token: float | None = None
     """Seconds to the first generated token; None where the backend cannot tell."""
     batch: int = 1
-    """Rows that shared the batch."""
+    """Rows that shared the batch; the most at a time where rows come and go."""
 
 
 @dataclass(frozen=True, kw_only=True)

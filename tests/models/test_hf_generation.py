@@ -52,9 +52,12 @@ def test_without_shortcuts_the_text_is_the_same(base: Path, surroundings: Surrou
     model, candidate = make(base, surroundings)
     asked = [Generate(messages=user(p), decoding=greedy(12)) for p in PROMPTS]
     quick = completions(ask(model, candidate, asked))
-    model._loaded.split = model._loaded.shares = False
-    slow = completions(ask(model, candidate, asked))
-    assert [reply.text for reply in quick] == [reply.text for reply in slow]
+    assert model._loaded.generates == "slots"
+    model._loaded.split = False
+    for path in ("slots", "padded", "plain"):
+        model._loaded.generates = path
+        slow = completions(ask(model, candidate, asked))
+        assert [reply.text for reply in quick] == [reply.text for reply in slow]
 
 
 def test_a_common_system_prompt_changes_nothing(base: Path, surroundings: Surroundings) -> None:

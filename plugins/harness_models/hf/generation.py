@@ -1,233 +1,232 @@
-"""Generates text over a loaded model, in batches whose rows leave as they finish.
+"""Generates text by continuous batching: rows take a slot, grow by a token a step, and leave when they are finished.
 
-Prompts are padded on the left; a prefix that all rows of a batch share is computed once. What a row generates does not
-depend on what shares its batch, but for near ties between tokens.
+What a row generates does not depend on what shares its steps, but for near ties between tokens. docs/engine.md tells
+how it works and what was measured.
 """
 
 from __future__ import annotations
 
-import time
+import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
-from harness_models.hf.batching import Budget, common_prefix, run_batches
-from harness_models.hf.sampling import row_generator, sample
+from harness_models.hf.batching import Budget, out_of_memory
+from harness_models.hf.rows import Ask, Generated, Row, rows_of
+from harness_models.hf.sampling import choose
+from harness_models.hf.stopping import Decode, Stops, TextStream, byte_tokens
+from harness_models.hf.waiting import Waiting
 
 if TYPE_CHECKING:
     import torch
 
-    from harness.types import Decoding
     from harness_models.hf.loading import Loaded
+    from harness_models.hf.slots import Slots
 
-_SHORTEST_PREFIX = 16
-_LEAVE_SHARE = 8
-"""Finished rows leave the batch when they are at least one in so many: leaving copies the cache."""
+__all__ = ["Ask", "Generated", "generate"]
 
-
-@dataclass(frozen=True, kw_only=True)
-class Ask:
-    """One prompt to continue."""
-
-    prompt: tuple[int, ...]
-    """Token ids, at least one."""
-    decoding: Decoding
-    room: int
-    """Most new tokens: `max_new_tokens`, or less where the window ends."""
-    draw: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Generated:
-    """What one prompt gave."""
-
-    text: str
-    tokens: int
-    """Tokens generated, the end of the turn included."""
-    finish: Literal["stop", "length"]
-    seconds: float
-    first_token: float
-    batch: int
-
-
-@dataclass(kw_only=True)
-class _Row:
-    """A row while it is generated."""
-
-    index: int
-    ask: Ask
-    generator: torch.Generator | None
-    tokens: list[int] = field(default_factory=list)
-    first_token: float = 0.0
-    done: bool = False
+_FORESIGHT = 128
+"""New tokens that room is kept for when a row enters. Most end before; who does not gets more when it is needed."""
+_PASS_ON_CPU, _PASS_ON_GPU = 48, 2_048
+"""Tokens that cost about as much as a pass itself: less padding than that is cheaper than another pass."""
 
 
 def generate(
     loaded: Loaded,
     asks: Sequence[Ask],
     budget: Budget,
-    decode: Callable[[Sequence[int]], str],
+    decode: Decode,
     deliver: Callable[[int, Generated | None], None],
+    on_text: Callable[[int, str], None] | None = None,
 ) -> None:
     """Continue every prompt; `deliver(index, None)` where memory does not suffice for one row.
 
     Args:
         loaded: the model, with the wanted adapters active.
         asks: what to continue.
-        budget: how much one batch may hold; shrinks when memory runs out.
+        budget: how much may be in flight at a time; shrinks when memory runs out.
         decode: token ids to text, without control tokens.
         deliver: called once for each index, as soon as its row is finished.
+        on_text: called with index and new text while a row grows. The pieces of a row add up to its final text; none
+            ends within a character or holds a part of a stop string.
     """
     import torch
 
-    delivered: set[int] = set()
+    from harness_models.hf.paths import generation_path
+    from harness_models.hf.plain import generate_plainly
 
-    def once(index: int, generated: Generated | None) -> None:
-        delivered.add(index)
-        deliver(index, generated)
+    if not asks:
+        return
+    stream = None
+    if on_text is not None:
+        is_byte = byte_tokens(loaded.tokenizer)
 
-    def run(batch: list[int]) -> None:
-        rows = [_row(index, asks[index]) for index in batch if index not in delivered]
-        if rows:
-            _Batch(loaded, rows, decode, once).run()
+        def stream(index: int, stops: Stops) -> TextStream:
+            return TextStream(decode, stops, functools.partial(on_text, index), is_byte)
 
+    rows = rows_of(asks, decode, stream)
     with torch.inference_mode():
-        lengths = [len(ask.prompt) + ask.room for ask in asks]
-        run_batches(lengths, budget, run, lambda index: once(index, None))
+        path = generation_path(loaded)
+        if path == "slots":
+            _Scheduler(loaded, rows, budget, decode, deliver).run()
+        else:
+            generate_plainly(loaded, rows, budget, decode, deliver, padding=path == "padded")
 
 
-def _row(index: int, ask: Ask) -> _Row:
-    sampled = ask.decoding.temperature > 0
-    generator = row_generator(ask.prompt, ask.decoding, ask.draw) if sampled else None
-    return _Row(index=index, ask=ask, generator=generator)
-
-
-class _Batch:
-    """Rows that are decoded together, one token at a time."""
+class _Scheduler:
+    """Rows in slots, rows that wait for one, and the order of passes."""
 
     def __init__(
         self,
         loaded: Loaded,
-        rows: list[_Row],
-        decode: Callable[[Sequence[int]], str],
+        rows: list[Row],
+        budget: Budget,
+        decode: Decode,
         deliver: Callable[[int, Generated | None], None],
     ) -> None:
         self._loaded = loaded
-        self._rows = rows
+        self._budget = budget
         self._decode = decode
         self._deliver = deliver
-        self._size = len(rows)
-        self._begin = time.perf_counter()
+        self._waiting = Waiting(rows, sharing=True)
+        self._live: list[Row] = []
+        """The row in each slot in use."""
+        self._slots: Slots | None = None
+        self._prefix: tuple[int, Slots] | None = None
+        """The cluster whose prefix is at hand, and its keys and values."""
+        self._done: list[tuple[int, Generated | None]] = []
+        """Not delivered yet: what a receiver does is not to be taken for lost memory of ours."""
+        self._idle = 0
+        """Slots that were free, added up over the steps since rows last entered."""
+        self._pass = _PASS_ON_GPU if loaded.place.device.startswith("cuda") else _PASS_ON_CPU
 
     def run(self) -> None:
-        """Generate until every row is finished."""
-        cache, mask, hidden = self._prefill()
-        lengths = self._loaded.tensor([len(row.ask.prompt) for row in self._rows])
-        padded = mask is not None
-        while True:
-            chosen = self._choose(self._loaded.logits(hidden[:, -1]))
-            live = [place for place, row in enumerate(self._rows) if not row.done]
-            if not live:
-                return
-            if (len(self._rows) - len(live)) * _LEAVE_SHARE >= len(self._rows):
-                kept = self._loaded.tensor(live)
-                self._rows = [self._rows[place] for place in live]
-                cache.batch_select_indices(kept)
-                chosen, lengths = chosen[kept], lengths[kept]
-                mask = mask[kept] if mask is not None else None
-            if mask is not None:
-                mask = _with_one_more(mask)
-            hidden = self._loaded.hidden(
-                chosen[:, None], mask=mask, positions=lengths[:, None] if padded else None, cache=cache
-            )
-            lengths = lengths + 1
+        """Generate until every row is delivered."""
+        while self._waiting or self._live:
+            if out_of_memory(self._round):
+                self._shrink()
+            while self._done:
+                self._deliver(*self._done.pop())
 
-    def _prefill(self) -> tuple[Any, torch.Tensor | None, torch.Tensor]:
-        """Run the prompts; return the cache, the padding mask (None where nothing is padded) and the hidden states."""
-        import torch
+    def _round(self) -> None:
+        # A pass of its own costs the new rows about what a step costs all: rows enter when the free slots of the
+        # steps so far add up to one step.
+        if self._waiting and self._idle >= len(self._live):
+            self._idle = 0
+            while self._enter():
+                pass
+        if self._live:
+            self._step()
+        self._idle += max(0, min(self._budget.rows, len(self._live) + len(self._waiting)) - len(self._live))
 
-        prompts = [row.ask.prompt for row in self._rows]
-        shortest, longest = min(map(len, prompts)), max(map(len, prompts))
-        cache = self._new_cache(longest + max(row.ask.room for row in self._rows))
-        prefix = 0
-        if self._loaded.shares and len(prompts) > 1:
-            prefix = min(common_prefix(prompts), shortest - 1)
-            prefix = prefix if prefix >= _SHORTEST_PREFIX else 0
-        if prefix:
-            self._fill_prefix(prompts[0][:prefix], cache)
-        rest = [prompt[prefix:] for prompt in prompts]
-        width = longest - prefix
-        ids = self._loaded.tensor([[0] * (width - len(tail)) + list(tail) for tail in rest])
-        mask = positions = None
-        if shortest < longest:
-            device = ids.device
-            real = (
-                torch.arange(width, device=device) >= self._loaded.tensor([width - len(tail) for tail in rest])[:, None]
-            )
-            mask = torch.cat([real.new_ones(len(rest), prefix), real], dim=1).long()
-            positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, prefix:]
-        hidden = self._loaded.hidden(ids, mask=mask, positions=positions, cache=cache)
-        return cache, mask, hidden
+    # ------------------------------------------------------------ passes
 
-    def _fill_prefix(self, tokens: Sequence[int], cache: Any) -> None:  # noqa: ANN401 - a transformers cache
-        once = self._loaded.new_cache()
-        self._loaded.hidden(self._loaded.tensor([list(tokens)]), cache=once)
-        rows = len(self._rows)
-        for index, layer in enumerate(once.layers):
-            cache.update(layer.keys.expand(rows, -1, -1, -1), layer.values.expand(rows, -1, -1, -1), index)
+    def _enter(self) -> bool:
+        """Let the next rows of like length enter together; tell whether there were any."""
+        group = self._waiting.take(self._fits, self._pass)
+        if not group:
+            return False
+        first = len(self._live)
+        self._live += group
+        columns = self._columns(self._live)
+        rows = len(self._live)
+        if self._waiting and (self._slots is None or rows > self._slots.rows):  # room for those who will follow
+            rows = max(rows, min(self._budget.rows, rows + len(self._waiting), self._budget.cached // columns))
+        slots = self._reserve(rows, columns)
+        prefix = self._prefix_of(group[0])
+        for row in self._live:
+            row.join(len(self._live))
+        self._take(first, self._loaded.logits(slots.fill(first, [row.ids for row in group], prefix)))
+        return True
 
-    def _new_cache(self, capacity: int) -> Any:  # noqa: ANN401 - a transformers cache
-        if not self._loaded.shares:
-            return self._loaded.new_cache()
-        from harness_models.hf.cache import roomy_cache
+    def _step(self) -> None:
+        """Run the newest token of each row, and add the next one."""
+        self._make_room()
+        slots = self._reserve(len(self._live), 0)
+        hidden = slots.step([row.tokens[-1] for row in self._live], [row.length - 1 for row in self._live])
+        self._take(0, self._loaded.logits(hidden))
 
-        return roomy_cache(self._loaded.model.config.get_text_config().num_hidden_layers, capacity)
+    def _take(self, first: int, logits: torch.Tensor) -> None:
+        """Add a token to each row from slot `first` on; those that end leave."""
+        rows = self._live[first:]
+        finished = []
+        for row, token in zip(rows, choose(logits, rows), strict=True):
+            generated = row.take(token, self._loaded.end_ids, self._decode)
+            if generated is not None:
+                finished.append(row)
+                self._done.append((row.index, generated))
+        for row in finished:
+            self._leave(row)
 
-    def _choose(self, logits: torch.Tensor) -> torch.Tensor:
-        """Pick each row's next token, and finish the rows that end with it. Returns the tokens (B,)."""
-        chosen = logits.argmax(dim=-1)
-        for place, row in enumerate(self._rows):
-            if row.generator is not None and not row.done:
-                chosen[place] = sample(logits[place], row.ask.decoding, row.generator)
-        now = time.perf_counter() - self._begin
-        for row, token in zip(self._rows, chosen.tolist(), strict=True):
-            if not row.done:
-                self._take(row, token, now)
-        return chosen
+    def _leave(self, row: Row) -> None:
+        """Free a row's slot; the row in the last slot moves there."""
+        place, last = self._live.index(row), self._live.pop()
+        if last is not row:
+            self._live[place] = last
+            if self._slots is not None:
+                self._slots.move(len(self._live), place, last.length)
 
-    def _take(self, row: _Row, token: int, now: float) -> None:
-        """Add a token to a row, and deliver the row if it ends there."""
-        if not row.tokens:
-            row.first_token = now
-        row.tokens.append(token)
-        if token in self._loaded.end_ids:
-            self._finish(row, self._decode(row.tokens[:-1]), "stop")
-            return
-        full = len(row.tokens) >= row.ask.room
-        if row.ask.decoding.stop or full:
-            text = self._decode(row.tokens)
-            cut = [place for place in map(text.find, row.ask.decoding.stop) if place >= 0]
-            if cut:
-                self._finish(row, text[: min(cut)], "stop")
-            elif full:
-                self._finish(row, text, "length")
+    # ------------------------------------------------------------ memory
 
-    def _finish(self, row: _Row, text: str, finish: Literal["stop", "length"]) -> None:
-        row.done = True
-        self._deliver(
-            row.index,
-            Generated(
-                text=text,
-                tokens=len(row.tokens),
-                finish=finish,
-                seconds=time.perf_counter() - self._begin,
-                first_token=row.first_token,
-                batch=self._size,
-            ),
+    def _fits(self, group: Sequence[Row]) -> bool:
+        """Tell whether a group may enter: into the slots, and through one pass. A row always fits alone."""
+        rows = len(self._live) + len(group)
+        if rows == 1:
+            return True
+        width = max(row.length for row in group) - group[0].prefix
+        return (
+            rows <= self._budget.rows
+            and rows * self._columns([*self._live, *group]) <= self._budget.cached
+            and (len(group) == 1 or len(group) * width <= self._budget.tokens)
         )
 
+    def _columns(self, rows: Sequence[Row]) -> int:
+        """Return how many columns the rows need for now."""
+        return max(min(row.full_length, row.length + _FORESIGHT) for row in rows)
 
-def _with_one_more(mask: torch.Tensor) -> torch.Tensor:
-    import torch
+    def _make_room(self) -> None:
+        """Widen the slots where a row needs that; where the budget forbids it, rows go back into the queue.
 
-    return torch.cat([mask, mask.new_ones(mask.shape[0], 1)], dim=1)
+        They keep what they have said, and go on from there.
+        """
+        if self._slots is None or max(row.length for row in self._live) <= self._slots.columns:
+            return
+        back = []
+        while len(self._live) > 1 and len(self._live) * self._columns(self._live) > self._budget.cached:
+            youngest = min(self._live, key=lambda row: len(row.tokens))
+            self._leave(youngest)
+            back.append(youngest)
+        self._waiting.put_back(back)
+        columns = self._columns(self._live)
+        self._reserve(max(len(self._live), min(self._slots.rows, self._budget.cached // columns)), columns)
+
+    def _reserve(self, rows: int, columns: int) -> Slots:
+        from harness_models.hf.slots import Slots
+
+        if self._slots is None:
+            self._slots = Slots(self._loaded)
+        self._slots.reserve(rows, columns)
+        return self._slots
+
+    def _prefix_of(self, row: Row) -> Slots | None:
+        """Return the keys and values of what the row's cluster has in common, computed when first asked for."""
+        from harness_models.hf.slots import Slots
+
+        if not row.prefix:
+            return None
+        if self._prefix is None or self._prefix[0] != row.cluster:
+            self._prefix = None
+            prefix = Slots(self._loaded)
+            prefix.reserve(1, row.prefix)
+            prefix.fill(0, [row.ask.prompt[: row.prefix]])
+            self._prefix = (row.cluster, prefix)
+        return self._prefix[1]
+
+    def _shrink(self) -> None:
+        """Go on with less after memory ran out; rows in flight go back into the queue with what they have said."""
+        rows, self._live = self._live, []
+        self._slots = self._prefix = None
+        self._budget.rows = min(self._budget.rows, max(1, len(rows)))
+        if self._budget.halve() or len(rows) != 1:
+            self._waiting.put_back(rows)
+        else:
+            self._done.append((rows[0].index, None))

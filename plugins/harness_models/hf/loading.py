@@ -6,7 +6,7 @@ import logging
 import os
 import warnings
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.errors import InputError
 from harness.weights import materialise, tensor_shapes
@@ -39,6 +39,8 @@ class Loaded:
     """Tokens that end the model's turn."""
     start_id: int | None
     """Token that may stand before a text: the beginning of sequence, else the end of text."""
+    generates: Literal["slots", "padded", "plain"] | None = None
+    """How it generates, see `harness_models.hf.paths`; None until it was asked to."""
     split: bool = True
     """Whether the head is applied apart from the body (else `hidden` gives logits at every position)."""
     after_head: Callable[[torch.Tensor], torch.Tensor] | None = None

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from harness_models.hf.planning import Branches
 
 Deliver = Callable[[int, Reply], None]
+OnText = Callable[[int, str], None]
 _NO_MEMORY = NoReply(reason="not enough memory for this request alone")
 
 
@@ -50,8 +51,17 @@ class HfModel(Model):
         """Return what decides the replies; see `harness_models.hf.fingerprint`."""
         return fingerprint(self.spec, candidate, self.surroundings)
 
-    def answer(self, candidate: Candidate, requests: Sequence[Request], deliver: Deliver) -> None:
+    def answer(
+        self, candidate: Candidate, requests: Sequence[Request], deliver: Deliver, *, on_text: OnText | None = None
+    ) -> None:
         """Answer the requests; loads the base on first use, and switches to the candidate's adapters.
+
+        Args:
+            candidate: base, adapters and template.
+            requests: what to answer.
+            deliver: called once for each index.
+            on_text: called with a `Generate` request's index and new text while it is generated; the pieces add up to
+                the reply's text.
 
         Raises:
             InputError: when base, adapter or template cannot be used.
@@ -60,7 +70,7 @@ class HfModel(Model):
         renderer = Renderer(loaded.tokenizer, candidate.template)
         self._score_continuations(loaded, renderer, requests, deliver)
         self._score_texts(loaded, requests, deliver)
-        self._generate(loaded, renderer, requests, deliver)
+        self._generate(loaded, renderer, requests, deliver, on_text)
 
     def answer_alone(self, candidate: Candidate, request: Request) -> Reply:
         """Answer one request by whole forward passes over its own row: no shared prefix, no mask, no cut-off head."""
@@ -72,7 +82,7 @@ class HfModel(Model):
                 raise
             return NoReply(reason=f"not enough memory for {self.spec.reference} in {placement(self.spec).dtype}")
         try:
-            self._loaded = replace(loaded, split=False, after_head=None, shares=False)
+            self._loaded = replace(loaded, split=False, after_head=None, shares=False, generates="plain")
             self.answer(candidate, [request], got.__setitem__)
         finally:
             self._loaded = loaded
@@ -166,13 +176,24 @@ class HfModel(Model):
 
         score(loaded, rows, self._limits, done)
 
-    def _generate(self, loaded: Loaded, renderer: Renderer, requests: Sequence[Request], deliver: Deliver) -> None:
+    def _generate(
+        self,
+        loaded: Loaded,
+        renderer: Renderer,
+        requests: Sequence[Request],
+        deliver: Deliver,
+        on_text: OnText | None,
+    ) -> None:
         found, homes = asks(loaded, renderer, requests, deliver)
 
         def done(row: int, generated: Generated | None) -> None:
             deliver(homes[row], _NO_MEMORY if generated is None else _completion(found[row], generated))
 
-        generate(loaded, found, self._limits, renderer.decode, done)
+        def grown(row: int, piece: str) -> None:
+            assert on_text is not None  # noqa: S101 - for the type checker
+            on_text(homes[row], piece)
+
+        generate(loaded, found, self._limits, renderer.decode, done, None if on_text is None else grown)
 
 
 def _log_prob(row: Branches, scored: Scored, number: int) -> LogProb:

@@ -35,7 +35,7 @@ def probe(loaded: Loaded) -> None:
         loaded.plain = "its layers are not all attention over everything or over a window"
     else:
         loaded.reach = reach
-        with _narrowed(config):
+        with narrowed(config):
             loaded.reach = reach_of(config) or reach
             if not _tree_agrees(loaded, ids[0].tolist()):
                 loaded.plain = "a tree mask behind a cached prefix changes its scores"
@@ -44,7 +44,7 @@ def probe(loaded: Loaded) -> None:
 
 
 @contextmanager
-def _narrowed(config: Any) -> Iterator[None]:  # noqa: ANN401 - a transformers configuration
+def narrowed(config: Any) -> Iterator[None]:  # noqa: ANN401 - a transformers configuration
     window = getattr(config, "sliding_window", None)
     if window is not None:
         config.sliding_window = min(window, _WINDOW)

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _FULL, _SLIDING = "full_attention", "sliding_attention"
+_KNOWN = frozenset(
+    {"sliding_window", "use_sliding_window", "max_window_layers", "sliding_window_pattern", "_sliding_window_pattern"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +29,9 @@ class Reach:
 
 def reach_of(config: Any) -> Reach | None:  # noqa: ANN401 - a transformers configuration
     """Read it from a configuration; None where a layer does something that no mask of ours can say."""
+    others = {key for key, value in vars(config).items() if value and ("window" in key or "chunk" in key)} - _KNOWN
+    if others:  # such as GPT-Neo's: it hides what lies beyond its window by itself, out of reach of a short probe
+        return None
     kinds = set(getattr(config, "layer_types", None) or ())
     window = getattr(config, "sliding_window", None)
     if not kinds - {_FULL}:

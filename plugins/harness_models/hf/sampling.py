@@ -1,4 +1,4 @@
-"""Chooses the next token: the most probable one, or a draw that depends on the row alone."""
+"""Chooses the next token of each row: the most probable one, or a draw that depends on the row alone."""
 
 from __future__ import annotations
 
@@ -12,29 +12,92 @@ if TYPE_CHECKING:
     import torch
 
     from harness.types import Decoding
+    from harness_models.hf.rows import Row
+
+_NUCLEUS = 1024
+"""Most probable tokens that are sorted at first: nearly every nucleus is smaller, and sorting all is slow."""
 
 
-def row_generator(prompt: Sequence[int], decoding: Decoding, draw: int) -> torch.Generator:
-    """Return the row's own source of chance: a function of prompt, seed and draw, never of batch or order."""
+def uniforms(prompt: Sequence[int], decoding: Decoding, draw: int, count: int) -> Sequence[float]:
+    """Return the row's own numbers in [0, 1), one for each token; none where nothing is drawn.
+
+    They are a function of prompt, seed and draw, never of batch or order.
+    """
+    if decoding.temperature <= 0:
+        return ()
     import torch
 
     seed = int(sha256_json([list(prompt), decoding.seed, draw])[:15], 16)
-    return torch.Generator(device="cpu").manual_seed(seed)
+    generator = torch.Generator(device="cpu").manual_seed(seed)
+    numbers: list[float] = torch.rand(count, generator=generator, dtype=torch.float64).tolist()
+    return numbers
 
 
-def sample(logits: torch.Tensor, decoding: Decoding, generator: torch.Generator) -> int:
-    """Draw a token from logits (V,), tempered and cut to the nucleus, by one uniform number.
+def choose(logits: torch.Tensor, rows: Sequence[Row]) -> list[int]:
+    """Choose the next token of each row from logits (B, V); reads from the device once where all rows are greedy."""
+    chosen: list[int] = logits.argmax(dim=-1).tolist()
+    drawn = [place for place, row in enumerate(rows) if row.uniforms]
+    for nucleus in (True, False):
+        places = [place for place in drawn if (rows[place].ask.decoding.top_p < 1) is nucleus]
+        if places:
+            given = [rows[place] for place in places]
+            numbers = [row.uniforms[len(row.tokens)] for row in given]
+            tempered = _probabilities(logits[places], [row.ask.decoding.temperature for row in given])
+            tokens = (
+                _from_nucleus(tempered, [row.ask.decoding.top_p for row in given], numbers)
+                if nucleus
+                else _from_all(tempered, numbers)
+            )
+            for place, token in zip(places, tokens, strict=True):
+                chosen[place] = token
+    return chosen
 
-    The nucleus is the smallest set of most probable tokens whose probability reaches `top_p`
-    (Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration").
+
+def _probabilities(logits: torch.Tensor, temperatures: Sequence[float]) -> torch.Tensor:
+    if logits.device.type == "mps":  # which has no double precision
+        logits = logits.cpu()
+    doubled = logits.double()
+    return (doubled / doubled.new_tensor(temperatures)[:, None]).softmax(dim=-1)
+
+
+def _from_all(probabilities: torch.Tensor, numbers: Sequence[float]) -> list[int]:
+    """Draw from all tokens: the first at which the summed probability exceeds the number."""
+    cumulative = probabilities.cumsum(dim=-1)
+    tokens: list[int] = _first_beyond(cumulative, cumulative[:, -1:], numbers)[:, 0].tolist()
+    return tokens
+
+
+def _from_nucleus(probabilities: torch.Tensor, top_ps: Sequence[float], numbers: Sequence[float]) -> list[int]:
+    """Draw from the smallest set of most probable tokens whose probability reaches `top_p`.
+
+    Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration", section 3.1.
     """
     import torch
 
-    probabilities = torch.softmax(logits.double() / decoding.temperature, dim=-1)
-    ordered, tokens = probabilities.sort(descending=True, stable=True)
+    wanted = probabilities.new_tensor(top_ps)[:, None]
+    ordered, tokens = _most_probable(probabilities, min(_NUCLEUS, probabilities.shape[-1]))
     cumulative = ordered.cumsum(dim=-1)
-    kept = int((cumulative < decoding.top_p).sum()) + 1 if decoding.top_p < 1 else len(ordered)
-    kept = min(kept, len(ordered))
-    uniform = float(torch.rand((), generator=generator, dtype=torch.float64)) * float(cumulative[kept - 1])
-    place = int(torch.searchsorted(cumulative[:kept], torch.tensor(uniform, device=cumulative.device), right=True))
-    return int(tokens[min(place, kept - 1)])
+    if cumulative.shape[-1] < probabilities.shape[-1] and bool((cumulative[:, -1:] < wanted).any()):
+        ordered, tokens = _most_probable(probabilities, probabilities.shape[-1])
+        cumulative = ordered.cumsum(dim=-1)
+    last = (cumulative < wanted).sum(dim=-1, keepdim=True).clamp(max=cumulative.shape[-1] - 1)
+    places = torch.minimum(_first_beyond(cumulative, cumulative.gather(1, last), numbers), last)
+    drawn: list[int] = tokens.gather(1, places)[:, 0].tolist()
+    return drawn
+
+
+def _most_probable(probabilities: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the `count` greatest probabilities and their tokens, the smaller token first where two are equal."""
+    if count == probabilities.shape[-1]:
+        return probabilities.sort(dim=-1, descending=True, stable=True)
+    tokens = probabilities.topk(count, dim=-1).indices.sort(dim=-1).values
+    ordered, order = probabilities.gather(1, tokens).sort(dim=-1, descending=True, stable=True)
+    return ordered, tokens.gather(1, order)
+
+
+def _first_beyond(cumulative: torch.Tensor, mass: torch.Tensor, numbers: Sequence[float]) -> torch.Tensor:
+    """Return the first place (B, 1) of cumulative (B, V) that exceeds the number's share of the mass (B, 1)."""
+    import torch
+
+    shares = cumulative.new_tensor(numbers)[:, None] * mass
+    return torch.searchsorted(cumulative, shares, right=True).clamp(max=cumulative.shape[-1] - 1)

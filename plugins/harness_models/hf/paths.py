@@ -1,0 +1,91 @@
+"""Finds out by trying which way of generating an architecture allows: in slots, in padded batches, or in plain ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+from transformers import DynamicCache
+
+from harness_models.hf.plain import padded, with_one_more
+from harness_models.hf.probing import alike, narrowed
+from harness_models.hf.reach import reach_of
+from harness_models.hf.slots import Slots
+
+if TYPE_CHECKING:
+    import torch
+
+    from harness_models.hf.loading import Loaded
+
+Path = Literal["slots", "padded", "plain"]
+"""`slots`: rows come and go. `padded`: batches that wait for their longest row, padded on the left. `plain`: the same
+without padding, so that only rows of equal length share a batch."""
+_ROPES_BY_LENGTH = frozenset({"dynamic", "longrope"})
+_PROBE = 12
+
+
+def generation_path(loaded: Loaded) -> Path:
+    """Return the quickest way whose logits are those of a plain pass; found out once for each loaded model."""
+    if loaded.generates is None:
+        config = loaded.model.config.get_text_config()
+        if _rotates_by_length(config):  # then rows of other lengths change what a row computes
+            loaded.generates = "plain"
+        elif loaded.shares and _agrees_when_narrowed(loaded):
+            loaded.generates = "slots"
+        else:
+            loaded.generates = "padded" if _agrees(loaded, _padded) else "plain"
+    return loaded.generates
+
+
+def _rotates_by_length(config: Any) -> bool:  # noqa: ANN401 - a transformers configuration
+    """Tell whether the rotary embedding depends on the longest row of a batch."""
+    given = getattr(config, "rope_parameters", None) or {}
+    ropes = [given, *(value for value in given.values() if isinstance(value, dict))]
+    return any(rope.get("rope_type") in _ROPES_BY_LENGTH for rope in ropes)
+
+
+def _agrees_when_narrowed(loaded: Loaded) -> bool:
+    """Try slots with a sliding window so narrow that a short probe reaches beyond it."""
+    reach = loaded.reach
+    config = loaded.model.config.get_text_config()
+    try:
+        with narrowed(config):
+            loaded.reach = reach_of(config) or reach
+            return _agrees(loaded, _in_slots)
+    finally:
+        loaded.reach = reach
+
+
+def _agrees(loaded: Loaded, way: Callable[[Loaded, list[list[int]]], torch.Tensor]) -> bool:
+    """Compare logits of two rows of unlike length with those of plain passes."""
+    size = loaded.model.config.get_text_config().vocab_size
+    long = [(7 * number + 3) % size for number in range(_PROBE)]
+    rows = [long, [*long[:4], *((5 * number + 1) % size for number in range(_PROBE // 2 - 2))]]
+    expected = [loaded.logits(loaded.hidden(loaded.tensor([row])))[0, -1] for row in rows]
+    try:
+        found = loaded.logits(way(loaded, rows))
+    except (AttributeError, TypeError, RuntimeError, ValueError, KeyError, IndexError):
+        return False
+    return all(alike(a, b, loaded) for a, b in zip(found, expected, strict=True))
+
+
+def _in_slots(loaded: Loaded, rows: list[list[int]]) -> torch.Tensor:
+    """Run a shared prefix, the rests, a move to another slot, and one step."""
+    prefix = Slots(loaded)
+    prefix.reserve(1, 3)
+    prefix.fill(0, [rows[0][:3]])
+    slots = Slots(loaded)
+    slots.reserve(3, _PROBE)
+    slots.fill(0, [rows[0][:-1]])
+    slots.fill(1, [rows[0][:5], rows[1][:-1]], prefix)
+    slots.move(2, 1, len(rows[1]) - 1)
+    return slots.step([row[-1] for row in rows], [len(row) - 1 for row in rows])
+
+
+def _padded(loaded: Loaded, rows: list[list[int]]) -> torch.Tensor:
+    """Run the rows but for their last tokens as a padded batch, and then one step."""
+    cache = DynamicCache(config=loaded.model.config)
+    ids, mask, positions = padded(loaded, [row[:-1] for row in rows])
+    loaded.hidden(ids, mask=mask, positions=positions, cache=cache)
+    last = loaded.tensor([[row[-1]] for row in rows])
+    return loaded.hidden(last, mask=with_one_more(mask), positions=positions[:, -1:] + 1, cache=cache)[:, -1]
