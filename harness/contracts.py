@@ -76,6 +76,8 @@ class Surroundings:
     seed: int = 0
     concurrency: int = 8
     """Most requests at once to a remote server, 1 or more."""
+    timeout: float = 300.0
+    """Seconds that a remote server has for one answer."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,9 +32,11 @@ class App:
         offline: no socket may be opened.
         json: print one JSON document instead of tables.
         concurrency: most requests at once to a remote server; None is what harness.yaml says.
+        timeout: seconds that a remote server has for one answer; None is what harness.yaml says.
     """
 
     concurrency: int | None = None
+    timeout: float | None = None
 
     def __init__(
         self, *, plugins: tuple[str, ...] = (), workspace: str | None = None, offline: bool = False, json: bool = False
@@ -99,8 +101,10 @@ class App:
         from harness.contracts import Surroundings
         from harness.paths import weights_dir
 
-        concurrency = self.concurrency or self.config.concurrency
-        return Surroundings(offline=self.offline, weights=weights_dir(), seed=seed, concurrency=concurrency)
+        return Surroundings(
+            offline=self.offline, weights=weights_dir(), seed=seed,
+            concurrency=self.concurrency or self.config.concurrency, timeout=self.timeout or self.config.timeout,
+        )  # fmt: skip
 
     @cached_property
     def console(self) -> Console:
@@ -137,16 +141,23 @@ class App:
         sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def concurrency_option(command: F) -> F:
-    """Add --concurrency to a command whose models may be remote; goes below `common_options`, which makes the app."""
+def remote_options(command: F) -> F:
+    """Add --concurrency and --timeout to a command whose models may be remote.
+
+    It goes below `common_options`, which makes the app.
+    """
 
     @click.option(
         "--concurrency", type=click.IntRange(min=1), metavar="N",
         help="Most requests at once to a remote server.  [default: harness.yaml's, else 8]",
     )  # fmt: skip
+    @click.option(
+        "--timeout", type=click.FloatRange(min=0, min_open=True, max=86400), metavar="SECONDS",
+        help="That a remote server has for one answer.  [default: harness.yaml's, else 300]",
+    )  # fmt: skip
     @functools.wraps(command)
-    def wrapper(app: App, /, *, concurrency: int | None, **rest: Any) -> Any:
-        app.concurrency = concurrency
+    def wrapper(app: App, /, *, concurrency: int | None, timeout: float | None, **rest: Any) -> Any:
+        app.concurrency, app.timeout = concurrency, timeout
         return command(app, **rest)
 
     return wrapper  # type: ignore[return-value]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.context import MOST_SEED, App, common_options, concurrency_option
+from harness.cli.context import MOST_SEED, App, common_options, remote_options
 from harness.cli.outputs import Checked, output_options, write_outputs
 from harness.errors import EXIT_GATE, EXIT_PASSED
 
@@ -59,7 +59,7 @@ Exit codes: 0 the candidate may be promoted, 1 it may not, 2 input error, 3 a ru
     help="Look at N samples a suite alone; a size that the policy does not declare is exploratory.",
 )  # fmt: skip
 @common_options
-@concurrency_option
+@remote_options
 @output_options
 def decide(
     app: App,

@@ -23,8 +23,9 @@ workspace: .harness
 # The model that critics ask. Without it, the bare base of the candidate judges, and every run says so.
 # judge: smollm2-135m
 
-# Most requests at once to a remote server, for models and judges that are one.
+# Most requests at once to a remote server, for models and judges that are one, and its seconds for one answer.
 concurrency: 8
+timeout: 300
 
 # The policy of `harness decide` when it gives no --policy: one from below, or from harness list policies.
 policy: demo

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.context import MOST_SEED, App, common_options, concurrency_option
+from harness.cli.context import MOST_SEED, App, common_options, remote_options
 from harness.cli.outputs import Checked, output_options, write_outputs
 from harness.errors import EXIT_GATE, EXIT_PASSED, InputError
 
@@ -59,7 +59,7 @@ Examples:
 @click.option("--no-gates", is_flag=True, help="Measure without gates: for a look at a few samples.")
 @click.option("--dry-run", is_flag=True, help="Say what would be asked, and ask nothing.")
 @common_options
-@concurrency_option
+@remote_options
 @output_options
 def run(
     app: App,

@@ -78,6 +78,8 @@ class ConfigFile(StrictModel):
     judge: str | None = None
     concurrency: Annotated[int, Field(ge=1)] = 8
     """Most requests at once to a remote server."""
+    timeout: Annotated[float, Field(gt=0, le=86400)] = 300
+    """Seconds that a remote server has for one answer."""
     policy: str = "demo"
     plugins: list[str] = []
     """Folders, files or `no:NAME`, as for -p."""
@@ -94,6 +96,7 @@ class Config:
     workspace: Path
     judge: str | None
     concurrency: int
+    timeout: float
     policy: str
     plugins: tuple[str, ...]
     policies: dict[str, Policy]
@@ -117,7 +120,7 @@ def read_config(folder: Path) -> Config:
     )
     return Config(
         path=path if path.exists() else None, model=file.model, workspace=(folder / file.workspace).resolve(),
-        judge=file.judge, concurrency=file.concurrency, policy=file.policy, plugins=plugins,
+        judge=file.judge, concurrency=file.concurrency, timeout=file.timeout, policy=file.policy, plugins=plugins,
         policies={name: policy.record(name) for name, policy in file.policies.items()},
     )  # fmt: skip
 

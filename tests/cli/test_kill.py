@@ -41,7 +41,7 @@ class Batches(Model):
         for begin in range(0, len(requests), {BATCH}):
             batch = range(begin, min(begin + {BATCH}, len(requests)))
             os.write(asked, b"." * len(batch))
-            time.sleep(0.02)
+            time.sleep(0.04)
             for index in batch:
                 text = requests[index].messages[-1].content
                 deliver(index, Completion(text=text, prompt_tokens=1, completion_tokens=1, finish="stop"))
@@ -129,7 +129,7 @@ def test_killed_while_a_server_answers_it_asks_only_for_what_it_had_not_got(cli)
     server = Server()
 
     def slowly(body):
-        time.sleep(0.02)
+        time.sleep(0.04)
         return said(body["messages"][-1]["content"])
 
     server.answer = slowly

@@ -171,3 +171,20 @@ def test_base_promoted_and_candidate_of_one_run_load_the_base_once(
         assert len(loads) == 1
     assert cli.json("run", "tiny.yaml", *options, *adapters)[1]["runs"][0]["run"]["model_calls"] == 0
     assert len(loads) == 1
+
+
+@pytest.mark.parametrize(("options", "config"), [(["--timeout", "0.2"], ""), ([], "timeout: 0.2\n")])
+def test_a_server_has_as_long_for_an_answer_as_was_said(cli, options, config):
+    def sleepy(body):
+        time.sleep(0.6)
+        return said("too late")
+
+    server = Server()
+    server.answer = sleepy
+    cli.write("tiny.yaml", SUITE.replace(", perplexity", "").partition("gates:")[0])
+    cli.write("harness.yaml", config)
+    cli.rows(2)
+    code, document = cli.json("run", "tiny.yaml", "--model", f"openai:tiny@{server.url}", *options)
+    server.http.shutdown()
+    assert code == 0, cli.err
+    assert document["runs"][0]["run"]["estimates"][0]["unscored"] == 2

@@ -46,7 +46,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(OpenAIModel, "limits", Limits(first_wait=0.01, longest_wait=0.05, connect=2, total=2))
+    monkeypatch.setattr(OpenAIModel, "limits", Limits(first_wait=0.01, longest_wait=0.05, connect=2))
     monkeypatch.delenv("HARNESS_API_KEY", raising=False)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     yield
@@ -54,9 +54,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         MADE.pop().close()
 
 
-def make_remote(url: str, *, offline: bool = False, name: str = "tiny") -> tuple[OpenAIModel, Candidate]:
+def make_remote(
+    url: str, *, offline: bool = False, name: str = "tiny", timeout: float = 2
+) -> tuple[OpenAIModel, Candidate]:
     spec = resolve_model(f"openai:{name}@{url}", schemes=["openai"])
-    MADE.append(OpenAIModel(spec, Surroundings(offline=offline, weights=Path("unused"))))
+    MADE.append(OpenAIModel(spec, Surroundings(offline=offline, weights=Path("unused"), timeout=timeout)))
     return MADE[-1], Candidate(model=spec)
 
 
@@ -192,14 +194,14 @@ def test_a_reply_without_end_is_cut_off(server: Server, monkeypatch: pytest.Monk
 
 
 def test_a_server_that_never_answers_is_a_no_reply(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(OpenAIModel, "limits", Limits(first_wait=0.01, total=0.2))
+    monkeypatch.setattr(OpenAIModel, "limits", Limits(first_wait=0.01))
 
     def never(body: dict[str, Any]) -> Answer:
         time.sleep(0.6)
         return said("too late")
 
     server.answer = never
-    model, candidate = make_remote(server.url)
+    model, candidate = make_remote(server.url, timeout=0.2)
     assert "no answer within 0.2 s" in reasons(ask(model, candidate, generates("hi")))[0]
     assert len(server.bodies) == 2
 

@@ -25,7 +25,7 @@ from harness_models.remote.side_by_side import SideBySide
 from tests.models.conftest import ask, greedy, reasons, user
 from tests.models.serving import Answer, Server, said
 
-QUICK = Limits(first_wait=0.02, longest_wait=0.1, connect=2, total=2)
+QUICK = Limits(first_wait=0.02, longest_wait=0.1, connect=2)
 
 
 @pytest.fixture

@@ -35,11 +35,13 @@ class Client:
         endpoint: the base URL, such as `http://localhost:8000/v1`.
         limits: how patient to be.
         at_once: most requests in flight.
+        timeout: seconds for one attempt, from the first byte sent to the last received.
     """
 
-    def __init__(self, endpoint: str, limits: Limits, at_once: int) -> None:
+    def __init__(self, endpoint: str, limits: Limits, *, at_once: int, timeout: float) -> None:
         self._endpoint = endpoint
         self._limits = limits
+        self._timeout = timeout
         self._key = key_for(endpoint)
         self._pace = Pace(at_once, limits)
         self._lost = 0
@@ -49,7 +51,7 @@ class Client:
             connector=aiohttp.TCPConnector(limit=at_once, ssl=_certificates(endpoint)),
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=limits.total, sock_connect=limits.connect),
+            timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=limits.connect),
             trust_env=False,  # it would also read ~/.netrc, and send what stands there instead of the key
         )
 
@@ -82,7 +84,7 @@ class Client:
         try:
             answer = await self._send(path, body)
         except (aiohttp.ClientError, OSError) as error:
-            tried.failed(error, self._limits, self._key)
+            tried.failed(error, self._timeout, self._key)
             return None
         self._reached = True
         if 200 <= answer.status < 300:
@@ -174,7 +176,7 @@ class _Tried:
     """Whether the last attempt found no server, or an overloaded one."""
     reason: str = ""
 
-    def failed(self, error: Exception, limits: Limits, key: str | None) -> None:
+    def failed(self, error: Exception, timeout: float, key: str | None) -> None:
         """Note an attempt without an answer."""
         self.faults += 1
         self.timeouts += isinstance(error, TimeoutError)
@@ -182,7 +184,7 @@ class _Tried:
         if self.lost:
             self.reason = f"no connection ({one_line(str(error), key)})"
         elif isinstance(error, TimeoutError):
-            self.reason = f"no answer within {limits.total:g} s"
+            self.reason = f"no answer within {timeout:g} s"
         else:
             self.reason = f"no answer ({type(error).__name__}: {one_line(str(error), key)})"
 

@@ -14,10 +14,8 @@ class Limits:
     put_off: int = 8
     """Attempts of one request that the server may put off (429, or any answer with Retry-After)."""
     timeouts: int = 2
-    """Attempts that may run out of time; each costs `total`."""
+    """Attempts that may run out of time."""
     connect: float = 10.0
-    total: float = 300.0
-    """For one attempt, from the first byte sent to the last received."""
     first_wait: float = 1.0
     """Before the first retry; doubles with each, with jitter."""
     longest_wait: float = 60.0

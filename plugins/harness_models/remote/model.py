@@ -94,10 +94,11 @@ class OpenAIModel(Model):
             from harness_models.remote.client import Client
             from harness_models.remote.side_by_side import SideBySide
 
-            side, at_once = SideBySide(), self.surroundings.concurrency
+            side, given = SideBySide(), self.surroundings
 
             async def connect() -> Client:
-                return Client(self.spec.endpoint or "", self.limits, at_once)
+                endpoint = self.spec.endpoint or ""
+                return Client(endpoint, self.limits, at_once=given.concurrency, timeout=given.timeout)
 
             self._opened = side, side.run(connect())
         return self._opened
