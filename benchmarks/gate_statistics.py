@@ -19,6 +19,7 @@ from scipy.stats import binom
 
 from harness.contracts import Metric
 from harness.gates import detectable, samples_needed
+from harness.stats.attempts import level_of_attempt
 from harness.stats.bootstrap import RESAMPLES
 from harness.stats.paired import paired_difference, tango
 from harness.stats.procedures import weighted
@@ -98,7 +99,21 @@ def sizes() -> str:
     return table(["samples", "margin", "test", *(f"{100 * g:g} % gains" for g in gained)], rows)
 
 
-TABLES = {"needed": needed, "limits": limits, "differences": differences, "sizes": sizes}
+def attempts() -> str:
+    """What each attempt may spend."""
+    at = (1, 2, 3, 5, 10, 20)
+    levels = [level_of_attempt(0.05, attempt) for attempt in at]
+    least = [samples_needed(Gate(metric="m", kind="max", limit=0.05, alpha=level), Rate()) for level in levels]
+    return table(
+        ["attempt", *map(str, at)],
+        [
+            ["level of each gate, α = 5 %", *(f"{100 * level:.2g} %" for level in levels)],
+            ["fewest samples for `max: 0.05`", *map(str, least)],
+        ],
+    )
+
+
+TABLES = {"attempts": attempts, "needed": needed, "limits": limits, "differences": differences, "sizes": sizes}
 
 
 def filled(text: str, names: tuple[str, ...] = tuple(TABLES)) -> str:

@@ -19,6 +19,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("harness.cli.init:init", "Write a commented harness.yaml and make a workspace."),
     "demo": ("harness.cli.demo:demo", "Train a small LoRA, gate it and decide: the main job in one command."),
     "run": ("harness.cli.run:run", "Run suites on a model with adapters, and check the gates."),
+    "plan": ("harness.cli.plan:plan", "Say before a run what its gates can detect, and how often they would pass."),
     "list": ("harness.cli.listing:list_", "List what is registered: suites, principles, critics, metrics, …"),
     "show": ("harness.cli.show:show", "Show one registered thing: a suite, a constitution, a principle, …"),
     "models": ("harness.cli.models:models", "Fetch and list the weights of the catalog."),

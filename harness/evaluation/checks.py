@@ -69,6 +69,13 @@ def require_attainable_gates(prepared: PreparedSuite) -> None:
         )  # fmt: skip
 
 
+def counted(prepared: PreparedSuite) -> dict[str, int]:
+    """Return how many samples can count for each metric that gates are on."""
+    gated = {gate.metric for gate in prepared.gates}
+    found = _countable([metric for metric in prepared.metrics if metric.name in gated], prepared)
+    return {name: countable.samples for name, (_, countable) in found.items()}
+
+
 @dataclass(kw_only=True)
 class _Countable:
     """How many samples can count for a metric."""

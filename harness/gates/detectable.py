@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from harness.errors import InputError
 from harness.gates.valid import require_valid
-from harness.stats.power import POWER, binomial_power, quantile_sum
+from harness.stats.misclassified import corrected_power
+from harness.stats.power import POWER, binomial_power, equivalence_power, quantile_sum
 
 if TYPE_CHECKING:
     from harness.contracts import Metric
-    from harness.types import Gate
+    from harness.types import Calibration, Gate
 
 
 def detectable(
@@ -19,7 +20,8 @@ def detectable(
 ) -> float | None:
     """Return how far the truth must be on the good side of the gate's line for the gate to pass `power` of the time.
 
-    The line is the limit for `min` and `max`, a loss of `margin` for `non_inferior`, no difference for `superior`. So a
+    The line is the limit for `min` and `max`, a loss of `margin` for `non_inferior`, no difference for `superior`,
+    and for `equivalent` the margin, either way. So a
     gate `max 0.30` with 0.08 detectable passes four times in five where the true rate is 0.22.
 
     Args:
@@ -39,16 +41,52 @@ def detectable(
     require_valid(gate, metric)
     if gate.kind == "max_unscored" or gate.evidence == "point" or n <= 0:
         return None
+    if gate.kind == "equivalent":
+        variance = discordant if metric.kind == "proportion" else None if spread is None else spread**2
+        return None if variance is None else _sameness(gate, variance, n, power)
     if metric.kind != "proportion":
         if spread is None:
             raise InputError(f"what can be detected in {metric.name} depends on its spread", hint="give the spread")
         return spread * quantile_sum(gate.alpha, power) / math.sqrt(n)
+    if gate.corrected and metric.calibration is not None:
+        return _corrected(gate, metric.calibration, n, power)
     if gate.kind in {"min", "max"}:
         limit = gate.limit or 0.0
         return _rate(limit if gate.kind == "max" else 1.0 - limit, n, gate.alpha, power)
     return _difference(
         n, gate.alpha, power, discordant, lost=(gate.margin or 0.0) if gate.kind == "non_inferior" else 0.0
     )
+
+
+def _sameness(gate: Gate, variance: float, n: int, power: float) -> float | None:
+    """Return how far inside the margin the true difference must be."""
+    margin = gate.margin or 0.0
+    if equivalence_power(variance, 0.0, margin, n, gate.alpha) < power:
+        return None
+    inside, outside = 0.0, margin
+    for _ in range(50):
+        middle = 0.5 * (inside + outside)
+        if equivalence_power(variance, middle, margin, n, gate.alpha) >= power:
+            inside = middle
+        else:
+            outside = middle
+    return margin - inside
+
+
+def _corrected(gate: Gate, calibration: Calibration, n: int, power: float) -> float | None:
+    """Return how far the true rate must be from the limit, by halving."""
+    limit = gate.limit or 0.0
+    best = 0.0 if gate.kind == "max" else 1.0
+    if corrected_power(best, limit, n, calibration, gate.alpha) < power:
+        return None
+    good, bad = best, limit
+    for _ in range(50):
+        middle = 0.5 * (good + bad)
+        if corrected_power(middle, limit, n, calibration, gate.alpha) >= power:
+            good = middle
+        else:
+            bad = middle
+    return abs(limit - good)
 
 
 def _rate(limit: float, n: int, alpha: float, power: float) -> float | None:

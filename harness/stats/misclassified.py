@@ -117,6 +117,33 @@ def calibration_problem(calibration: Calibration, alpha: float = 0.05) -> str:
     )
 
 
+def corrected_power(rate: float, limit: float, n: int, calibration: Calibration, alpha: float) -> float:
+    """Return how often a corrected bound clears `limit` when the true proportion is `rate`, by the binomial counts.
+
+    Args:
+        rate: true proportion; below the limit the upper bound must be at most it, above it the lower bound at least.
+        limit: what the bound must clear.
+        n: samples.
+        calibration: the labeller's, taken to be its true rates.
+        alpha: one-sided level.
+    """
+    from scipy.special import bdtr
+
+    sensitivity, specificity = _rate(calibration.sensitivity), _rate(calibration.specificity)
+    seen = rate * sensitivity + (1.0 - rate) * (1.0 - specificity)
+    below = rate < limit
+    # The bounds rise with the count: halve for the last count that still clears, seen from the good side.
+    inside, outside = (-1, n + 1) if below else (n + 1, -1)
+    while abs(inside - outside) > 1:
+        middle = (inside + outside) // 2
+        found = lang_reiczigel(middle, n, calibration, alpha)
+        clears = (found.high or 0.0) <= limit if below else (found.low or 0.0) >= limit
+        inside, outside = (middle, outside) if clears else (inside, middle)
+    if below:
+        return 0.0 if inside < 0 else float(bdtr(inside, n, seen))
+    return 0.0 if inside > n else 1.0 - (float(bdtr(inside - 1, n, seen)) if inside > 0 else 0.0)
+
+
 def corrected_samples(
     share: float, limit: float, calibration: Calibration, alpha: float, power: float = POWER
 ) -> int | None:

@@ -20,8 +20,20 @@ from harness.stats.proportion import clopper_pearson
 def tango_z(gains: float, losses: float, n: float, difference: float) -> float:
     """Return Tango's score statistic for a true difference (candidate minus baseline) in [−1, 1].
 
-    z = (b − c − nΔ) / √(n (2 q + Δ (1 − Δ))), where q is the share of losses that is most likely given Δ: the larger
-    root of 2n q² + (−b − c + (2n − b + c) Δ) q − c Δ (1 − Δ) = 0. It falls as the difference rises.
+    z = (b − c − nΔ) / √(n v), where v is `null_variance`. It falls as the difference rises.
+    """
+    variance = n * null_variance(gains, losses, n, difference)
+    distance = gains - losses - n * difference
+    if variance <= 0.0:
+        return 0.0 if distance == 0.0 else math.copysign(math.inf, distance)
+    return distance / math.sqrt(variance)
+
+
+def null_variance(gains: float, losses: float, n: float, difference: float) -> float:
+    """Return the variance of one pair's difference, 2 q + Δ (1 − Δ), if the true difference were Δ.
+
+    q is the share of losses that is most likely given Δ: the larger root of
+    2n q² + (−b − c + (2n − b + c) Δ) q − c Δ (1 − Δ) = 0.
     """
     quadratic = 2.0 * n
     linear = -gains - losses + (2.0 * n - gains + losses) * difference
@@ -29,11 +41,7 @@ def tango_z(gains: float, losses: float, n: float, difference: float) -> float:
     root = math.sqrt(max(linear * linear - 4.0 * quadratic * constant, 0.0))
     # The root in the form that does not cancel: both are (−linear + root) / (2 quadratic).
     share = -2.0 * constant / (linear + root) if linear > 0 else (root - linear) / (2.0 * quadratic)
-    variance = n * (2.0 * max(share, 0.0) + difference * (1.0 - difference))
-    distance = gains - losses - n * difference
-    if variance <= 0.0:
-        return 0.0 if distance == 0.0 else math.copysign(math.inf, distance)
-    return distance / math.sqrt(variance)
+    return 2.0 * max(share, 0.0) + difference * (1.0 - difference)
 
 
 def tango(gains: float, losses: float, n: float, alpha: float, *, null: float | None = None) -> Interval:

@@ -2,13 +2,16 @@
 
 Sources: exact binomial power for one proportion; R. J. Connor, Sample size for testing differences in proportions for
 the paired-sample design, Biometrics 43 (1987) 207–211, and O. S. Miettinen, Biometrics 24 (1968) 339–352, for paired
-proportions; the normal approximation for means and ratios.
+proportions, and J. Nam, Establishing equivalence of two treatments and sample size requirements in matched-pairs
+design, Biometrics 53 (1997) 1422–1430, for the score test of a margin; the normal approximation for means and ratios.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+
+from harness.stats.paired import null_variance
 
 POWER = 0.8
 MOST = 1_000_000
@@ -78,7 +81,11 @@ def paired_samples(gains: float, losses: float, distance: float, alpha: float, p
 
     if distance == 0.0:
         return None
-    needed = pair_variance(gains, losses) * (quantile_sum(alpha, power) / distance) ** 2
+    # The test's own variance is the one under what it rejects, which is the larger one near a margin.
+    null = min(1.0, max(-1.0, gains - losses - distance))
+    under_null = null_variance(gains, losses, 1.0, null)
+    reach = -float(ndtri(alpha)) * math.sqrt(under_null) + float(ndtri(power)) * math.sqrt(pair_variance(gains, losses))
+    needed = (reach / distance) ** 2
     # Tango's bound without a discordant pair is z² / (n + z²): the least that can clear the distance.
     floor = float(ndtri(alpha)) ** 2 * (1 - abs(distance)) / abs(distance)
     return _whole(max(needed, floor))

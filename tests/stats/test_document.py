@@ -29,7 +29,7 @@ def test_the_tables_are_the_codes():
     spec = importlib.util.spec_from_file_location("statistics_tables", ROOT / "benchmarks" / "gate_statistics.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert module.filled(TEXT, ("needed", "limits", "differences")) == TEXT
+    assert module.filled(TEXT, ("attempts", "needed", "limits", "differences")) == TEXT
 
 
 def test_importing_gates_does_not_import_scipy():

@@ -1,0 +1,218 @@
+"""`harness plan`: what gates can detect, and how often they would pass, before anything is run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.context import MOST_SEED, App, common_options
+from harness.errors import EXIT_PASSED, InputError, unknown_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from harness.evaluation.prepare import PreparedSuite
+    from harness.promotion.planning import GatePlan, Plan
+
+_EPILOG = """\b
+Examples:
+  harness plan safety-core
+  harness plan --policy strict                      (at the level of the policy's next attempt)
+  harness plan safety-core --samples 480
+  harness plan safety-core --change harmful_compliance=+0.05     (how often would such a loss pass?)
+  harness plan my-suite.yaml --assume exact_match=0.8 --discordant 0.1
+
+The power of all gates together is simulated: runs are drawn from the rows of the newest stored run of each suite, and
+decided as real ones are. Under `--truth equal` the candidate is no better and no worse than what it is compared with,
+and differs from it on as many samples as the stored runs do. Nothing is asked of a model, and nothing is written."""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("suites", nargs=-1, metavar="[SUITE]…")
+@click.option("--policy", metavar="NAME", help="Plan the suites and gates of this policy.")
+@click.option("--attempt", type=click.IntRange(min=1), metavar="J", help="Of the policy.  [default: its next one]")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N samples a suite, clusters whole.")
+@click.option("--samples", type=click.IntRange(min=1), metavar="N", help="Plan for N samples a suite, there or not.")
+@click.option(
+    "--truth", type=click.Choice(["equal", "seen"]), default="equal", show_default=True,
+    help="The candidate is as good as what it is compared with, or as the stored runs are.",
+)  # fmt: skip
+@click.option("--change", "changes", multiple=True, metavar="METRIC=X", help="And its METRIC is X higher than that.")
+@click.option("--assume", "values", multiple=True, metavar="METRIC=X", help="Its value, where no stored run tells it.")
+@click.option(
+    "--discordant", type=click.FloatRange(0, 1), default=0.2, show_default=True,
+    help="Share of samples on which two arms differ, where no stored pair tells it.",
+)  # fmt: skip
+@click.option("--run", "stored", metavar="RUN", help="Draw from this stored run instead of each suite's newest.")
+@click.option(
+    "--power", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.8, show_default=True,
+    help="That `detects` and `needs` speak of.",
+)  # fmt: skip
+@click.option("--simulations", type=click.IntRange(10, 100_000), default=400, show_default=True, help="Most.")
+@click.option("--seed", type=click.IntRange(0, MOST_SEED), default=0, show_default=True, help="Of what is drawn.")
+@common_options
+def plan(
+    app: App,
+    suites: tuple[str, ...],
+    policy: str | None,
+    attempt: int | None,
+    limit: int | None,
+    samples: int | None,
+    truth: str,
+    changes: tuple[str, ...],
+    values: tuple[str, ...],
+    discordant: float,
+    stored: str | None,
+    power: float,
+    simulations: int,
+    seed: int,
+) -> int:
+    """Say before a run what its gates can detect, and how often all of them would pass."""
+    from harness.promotion.planning import Assumptions, make_plan
+    from harness.serial import to_plain
+
+    if bool(suites) == (policy is not None):
+        raise InputError("name suites or a policy", hint="harness plan safety-core, or harness plan --policy demo")
+    if policy is None and attempt is not None:
+        raise InputError("--attempt is a policy's", hint="give --policy NAME too, or leave it out")
+    app.require_plugins()
+    workspace = app.workspace if app.workspace_path.is_dir() else None
+    if policy is None:
+        prepared, level = _of_suites(app, suites, limit, seed), None
+    else:
+        prepared, level = _of_policy(app, policy, attempt, limit, seed)
+    if not any(suite.gates for suite in prepared):
+        raise InputError("nothing has gates, so that there is nothing to plan", hint="add some under `gates:`")
+    gated = {gate.metric for suite in prepared for gate in suite.gates}
+    assumptions = Assumptions(
+        truth="equal" if truth == "equal" else "seen", discordant=discordant,
+        changes=_numbers(changes, "--change", gated), values=_shares(values, gated),
+    )  # fmt: skip
+    found = make_plan(
+        prepared, assumptions, app.plugins.registries, workspace, samples=samples, wanted=power,
+        simulations=simulations, seed=seed, run=stored,
+    )  # fmt: skip
+    if app.json:
+        app.print_json({"attempt": None if level is None else level[0], **to_plain(found)})
+    else:
+        _show(app, found, level)
+    return EXIT_PASSED
+
+
+def _of_suites(app: App, names: Iterable[str], limit: int | None, seed: int) -> list[PreparedSuite]:
+    from harness.evaluation.prepare import prepare_suite
+
+    surroundings = app.surroundings(seed=seed)
+    return [prepare_suite(name, app.plugins.registries, surroundings, limit=limit, seed=seed) for name in names]
+
+
+def _of_policy(
+    app: App, name: str, attempt: int | None, limit: int | None, seed: int
+) -> tuple[list[PreparedSuite], tuple[int, float]]:
+    """Return the policy's suites at its last look and at the level of an attempt, and both numbers."""
+    from dataclasses import replace
+
+    from harness.evaluation.prepare import prepare_suite
+    from harness.promotion.attempts import attempts, schedule
+    from harness.promotion.policies import find_policy
+    from harness.stats.attempts import level_of_attempt
+
+    registries = app.plugins.registries
+    chosen = find_policy(name, app.config, registries)
+    number = attempt
+    if number is None:
+        known = app.workspace_path.is_dir()
+        number = 1 + (len(attempts(app.workspace, chosen.id, chosen.fingerprint)) if known else 0)
+    looks = schedule(chosen)
+    level = level_of_attempt(chosen.alpha, number) / len(looks)
+    prepared = []
+    for section, size in zip(chosen.suites, looks[-1], strict=True):
+        suite = prepare_suite(
+            section.suite, registries, app.surroundings(seed=seed), limit=limit or size, seed=seed,
+            alpha=chosen.alpha, gates=section.gates, constitution=section.constitution,
+        )  # fmt: skip
+        prepared.append(replace(suite, gates=tuple(replace(gate, alpha=level) for gate in suite.gates)))
+    return prepared, (number, level)
+
+
+def _numbers(given: Sequence[str], option: str, gated: set[str]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for text in given:
+        metric, equals, number = text.partition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            value = float("nan")
+        if not equals or not abs(value) < float("inf"):
+            raise InputError(f"{text!r} is not METRIC=NUMBER", key=option, hint=f"write {option} exact_match=0.05")
+        if metric not in gated:
+            raise unknown_name("gated metric", metric, sorted(gated), key=option)
+        found[metric] = value
+    return found
+
+
+def _shares(given: Sequence[str], gated: set[str]) -> dict[str, float]:
+    found = _numbers(given, "--assume", gated)
+    for metric, value in found.items():
+        if not 0.0 <= value <= 1.0:
+            raise InputError(f"{metric}={value:g} is no share", key="--assume", hint="give a number from 0 to 1")
+    return found
+
+
+def _show(app: App, found: Plan, level: tuple[int, float] | None) -> None:
+    from harness.cli.tables import plain_table
+    from harness.terminal import safe_text
+
+    console = app.console
+    if level is not None:
+        console.print(f"attempt {level[0]}: every gate at a one-sided level of {level[1]:.4g}", markup=False)
+    wanted = f"{100 * found.wanted:g} %"
+    columns = ("gate", "samples", "least", f"detects\nat {wanted}", "if truly", "passes", f"needs\nfor {wanted}")
+    for suite, source in found.sources.items():
+        own = [gate for gate in found.gates if gate.suite == suite]
+        console.print(plain_table(columns, [_row(gate) for gate in own], title=suite, whole=columns[1:]))
+        console.print(source, style="dim", markup=False, soft_wrap=True)
+        for note in dict.fromkeys(gate.note for gate in own if gate.note):
+            names = ", ".join(dict.fromkeys(safe_text(gate.gate.metric) for gate in own if gate.note == note))
+            console.print(f"not simulated: {names} ({note})", style="dim", markup=False, soft_wrap=True)
+    truth = "a candidate as good as what it is compared with" if found.truth == "equal" else "a candidate as stored"
+    changed = ", ".join(f"{metric} {value:+g}" for metric, value in found.changes.items())
+    truth += f", but {safe_text(changed)}," if changed else ""
+    if found.together is None or found.low is None or found.high is None:
+        console.print(
+            "the power of all gates together is not known: run the suite once, or give --assume METRIC=X",
+            markup=False, soft_wrap=True,
+        )  # fmt: skip
+        return
+    left = f"; without {', '.join(safe_text(name) for name in found.left_out)}" if found.left_out else ""
+    console.print(
+        f"{truth} passes all gates in {100 * found.together:.1f} % of runs "
+        f"[{100 * found.low:.1f}, {100 * found.high:.1f}] ({found.simulations:,} simulated{left})",
+        markup=False, soft_wrap=True,
+    )  # fmt: skip
+
+
+def _row(found: GatePlan) -> list[str]:
+    from harness.gates.attainable import describe
+
+    known = found.expected
+    truly = "–"
+    if known is not None:
+        shown = known.value if known.difference is None else known.difference
+        truly = "–" if shown is None else _amount(found, shown, signed=known.difference is not None)
+        if known.discordant is not None:
+            truly += f"\n{100 * known.discordant:.0f} % differ"
+    return [
+        f"{found.gate.metric}\n{describe(found.gate)}", f"{found.samples:,}",
+        "none" if found.least is None else f"{found.least:,}",
+        "–" if found.detects is None else _amount(found, found.detects), truly,
+        "–" if found.power is None else f"{100 * found.power:.0f} %",
+        ("never" if known is not None and found.power is not None else "–")
+        if found.needed is None else f"{found.needed:,}",
+    ]  # fmt: skip
+
+
+def _amount(found: GatePlan, value: float, *, signed: bool = False) -> str:
+    sign = "+" if signed and value > 0 else ""
+    return f"{sign}{100 * value:.1f} %" if found.kind == "proportion" else f"{sign}{value:.3g}"

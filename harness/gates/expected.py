@@ -1,0 +1,167 @@
+"""What a gate would find if a stated truth held, from a pool's rows, and how many samples would then do.
+
+Sources: those of `harness.stats.power`; the design effect is Kish's (see `harness.stats.proportion`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.gates.simulate import CANDIDATE, arm_of
+from harness.gates.valid import COMPARES
+from harness.stats import MetricTable
+from harness.stats.misclassified import corrected_samples, rogan_gladen
+from harness.stats.power import POWER, equivalence_samples, mean_samples, paired_samples, proportion_samples
+from harness.stats.proportion import effective_size
+from harness.stats.worst_case import is_weighted_mean
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from harness.contracts import Metric
+    from harness.gates.simulate import Pool, Truth
+    from harness.types import Gate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What is true of a gate's metric, as far as stored rows and the stated truth tell."""
+
+    value: float | None
+    """The candidate's."""
+    difference: float | None
+    """Candidate minus what it is compared with; None for gates that do not compare."""
+    discordant: float | None
+    """For comparisons of proportions: share of the samples on which the arms differ."""
+    spread: float | None
+    """Standard deviation of one sample's value, or of one pair's difference, about the mean."""
+    design_effect: float
+    """How many clustered samples are worth one independent one; 1 where samples are independent."""
+
+
+def expected(gate: Gate, pool: Pool, truth: Truth, change: float) -> Expected:
+    """Return what the gate would find in endless samples like the pool's.
+
+    Args:
+        gate: on a metric of the pool.
+        pool: stored rows.
+        truth: `equal` or `seen`.
+        change: added to the candidate's value.
+    """
+    metric = pool.metrics[gate.metric]
+    other = arm_of(pool, gate.to or "")
+    first, second, groups = _rows(pool, gate.metric, other)
+    if not len(first):
+        return Expected(value=None, difference=None, discordant=None, spread=None, design_effect=1.0)
+    own, its = _value(metric, first), _value(metric, second)
+    value = (own + its) / 2 if truth == "equal" else own
+    if gate.kind not in COMPARES:
+        residuals = _residuals(metric, first)
+        return Expected(
+            value=value + change, difference=None, discordant=None, spread=_deviation(residuals),
+            design_effect=_design_effect(residuals, groups),
+        )  # fmt: skip
+    left, right = _residuals(metric, first), _residuals(metric, second)
+    apart = None if left is None or right is None else left - right
+    return Expected(
+        value=value + change, difference=(0.0 if truth == "equal" else own - its) + change,
+        discordant=_discordant(first, second, value, change) if metric.kind == "proportion" else None,
+        spread=_deviation(apart), design_effect=_design_effect(apart, groups),
+    )  # fmt: skip
+
+
+def samples_for(gate: Gate, metric: Metric, known: Expected, power: float = POWER) -> int | None:
+    """Return about how many samples would let the gate pass with the wanted power; None where no number would."""
+    needed = _independent(gate, metric, known, power)
+    return None if needed is None else math.ceil(needed * known.design_effect)
+
+
+def _independent(gate: Gate, metric: Metric, known: Expected, power: float) -> int | None:
+    if gate.kind in {"min", "max"}:
+        return _of_limit(gate, metric, known, power)
+    difference, margin = known.difference, gate.margin or 0.0
+    if difference is None or (known.spread is None and known.discordant is None):
+        return None
+    if gate.kind == "equivalent":
+        variance = (known.spread or 0.0) ** 2 if known.discordant is None else known.discordant - difference**2
+        inside = abs(difference) < margin
+        return equivalence_samples(max(0.0, variance), difference, margin, gate.alpha, power) if inside else None
+    better = difference if metric.direction == "higher" else -difference
+    distance = better + (margin if gate.kind == "non_inferior" else 0.0)
+    if distance <= 0.0:
+        return None
+    if known.discordant is None:
+        return mean_samples(known.spread or 0.0, 1, distance, gate.alpha, power)
+    differ = max(known.discordant, abs(difference))
+    return paired_samples((differ + difference) / 2, (differ - difference) / 2, distance, gate.alpha, power)
+
+
+def _of_limit(gate: Gate, metric: Metric, known: Expected, power: float) -> int | None:
+    value, limit = known.value, gate.limit or 0.0
+    if value is None:
+        return None
+    calibration = metric.calibration if gate.corrected else None
+    true = value if calibration is None else rogan_gladen(min(1.0, max(0.0, value)), calibration)
+    if true >= limit if gate.kind == "max" else true <= limit:
+        return None
+    if calibration is not None:
+        return corrected_samples(min(1.0, max(0.0, value)), limit, calibration, gate.alpha, power)
+    if metric.kind == "proportion":
+        return proportion_samples(min(1.0, max(0.0, value)), limit, gate.alpha, power)
+    return None if known.spread is None else mean_samples(known.spread, 1, value - limit, gate.alpha, power)
+
+
+def _rows(pool: Pool, name: str, other: str) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """Return the rows scored in both arms, each of shape (n, k), and their clusters."""
+    pairs = [
+        (at, row, beside)
+        for at, (row, beside) in enumerate(zip(pool.rows[CANDIDATE][name], pool.rows[other][name], strict=True))
+        if isinstance(row, tuple) and isinstance(beside, tuple) and np.isfinite(row).all() and np.isfinite(beside).all()
+    ]
+    ids = tuple(str(at) for at, _, _ in pairs)
+    table = MetricTable(
+        metric=pool.metrics[name], ids=ids, content_hashes=("",) * len(ids),
+        clusters=tuple(pool.clusters[at] for at, _, _ in pairs), rows=tuple(row for _, row, _ in pairs),
+    )  # fmt: skip
+    first = np.array([row for _, row, _ in pairs], dtype=np.float64)
+    second = np.array([beside for _, _, beside in pairs], dtype=np.float64)
+    return first, second, table.groups(np.arange(len(pairs), dtype=np.int64))
+
+
+def _discordant(first: NDArray[np.float64], second: NDArray[np.float64], value: float, change: float) -> float:
+    """Return the share of pairs that differ once the change is planted: it turns pairs that did not, and some back.
+
+    Of the samples that can turn, those without the event for a rise, the share `change` / (1 − value) does.
+    """
+    differ = float(np.mean(first[:, 0] != second[:, 0]))
+    can_turn = (1.0 - value) if change > 0 else value
+    return differ + abs(change) * (can_turn - differ) / can_turn if change and can_turn > 0 else differ
+
+
+def _value(metric: Metric, rows: NDArray[np.float64]) -> float:
+    with np.errstate(all="ignore"):
+        return float(metric.estimate(rows.sum(axis=0)))
+
+
+def _residuals(metric: Metric, rows: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Return each sample's pull on the value, scaled so that their mean square over n is its variance."""
+    if not is_weighted_mean(metric):
+        with np.errstate(all="ignore"):
+            pulls = (len(rows) - 1) * (_value(metric, rows) - metric.estimate(rows.sum(axis=0) - rows))
+        return pulls if len(rows) > 1 and np.isfinite(pulls).all() else None
+    value = _value(metric, rows)
+    return np.asarray((rows[:, 0] - value * rows[:, 1]) / rows[:, 1].mean(), dtype=np.float64)
+
+
+def _deviation(residuals: NDArray[np.float64] | None) -> float | None:
+    return None if residuals is None else float(np.sqrt(np.mean((residuals - residuals.mean()) ** 2)))
+
+
+def _design_effect(residuals: NDArray[np.float64] | None, groups: NDArray[np.int64]) -> float:
+    if residuals is None or not len(residuals):
+        return 1.0
+    return len(residuals) / effective_size(residuals, groups, 0.05).n
