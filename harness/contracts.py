@@ -170,7 +170,11 @@ class Model(ABC):
 
 
 class Source(Protocol):
-    """Reads samples, one at a time, in a stable order."""
+    """Reads samples, one at a time.
+
+    A run calls it several times, since it holds many samples only in part: each call has to yield the same samples in
+    the same order, and what differs breaks the run.
+    """
 
     def __call__(self, source: SourceInput) -> Iterator[Sample]:
         """Yield the samples.
@@ -334,7 +338,10 @@ class Metric(ABC):
         raise NotImplementedError(f"{type(self).__name__} is not of kind corpus")
 
     def timed_requests(self, samples: Sequence[Sample], ask: Decoding) -> tuple[Request, ...]:  # noqa: ARG002 - for those who override it
-        """For kind `run` alone: what to send one at a time, never from the cache, to be timed."""
+        """For kind `run` alone: what to send one at a time, never from the cache, to be timed.
+
+        `samples` may be read from disk as they are asked for: iterate, and stop early.
+        """
         return ()
 
     def measure(self, facts: RunFacts) -> float | Unscored:
