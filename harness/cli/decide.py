@@ -131,6 +131,8 @@ def show_decision(app: App, found: PolicyRun) -> None:
         console.print(f"veto by {safe_text(veto.owner)}: {safe_text(veto.reason)}", style="red", markup=False)
     if found.reused:
         console.print(f"{found.reused} of {len(found.outcomes)} runs were stored already", style="dim")
+    for text in decision.left_out:
+        console.print(f"not asked for: {safe_text(text)}", style="dim", markup=False)
     if found.replay:
         console.print(f"attempt {decision.attempt} was made before: the same again spends nothing", style="dim")
     for before in found.earlier:

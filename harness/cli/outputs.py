@@ -116,6 +116,8 @@ def _case(suite: str, check: Check) -> ET.Element:
     case = ET.Element("testcase", classname=_xml(suite), name=_xml(describe_gate(check)))
     if check.status == "passed":
         ET.SubElement(case, "system-out").text = _xml(check.sentence)
+    elif check.status == "not_applicable":
+        ET.SubElement(case, "skipped", message=_xml(check.sentence))
     else:
         _fail(case, check.status, check.sentence)
     return case
@@ -148,7 +150,8 @@ def _xml(text: str) -> str:
     return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", safe_text(text))
 
 
-_MARK = {"passed": "✅ passed", "failed": "❌ failed", "inconclusive": "❔ inconclusive"}
+_MARK = {"passed": "✅ passed", "failed": "❌ failed", "inconclusive": "❔ inconclusive",
+         "not_applicable": "➖ not applicable"}  # fmt: skip
 
 
 def markdown_summary(checked: Sequence[Checked], decision: Decision | None = None) -> str:
@@ -158,6 +161,7 @@ def markdown_summary(checked: Sequence[Checked], decision: Decision | None = Non
         arms = f"Candidate {_text(decision.candidate.label)}, baseline {_text(decision.baseline.label)}"
         lines += [f"## {_MARK[decision.status]}: policy {_text(decision.policy)}", "", _text(decision.sentence), ""]
         lines += [f"{arms}, decision `{decision.id}`.", ""]
+        lines += [f"- not asked for: {_text(text)}" for text in decision.left_out]
         lines += [f"- vetoed by {_text(veto.owner)}: {_text(veto.reason)}" for veto in decision.vetoes]
     for item in checked:
         lines += [f"### {_text(item.run.suite)}: {item.run.samples} samples of {_text(item.run.candidate.label)}", ""]

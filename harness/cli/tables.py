@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from harness.types import Check, Estimate, RunRecord, Status
+    from harness.types import Check, CheckStatus, Estimate, RunRecord
 
-_STYLE = {"passed": "green", "failed": "red", "inconclusive": "yellow"}
-_MARK = {"passed": "✓", "failed": "✗", "inconclusive": "?"}
+_STYLE = {"passed": "green", "failed": "red", "inconclusive": "yellow", "not_applicable": "dim"}
+_MARK = {"passed": "✓", "failed": "✗", "inconclusive": "?", "not_applicable": "–"}
 
 
 def number(value: float | None, estimate: Estimate) -> str:
@@ -37,11 +37,11 @@ def interval(estimate: Estimate) -> str:
     return f"[{low}, {high.removesuffix(' %')}]"
 
 
-def status_text(status: Status) -> Text:
+def status_text(status: CheckStatus) -> Text:
     """Return a coloured mark and word; the word alone carries the meaning."""
     from rich.text import Text
 
-    return Text(f"{_MARK[status]} {status}", style=_STYLE[status])
+    return Text(f"{_MARK[status]} {status.replace('_', ' ')}", style=_STYLE[status])
 
 
 def plain_table(
@@ -128,6 +128,7 @@ def describe_gate(check: Check) -> str:
         return f"{100 * value:g} %" if percent or gate.kind == "max_unscored" else f"{value:g}"
 
     suffix = " (point)" if gate.evidence == "point" else " (corrected)" if gate.corrected else ""
+    suffix += f" (on {' or '.join(gate.devices)})" if gate.devices else ""
     if gate.kind == "min":
         return f"{gate.metric} ≥ {write(gate.limit)}{suffix}"
     if gate.kind == "max":

@@ -53,6 +53,8 @@ def _show(app: App, found: Why) -> None:
     console.print(checks_table(decision.checks))
     for veto in decision.vetoes:
         say(f"veto by {veto.owner}: {veto.reason}", "red")
+    for text in decision.left_out:
+        say(f"not asked for: {text}", "dim")
     for entry in found.reviews:
         say(f"{entry.body['word']} by {entry.body['by']}, {_when(entry.created)}: {entry.body['reason']}")
     if decision.review == "manual" and not found.reviews and decision.status == "passed":

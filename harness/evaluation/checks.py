@@ -35,6 +35,7 @@ def checks(
     baselines: Mapping[str, Mapping[str, MetricTable]],
     *,
     seed: int,
+    device: str = "",
 ) -> tuple[Check, ...]:
     """Return every gate's verdict.
 
@@ -43,14 +44,27 @@ def checks(
         tables: the candidate's, by metric.
         baselines: the tables of what comparisons compare with, by what the gates call it.
         seed: of resampling.
+        device: on which the candidate's model ran, such as `cuda:0`; empty where it is not known, and all gates hold.
     """
 
     def rows(name: str | None, gate: Gate) -> MetricTable | None:
         return None if name is None else baselines[name][gate.metric]
 
     return tuple(
-        check_gate(gate, tables[gate.metric], rows(gate.to, gate), rows(gate.anchor, gate), seed=seed) for gate in gates
+        _elsewhere(gate, tables[gate.metric], device, seed)
+        or check_gate(gate, tables[gate.metric], rows(gate.to, gate), rows(gate.anchor, gate), seed=seed)
+        for gate in gates
     )
+
+
+def _elsewhere(gate: Gate, table: MetricTable, device: str, seed: int) -> Check | None:
+    """Return the check of a gate that does not hold on this device, or None where it does."""
+    kind = device.partition(":")[0]
+    if not gate.devices or not kind or kind in gate.devices:
+        return None
+    text = f"not applicable: it holds on {' and '.join(gate.devices)}, and this ran on {device}"
+    found = estimate(table, confidence=1 - 2 * gate.alpha, seed=seed)
+    return Check(gate=gate, status="not_applicable", sentence=text, estimate=found)
 
 
 def require_attainable_gates(prepared: PreparedSuite) -> None:

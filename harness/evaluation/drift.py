@@ -131,7 +131,9 @@ def checks_with_drift(
     if drift is None:
         return tuple(checks)
     return tuple(
-        with_drift(check, tables[check.gate.metric].metric, drift, _looked_at(check, tables, baselines, seed))
+        check
+        if check.status == "not_applicable"
+        else with_drift(check, tables[check.gate.metric].metric, drift, _looked_at(check, tables, baselines, seed))
         for check in checks
     )
 

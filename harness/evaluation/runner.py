@@ -150,7 +150,9 @@ def _run_one(
             {name: DriftArm(candidate=arms[name], tables=other.tables) for name, other in evaluated.items()}, judge,
             pool, samples=setting.drift_check, cache=cache, progress=setting.progress, seed=setting.spec.seed,
         )  # fmt: skip
-        verdicts = checks(prepared.gates, arm.tables, tables, seed=setting.spec.seed)
+        verdicts = checks(
+            prepared.gates, arm.tables, tables, seed=setting.spec.seed, device=arm.backend.get("device", "")
+        )
         verdicts = checks_with_drift(verdicts, drift, arm.tables, tables, seed=setting.spec.seed)
         same = tuple(name for name, other in evaluated.items() if other is arm)
         ids = {name: record.id for name, record in records.items()}

@@ -112,7 +112,8 @@ def decide(
             baseline_fingerprint=baseline.candidate_fingerprint, runs=runs, baseline_runs=baseline_runs, checks=checks,
             vetoes=tuple(vetoes), status=status, sentence=sentence(policy, checks, vetoes, status, attempt, look),
             attempt=attempt.number, level=attempt.look_level, look=look, looks=attempt.looks,
-            exploratory=attempt.exploratory, review=policy.review, weights=dict(weights or {}),
+            exploratory=attempt.exploratory, review=policy.review, left_out=policy.left_out,
+            weights=dict(weights or {}),
         )  # fmt: skip
         decision = replace(decision, id=sha256_json(to_plain(decision))[:12])
         _store(workspace, decision)
@@ -147,7 +148,7 @@ def _check_whole(policy: Policy, evidence: Sequence[Evidence], attempt: Attempt,
 
 def _check_suite(policy: Policy, section: PolicySuite, item: Evidence) -> None:
     run = item.run
-    if section.gates is not None and _conditions(section.gates) != as_written(_conditions(item.gates)):
+    if section.gates is not None and conditions(section.gates) != as_written(conditions(item.gates)):
         raise InputError(f"{run.suite} was checked by other gates than the policy {policy.id} has")
     if tuple(check.gate for check in run.checks) != item.gates:
         raise InputError(
@@ -158,7 +159,7 @@ def _check_suite(policy: Policy, section: PolicySuite, item: Evidence) -> None:
         raise InputError(f"{run.suite} was not run on what is promoted")
 
 
-def _conditions(gates: Sequence[Gate]) -> tuple[Gate, ...]:
+def conditions(gates: Sequence[Gate]) -> tuple[Gate, ...]:
     """Return the gates without their level, which is the attempt's."""
     return tuple(replace(gate, alpha=0.0) for gate in gates)
 
@@ -191,7 +192,7 @@ def _add_stored(workspace: Workspace, record: RunRecord, runs: dict[str, str]) -
 
 
 def _status(checks: Sequence[Check], vetoes: Sequence[Veto]) -> Status:
-    statuses = {check.status for check in checks}
+    statuses = {check.status for check in checks} - {"not_applicable"}
     if vetoes or "failed" in statuses:
         return "failed"
     return "passed" if statuses == {"passed"} else "inconclusive"

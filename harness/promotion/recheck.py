@@ -11,6 +11,7 @@ from harness.evaluation.checks import checks
 from harness.evaluation.drift import checks_with_drift
 from harness.gates.each import of_each
 from harness.gates.valid import find_metric
+from harness.promotion.decide import conditions
 from harness.promotion.stored import StoredRun, open_run
 from harness.types import Check, Gate, RunRecord, Status
 
@@ -58,6 +59,8 @@ def recheck(workspace: Workspace, registries: Registries, run: str, *, gates: Se
             f"the run {own.record.id} was made without gates", hint="name some with --suite FILE or --policy NAME"
         )
     chosen = tuple(gate for one in chosen for gate in of_each(one, list(own.metrics.values())))
+    if conditions(chosen) == conditions(before):
+        chosen = before  # the same gates, at the level of the attempt for which the run was made
     for gate in chosen:
         find_metric(gate.metric, own.metrics.values())
     others = {
@@ -65,7 +68,7 @@ def recheck(workspace: Workspace, registries: Registries, run: str, *, gates: Se
         for name in sorted({name for gate in chosen for name in gate.arms})
     }
     tables, seed = {name: other.tables for name, other in others.items()}, own.record.seed
-    verdicts = checks(chosen, own.tables, tables, seed=seed)
+    verdicts = checks(chosen, own.tables, tables, seed=seed, device=own.record.environment.get("device", ""))
     verdicts = checks_with_drift(verdicts, own.record.drift, own.tables, tables, seed=seed)
     notes = (*own.notes, *(note for other in others.values() if other is not own for note in other.notes))
     return Recheck(record=own.record, checks=verdicts, exploratory=chosen != before, notes=tuple(dict.fromkeys(notes)))

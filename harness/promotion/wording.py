@@ -25,6 +25,8 @@ def sentence(
         found = [f"{suite} {check.gate.metric}" for suite, check in checks if check.status == word]
         if found:
             parts.append(f"{len(found)} of {len(checks)} gates {word} ({', '.join(found)})")
+    if all(check.status == "not_applicable" for _, check in checks):
+        parts.append("no gate applies on this device")
     parts += [f"vetoed by {veto.owner} ({veto.reason})" for veto in vetoes]
     if attempt.exploratory:
         gates = "; ".join(parts) or f"{_passed(checks)} passed"
@@ -36,7 +38,10 @@ def sentence(
 
 
 def _passed(checks: Sequence[tuple[str, Check]]) -> str:
-    return "the one gate" if len(checks) == 1 else f"all {len(checks)} gates"
+    applied = sum(check.status != "not_applicable" for _, check in checks)
+    apply = "applies" if applied == 1 else "apply"
+    rest = "" if applied == len(checks) else f" that {apply} here, of {len(checks)},"
+    return ("the one gate" if applied == 1 else f"all {applied} gates") + rest
 
 
 def which(attempt: Attempt, look: int) -> str:

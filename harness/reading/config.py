@@ -42,6 +42,8 @@ class PolicyFile(StrictModel):
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     judge: str | None = None
     review: Review = "none"
+    left_out: list[str] = []
+    """What a reader might expect this policy to ask for, and why it does not."""
     suites: Annotated[list[str | PolicySuiteSection], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -66,6 +68,7 @@ class PolicyFile(StrictModel):
         fingerprint = sha256_json([name, self.model_dump(exclude={"about"})])
         return Policy(
             id=name, suites=suites, alpha=self.alpha, judge=self.judge, review=self.review, about=self.about.strip(),
+            left_out=tuple(" ".join(text.split()) for text in self.left_out),
             fingerprint=fingerprint,
         )  # fmt: skip
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from harness.reading.strict import StrictModel
-from harness.types import Gate
+from harness.types import DeviceKind, Gate
 
 _KINDS = ("min", "max", "non_inferior", "superior", "equivalent", "max_unscored")
 _MOVES = "promoted"
@@ -61,6 +61,7 @@ class GateSection(StrictModel):
     evidence: Literal["bound", "point"] = "bound"
     each: Literal["principle"] | None = None
     corrected: bool = False
+    devices: list[DeviceKind] = []
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -76,8 +77,9 @@ class GateSection(StrictModel):
     def gate(self, alpha: float) -> Gate:
         """Return the record."""
         gate = partial(
-            Gate, metric=self.metric, evidence=self.evidence, each=self.each, corrected=self.corrected, alpha=alpha
-        )
+            Gate, metric=self.metric, evidence=self.evidence, each=self.each, corrected=self.corrected, alpha=alpha,
+            devices=tuple(self.devices),
+        )  # fmt: skip
         if self.min is not None:
             return gate(kind="min", limit=self.min)
         if self.max is not None:

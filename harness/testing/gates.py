@@ -23,7 +23,8 @@ class GateNotPassedError(AssertionError):
     def __init__(self, run: RunRecord) -> None:
         self.run = run
         passed = sum(check.status == "passed" for check in run.checks)
-        head = f"{run.suite}: {passed} of {len(run.checks)} gates passed by {run.candidate.label} (run {run.id})"
+        held = sum(check.status != "not_applicable" for check in run.checks)
+        head = f"{run.suite}: {passed} of {held} gates passed by {run.candidate.label} (run {run.id})"
         super().__init__("\n".join([head, *(_line(check) for check in run.checks)]))
 
 
@@ -113,6 +114,6 @@ def assert_gate(
             )  # fmt: skip
     finally:
         place.close()
-    if any(check.status != "passed" for check in outcome.run.checks):
+    if outcome.run.verdict != "passed":
         raise GateNotPassedError(outcome.run)
     return outcome.run

@@ -11,6 +11,8 @@ from harness.types.asking import Candidate, Completion, Timing
 MetricKind = Literal["proportion", "mean", "ratio", "corpus", "run"]
 Direction = Literal["higher", "lower", "neither"]
 Status = Literal["passed", "failed", "inconclusive"]
+CheckStatus = Literal["passed", "failed", "inconclusive", "not_applicable"]
+DeviceKind = Literal["cpu", "cuda", "mps"]
 GateKind = Literal["min", "max", "non_inferior", "superior", "equivalent", "max_unscored"]
 Review = Literal["none", "manual"]
 LedgerKind = Literal["run", "policy", "attempt", "decision", "review", "promotion", "rollback", "reset"]
@@ -75,6 +77,9 @@ class Gate:
     evidence: Literal["bound", "point"] = "bound"
     """`bound`: the one-sided bound at level alpha must clear the limit; `point`: the value alone, labelled as such."""
     alpha: float = 0.05
+    devices: tuple[DeviceKind, ...] = ()
+    """Where it holds, such as a limit on seconds that only a GPU can meet; empty is everywhere. On another device its
+    check is `not_applicable`, which is said and is no pass."""
     each: Literal["principle"] | None = None
     """Asks the same of each principle that the metric has values for; see `harness.gates.each`."""
     corrected: bool = False
@@ -107,7 +112,7 @@ class Check:
     """A gate's verdict on a run."""
 
     gate: Gate
-    status: Status
+    status: CheckStatus
     sentence: str
     """One sentence a person can act on."""
     estimate: Estimate | None
@@ -160,6 +165,8 @@ class Policy:
     """Reference of the judge model; None is the bare base of the candidate."""
     review: Review = "none"
     """`manual`: a person must approve a decision that passed before it can be promoted."""
+    left_out: tuple[str, ...] = ()
+    """What a reader might expect it to ask for, and why it does not."""
     about: str = ""
     fingerprint: str = ""
     """SHA-256 of its content with every gate, those of the suites' own files too; `about` is left out."""
@@ -271,8 +278,8 @@ class RunRecord:
 
     @property
     def verdict(self) -> Status | Literal["ungated"]:
-        """The status for people and other programs: a run without gates has passed nothing."""
-        return self.status if self.checks else "ungated"
+        """The status for people and other programs: a run without gates that apply has passed nothing."""
+        return self.status if any(check.status != "not_applicable" for check in self.checks) else "ungated"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -307,6 +314,8 @@ class Decision:
     """Why it can never be promoted, whatever its gates say; empty where it counts."""
     review: Review = "none"
     """`manual` where a person must approve it first."""
+    left_out: tuple[str, ...] = ()
+    """What the policy says that it does not ask for."""
     weights: Mapping[str, str] = field(default_factory=dict)
     """What the model said of the candidate's bytes: hash of the base, ids of the adapters, template."""
 

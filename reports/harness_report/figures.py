@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 
     from harness.types import Check, Constitution, Estimate, Gate, Principle, RunRecord
 
-MARKS = {"passed": "✓", "failed": "✗", "inconclusive": "?", "none": "–", "broken": "!"}
+MARKS = {"passed": "✓", "failed": "✗", "inconclusive": "?", "none": "–", "not_applicable": "–", "broken": "!"}
 """A mark beside every status, so that colour never carries it alone."""
 ACCENT, NEUTRAL = "#3b7dd8", "#8b94a3"
-STATUS_COLOURS = {"passed": "#2da44e", "failed": "#d1453b", "inconclusive": "#c69026", "none": NEUTRAL}
+STATUS_COLOURS = {"passed": "#2da44e", "failed": "#d1453b", "inconclusive": "#c69026", "not_applicable": NEUTRAL,
+                  "none": NEUTRAL}  # fmt: skip
 """For charts; readable on light and on dark ground."""
 INFORMS = "Informs, does not gate: its critics are not calibrated."
 GATED = "A gate rests on it."

@@ -186,3 +186,13 @@ def test_a_schedule_that_makes_no_sense_names_its_line(home, text, words):
     assert home("decide", "--adapter", "./a1") == 2
     assert words in home.err
     assert "harness.yaml" in home.err
+
+
+def test_the_same_gates_at_the_attempts_level_are_not_exploratory(home):
+    home("decide", "--adapter", "./a1")
+    home("decide", "--adapter", "./a2")
+    code, found = home.json("gate", "latest", "--policy", "mine")
+    assert (code, found["exploratory"]) == (0, False)
+    assert found["checks"][0]["gate"]["alpha"] == pytest.approx(0.05 * 0.6079271 / 4)
+    home.write("tiny.yaml", (home.folder / "tiny.yaml").read_text().replace("min: 0.5", "min: 0.4"))
+    assert home.json("gate", "latest", "--policy", "mine")[1]["exploratory"] is True
