@@ -89,7 +89,7 @@ def gate_figure(check: Check) -> GateFigure:
         title=describe_gate(check), status=check.status, sentence=check.sentence.removeprefix(f"{check.status}: "),
         axis=axis, value=_scaled(value, scale), low=_scaled(check.low, scale), high=_scaled(check.high, scale),
         threshold=_scaled(_threshold(check, good), scale), good=good,
-        candidate=_own_value(gate, found, value),
+        candidate=_own_value(gate, check.corrected or found, value),
         baseline=None if check.baseline is None else with_unit(check.baseline.value, check.baseline),
         compares=compares, method=check.method, p=check.p, bounded=percent and not compares,
     )  # fmt: skip

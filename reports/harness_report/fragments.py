@@ -71,6 +71,8 @@ def gate_text(check: Check) -> Html:
     numbers = [el("span", "candidate ", el("b", figure.candidate))]
     if figure.baseline is not None:
         numbers.append(el("span", f"{check.gate.to or 'promoted'} ", el("b", figure.baseline)))
+    if check.corrected is not None and check.estimate is not None:
+        numbers.append(el("span", "as labelled ", el("b", with_unit(check.estimate.value, check.estimate))))
     if check.anchor is not None and check.anchor.baseline is not None:
         anchor = with_unit(check.anchor.baseline.value, check.anchor.baseline)
         numbers.append(el("span", f"{check.gate.anchor} ", el("b", anchor)))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from harness.types import Check, Estimate, Gate
-from harness_report import charts, reading
+from harness.types import AnchorCheck, Check, Estimate, Gate
+from harness_report import charts, reading, svg
 from harness_report.figures import INFORMS, domain, gate_figure, key_metrics, metric_rows, principle_figures
+from harness_report.fragments import gate_text
 
 
 def estimate(direction="lower", kind="proportion", **more):
@@ -53,6 +56,33 @@ def test_comparisons_show_the_difference(kind, direction, margin, threshold, goo
     assert (figure.value, figure.threshold, figure.good, figure.compares) == (2.0, threshold, good, True)
     assert "points" in figure.axis
     assert (figure.candidate, figure.baseline) == ("20.0 %", "18.0 %")
+
+
+def test_sameness_passes_between_two_lines():
+    figure = gate_figure(
+        check("equivalent", margin=0.05, to="base", difference=0.02, low=-0.03, high=0.04, baseline=estimate())
+    )
+    assert (figure.threshold, figure.good, figure.passing) == (5.0, "between", (-5.0, 5.0))
+    assert figure.ends[0] < -5.0 < 5.0 < figure.ends[1]
+    assert svg.gate_plot(figure).count("stroke-dasharray") == 2
+    assert charts.gate_chart(figure) is not None
+    assert figure.title == "m within 5 % of base"
+
+
+def test_a_corrected_rate_is_drawn_and_the_labelled_one_stands_beside_it():
+    found = replace(check("max", limit=0.3, low=0.01, high=0.12), corrected=estimate(value=0.05))
+    figure = gate_figure(found)
+    assert (figure.value, figure.candidate) == (5.0, "5.0 %")
+    assert "as labelled <b>20.0 %</b>" in gate_text(found)
+
+
+def test_an_anchor_stands_beside_the_baseline():
+    anchor = AnchorCheck(status="passed", baseline=estimate(value=0.1), difference=0.1, low=0.0, high=0.2, p=0.01)
+    gate = {"margin": 0.1, "to": "promoted"}
+    found = check("non_inferior", difference=0.02, low=-0.03, high=0.07, baseline=estimate(value=0.18), **gate)
+    found = replace(found, anchor=anchor, gate=replace(found.gate, anchor="base", total_margin=0.3))
+    assert "base <b>10.0 %</b>" in gate_text(found)
+    assert "than base by 30 % in total" in gate_figure(found).title
 
 
 def test_unscored_shares_and_other_units():
