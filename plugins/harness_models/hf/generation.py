@@ -51,6 +51,7 @@ def generate(
     """
     import torch
 
+    from harness_models.hf.packing import packed
     from harness_models.hf.paths import generation_path
     from harness_models.hf.plain import generate_plainly
 
@@ -67,7 +68,8 @@ def generate(
     with torch.inference_mode():
         path = generation_path(loaded)
         if path == "slots":
-            _Scheduler(loaded, rows, budget, decode, deliver).run()
+            with packed(loaded, sum(min(ask.room, _FORESIGHT) for ask in asks)):
+                _Scheduler(loaded, rows, budget, decode, deliver).run()
         else:
             generate_plainly(loaded, rows, budget, decode, deliver, padding=path == "padded")
 
