@@ -36,6 +36,7 @@ from harness.types import (
     StageOutput,
     Unscored,
     Verdict,
+    Workload,
 )
 
 if TYPE_CHECKING:
@@ -147,6 +148,24 @@ class Model(ABC):
         """Return this base in float32 on the same device; None where it computes in that already, or cannot.
 
         Must not load anything: a warm repeat asks this.
+        """
+        return None
+
+    def forecast(
+        self,
+        candidate: Candidate,  # noqa: ARG002 - for those who override it
+        requests: Sequence[Request],  # noqa: ARG002
+        *,
+        completion: float | None = None,  # noqa: ARG002
+    ) -> Workload | None:
+        """Return how much work the requests would be on this machine, without answering them; None where nothing tells.
+
+        It may load the model once to measure it; what it measured is kept.
+
+        Args:
+            candidate: whose adapters and template are used.
+            requests: distinct ones that would be answered in one call.
+            completion: mean length of replies in tokens, where it is known.
         """
         return None
 

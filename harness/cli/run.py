@@ -57,7 +57,7 @@ Examples:
     "  [default: 32]",
 )  # fmt: skip
 @click.option("--no-gates", is_flag=True, help="Measure without gates: for a look at a few samples.")
-@click.option("--dry-run", is_flag=True, help="Say what would be asked, and ask nothing.")
+@click.option("--dry-run", is_flag=True, help="Say what would be asked and what it takes; ask nothing.")
 @common_options
 @remote_options
 @output_options
@@ -201,20 +201,17 @@ def show_run(app: App, outcome: SuiteRun) -> None:
 
 
 def _forecast(app: App, prepared: list[PreparedSuite], candidate: Candidate, spec: RunSpec, judge: str | None) -> int:
+    from harness.cli.forecast_table import FORECAST_COLUMNS, forecast_line, forecast_rows
     from harness.cli.tables import plain_table
     from harness.evaluation.forecast import forecast
 
-    rows = forecast(prepared, candidate, app.plugins, app.writable_workspace(), app.surroundings(seed=spec.seed),
-                    baseline=spec.baseline, judge=judge)  # fmt: skip
+    with app.progress() as progress:
+        rows = forecast(prepared, candidate, app.plugins, app.writable_workspace(), app.surroundings(seed=spec.seed),
+                        baseline=spec.baseline, judge=judge, progress=progress)  # fmt: skip
     if app.json:
         app.print_json({"forecast": [row.plain() for row in rows]})
         return EXIT_PASSED
-    app.console.print(
-        plain_table(
-            ("suite", "arm", "samples", "generate", "score", "judge, at most", "already known"),
-            [(r.suite, r.arm, str(r.samples), str(r.generate), str(r.score), str(r.judge), str(r.known)) for r in rows],
-            title="would ask",
-        )
-    )
+    app.console.print(plain_table(FORECAST_COLUMNS, forecast_rows(rows), title="would ask"))
+    app.console.print(forecast_line(rows), markup=False)
     app.console.print("nothing was asked; gates can be passed at this size", style="dim")
     return EXIT_PASSED

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from harness.engine.effort import Pace
 from harness.engine.keeping import Keeper, ReplyCache
 from harness.engine.keys import reply_key
 from harness.errors import BrokenRunError, InputError
@@ -142,7 +143,7 @@ class ModelCore:
         got: dict[Request, Reply] = {}
         tokens = 0
         begin = monotonic()
-        bar = progress.start(label, len(missing), unit="requests")
+        bar, pace = progress.start(label, len(missing), unit="requests"), Pace(missing)
 
         def deliver(index: int, reply: Reply) -> None:
             nonlocal tokens
@@ -156,7 +157,7 @@ class ModelCore:
                 tokens += reply.completion_tokens or 0
             elif isinstance(reply, LogProb):
                 tokens += reply.tokens
-            bar.advance(note=_speed(len(got), tokens, monotonic() - begin))
+            bar.advance(pace.step(index), note=_speed(len(got), tokens, monotonic() - begin))
 
         keeper = Keeper(self._cache)
         try:

@@ -51,6 +51,7 @@ from harness.types.deciding import (
     Status,
     Veto,
 )
+from harness.types.forecasting import Workload
 from harness.types.judging import (
     AppliesTo,
     Constitution,
@@ -125,4 +126,5 @@ __all__ = [
     "Unscored",
     "Verdict",
     "Veto",
+    "Workload",
 ]

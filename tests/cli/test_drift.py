@@ -206,6 +206,7 @@ def test_a_stored_run_says_the_same_when_its_gates_are_checked_again(coarse):
 def test_other_gates_than_those_that_were_checked_for_drift_decide_nothing(coarse):
     coarse(MIN(0.5))
     coarse.cli.write("harness.yaml", "policies: {strict: {suites: [tiny.yaml], alpha: 0.01}}")
+    coarse.cli.write("tiny.yaml", SUITE.replace("min: 0.5", "min: 0.45"))  # and so at the policy's level
     code, again = coarse.cli.json("gate", "latest", "--policy", "strict", "-p", coarse.plugin)
     assert code == 1
     assert "was not measured for this gate" in again["checks"][0]["sentence"]

@@ -101,6 +101,12 @@ def test_what_was_inconclusive_stays_as_it_was(events):
     assert with_drift(check, table.metric, drift(0.0, 0.0), {None: (check.low, check.high)}) == check
 
 
+def test_a_gate_that_does_not_apply_here_stays_so(passed):
+    check, metric = passed
+    elsewhere = replace(check, status="not_applicable", sentence="not applicable: it holds on cuda")
+    assert with_drift(elsewhere, metric, drift(None, None), (check.low, check.high)) == elsewhere
+
+
 def test_an_anchor_must_hold_too(events):
     gate = Gate(metric="harm", kind="non_inferior", to="promoted", margin=0.2, anchor="base", total_margin=0.3)
     table = events(0, 200)

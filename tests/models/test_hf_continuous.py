@@ -249,7 +249,7 @@ def test_rows_that_grow_beyond_the_budget_wait_and_go_on(loaded: Any, monkeypatc
     from harness_models.hf import generation
 
     model, plain = loaded("gpt2")
-    monkeypatch.setattr(generation, "_FORESIGHT", 8)
+    monkeypatch.setattr(generation, "FORESIGHT", 8)
     held = []
     reserve = Slots.reserve
 

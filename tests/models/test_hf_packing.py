@@ -33,7 +33,7 @@ def uses(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return done
 
     monkeypatch.setattr(packing, "_lend", watched)
-    monkeypatch.setattr(packing, "_WORTH", 40)
+    monkeypatch.setattr(packing, "WORTH", 40)
     return found
 
 

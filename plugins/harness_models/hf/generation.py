@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Ask", "Generated", "generate"]
 
-_FORESIGHT = 128
+FORESIGHT = 128
 """New tokens that room is kept for when a row enters. Most end before; who does not gets more when it is needed."""
-_PASS_ON_CPU, _PASS_ON_GPU = 48, 2_048
+PASS_ON_CPU, PASS_ON_GPU = 48, 2_048
 """Tokens that cost about as much as a pass itself: less padding than that is cheaper than another pass."""
 
 
@@ -68,7 +68,7 @@ def generate(
     with torch.inference_mode():
         path = generation_path(loaded)
         if path == "slots":
-            with packed(loaded, sum(min(ask.room, _FORESIGHT) for ask in asks)):
+            with packed(loaded, sum(min(ask.room, FORESIGHT) for ask in asks)):
                 _Scheduler(loaded, rows, budget, decode, deliver).run()
         else:
             generate_plainly(loaded, rows, budget, decode, deliver, padding=path == "padded")
@@ -99,7 +99,7 @@ class _Scheduler:
         """Not delivered yet: what a receiver does is not to be taken for lost memory of ours."""
         self._idle = 0
         """Slots that were free, added up over the steps since rows last entered."""
-        self._pass = _PASS_ON_GPU if loaded.place.device.startswith("cuda") else _PASS_ON_CPU
+        self._pass = PASS_ON_GPU if loaded.place.device.startswith("cuda") else PASS_ON_CPU
 
     def run(self) -> None:
         """Generate until every row is delivered."""
@@ -183,7 +183,7 @@ class _Scheduler:
 
     def _columns(self, rows: Sequence[Row]) -> int:
         """Return how many columns the rows need for now."""
-        return max(min(row.full_length, row.length + _FORESIGHT) for row in rows)
+        return max(min(row.full_length, row.length + FORESIGHT) for row in rows)
 
     def _make_room(self) -> None:
         """Widen the slots where a row needs that; where the budget forbids it, rows go back into the queue.

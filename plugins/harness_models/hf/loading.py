@@ -112,6 +112,24 @@ def load(spec: ModelSpec, surroundings: Surroundings) -> Loaded:
     return loaded
 
 
+def load_tokenizer(spec: ModelSpec, surroundings: Surroundings) -> tuple[Any, int, int | None]:
+    """Return a base's tokenizer, its window and its start token, without its weights.
+
+    Raises:
+        InputError: when they are absent or cannot be read.
+    """
+    folder = materialise(spec, surroundings)
+    _quieten()
+    from transformers import AutoConfig, AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"the model {spec.reference} cannot be read ({_first_line(error)})", file=folder) from error
+    return tokenizer, _window(config, tokenizer), _start_id(tokenizer)
+
+
 def _load_from(folder: Path, spec: ModelSpec, place: Placement) -> Loaded:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -132,15 +150,19 @@ def _load_from(folder: Path, spec: ModelSpec, place: Placement) -> Loaded:
         model=model,
         tokenizer=tokenizer,
         place=place,
-        window=_window(model, tokenizer),
+        window=_window(model.config, tokenizer),
         end_ids=_end_ids(model, tokenizer),
-        start_id=tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id,
+        start_id=_start_id(tokenizer),
     )
 
 
-def _window(model: Any, tokenizer: Any) -> int:  # noqa: ANN401
-    config = model.config.get_text_config()
-    for value in (getattr(config, "max_position_embeddings", None), tokenizer.model_max_length):
+def _start_id(tokenizer: Any) -> int | None:  # noqa: ANN401
+    start: int | None = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+    return start
+
+
+def _window(config: Any, tokenizer: Any) -> int:  # noqa: ANN401
+    for value in (getattr(config.get_text_config(), "max_position_embeddings", None), tokenizer.model_max_length):
         if isinstance(value, int) and 0 < value < 10**9:
             return value
     return 2048

@@ -23,14 +23,24 @@ _ON_GPU = Budget(tokens=32_768, rows=256, pack=1_024, cached=524_288)
 
 def budget_for(loaded: Loaded) -> Budget:
     """Return what suits the device, or less where free memory does not allow that."""
-    device = loaded.place.device
+    return budget_of(loaded.place.device, activation_bytes(loaded), cache_bytes(loaded))
+
+
+def budget_of(device: str, activation: int, cache: int) -> Budget:
+    """Return what suits the device, or less where free memory does not allow that.
+
+    Args:
+        device: `cpu`, `cuda`, `cuda:N` or `mps`.
+        activation: bytes of a token in a pass.
+        cache: bytes of a token's keys and values.
+    """
     best = _ON_CPU if device == "cpu" else _ON_GPU
     free = free_bytes(device)
     if free is None:
         return Budget(tokens=best.tokens, rows=best.rows, pack=best.pack, cached=best.cached)
     half = free * _SHARE / 2  # one half for activations, one for keys and values
-    tokens = max(64, min(best.tokens, int(half / activation_bytes(loaded))))
-    cached = max(256, min(best.cached, int(half / cache_bytes(loaded))))
+    tokens = max(64, min(best.tokens, int(half / activation)))
+    cached = max(256, min(best.cached, int(half / cache)))
     return Budget(
         tokens=tokens, rows=max(1, min(best.rows, cached // 64)), pack=max(32, min(best.pack, tokens)), cached=cached
     )

@@ -16,6 +16,7 @@ from harness.types import (
     Reply,
     Request,
     Timing,
+    Workload,
 )
 from harness_models.hf.batching import Budget, is_memory
 from harness_models.hf.chat import Renderer
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from harness.contracts import Surroundings
     from harness.types import ModelSpec
     from harness_models.hf.adapters import AdapterRack
+    from harness_models.hf.calibration import Calibration
+    from harness_models.hf.forecasting import Unloaded
     from harness_models.hf.loading import Loaded
     from harness_models.hf.planning import Branches
 
@@ -46,6 +49,8 @@ class HfModel(Model):
         self._loaded: Loaded | None = None
         self._rack: AdapterRack | None = None
         self._budget: Budget | None = None
+        self._calibrations: dict[str, Calibration] = {}
+        self._unloaded: Unloaded | None = None
 
     def fingerprint(self, candidate: Candidate) -> Mapping[str, str]:
         """Return what decides the replies; see `harness_models.hf.fingerprint`."""
@@ -92,6 +97,32 @@ class HfModel(Model):
         """Return the same base in float32 on the same device; None where it runs so already."""
         place = placement(self.spec)
         return None if place.dtype == "float32" else replace(self.spec, dtype="float32", device=place.device)
+
+    def forecast(
+        self, candidate: Candidate, requests: Sequence[Request], *, completion: float | None = None
+    ) -> Workload | None:
+        """Return the work that the requests would be; measures this machine with the base where that was not done yet.
+
+        Raises:
+            InputError: when base, adapter or template cannot be used.
+        """
+        from harness_models.hf.calibration import calibrate, keep, kept, key_of
+        from harness_models.hf.forecasting import Unloaded, workload
+        from harness_models.hf.loading import load_tokenizer
+
+        key = key_of(self.fingerprint(candidate), candidate)
+        if key not in self._calibrations:
+            known = kept(key, self.surroundings)
+            if known is None:
+                known = calibrate(lambda: self._ready(candidate))
+                keep(key, self.surroundings, known)
+            self._calibrations[key] = known
+        if self._unloaded is None:
+            tokenizer, window, start_id = load_tokenizer(self.spec, self.surroundings)
+            self._unloaded = Unloaded(tokenizer=tokenizer, window=window, start_id=start_id)
+        renderer = Renderer(self._unloaded.tokenizer, candidate.template)
+        device = placement(self.spec).device
+        return workload(self._unloaded, renderer, requests, self._calibrations[key], device, completion)
 
     def facts(self) -> Mapping[str, str]:
         """Return device, dtype, threads and versions, once the model was used."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from harness_models.hf.loading import Loaded
 
-_WORTH = 2_000
+WORTH = 2_000
 """Tokens to generate that are worth the copy."""
 _ROWS = 32
 """Rows that the order is chosen for. It was quicker than torch's own for 1 to 1,024."""
@@ -37,7 +37,7 @@ def packed(loaded: Loaded, tokens: int) -> Iterator[bool]:
         loaded: the model.
         tokens: about how many will be generated at most.
     """
-    layers = _layers(loaded) if tokens >= _WORTH else []
+    layers = _layers(loaded) if tokens >= WORTH else []
     done = False
     try:
         done = bool(layers) and _lend(loaded, layers)

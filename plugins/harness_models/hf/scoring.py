@@ -96,7 +96,7 @@ def _run_group(
     scores: _Scores,
 ) -> None:  # fmt: skip
     """Run the packs behind one prefix, batched by length; on lost memory with less at a time, down to one path."""
-    queue = _batches(group.packs, budget)
+    queue = batched(group.packs, budget)
     while queue:
         batch = queue.pop(0)
         begin, lone = time.perf_counter(), -1
@@ -108,7 +108,7 @@ def _run_group(
                 lone = batch[0].first
                 batch = _smaller(trie, batch[0], group.depth)
                 budget.pack = max(1, budget.pack // 2)
-            queue = _batches([*batch, *left], budget)
+            queue = batched([*batch, *left], budget)
             if batch:
                 continue
             found = {lone: None}
@@ -118,7 +118,7 @@ def _run_group(
             scores.add(trie.paths[index].row, trie.paths[index].number, one, seconds, contexts)
 
 
-def _batches(packs: Sequence[Pack], budget: Budget) -> list[list[Pack]]:
+def batched(packs: Sequence[Pack], budget: Budget) -> list[list[Pack]]:
     """Group packs by length; those without branches apart, since they need no mask."""
     result = []
     for branching in (True, False):
