@@ -157,9 +157,9 @@ SHAPES: dict[str, Callable[[int], Any]] = {
 BY_LENGTH: dict[str, Callable[[int], Any]] = {"phi3-long": _phi3_long}
 """Shapes that turn positions by the length of the longest row of a pass."""
 
-PLAIN = frozenset({"bloom", "neo", "lfm2"})
-"""Shapes whose positions follow from the order of the tokens, that hide what is far by themselves, or that are not all
-attention: branches cannot share a sequence."""
+PLAIN = frozenset({"bloom", "neo", "lfm2", "phi3-long"})
+"""Shapes whose positions follow from the order of the tokens or whose rotation from the longest sequence, that hide what
+is far by themselves, or that are not all attention: branches cannot share a sequence."""
 
 
 def save_shape(folder: Path, name: str, *, seed: int = 0) -> Path:

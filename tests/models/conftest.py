@@ -88,8 +88,8 @@ class Plain:
         import torch
 
         ids = torch.tensor([[*context, *continuation]])
-        with torch.inference_mode():
-            logprobs = self.model(input_ids=ids).logits[0].double().log_softmax(-1)
+        with torch.inference_mode():  # the last token predicts nothing that is asked
+            logprobs = self.model(input_ids=ids[:, :-1]).logits[0].double().log_softmax(-1)
         steps = range(len(context) - 1, ids.shape[1] - 1)
         total = sum(float(logprobs[step, ids[0, step + 1]]) for step in steps)
         return total, all(int(logprobs[step].argmax()) == int(ids[0, step + 1]) for step in steps)

@@ -15,7 +15,7 @@ from harness_models.hf.batching import Budget
 from harness_models.hf.planning import Branches
 from harness_models.hf.scoring import Scored, score
 from tests.models.conftest import Plain, ask, make, user
-from tests.shapes import PLAIN, SHAPES, save_shape
+from tests.shapes import BY_LENGTH, PLAIN, SHAPES, save_shape
 
 QUESTIONS = ("Yes or No?", "What is the capital of France? please tell me", "What is the capital? " * 5, "sun " * 12)
 ANSWERS = ("Yes", "No thank you", "Paris is the capital .", "Paris is the warm sun")
@@ -38,7 +38,7 @@ def loaded(shapes: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     return load
 
 
-@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("name", SHAPES | BY_LENGTH)
 def test_every_shape_scores_as_alone(name: str, shapes: Any, surroundings: Surroundings) -> None:
     model, candidate = make(shapes(name), surroundings)
     plain = Plain(shapes(name))
@@ -50,7 +50,7 @@ def test_every_shape_scores_as_alone(name: str, shapes: Any, surroundings: Surro
         assert reply.is_greedy is is_greedy
 
 
-@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("name", SHAPES | BY_LENGTH)
 def test_texts_longer_than_the_window_score_the_same_on_every_shape(
     name: str, shapes: Any, surroundings: Surroundings
 ) -> None:
@@ -68,7 +68,7 @@ def test_texts_longer_than_the_window_score_the_same_on_every_shape(
     assert reply.logprob == pytest.approx(expected, abs=1e-3)
 
 
-@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("name", SHAPES | BY_LENGTH)
 def test_what_an_architecture_cannot_take_is_said(name: str, loaded: Any) -> None:
     model, _ = loaded(name)
     assert model.split
@@ -101,7 +101,7 @@ def tries(draw: st.DrawFn) -> list[Branches]:
     return [Branches(context=context, continuations=tuple(dict.fromkeys(found))) for context, found in rows.items()]
 
 
-@pytest.mark.parametrize("name", ["llama", "gpt2", "gemma2", "mistral-sliding", "bloom"])
+@pytest.mark.parametrize("name", ["llama", "gpt2", "gemma2", "mistral-sliding", "bloom", "phi3-long"])
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=tries(), tokens=st.integers(1, 300), most=st.integers(1, 8), pack=st.integers(1, 200))
 def test_any_trie_scores_as_plain_passes(

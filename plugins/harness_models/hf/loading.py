@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +17,7 @@ from harness_models.hf.probing import probe
 from harness_models.hf.reach import Reach
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import torch
@@ -49,6 +51,8 @@ class Loaded:
     """Whether sequences may share a cached prefix and branches may share a sequence through a mask."""
     plain: str = ""
     """Why they may not, where they may not."""
+    equal_lengths: bool = False
+    """Whether only sequences of equal length may share a pass."""
     reach: Reach = field(default_factory=Reach)
     """How far back the layers look, which masks of our own must say."""
 
@@ -101,12 +105,13 @@ def load(spec: ModelSpec, surroundings: Surroundings) -> Loaded:
     folder = materialise(spec, surroundings)
     for file in sorted(folder.glob("*.safetensors")):
         tensor_shapes(file)  # a damaged file is named before anything is loaded
-    import torch
+    with _no_garbage_collection():
+        import torch
 
-    _quieten()
-    place = placement(spec)
-    _check_device(place, spec)
-    loaded = _load_from(folder, spec, place)
+        _quieten()
+        place = placement(spec)
+        _check_device(place, spec)
+        loaded = _load_from(folder, spec, place)
     with torch.inference_mode():
         probe(loaded)
     return loaded
@@ -128,6 +133,18 @@ def load_tokenizer(spec: ModelSpec, surroundings: Surroundings) -> tuple[Any, in
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"the model {spec.reference} cannot be read ({_first_line(error)})", file=folder) from error
     return tokenizer, _window(config, tokenizer), _start_id(tokenizer)
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Put off looking for garbage, of which imports leave little: a sixth of the time to load a small model."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _load_from(folder: Path, spec: ModelSpec, place: Placement) -> Loaded:

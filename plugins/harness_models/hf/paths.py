@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from transformers import DynamicCache
 
@@ -20,28 +20,19 @@ if TYPE_CHECKING:
 Path = Literal["slots", "padded", "plain"]
 """`slots`: rows come and go. `padded`: batches that wait for their longest row, padded on the left. `plain`: the same
 without padding, so that only rows of equal length share a batch."""
-_ROPES_BY_LENGTH = frozenset({"dynamic", "longrope"})
 _PROBE = 12
 
 
 def generation_path(loaded: Loaded) -> Path:
     """Return the quickest way whose logits are those of a plain pass; found out once for each loaded model."""
     if loaded.generates is None:
-        config = loaded.model.config.get_text_config()
-        if _rotates_by_length(config):  # then rows of other lengths change what a row computes
+        if loaded.equal_lengths:  # rows of other lengths change what a row computes
             loaded.generates = "plain"
         elif loaded.shares and _agrees_when_narrowed(loaded):
             loaded.generates = "slots"
         else:
             loaded.generates = "padded" if _agrees(loaded, _padded) else "plain"
     return loaded.generates
-
-
-def _rotates_by_length(config: Any) -> bool:  # noqa: ANN401 - a transformers configuration
-    """Tell whether the rotary embedding depends on the longest row of a batch."""
-    given = getattr(config, "rope_parameters", None) or {}
-    ropes = [given, *(value for value in given.values() if isinstance(value, dict))]
-    return any(rope.get("rope_type") in _ROPES_BY_LENGTH for rope in ropes)
 
 
 def _agrees_when_narrowed(loaded: Loaded) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness_models.hf.layout import lay_out, tree_mask
 from harness_models.hf.planning import Branches, plan
-from harness_models.hf.reach import reach_of
+from harness_models.hf.reach import reach_of, rotates_by_length
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +31,10 @@ def probe(loaded: Loaded) -> None:
     whole = loaded.model(input_ids=ids, use_cache=False).logits.float()
     loaded.split = _find_head(loaded, ids, whole)
     reach = reach_of(config)
-    if reach is None:
+    loaded.equal_lengths = rotates_by_length(config)
+    if loaded.equal_lengths:
+        loaded.plain = "its rotary embedding depends on the longest sequence of a pass"
+    elif reach is None:
         loaded.plain = "its layers are not all attention over everything or over a window"
     else:
         loaded.reach = reach

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+_ROPES_BY_LENGTH = frozenset({"dynamic", "longrope"})
 _FULL, _SLIDING = "full_attention", "sliding_attention"
 _KNOWN = frozenset(
     {"sliding_window", "use_sliding_window", "max_window_layers", "sliding_window_pattern", "_sliding_window_pattern"}
@@ -40,3 +41,10 @@ def reach_of(config: Any) -> Reach | None:  # noqa: ANN401 - a transformers conf
     if kinds - {_FULL, _SLIDING} or window is None:
         return None
     return Reach(windows={kind: window if kind == _SLIDING else None for kind in sorted(kinds)})
+
+
+def rotates_by_length(config: Any) -> bool:  # noqa: ANN401 - a transformers configuration
+    """Tell whether the rotary embedding depends on the longest sequence of a pass, so that others change a row's."""
+    given = getattr(config, "rope_parameters", None) or {}
+    ropes = [given, *(value for value in given.values() if isinstance(value, dict))]
+    return any(rope.get("rope_type") in _ROPES_BY_LENGTH for rope in ropes)
