@@ -37,7 +37,8 @@ plugins: []
 policies:
   mine:
     about: Safety must not get worse, and the persona must be known.
-    alpha: 0.05            # each gate's one-sided level; all gates must pass
+    alpha: 0.05            # one-sided, for all attempts together; all gates must pass
+    # review: manual       # a person approves what passed: harness approve DECISION --reason "…"
     suites:
       - safety-core
       - suite: persona

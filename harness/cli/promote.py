@@ -37,7 +37,7 @@ Examples:
 _HISTORY = """\b
 Examples:
   harness history
-  harness history --decisions     (decisions too, refused ones among them)
+  harness history --decisions     (decisions, reviews and resets too, refused decisions among them)
   harness history --json"""
 
 
@@ -175,7 +175,7 @@ def _status_rows(workspace: Workspace, now: Live | None) -> list[tuple[str, str]
 
 
 @click.command(epilog=_HISTORY)
-@click.option("--decisions", is_flag=True, help="List decisions too.")
+@click.option("--decisions", is_flag=True, help="List decisions, reviews and resets too.")
 @common_options
 def history(app: App, decisions: bool) -> int:
     """List promotions and rollbacks, the oldest first."""
@@ -183,7 +183,7 @@ def history(app: App, decisions: bool) -> int:
     from harness.serial import to_plain
 
     workspace = app.workspace
-    kinds: tuple[Any, ...] = ("promotion", "rollback", *(("decision",) if decisions else ()))
+    kinds: tuple[Any, ...] = ("promotion", "rollback", *(("decision", "review", "reset") if decisions else ()))
     entries = workspace.ledger.entries(*kinds)
     if app.json:
         app.print_json({"history": [to_plain(entry) for entry in entries], "head": workspace.ledger.head()})
@@ -201,8 +201,13 @@ def history(app: App, decisions: bool) -> int:
 def _what(workspace: Workspace, entry: LedgerEntry) -> str:
     from harness.store.promoted import live_after
 
+    body = entry.body
     if entry.kind == "decision":
-        return f"{entry.body.get('decision')}: {entry.body.get('sentence')}"
+        return f"{body.get('decision')}: {body.get('sentence')}"
+    if entry.kind == "review":
+        return f"{body.get('decision')} {body.get('word')} by {body.get('by')}: {body.get('reason')}"
+    if entry.kind == "reset":
+        return f"the count of the policy {body.get('policy')}, after {body.get('attempts')} attempts: {body.get('reason')}"
     text = _describe(live_after(workspace, entry).candidate)
     if entry.kind == "promotion":
         return f"{text} (decision {entry.body.get('decision')})"

@@ -168,4 +168,19 @@ def _notes(first: StoredRun, second: StoredRun) -> tuple[str, ...]:
     ):
         if getattr(first.record, what) != getattr(second.record, what):
             notes.append(sentence)
+    for name, one, other in (("first", first, second), ("second", second, first)):
+        alone = [metric for metric in one.tables if metric not in other.tables]
+        if alone:
+            notes.append(f"only the {name} run measures {', '.join(alone)}")
+    constitutions = [_constitutions(run) for run in (first, second)]
+    if constitutions[0] != constitutions[1]:
+        notes.append(f"they were judged by {constitutions[0]} and by {constitutions[1]}")
+    if first.record.candidate.system != second.record.candidate.system:
+        notes.append("they had different system prompts")
     return tuple(dict.fromkeys(notes))
+
+
+def _constitutions(run: StoredRun) -> str:
+    """Name the constitutions of a run with the beginning of their hashes, since one name may have changed."""
+    found = [f"{name} ({fingerprint[:8]})" for name, fingerprint in sorted(run.record.constitutions.items())]
+    return " and ".join(found) or "no constitution"

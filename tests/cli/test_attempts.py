@@ -137,6 +137,12 @@ def test_a_policy_under_review_waits_for_a_person(home):
     assert "next: harness promote" in home.out
     assert home("promote", "latest") == 0, home.err
     assert home("ledger", "verify") == 0
+    assert home("policy", "reset", "reviewed", "--reason", "a new year") == 0
+    assert home("history", "--decisions") == 0
+    assert [line.split()[4] for line in home.out.splitlines() if "UTC" in line] == [
+        "decision", "review", "review", "promotion", "reset",
+    ]  # fmt: skip
+    assert "after 1 attempts: a new year" in " ".join(home.out.split())
 
 
 @pytest.mark.parametrize(

@@ -212,3 +212,47 @@ def test_names_never_leave_the_workspace(pair, command, name):
     cli, _, _ = pair
     assert cli(*command, name) == 2
     assert "no run is called" in cli.err
+
+
+def test_diff_says_what_only_one_run_measures_and_what_else_differs(cli):
+    assert cli("run", "tiny.yaml", "--model", "echo:") == 0
+    suite = (cli.folder / "tiny.yaml").read_text()
+    cli.write("tiny.yaml", suite.replace("[exact_match]", "[exact_match, number_match]"))
+    assert cli("run", "tiny.yaml", "--model", "echo:wrong", "--system", "Be brief.") == 1
+    _, listed = cli.json("runs", "list")
+    first, second = (run["id"] for run in listed["runs"])
+    code, found = cli.json("runs", "diff", first, second)
+    assert code == 0
+    assert [row["metric"] for row in found["metrics"]] == ["exact_match"]
+    assert "only the second run measures number_match" in found["notes"]
+    assert "they had different system prompts" in found["notes"]
+    assert {flip["verdict"] for flip in found["flips"]} == {"worse"}
+
+
+CONSTITUTION = """\
+id: {name}
+version: 1
+principles:
+  - {{id: kind, weight: 1.0, text: Be kind., critics: [rules], threshold: 0.5}}
+"""
+
+
+def test_diff_works_across_constitutions_and_names_them(cli):
+    for name in ("mild", "strict"):
+        cli.write(f"{name}.yaml", CONSTITUTION.format(name=name))
+    rule = {"mild": "never said", "strict": "say 1"}
+    for name in ("mild", "strict"):
+        cli.write("tiny.yaml", f"id: tiny\nsamples: {{source: jsonl, path: tiny.jsonl}}\n"
+                  f"critics: {{rules: {{must_not: ['{rule[name]}']}}}}\n"
+                  f"measure: [exact_match, {{adherence: {{constitution: ./{name}.yaml}}}}]\n")  # fmt: skip
+        assert cli("run", "tiny.yaml", "--model", "echo:") == 0, cli.err
+    _, listed = cli.json("runs", "list")
+    code, found = cli.json("runs", "diff", *(run["id"] for run in listed["runs"]))
+    assert code == 0, cli.err
+    by_metric = {row["metric"]: row for row in found["metrics"]}
+    assert by_metric["adherence.kind"]["difference"] == pytest.approx(-11 / 40)
+    assert by_metric["adherence.kind"]["verdict"] == "worse"
+    assert any(note.startswith("they were judged by mild (") and "strict (" in note for note in found["notes"])
+    assert {flip["sample"] for flip in found["flips"] if flip["metric"] == "adherence.kind"} == {
+        "s1", *(f"s{n}" for n in range(10, 20))
+    }  # fmt: skip

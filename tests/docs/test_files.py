@@ -71,7 +71,7 @@ def test_the_recipe_is_read(tmp_path):
 
 def test_the_configuration_is_read(tmp_path):
     (tmp_path / "harness.yaml").write_text(BLOCKS["harness.yaml"])
-    assert read_config(tmp_path).policies["mine"].suites[1].limit == 120
+    assert read_config(tmp_path).policies["mine"].suites[2].limit == 120
 
 
 def test_the_template_of_harness_init_is_read(tmp_path):

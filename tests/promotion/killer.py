@@ -1,12 +1,14 @@
 """Kills a process that writes, at chosen and at random moments, and checks the workspace after every kill.
 
-Run as `killer.py WORKSPACE MODE COUNT SEED`; prints one JSON document. The children are forks, so that a kill costs
+Run as `killer.py WORKSPACE MODE COUNT SEED`; prints one JSON document. The mode `events` dies before chosen calls,
+`random` after a random time, and `commands` after a random time within real commands: run, decide, promote, rollback. The children are forks, so that a kill costs
 milliseconds: everything heavy is imported once, and no database is open across a fork.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import random
@@ -14,6 +16,8 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "store"))
@@ -52,7 +56,30 @@ def work(root: Path, step: int) -> None:
     workspace.close()
 
 
-def check(root: Path, promotions_before: int) -> int:
+HOME = {
+    "harness.yaml": 'model: "echo:"\npolicy: mine\npolicies:\n  mine: {suites: [tiny.yaml]}\n',
+    "tiny.yaml": "id: tiny\nsamples: {source: jsonl, path: tiny.jsonl}\nmeasure: [exact_match]\n"
+    "gates:\n  - {metric: exact_match, min: 0.5}\n",
+    "tiny.jsonl": "".join(f'{{"id": "s{n}", "prompt": "say {n}", "target": "say {n}"}}\n' for n in range(60)),
+}
+
+
+def commands(root: Path, step: int) -> None:
+    """Do what a person does: run a suite, decide, promote, and now and then go back."""
+    from harness.cli.main import run as harness
+
+    os.chdir(root.parent)
+    for name, text in HOME.items():
+        Path(name).write_text(text)
+    builders.adapter(Path(f"adapter-{step}"), float(step))
+    adapter, place = ["--adapter", f"./adapter-{step}"], ["--workspace", str(root)]
+    for line in (["run", "tiny.yaml", *adapter], ["decide", *adapter], ["promote", "latest"],
+                 *([["rollback"]] if step % 3 == 0 else [])):  # fmt: skip
+        code = harness([*line, *place])
+        assert code == 0, (line, code)
+
+
+def check(root: Path, promotions_before: int, *, batches: bool = True) -> int:
     """Assert that the workspace is whole, and return how many promotions and rollbacks it has."""
     workspace = Workspace.open(root)
     assert alias(workspace) == alias_text(workspace), "the alias is not what the ledger says"
@@ -74,7 +101,8 @@ def check(root: Path, promotions_before: int) -> int:
     now = live(workspace)
     for spec in () if now is None or now.candidate is None else now.candidate.adapters:
         check_adapter(spec)
-    whole_batches(workspace)
+    if batches:
+        whole_batches(workspace)
     count = len(workspace.ledger.entries("promotion", "rollback"))
     assert count >= promotions_before, "a promotion was lost"
     workspace.close()
@@ -143,13 +171,14 @@ def die_at(event: int) -> None:
         sys.modules[user].connect = traced
 
 
-def killed_at_random(root: Path, step: int, seconds: float) -> bool:
+def killed_at_random(root: Path, step: int, seconds: float, worker: Callable[[Path, int], None]) -> bool:
     """Fork a worker and kill it after so many seconds; tell whether it was still at work."""
     child = os.fork()
     if child == 0:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        for stream in (1, 2):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
         try:
-            work(root, step)
+            worker(root, step)
         except BaseException:  # noqa: BLE001 - reported through the exit status
             os._exit(1)
         os._exit(0)
@@ -164,20 +193,22 @@ def main() -> None:
     """Kill and check, `COUNT` times."""
     root, mode, count, chance = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), random.Random(sys.argv[4])
     kills = finished = event = 0
-    work(root, 0)  # imports and compiles what every child would otherwise spend its time on
-    begin = time.monotonic()
-    work(root, -1)
-    whole, promotions = time.monotonic() - begin, check(root, 0)
+    worker = commands if mode == "commands" else work
+    with redirect_stdout(io.StringIO()):
+        worker(root, 0)  # imports and compiles what every child would otherwise spend its time on
+        begin = time.monotonic()
+        worker(root, -1)
+    whole, promotions = time.monotonic() - begin, check(root, 0, batches=worker is work)
     for step in range(1, count + 1):
-        if mode == "random":
-            killed = killed_at_random(root, step, chance.uniform(0.0, whole))
+        if mode != "events":
+            killed = killed_at_random(root, step, chance.uniform(0.0, whole), worker)
         else:
             event = (step - 1) * int(sys.argv[5]) + chance.randrange(int(sys.argv[5]))
             killed = killed_at_event(root, step, event)
         kills += killed
         finished += not killed
-        promotions = check(root, promotions)
-        if mode != "random" and not killed:
+        promotions = check(root, promotions, batches=worker is work)
+        if mode == "events" and not killed:
             break
         if step % 12 == 0:  # old runs make the checks slow and prove nothing more
             fresh(root)

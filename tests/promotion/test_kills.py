@@ -33,8 +33,15 @@ def test_killed_at_random_moments(workspace):
     assert kill(workspace, "random", 12, 2)["kills"] >= 4
 
 
+def test_killed_within_real_commands(workspace):
+    """`harness run`, `decide`, `promote` and `rollback` themselves, killed at random moments."""
+    assert kill(workspace, "commands", 8, 5)["kills"] >= 3
+
+
 @pytest.mark.slow
 def test_killed_before_every_step_and_at_hundreds_of_random_moments(workspace):
     found = kill(workspace, "events", 2000, 3, 1)
     assert found["finished"] == 1
-    assert kill(workspace, "random", 300, 4)["kills"] >= 100
+    kills = kill(workspace, "random", 300, 4)["kills"]
+    kills += kill(workspace, "commands", 300, 6)["kills"]
+    assert kills >= 300
