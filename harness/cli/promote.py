@@ -207,7 +207,9 @@ def _what(workspace: Workspace, entry: LedgerEntry) -> str:
     if entry.kind == "review":
         return f"{body.get('decision')} {body.get('word')} by {body.get('by')}: {body.get('reason')}"
     if entry.kind == "reset":
-        return f"the count of the policy {body.get('policy')}, after {body.get('attempts')} attempts: {body.get('reason')}"
+        return (
+            f"the count of the policy {body.get('policy')}, after {body.get('attempts')} attempts: {body.get('reason')}"
+        )
     text = _describe(live_after(workspace, entry).candidate)
     if entry.kind == "promotion":
         return f"{text} (decision {entry.body.get('decision')})"
