@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from harness.paths import weights_dir
 
 BBQ = Path(__file__).resolve().parents[2] / "shared" / "data" / "bbq"
 
@@ -62,6 +65,7 @@ def main() -> None:
     given = parser.parse_args()
     options = ["--model", given.model, *(["--limit", str(given.limit)] if given.limit else [])]
     data = ["--data", str(BBQ)] if BBQ.exists() else []
+    shutil.rmtree(weights_dir() / ".calibrations", ignore_errors=True)  # it may have been made on a busy machine
     columns = ("suite", "requests", "tokens", "new tokens", "forecast, s", "at most, s", "run, s", "forecast / run",
                "at most / run", "forecasting, s")  # fmt: skip
     print(f"| {' | '.join(columns)} |")
