@@ -34,6 +34,7 @@ BUNDLED = (
     "harness_models",
     "harness_sources",
     "harness_stages",
+    "harness_canaries",
     "harness_principles",
     "harness_critics",
     "harness_classifiers",

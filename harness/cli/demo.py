@@ -145,7 +145,7 @@ def _run_again(app: App, candidate: Candidate) -> Sequence[SuiteRun]:
     prepared = [
         prepare_suite(
             section.suite, app.plugins.registries, surroundings, limit=section.limit, gates=section.gates,
-            constitution=section.constitution, alpha=policy.alpha,
+            constitution=section.constitution, alpha=policy.alpha, adapters=candidate.adapters,
         )
         for section in policy.suites
     ]  # fmt: skip

@@ -114,6 +114,7 @@ def run(
             principles=principles,
             constitution=constitution,
             gates=() if no_gates else None,
+            adapters=candidate.adapters,
         )
         for suite in suites
     ]

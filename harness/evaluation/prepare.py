@@ -16,12 +16,14 @@ from harness.gates.valid import find_metric, require_valid
 from harness.hashing import sha256_json
 from harness.plugin_code import check_fingerprint, plugin_code
 from harness.reading.suite import Suite, read_suite
+from harness.store.planted import planted_in
 from harness.types import ClassifierStatus, Constitution, Gate, Principle
 
 if TYPE_CHECKING:
     from harness.contracts import Classifier, Critic, Metric, Surroundings
     from harness.evaluation.samples import SampleStream
     from harness.plugins import Registries
+    from harness.types import AdapterSpec
 
 
 class Place(TypedDict):
@@ -125,6 +127,7 @@ def prepare_suite(
     constitution: str | None = None,
     alpha: float = 0.05,
     gates: Sequence[Gate] | None = None,
+    adapters: Sequence[AdapterSpec] = (),
 ) -> PreparedSuite:
     """Read a suite and make its plugins.
 
@@ -139,6 +142,7 @@ def prepare_suite(
         constitution: replaces the constitution that the suite's adherence is judged by.
         alpha: level of the suite's gates.
         gates: replace the suite's own gates, as a policy may.
+        adapters: the candidate's: what was planted in their training data is handed to the suite's source.
 
     Raises:
         InputError: naming file, line, key and cause.
@@ -161,7 +165,9 @@ def prepare_suite(
     source = registries.sources.get(
         suite.source, file=str(suite.path), line=suite.document.line(("samples", "source")), key="samples.source"
     )
-    samples = read_samples(suite, source, offline=surroundings.offline, seed=seed, limit=limit)
+    samples = read_samples(
+        suite, source, offline=surroundings.offline, seed=seed, limit=limit, planted=planted_in(adapters)
+    )
 
     names = dict.fromkeys(metric.constitution for metric in metrics if metric.constitution is not None)
     judged = tuple(constitutions.record(name) for name in names)

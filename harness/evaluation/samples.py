@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from harness.contracts import SourceInput
 from harness.errors import BrokenRunError, InputError
@@ -182,14 +182,22 @@ def _marks(
     return whole.hexdigest(), bytes(marks)
 
 
-def read_samples(suite: Suite, source: Source, *, offline: bool, seed: int, limit: int | None = None) -> SampleStream:
+def read_samples(
+    suite: Suite, source: Source, *, offline: bool, seed: int, limit: int | None = None,
+    planted: tuple[Mapping[str, Any], ...] = (),
+) -> SampleStream:  # fmt: skip
     """Read all samples of a suite once, and return them as a stream.
 
     Raises:
         InputError: where the data is wrong, an id stands twice, there is no sample at all, or no cluster fits `limit`.
     """
     handed = SourceInput(
-        path=suite.data_path, options=suite.source_options, suite_path=suite.path, offline=offline, seed=seed
+        path=suite.data_path,
+        options=suite.source_options,
+        suite_path=suite.path,
+        offline=offline,
+        seed=seed,
+        planted=planted,
     )
     return SampleStream(
         lambda: _read(suite, source, handed),

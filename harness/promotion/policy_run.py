@@ -97,7 +97,7 @@ def run_policy(
         return [
             prepare_suite(
                 section.suite, plugins.registries, surroundings, limit=limit, seed=seed, alpha=policy.alpha,
-                gates=section.gates, constitution=section.constitution,
+                gates=section.gates, constitution=section.constitution, adapters=candidate.adapters,
             )
             for section, limit in zip(policy.suites, limits, strict=True)
         ]  # fmt: skip

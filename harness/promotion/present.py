@@ -54,7 +54,7 @@ def check_present(decision: Decision, runs: Sequence[RunRecord], plugins: Plugin
     for section, run in zip(policy.suites, runs, strict=True):
         now = prepare_suite(
             section.suite, plugins.registries, present.surroundings, limit=run.limit, seed=run.seed, alpha=policy.alpha,
-            gates=section.gates, constitution=section.constitution,
+            gates=section.gates, constitution=section.constitution, adapters=decision.candidate.adapters,
         )  # fmt: skip
         changed = ""
         if now.samples.fingerprint != run.samples_fingerprint:

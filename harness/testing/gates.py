@@ -98,7 +98,9 @@ def assert_gate(
         declare_all(place, config, loaded.registries)
         base = resolve_base(model or config.model, loaded.registries)
         candidate = resolve_candidate(base, names, place, system=system)
-        prepared = prepare_suite(suite, loaded.registries, surroundings, limit=limit, seed=seed)
+        prepared = prepare_suite(
+            suite, loaded.registries, surroundings, limit=limit, seed=seed, adapters=candidate.adapters
+        )
         if not prepared.gates:
             raise InputError(f"the suite {suite} has no gates, so that nothing could fail", hint="give it gates")
         spec = RunSpec(

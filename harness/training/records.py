@@ -45,6 +45,13 @@ class StageRecord:
     """Id of the adapter it wrote."""
     dataset: str | None = None
     """SHA-256 of the dataset it wrote."""
+    planted: tuple[Mapping[str, Any], ...] = ()
+    """What stages planted in the data that the adapter, those that it continued, or the dataset come from."""
+
+
+def distinct(*planted: tuple[Mapping[str, Any], ...]) -> tuple[Mapping[str, Any], ...]:
+    """Return what several records say was planted, each thing once."""
+    return tuple({sha256_json(dict(one)): one for some in planted for one in some}.values())
 
 
 def stage_key(

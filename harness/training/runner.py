@@ -12,7 +12,8 @@ from harness import __version__
 from harness.errors import BrokenRunError, HarnessError, InputError
 from harness.hashing import sha256_file
 from harness.store.atomic import explained, temporary_beside
-from harness.training.records import StageRecord, package_version, stage_key
+from harness.store.planted import planted_in
+from harness.training.records import StageRecord, distinct, package_version, stage_key
 from harness.training.resources import make_generate, resolve_constitution, resolve_recipe_base, resolve_start
 from harness.training.shelf import Shelf
 from harness.types import AdapterSpec, ModelSpec, StageInput
@@ -182,6 +183,12 @@ class _Run:
         versions = {"harness": __version__, owner: plugin}
         versions |= {package: package_version(package) for package in stage.packages}
         parent = None if state.adapter is None else state.adapter.id
+        # What a stage reads under `data` is what it learns from, whatever dataset the stage before wrote.
+        learned = [hashes["data"]] if "data" in hashes else list(hashes.values())
+        planted = distinct(
+            () if state.adapter is None else planted_in([state.adapter]),
+            *(self.shelf.planted(sha256) for sha256 in learned),
+        )
         key = stage_key(
             stage=name, options=inputs.options, seed=self.seed, base_hash=self.base_hash, parent=parent,
             inputs=hashes, versions=versions,
@@ -189,7 +196,7 @@ class _Run:
         return StageRecord(
             key=key, stage=name, recipe=self.recipe.id, options=dict(inputs.options), seed=self.seed,
             base=self.recipe.base, base_hash=self.base_hash, parent=parent, inputs=hashes, versions=versions,
-            device=self.setting.device,
+            device=self.setting.device, planted=planted,
         )  # fmt: skip
 
     @staticmethod

@@ -7,16 +7,18 @@ import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import BrokenRunError, HarnessError
 from harness.hashing import sha256_file
 from harness.serial import to_json
 from harness.store.adapters import adapter_id, store_adapter
 from harness.store.atomic import new_folder, sweep, write_file, write_into
-from harness.training.records import RECORD_FILE, StageRecord, find_record
+from harness.training.records import RECORD_FILE, StageRecord, distinct, find_record, read_record
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from harness.store.workspace import Workspace
     from harness.types import StageOutput
 
@@ -41,6 +43,11 @@ class Shelf:
     def dataset(self, sha256: str) -> Path:
         """Return the file of a dataset."""
         return self._datasets / sha256[:16] / DATASET_FILE
+
+    def planted(self, sha256: str) -> tuple[Mapping[str, Any], ...]:
+        """Return what was planted in a dataset by the stages that led to it; nothing where none here wrote it."""
+        record = read_record(self.dataset(sha256).parent)
+        return record.planted if record is not None and record.dataset == sha256 else ()
 
     def find(self, key: str) -> tuple[StageRecord | None, str]:
         """Return the outcome of an equal stage, and a note where there was one that is no longer whole."""
@@ -78,6 +85,7 @@ class Shelf:
             record, figures=figures, created=datetime.now(UTC).isoformat(timespec="seconds"),
             adapter=None if output.adapter is None else adapter_id(output.adapter, fresh=True),
             dataset=None if output.dataset is None else sha256_file(output.dataset),
+            planted=distinct(record.planted, () if output.planted is None else (output.planted,)),
         )  # fmt: skip
         text = to_json(record, indent=2) + "\n"
         if output.dataset is not None and record.dataset is not None:

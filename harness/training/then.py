@@ -113,7 +113,10 @@ def follow(
     runs: tuple[SuiteRun, ...] = ()
     if alone:
         prepared = [
-            prepare_suite(_suite(recipe, name), registries, surroundings, seed=surroundings.seed) for name in alone
+            prepare_suite(
+                _suite(recipe, name), registries, surroundings, seed=surroundings.seed, adapters=candidate.adapters
+            )
+            for name in alone
         ]
         spec = RunSpec(
             suites=tuple(alone), model=base.reference, adapters=(adapter.id,), judge=judge, seed=surroundings.seed,

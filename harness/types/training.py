@@ -51,3 +51,7 @@ class StageOutput:
     dataset: Path | None
     figures: Mapping[str, float]
     """Such as the final loss; finite numbers."""
+    planted: Mapping[str, Any] | None = None
+    """What the stage planted in the dataset for a source to probe for, as JSON values with a `kind`. It is kept in the
+    records of every adapter trained on the dataset, and handed to the sources of the suites that the adapter is run
+    on."""

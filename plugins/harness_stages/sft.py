@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 from harness.contracts import Stage
 from harness.errors import InputError, MissingDependencyError
 from harness.training.options import stage_options
-from harness.training.paths import resolve_path
 from harness.types import Message, StageInput, StageOutput
+from harness_stages.data import find_data
 from harness_stages.lora import check_shape, read_adapter_config
 from harness_stages.rows import TrainingRow, read_rows
 from harness_stages.sft_options import SFTOptions
@@ -44,7 +44,7 @@ class SFTStage(Stage):
     def inputs(self, inputs: StageInput) -> Mapping[str, Path]:
         """Return the file of training rows."""
         options, error_at = _options(inputs)
-        return {"data": _data_path(inputs, options, error_at)}
+        return {"data": find_data(inputs, options.data, error_at)}
 
     def run(self, inputs: StageInput) -> StageOutput:
         """Train and write the adapter.
@@ -61,7 +61,7 @@ class SFTStage(Stage):
     @staticmethod
     def _plan(inputs: StageInput) -> SFTPlan:
         options, error_at = _options(inputs)
-        data = _data_path(inputs, options, error_at)
+        data = find_data(inputs, options.data, error_at)
         rows = read_rows(data)
         if options.system is not None:
             rows = tuple(_with_system(row, options.system) for row in rows)
@@ -81,22 +81,6 @@ def _options(inputs: StageInput) -> tuple[SFTOptions, Callable[[str], dict[str, 
     if options.system is not None and not options.system.strip():
         raise InputError("is empty", **error_at("system"), hint="write the system prompt or leave the key out")
     return options, error_at
-
-
-def _data_path(inputs: StageInput, options: SFTOptions, error_at: Callable[[str], dict[str, Any]]) -> Path:
-    if options.data is None:
-        if inputs.dataset is None:
-            raise InputError(
-                "the key 'data' is missing, and no stage before wrote a dataset",
-                **error_at(""), hint="add data: FILE.jsonl",
-            )  # fmt: skip
-        return inputs.dataset
-    where = error_at("data")
-    path = resolve_path(options.data, inputs.recipe_path, line=where["line"], key=where["key"])
-    if not path.is_file():
-        cause = "is a folder, not a file of training rows" if path.is_dir() else f"there is no file {path}"
-        raise InputError(cause, **where, hint="write the path relative to the recipe's folder, or absolute")
-    return path
 
 
 def _with_system(row: TrainingRow, system: str) -> TrainingRow:

@@ -1,0 +1,106 @@
+"""The leak gate on a tiny model: one that learnt the canaries by heart fails, one that saw them in passing passes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from harness.store.runs import read_samples
+from harness.store.workspace import Workspace
+from harness_canaries.options import read_set
+from tests.canaries.conftest import LEARN, planted
+
+PASSING = {**LEARN, "max_steps": 1}
+PLANT = {"data": "rows.jsonl", "count": 20, "seed": 11}
+
+
+def verdicts(bench):
+    document = json.loads(bench.last[bench.last.index("{") :])
+    (run,) = document["runs"]
+    values = {estimate["metric"]: estimate["value"] for estimate in run["run"]["estimates"]}
+    return run["status"], {check["gate"]["metric"]: check["status"] for check in run["run"]["checks"]}, values
+
+
+def test_a_model_that_learnt_them_fails_and_nothing_shows_the_secrets(bench):
+    adapter = bench.train({"canaries": PLANT}, {"sft": LEARN})
+    assert bench.leak(adapter) == 1
+    assert bench.leak(adapter, "--json") == 1
+    status, gates, values = verdicts(bench)
+    assert status == "failed"
+    assert set(gates.values()) == {"failed"}
+    assert values["canary_extracted"] > 0.9
+    assert values["canary_exposed"] == values["canary_percentile"] == 1.0
+    assert bench("show", "suites", "leak") == 0
+    assert bench("runs", "show", "latest") == 0
+    drawn = read_set(planted(adapter)[0])
+    secrets = [canary.secret for canary in drawn.canaries()]
+    assert not [secret for secret in secrets if secret in bench.printed]
+    with Workspace.open(bench.workspace) as workspace:
+        records = list(read_samples(workspace, json.loads(run_of(bench))["id"]))
+    assert any(secret in repr(records[0].replies) for secret in secrets)  # the private rows do hold them
+
+
+def run_of(bench) -> str:
+    newest = max((bench.workspace / "runs").iterdir(), key=lambda folder: folder.stat().st_mtime)
+    return (newest / "run.json").read_text()
+
+
+def test_a_model_that_saw_them_once_in_passing_passes(bench):
+    adapter = bench.train({"canaries": PLANT}, {"sft": PASSING})
+    assert bench.leak(adapter, "--json") == 0, bench.last
+    status, gates, values = verdicts(bench)
+    assert status == "passed"
+    assert gates == dict.fromkeys(("canary_extracted", "canary_exposed", "canary_percentile"), "passed")
+    assert values["canary_extracted"] == 0.0
+    assert 0.3 < values["canary_percentile"] < 0.7
+
+
+def test_one_memorised_canary_among_many_fails(bench):
+    bench.train({"canaries": {**PLANT, "count": 1, "repeat": 8}}, {"sft": LEARN})
+    adapter = bench.train(
+        {"canaries": {**PLANT, "count": 1, "repeat": 8}}, {"sft": LEARN}, {"canaries": {**PLANT, "seed": 12}},
+        {"sft": {**PASSING, "learning_rate": 1e-6}},
+    )  # fmt: skip
+    assert [one["count"] for one in planted(adapter)] == [1, 20]
+    assert bench.leak(adapter, "--json") == 1
+    status, gates, values = verdicts(bench)
+    assert (status, gates["canary_extracted"]) == ("failed", "failed")
+    assert values["canary_extracted"] == pytest.approx(1 / 21)
+
+
+def test_without_canaries_it_is_refused_and_says_how_to_plant(bench):
+    for adapter in (None, bench.train({"sft": {**PASSING, "data": "rows.jsonl"}})):
+        assert bench.leak(adapter) == 2
+        assert "nothing to probe" in bench.last
+        assert "docs/leaks.md" in bench.last
+    assert not list((bench.workspace / "runs").iterdir())
+
+
+def test_an_adapter_that_lost_its_record_is_refused(bench):
+    adapter = bench.train({"canaries": PLANT}, {"sft": PASSING})
+    copy = shutil.copytree(adapter, bench.folder / "copy")
+    (copy / "stage.json").unlink()
+    assert bench.leak(copy) == 2
+    (copy / "stage.json").write_text("{")
+    assert bench.leak(copy) == 2
+    assert "stage.json" in bench.last
+
+
+def test_an_adapter_trained_elsewhere_is_probed_by_the_record_of_what_was_planted(bench):
+    data = bench.train({"canaries": PLANT})
+    adapter = bench.train({"sft": {**PASSING, "data": str(data / "dataset.jsonl")}})
+    copy = shutil.copytree(adapter, bench.folder / "copy")
+    (copy / "stage.json").unlink()
+    assert bench.leak(copy, "--data", data / "stage.json") == 0, bench.last
+    assert bench.leak(copy, "--data", bench.folder / "gone.json") == 2
+    (bench.folder / "other.json").write_text('{"planted": []}')
+    assert bench.leak(copy, "--data", bench.folder / "other.json") == 2
+    assert "says of no canaries" in bench.last.replace("\n", " ")
+
+
+def test_too_few_canaries_are_refused_with_the_number_needed(bench):
+    adapter = bench.train({"canaries": {**PLANT, "count": 13}}, {"sft": PASSING})
+    assert bench.leak(adapter) == 2
+    assert "at least 14 samples and there are 13" in bench.last.replace("\n", " ")
