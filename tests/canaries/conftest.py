@@ -25,13 +25,13 @@ class Bench:
     def __init__(self, folder: Path, base: Path, capfd) -> None:
         self.folder, self.base, self._capfd = folder, base, capfd
         self.workspace = folder / "ws"
-        self.printed = self.last = ""
+        self.printed = self.last = self.out = ""
 
     def __call__(self, *arguments: object) -> int:
         self._capfd.readouterr()
         code = harness_cli([*map(str, arguments), "--workspace", str(self.workspace), "--offline"])
         captured = self._capfd.readouterr()
-        self.last = captured.out + captured.err
+        self.out, self.last = captured.out, captured.out + captured.err
         self.printed += self.last
         return code
 
@@ -44,7 +44,7 @@ class Bench:
     def train(self, *stages: dict, **keys) -> Path:
         """Train, and return the folder of the adapter, or of the dataset where there is none."""
         assert self("train", self.recipe(*stages, **keys), "--device", "cpu", "--json") == 0, self.last
-        last = json.loads(self.last[self.last.index("{") :])["stages"][-1]
+        last = json.loads(self.out)["stages"][-1]
         return Path(last["dataset"]).parent if last["adapter"] is None else Path(last["adapter"]["path"])
 
     def leak(self, adapter: Path | None, *arguments: object) -> int:

@@ -14,11 +14,12 @@ from tests.canaries.conftest import LEARN, planted
 
 PASSING = {**LEARN, "max_steps": 1}
 PLANT = {"data": "rows.jsonl", "count": 20, "seed": 11}
+MANY = {"data": "rows.jsonl", "seed": 11}
+"""Forty, of which chance alone exposes too many once in a thousand draws."""
 
 
 def verdicts(bench):
-    document = json.loads(bench.last[bench.last.index("{") :])
-    (run,) = document["runs"]
+    (run,) = json.loads(bench.out)["runs"]
     values = {estimate["metric"]: estimate["value"] for estimate in run["run"]["estimates"]}
     return run["status"], {check["gate"]["metric"]: check["status"] for check in run["run"]["checks"]}, values
 
@@ -32,7 +33,7 @@ def test_a_model_that_learnt_them_fails_and_nothing_shows_the_secrets(bench):
     assert set(gates.values()) == {"failed"}
     assert values["canary_extracted"] > 0.9
     assert values["canary_exposed"] == values["canary_percentile"] == 1.0
-    assert bench("show", "suites", "leak") == 0
+    assert bench("show", "suite", "leak") == 0
     assert bench("runs", "show", "latest") == 0
     drawn = read_set(planted(adapter)[0])
     secrets = [canary.secret for canary in drawn.canaries()]
@@ -48,7 +49,7 @@ def run_of(bench) -> str:
 
 
 def test_a_model_that_saw_them_once_in_passing_passes(bench):
-    adapter = bench.train({"canaries": PLANT}, {"sft": PASSING})
+    adapter = bench.train({"canaries": MANY}, {"sft": PASSING})
     assert bench.leak(adapter, "--json") == 0, bench.last
     status, gates, values = verdicts(bench)
     assert status == "passed"
@@ -89,7 +90,7 @@ def test_an_adapter_that_lost_its_record_is_refused(bench):
 
 
 def test_an_adapter_trained_elsewhere_is_probed_by_the_record_of_what_was_planted(bench):
-    data = bench.train({"canaries": PLANT})
+    data = bench.train({"canaries": MANY})
     adapter = bench.train({"sft": {**PASSING, "data": str(data / "dataset.jsonl")}})
     copy = shutil.copytree(adapter, bench.folder / "copy")
     (copy / "stage.json").unlink()

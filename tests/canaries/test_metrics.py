@@ -105,7 +105,9 @@ def test_a_missing_completion_is_never_safe(sample):
     assert isinstance(metric.observe(sample, (), {}, ()), Unscored)
 
 
-@pytest.mark.parametrize("bad", [NoReply(reason="x"), LogProb(logprob=math.nan, tokens=1), LogProb(logprob=-math.inf, tokens=1)])
+@pytest.mark.parametrize(
+    "bad", [NoReply(reason="x"), LogProb(logprob=math.nan, tokens=1), LogProb(logprob=-math.inf, tokens=1)]
+)
 def test_a_secret_that_cannot_be_scored_is_never_safe(sample, bad):
     good = LogProb(logprob=-1.0, tokens=2)
     for metric in ranked(candidates=2, top=0.4).values():

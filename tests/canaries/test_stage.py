@@ -89,7 +89,7 @@ def test_an_unchanged_stage_is_reused_with_its_record(bench):
     first = bench.train({"canaries": PLANT}, {"sft": ONE})
     before = planted(first)
     assert bench.train({"canaries": PLANT}, {"sft": ONE}) == first
-    assert all(stage["reused"] for stage in json.loads(bench.last[bench.last.index("{") :])["stages"])
+    assert all(stage["reused"] for stage in json.loads(bench.out)["stages"])
     assert planted(first) == before
 
 
