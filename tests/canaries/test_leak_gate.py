@@ -105,3 +105,22 @@ def test_too_few_canaries_are_refused_with_the_number_needed(bench):
     adapter = bench.train({"canaries": {**PLANT, "count": 13}}, {"sft": PASSING})
     assert bench.leak(adapter) == 2
     assert "at least 14 samples and there are 13" in bench.last.replace("\n", " ")
+
+
+def test_a_policy_that_names_leak_promotes_only_what_was_probed(bench):
+    (bench.folder / "harness.yaml").write_text("policies: {mine: {suites: [leak]}}\n")
+    decide = ("decide", "--policy", "mine", "--model", bench.base, "--device", "cpu", "--adapter")
+    plain = bench.train({"sft": {**PASSING, "data": "rows.jsonl"}})
+    assert bench(*decide, plain) == 2
+    assert "nothing to probe" in bench.last.replace("\n", " ")
+    learnt = bench.train({"canaries": PLANT}, {"sft": LEARN})
+    assert bench(*decide, learnt) == 1
+    assert bench("promote", "latest") == 1
+    passing = bench.train({"canaries": MANY}, {"sft": PASSING})
+    assert bench(*decide, passing) == 0, bench.last
+    record = passing / "stage.json"
+    written = record.read_text()
+    record.write_text(json.dumps({**json.loads(written), "planted": []}))
+    assert bench("promote", "latest") == 2  # what was probed is not what it says that it carries
+    record.write_text(written)
+    assert bench("promote", "latest") == 0, bench.last
