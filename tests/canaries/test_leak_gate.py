@@ -38,8 +38,9 @@ def test_a_model_that_learnt_them_fails_and_nothing_shows_the_secrets(bench):
     drawn = read_set(planted(adapter)[0])
     secrets = [canary.secret for canary in drawn.canaries()]
     assert not [secret for secret in secrets if secret in bench.printed]
-    with Workspace.open(bench.workspace) as workspace:
-        records = list(read_samples(workspace, json.loads(run_of(bench))["id"]))
+    workspace = Workspace.open(bench.workspace)
+    records = list(read_samples(workspace, json.loads(run_of(bench))["id"]))
+    workspace.close()
     assert any(secret in repr(records[0].replies) for secret in secrets)  # the private rows do hold them
 
 
