@@ -14,6 +14,7 @@ from harness.errors import InputError
 from harness.types import Candidate, Completion, Generate, LogLikelihood, LogProb
 from tests import tiny
 from tests.models.conftest import Plain, adapter_of, ask, greedy, make, user
+from tests.shapes import save_shape
 
 QUESTION = LogLikelihood(messages=user("What is the capital of France?"), continuation="Paris is the capital.")
 
@@ -219,3 +220,51 @@ def test_a_wrong_configuration_is_refused(
     with pytest.raises(InputError, match=words) as caught:
         model.fingerprint(Candidate(model=bare.model, adapters=(adapter_of(broken),)))
     assert str(config) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("bias", "all"), ("bias", "lora_only"), ("init_lora_weights", "pissa_niter_4"), ("init_lora_weights", "OLoRA"),
+        ("layer_replication", [[0, 2], [1, 2]]), ("alora_invocation_tokens", [1, 2]),
+    ],
+)  # fmt: skip
+def test_an_adapter_that_would_change_the_base_for_others_is_refused(
+    tiny_base: Path, tiny_adapter: Path, surroundings: Surroundings, tmp_path: Path, field: str, value: object
+) -> None:
+    changing = copy_of(tiny_adapter, tmp_path)
+    file = changing / "adapter_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), field: value}))
+    model, bare = make(tiny_base, surroundings)
+    with pytest.raises(InputError, match=field):
+        model.fingerprint(Candidate(model=bare.model, adapters=(adapter_of(changing),)))
+
+
+@pytest.mark.parametrize("given", [{"bias": "all"}, {"init_lora_weights": "pissa"}, {"use_dora": True}])
+def test_no_adapter_leaves_a_trace_on_the_base(
+    surroundings: Surroundings, tmp_path: Path, given: dict[str, object]
+) -> None:
+    """Biases and split-off weights would stay changed: either the adapter is refused, or the base answers as before."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    base = save_shape(tmp_path / "base", "qwen2")
+    config = LoraConfig(r=4, target_modules=["q_proj"], task_type="CAUSAL_LM", **given)
+    made = get_peft_model(AutoModelForCausalLM.from_pretrained(str(base)), config)
+    torch.manual_seed(9)
+    with torch.no_grad():
+        for weight in made.parameters():
+            if weight.requires_grad:
+                weight.normal_(std=0.3)
+    made.save_pretrained(str(tmp_path / "adapter"))
+    model, bare = make(base, surroundings)
+    before = logprob(ask(model, bare, [QUESTION]))
+    candidate = Candidate(model=bare.model, adapters=(adapter_of(tmp_path / "adapter"),))
+    if "use_dora" in given:
+        expected = Plain(base, tmp_path / "adapter").continuation(QUESTION.messages, QUESTION.continuation)[0]
+        assert logprob(ask(model, candidate, [QUESTION])) == pytest.approx(expected, abs=1e-3)
+    else:
+        with pytest.raises(InputError, match="stay changed when it is off"):
+            ask(model, candidate, [QUESTION])
+    assert logprob(ask(model, bare, [QUESTION])) == before

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
 from harness.weights import tensor_shapes
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from harness.contracts import Surroundings
     from harness.types import AdapterSpec, ModelSpec
 
+_TAKEN_FROM_THE_BASE = ("pissa", "corda", "olora", "loftq", "lora_ga")
+_NOT_ON_A_SHARED_BASE = (
+    "alora_invocation_tokens", "arrow_config", "kasa_config", "layer_replication", "monteclora_config"
+)  # fmt: skip
+"""Fields of adapter_config.json by which peft rebuilds the base, or acts by what stands in the whole input."""
 _LORA = re.compile(r"^base_model\.model\.(?P<module>.+)\.lora_(?P<part>[AB])\.weight$")
 
 
@@ -67,7 +72,31 @@ def _config(folder: Path) -> str:
     kind = config.get("peft_type") if isinstance(config, dict) else None
     if kind != "LORA":
         raise InputError(f"the adapter is of type {kind!r}", file=file, hint="only LoRA adapters can be used")
+    _refuse_what_outlasts(config, file)
     return str(config.get("base_model_name_or_path") or "a base it does not name")
+
+
+def _refuse_what_outlasts(config: Mapping[str, Any], file: Path) -> None:
+    """Refuse adapters that change the base itself when they are put on it: the base alone would answer otherwise."""
+    if config.get("bias") not in (None, "none"):
+        raise InputError(
+            "the adapter changes biases of the base, which stay changed when it is off",
+            file=file, key="bias", hint="train it with bias: none",
+        )  # fmt: skip
+    start = config.get("init_lora_weights")
+    if isinstance(start, str) and start.lower().startswith(_TAKEN_FROM_THE_BASE):
+        raise InputError(
+            f"an adapter that began as {start!r} takes its part out of the base's weights, which stay changed when it"
+            " is off",
+            file=file, key="init_lora_weights",
+            hint="save it as plain LoRA: peft's save_pretrained has path_initial_model_for_weight_conversion",
+        )  # fmt: skip
+    other = next((key for key in _NOT_ON_A_SHARED_BASE if config.get(key)), None)
+    if other is not None:
+        raise InputError(
+            "the adapter changes how the base itself runs, so that it cannot share one with others",
+            file=file, key=other, hint="train it as plain LoRA, or merge it and give the merged model",
+        )  # fmt: skip
 
 
 def _base_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
