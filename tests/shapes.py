@@ -137,6 +137,24 @@ def _phi3_long(size: int) -> Any:
     return Phi3ForCausalLM(Phi3Config(**given, num_key_value_heads=2, rope_parameters=rope))
 
 
+def _gemma2_high_cap(size: int) -> Any:
+    from transformers import Gemma2Config, Gemma2ForCausalLM
+
+    config = Gemma2Config(**_common(size), num_key_value_heads=2, head_dim=8, final_logit_softcapping=30.0)
+    return Gemma2ForCausalLM(config)
+
+
+def _mamba(size: int) -> Any:
+    from transformers import MambaConfig, MambaForCausalLM
+
+    return MambaForCausalLM(
+        MambaConfig(
+            vocab_size=size, hidden_size=32, num_hidden_layers=2, state_size=8, initializer_range=0.3, bos_token_id=1,
+            eos_token_id=2, pad_token_id=2,
+        )
+    )  # fmt: skip
+
+
 SHAPES: dict[str, Callable[[int], Any]] = {
     "llama": _llama,
     "gpt2": _gpt2,
@@ -157,6 +175,9 @@ SHAPES: dict[str, Callable[[int], Any]] = {
 BY_LENGTH: dict[str, Callable[[int], Any]] = {"phi3-long": _phi3_long}
 """Shapes that turn positions by the length of the longest row of a pass."""
 
+ODD: dict[str, Callable[[int], Any]] = {"gemma2-high-cap": _gemma2_high_cap, "mamba": _mamba}
+"""Shapes with tests of their own: a cap that changes small logits by little, and no attention at all."""
+
 PLAIN = frozenset({"bloom", "neo", "lfm2", "phi3-long"})
 """Shapes whose positions follow from the order of the tokens or whose rotation from the longest sequence, that hide what
 is far by themselves, or that are not all attention: branches cannot share a sequence."""
@@ -169,5 +190,5 @@ def save_shape(folder: Path, name: str, *, seed: int = 0) -> Path:
     folder.mkdir(parents=True)
     size = save_tokenizer(folder)
     torch.manual_seed(seed)
-    (SHAPES | BY_LENGTH)[name](size).save_pretrained(str(folder))
+    (SHAPES | BY_LENGTH | ODD)[name](size).save_pretrained(str(folder))
     return folder

@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.contracts import Surroundings
-from harness.types import LogLikelihood, LogProb, RollingLogLikelihood
+from harness.types import Completion, Generate, LogLikelihood, LogProb, RollingLogLikelihood
 from harness_models.hf.batching import Budget
 from harness_models.hf.planning import Branches
 from harness_models.hf.scoring import Scored, score
-from tests.models.conftest import Plain, ask, make, user
+from tests.models.conftest import Plain, ask, greedy, make, user
 from tests.shapes import BY_LENGTH, PLAIN, SHAPES, save_shape
 
 QUESTIONS = ("Yes or No?", "What is the capital of France? please tell me", "What is the capital? " * 5, "sun " * 12)
@@ -150,3 +150,29 @@ def test_lost_memory_costs_no_score(loaded: Any, monkeypatch: pytest.MonkeyPatch
         assert scored is not None
         for one, continuation in zip(scored.scores, row.continuations, strict=True):
             assert one.logprob == pytest.approx(plain.logprob(row.context, continuation)[0], abs=1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_a_soft_cap_far_above_the_logits_is_found(dtype: str, shapes: Any, surroundings: Surroundings) -> None:
+    import torch
+
+    model, candidate = make(shapes("gemma2-high-cap"), surroundings, dtype=dtype)
+    loaded = model._ready(candidate)  # type: ignore[attr-defined]
+    ids = loaded.tensor([[11 + 7 * n % 300 for n in range(30)]])
+    with torch.inference_mode():
+        whole = loaded.model(input_ids=ids).logits.float()
+        assert torch.equal(loaded.logits(loaded.hidden(ids)), whole)
+
+
+def test_a_recurrent_architecture_is_run_plainly(shapes: Any, surroundings: Surroundings) -> None:
+    model, candidate = make(shapes("mamba"), surroundings)
+    plain = Plain(shapes("mamba"))
+    asked = [LogLikelihood(messages=user(q), continuation=a) for q in QUESTIONS for a in ANSWERS]
+    for request, reply in zip(asked, ask(model, candidate, asked), strict=True):
+        assert isinstance(reply, LogProb)
+        assert reply.logprob == pytest.approx(plain.continuation(request.messages, request.continuation)[0], abs=1e-3)
+    said = [Generate(messages=user(q), decoding=greedy(12)) for q in QUESTIONS]
+    for generate, reply in zip(said, ask(model, candidate, said), strict=True):
+        assert isinstance(reply, Completion)
+        assert reply.text == plain.greedy(generate.messages, 12)
+    assert model.notes()

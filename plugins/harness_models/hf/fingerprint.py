@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _DATE = "strftime_now"
 """What chat templates call for today's date."""
-ENGINE = "2"
+ENGINE = "3"
 """Raised whenever scoring or decoding would give other replies."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import logging
 import os
 import warnings
@@ -55,6 +56,10 @@ class Loaded:
     """Whether only sequences of equal length may share a pass."""
     reach: Reach = field(default_factory=Reach)
     """How far back the layers look, which masks of our own must say."""
+    cache_name: str = "past_key_values"
+    """What the architecture calls its cache."""
+    vocabulary: int | None = None
+    """Tokens that the model has, where its tokenizer has more."""
 
     def hidden(
         self,
@@ -66,7 +71,7 @@ class Loaded:
     ) -> torch.Tensor:
         """Run the body: ids (B, L) to hidden states (B, L, H). `mask` is 2D (padding) or 4D (additive)."""
         body = self.model.base_model if self.split else self.model
-        given = {"attention_mask": mask, "position_ids": positions, "past_key_values": cache}
+        given = {"attention_mask": mask, "position_ids": positions, self.cache_name: cache}
         out = body(
             input_ids=ids,
             use_cache=cache is not None,
@@ -152,9 +157,11 @@ def _load_from(folder: Path, spec: ModelSpec, place: Placement) -> Loaded:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        # Left unsaid, transformers asks at the terminal whether to run Python code that a folder brings along.
+        given = {"local_files_only": True, "trust_remote_code": False}
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), **given)
         model = AutoModelForCausalLM.from_pretrained(
-            str(folder), dtype=getattr(torch, place.dtype), local_files_only=True, use_safetensors=True
+            str(folder), dtype=getattr(torch, place.dtype), use_safetensors=True, **given
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise InputError(
@@ -163,6 +170,8 @@ def _load_from(folder: Path, spec: ModelSpec, place: Placement) -> Loaded:
             hint="check that the folder holds a causal language model with its tokenizer",
         ) from error
     model = model.to(place.device).eval()
+    takes = inspect.signature(model.forward).parameters
+    known = int(model.get_input_embeddings().weight.shape[0])
     return Loaded(
         model=model,
         tokenizer=tokenizer,
@@ -170,6 +179,8 @@ def _load_from(folder: Path, spec: ModelSpec, place: Placement) -> Loaded:
         window=_window(model.config, tokenizer),
         end_ids=_end_ids(model, tokenizer),
         start_id=_start_id(tokenizer),
+        cache_name="cache_params" if "cache_params" in takes else "past_key_values",
+        vocabulary=known if len(tokenizer) > known else None,
     )
 
 

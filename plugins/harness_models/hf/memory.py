@@ -57,7 +57,7 @@ def activation_bytes(loaded: Loaded) -> int:
 def cache_bytes(loaded: Loaded) -> int:
     """Return how many bytes the keys and values of a token take in all layers."""
     config = loaded.model.config.get_text_config()
-    heads = int(config.num_attention_heads)
+    heads = int(getattr(config, "num_attention_heads", None) or 1)  # recurrent architectures have none
     width = getattr(config, "head_dim", None) or int(config.hidden_size) // heads
     key_heads = getattr(config, "num_key_value_heads", None) or heads
     return 2 * int(config.num_hidden_layers) * int(key_heads) * int(width) * _item_bytes(loaded)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from transformers import DynamicCache
 
+from harness.errors import InputError
 from harness_models.hf.plain import padded, with_one_more
 from harness_models.hf.probing import alike, narrowed
 from harness_models.hf.reach import reach_of
@@ -24,7 +25,11 @@ _PROBE = 12
 
 
 def generation_path(loaded: Loaded) -> Path:
-    """Return the quickest way whose logits are those of a plain pass; found out once for each loaded model."""
+    """Return the quickest way whose logits are those of a plain pass; found out once for each loaded model.
+
+    Raises:
+        InputError: when none is.
+    """
     if loaded.generates is None:
         if loaded.equal_lengths:  # rows of other lengths change what a row computes
             loaded.generates = "plain"
@@ -32,6 +37,13 @@ def generation_path(loaded: Loaded) -> Path:
             loaded.generates = "slots"
         else:
             loaded.generates = "padded" if _agrees(loaded, _padded) else "plain"
+        if loaded.generates == "plain" and not loaded.equal_lengths and not _agrees(loaded, _one_by_one):
+            loaded.generates = None
+            raise InputError(
+                f"a {type(loaded.model).__name__} cannot generate here: with what its cache holds, it does not go on as"
+                " from the whole text",
+                hint="score with it alone, or use a model of another architecture",
+            )
     return loaded.generates
 
 
@@ -71,6 +83,18 @@ def _in_slots(loaded: Loaded, rows: list[list[int]]) -> torch.Tensor:
     slots.fill(1, [rows[0][:5], rows[1][:-1]], prefix)
     slots.move(2, 1, len(rows[1]) - 1)
     return slots.step([row[-1] for row in rows], [len(row) - 1 for row in rows])
+
+
+def _one_by_one(loaded: Loaded, rows: list[list[int]]) -> torch.Tensor:
+    """Run each row but for its last token alone, and then one step."""
+    import torch
+
+    found = []
+    for row in rows:
+        cache = DynamicCache(config=loaded.model.config)
+        loaded.hidden(loaded.tensor([row[:-1]]), cache=cache)
+        found.append(loaded.hidden(loaded.tensor([row[-1:]]), cache=cache)[:, -1])
+    return torch.cat(found)
 
 
 def _padded(loaded: Loaded, rows: list[list[int]]) -> torch.Tensor:
