@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -185,3 +186,24 @@ def test_the_budget_bounds_every_batch(tiny_base: Path, surroundings: Surroundin
     ask(model, candidate, asked[:1])
     model._budget = Budget(tokens=10_000, rows=2)
     assert max(reply.timing.batch for reply in completions(ask(model, candidate, asked))) == 2
+
+
+@pytest.mark.parametrize("path", ["slots", "padded", "plain"])
+def test_a_stop_string_that_is_a_control_token_ends_the_text(
+    path: str, tiny_base: Path, surroundings: Surroundings
+) -> None:
+    """No decoded text shows control tokens, so that they must be known by their number."""
+    model, candidate = make(tiny_base, surroundings)
+    hot = Decoding(max_new_tokens=230, temperature=100.0, seed=4)  # so hot that all tokens are about as probable
+    loaded = model._ready(candidate)
+    loaded.generates, loaded.end_ids = path, frozenset()
+    asked = [Generate(messages=user("sun"), decoding=hot, draw=draw) for draw in range(5)]
+    free = completions(ask(model, candidate, asked))
+    stops = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+    stopped = completions(
+        ask(model, candidate, [replace(request, decoding=replace(hot, stop=stops)) for request in asked])
+    )
+    assert any(reply.finish == "stop" for reply in stopped)
+    for whole, cut in zip(free, stopped, strict=True):
+        assert whole.text.startswith(cut.text)
+        assert (cut.completion_tokens < whole.completion_tokens) is (cut.finish == "stop")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from harness_models.hf.batching import Budget, out_of_memory
 from harness_models.hf.rows import Ask, Generated, Row, rows_of
 from harness_models.hf.sampling import choose
-from harness_models.hf.stopping import Decode, Stops, TextStream, byte_tokens
+from harness_models.hf.stopping import Decode, Stops, TextStream, byte_tokens, control_tokens
 from harness_models.hf.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def generate(
         def stream(index: int, stops: Stops) -> TextStream:
             return TextStream(decode, stops, functools.partial(on_text, index), is_byte)
 
-    rows = rows_of(asks, decode, stream)
+    rows = rows_of(asks, decode, stream, control_tokens(loaded.tokenizer))
     with torch.inference_mode():
         path = generation_path(loaded)
         if path == "slots":

@@ -10,7 +10,7 @@ from harness_models.hf.sampling import uniforms
 from harness_models.hf.stopping import Decode, Stops, TextStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from harness.types import Decoding
 
@@ -57,6 +57,8 @@ class Row:
     prefix: int = 0
     """Leading tokens of the prompt that are computed once for all rows of its cluster."""
     cluster: int = 0
+    ends: frozenset[int] = frozenset()
+    """Control tokens that are stop strings of its own; no decoded text shows them."""
     begin: float | None = None
     first_token: float = 0.0
     batch: int = 0
@@ -87,7 +89,7 @@ class Row:
         self.tokens.append(token)
         if len(self.tokens) == 1:
             self.first_token = self._elapsed()
-        if token in end_ids:
+        if token in end_ids or token in self.ends:
             return self._finish(self.tokens[:-1], "stop", decode)
         if self.stops.met(self.tokens):
             found = self._finish(self.tokens, None, decode)
@@ -125,13 +127,19 @@ class Row:
         return 0.0 if self.begin is None else time.perf_counter() - self.begin
 
 
-def rows_of(asks: Sequence[Ask], decode: Decode, stream: Callable[[int, Stops], TextStream] | None = None) -> list[Row]:
+def rows_of(
+    asks: Sequence[Ask],
+    decode: Decode,
+    stream: Callable[[int, Stops], TextStream] | None = None,
+    controls: Mapping[str, int] | None = None,
+) -> list[Row]:
     """Make a row of each ask; equal lists of stop strings share what they learn about tokens.
 
     Args:
         asks: what to continue.
         decode: token ids to text.
         stream: makes the stream of an index, where its text is wanted while it grows.
+        controls: control tokens by how they are written.
     """
     known: dict[tuple[str, ...], Stops] = {}
     rows = []
@@ -139,5 +147,6 @@ def rows_of(asks: Sequence[Ask], decode: Decode, stream: Callable[[int, Stops], 
         stops = known.setdefault(ask.decoding.stop, Stops(ask.decoding.stop, decode))
         drawn = uniforms(ask.prompt, ask.decoding, ask.draw, ask.room)
         growing = None if stream is None else stream(index, stops)
-        rows.append(Row(index=index, ask=ask, stops=stops, stream=growing, uniforms=drawn))
+        ends = frozenset(controls[stop] for stop in ask.decoding.stop if stop in controls) if controls else frozenset()
+        rows.append(Row(index=index, ask=ask, stops=stops, stream=growing, uniforms=drawn, ends=ends))
     return rows

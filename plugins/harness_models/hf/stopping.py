@@ -25,7 +25,7 @@ class Stops:
     """The stop strings of a request.
 
     Args:
-        stops: non-empty strings; none at all is allowed.
+        stops: non-empty strings; none at all is allowed. Those that are control tokens never stand in a decoded text.
         decode: token ids to text.
     """
 
@@ -73,6 +73,11 @@ class Stops:
             if count >= len(tokens) or len(text) >= self._longest + _SLACK:
                 return False
             count *= 2
+
+
+def control_tokens(tokenizer: Any) -> dict[str, int]:  # noqa: ANN401 - a transformers tokenizer
+    """Return the control tokens by how they are written; decoding leaves them out, so no text shows them."""
+    return {str(token): number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
 
 
 def byte_tokens(tokenizer: Any) -> Callable[[int], bool]:  # noqa: ANN401 - a transformers tokenizer
