@@ -13,7 +13,7 @@ import pytest
 
 from harness.contracts import Surroundings
 from harness.errors import InputError
-from harness.types import Candidate, Generate, LogLikelihood, LogProb, Message
+from harness.types import Candidate, Generate, LogLikelihood, LogProb, Message, NoReply, RollingLogLikelihood
 from harness_models.hf.device import _torch_has_cuda, placement
 from tests.models.conftest import Plain, adapter_of, ask, greedy, make, reasons, spec_of, user
 
@@ -266,3 +266,60 @@ def test_a_template_that_writes_the_date_makes_replies_of_one_day(tiny_base: Pat
     assert "day" not in fingerprint(spec, Candidate(model=spec), surroundings)
     dated = Candidate(model=spec, template="{{ strftime_now('%d %b') }} {{ messages[0].content }}")
     assert "day" in fingerprint(spec, dated, surroundings)
+
+
+def test_code_that_a_folder_brings_is_neither_run_nor_asked_about(
+    tiny_base: Path, surroundings: Surroundings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
+    folder = Path(shutil.copytree(tiny_base, tmp_path / "with-code"))
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model_type": "theirs", "auto_map": {"AutoConfig": "code.C", "AutoModelForCausalLM": "code.M"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "code.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    model, candidate = make(folder, surroundings)
+    with pytest.raises(InputError, match="cannot be loaded"):
+        ask(model, candidate, ASKED)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_text_that_begins_with_a_spelled_token_has_the_beginning_of_any_other(tiny_base: Path) -> None:
+    from tokenizers.processors import TemplateProcessing
+    from transformers import AutoTokenizer
+
+    from harness_models.hf.chat import Renderer
+
+    tokenizer = AutoTokenizer.from_pretrained(str(tiny_base))
+    tokenizer._tokenizer.post_processor = TemplateProcessing(
+        single="<|im_start|> $A", special_tokens=[("<|im_start|>", 1)]
+    )
+    renderer = Renderer(tokenizer, "none")
+    for text in ("Yes", "<|im_end|> Yes", "Yes <|im_end|>", "<|im_end|>"):
+        (ids,) = renderer.encode([renderer.render(user(text))])
+        assert ids[0] == 1
+        assert ids.count(1) == 1
+        assert tokenizer.decode(ids[1:]) == text
+
+
+def test_a_token_that_the_model_does_not_have_costs_its_request_alone(
+    tiny_base: Path, surroundings: Surroundings, tmp_path: Path
+) -> None:
+    from transformers import AutoTokenizer
+
+    folder = Path(shutil.copytree(tiny_base, tmp_path / "grown"))
+    tokenizer = AutoTokenizer.from_pretrained(str(folder))
+    tokenizer.add_tokens(["zebra"])
+    tokenizer.save_pretrained(str(folder))
+    model, candidate = make(folder, surroundings)
+    kinds = [
+        lambda text: LogLikelihood(messages=user(text), continuation="Yes"),
+        lambda text: LogLikelihood(messages=user("Yes"), continuation=text),
+        lambda text: RollingLogLikelihood(text=text),
+        lambda text: Generate(messages=user(text), decoding=greedy(2)),
+    ]
+    for kind in kinds:
+        lost, kept = ask(model, candidate, [kind("a zebra"), kind("a dog")])
+        assert isinstance(lost, NoReply)
+        assert "does not have" in lost.reason
+        assert not isinstance(kept, NoReply)

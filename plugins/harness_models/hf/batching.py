@@ -7,9 +7,13 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from harness_models.hf.planning import common
+
 _SHORTEST_PREFIX = 16
 """A shorter common prefix is not worth a pass of its own."""
 _SMALLEST_CLUSTER = 4
+_NO_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
+"""What torch, its allocator on a CPU, and the libraries that it calls on a GPU say."""
 
 
 @dataclass(kw_only=True)
@@ -50,13 +54,7 @@ def batches(lengths: Sequence[int], budget: Budget) -> list[list[int]]:
 
 def common_prefix(rows: Sequence[tuple[int, ...]]) -> int:
     """Return how many leading tokens all rows have in common."""
-    low, high = min(rows), max(rows)  # in lexicographic order the first and the last differ earliest
-    length = 0
-    for a, b in zip(low, high, strict=False):
-        if a != b:
-            break
-        length += 1
-    return length
+    return common(min(rows), max(rows))  # in lexicographic order the first and the last differ earliest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,4 +135,4 @@ def out_of_memory(work: Callable[[], None]) -> bool:
 def is_memory(error: Exception) -> bool:
     """Tell whether an exception says that memory ran out."""
     text = str(error)
-    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
+    return isinstance(error, MemoryError) or any(words in text for words in _NO_MEMORY)

@@ -129,7 +129,10 @@ class Renderer:
     def _encode_spelled(self, prompt: Prompt) -> list[int]:
         sentinels = {chr(_FIRST_SENTINEL + number): token for number, token in enumerate(prompt.spelled)}
         ids: list[int] = []
-        for part in re.split(f"([{''.join(sentinels)}])", prompt.text):
+        parts = re.split(f"([{''.join(sentinels)}])", prompt.text)
+        if not parts[0] and not prompt.chat:  # a text that begins with a spelled token has a beginning too
+            ids += self._encode([""], special=True)[0]
+        for part in parts:
             if part in sentinels:
                 ids += self._tokenizer(sentinels[part], add_special_tokens=False, split_special_tokens=True)[
                     "input_ids"

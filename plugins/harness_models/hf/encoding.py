@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from harness_models.hf.chat import Renderer
 
 Refuse = Callable[[int, NoReply], None]
+_UNKNOWN = NoReply(reason="the tokenizer gives a token that the model does not have")
 
 
 class Encodes(Protocol):
@@ -34,6 +35,11 @@ class Encodes(Protocol):
     @property
     def start_id(self) -> int | None:
         """Token that may stand before a text."""
+        ...
+
+    @property
+    def vocabulary(self) -> int | None:
+        """Tokens that the model has, where its tokenizer has more."""
         ...
 
 
@@ -71,6 +77,8 @@ def continuations(
             refuse(index, NoReply(reason="the continuation has no tokens" if before else "nothing stands before"))
         elif len(before) + len(after) > base.window:
             refuse(index, _too_long(len(before) + len(after), base.window))
+        elif _unknown(whole, base.vocabulary):
+            refuse(index, _UNKNOWN)
         else:
             shared.setdefault(before, {}).setdefault(after, []).append(index)
     rows = [Branches(context=context, continuations=tuple(found)) for context, found in shared.items()]
@@ -88,6 +96,9 @@ def texts(base: Encodes, requests: Sequence[Request], refuse: Refuse) -> tuple[l
         found = windows(ids, base.start_id, base.window)
         if not found:
             refuse(index, NoReply(reason="the text has no tokens to score"))
+        elif _unknown(ids, base.vocabulary):
+            refuse(index, _UNKNOWN)
+            continue
         rows += found
         homes += [index] * len(found)
     return rows, homes
@@ -112,6 +123,9 @@ def asks(base: Encodes, renderer: Renderer, requests: Sequence[Request], refuse:
         if not ids or room < 1:
             refuse(index, _too_long(len(ids) + 1, base.window) if ids else NoReply(reason="nothing to continue"))
             continue
+        if _unknown(ids, base.vocabulary):
+            refuse(index, _UNKNOWN)
+            continue
         found.append(Ask(prompt=tuple(ids), decoding=request.decoding, room=room, draw=request.draw))
         homes.append(index)
     return found, homes
@@ -129,6 +143,10 @@ def split_continuation(
     if same == 0:
         return (() if start is None else (start,)), tuple(whole)
     return tuple(whole[:same]), tuple(whole[same:])
+
+
+def _unknown(ids: Sequence[int], vocabulary: int | None) -> bool:
+    return vocabulary is not None and max(ids) >= vocabulary
 
 
 def _too_long(tokens: int, window: int) -> NoReply:
