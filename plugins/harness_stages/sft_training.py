@@ -58,7 +58,7 @@ def _load_tokenizer(base: Path) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(base), local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(str(base), local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise InputError(f"the base's tokenizer cannot be loaded ({_first_line(error)})", file=base) from error
     if tokenizer.pad_token_id is None:
@@ -75,8 +75,9 @@ def _load_model(inputs: StageInput, plan: SFTPlan, dtype: str) -> Any:  # noqa: 
 
     try:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-            str(inputs.base_path), dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True
-        )
+            str(inputs.base_path), dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True,
+            trust_remote_code=False,
+        )  # fmt: skip
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"the base cannot be loaded ({_first_line(error)})", file=inputs.base_path) from error
     options = plan.options

@@ -176,3 +176,19 @@ def test_a_recurrent_architecture_is_run_plainly(shapes: Any, surroundings: Surr
         assert isinstance(reply, Completion)
         assert reply.text == plain.greedy(generate.messages, 12)
     assert model.notes()
+
+
+def test_padding_never_spoils_what_stands_before_it(loaded: Any) -> None:
+    """In float16 a score below -16 under a mask that hides everything is minus infinity, and its softmax NaN."""
+    from harness_models.hf.layout import lay_out, tree_mask
+    from harness_models.hf.planning import plan
+
+    model, _ = loaded("llama")
+    answers = ((8, 9), (10, 11), (12, 13))
+    rows = [Branches(context=(n, *range(20, 20 + length)), continuations=answers) for n, length in ((1, 3), (2, 12))]
+    trie = plan(rows, pack_tokens=8)
+    layouts = [lay_out(trie, pack, 0, rows) for pack in trie.groups[0].packs]
+    longest = max(len(item.tokens) for item in layouts)
+    assert min(len(item.tokens) for item in layouts) < longest
+    mask = tree_mask(model, layouts, longest, 0)
+    assert bool((mask == 0).any(dim=-1).all())

@@ -28,6 +28,7 @@ class Unloaded:
     tokenizer: Any
     window: int
     start_id: int | None
+    vocabulary: int | None = None
 
 
 def workload(

@@ -70,7 +70,8 @@ def tree_mask(loaded: Loaded, layouts: Sequence[Layout], longest: int, depth: in
     import torch
 
     device, dtype = loaded.model.device, loaded.model.dtype
-    ends = torch.tensor([item.ends + [0] * (longest - len(item.ends)) for item in layouts], device=device)
+    # Padding sees what stands before it: where nothing is seen float16 may give NaN, which no weight of 0 hides.
+    ends = torch.tensor([item.ends + [longest] * (longest - len(item.ends)) for item in layouts], device=device)
     order = torch.arange(longest, device=device)
     sees = (order[None, None, :] <= order[None, :, None]) & (order[None, :, None] < ends[:, None, :])
     sees = torch.cat([sees.new_ones(len(layouts), longest, depth), sees], dim=2)

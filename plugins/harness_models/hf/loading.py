@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from harness_models.hf.layout import Mask
 
 
+_FROM_DISK: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+"""Where the last is left unsaid, transformers asks at the terminal whether to run code that a folder brings along."""
+
+
 @dataclass(kw_only=True)
 class Loaded:
     """A base in memory. Adapters are put into `model` in place, so the halves below always use the active ones."""
@@ -133,8 +137,8 @@ def load_tokenizer(spec: ModelSpec, surroundings: Surroundings) -> tuple[Any, in
     from transformers import AutoConfig, AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-        config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), **_FROM_DISK)
+        config = AutoConfig.from_pretrained(str(folder), **_FROM_DISK)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"the model {spec.reference} cannot be read ({_first_line(error)})", file=folder) from error
     return tokenizer, _window(config, tokenizer), _start_id(tokenizer)
@@ -157,11 +161,9 @@ def _load_from(folder: Path, spec: ModelSpec, place: Placement) -> Loaded:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
-        # Left unsaid, transformers asks at the terminal whether to run Python code that a folder brings along.
-        given = {"local_files_only": True, "trust_remote_code": False}
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), **given)
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), **_FROM_DISK)
         model = AutoModelForCausalLM.from_pretrained(
-            str(folder), dtype=getattr(torch, place.dtype), use_safetensors=True, **given
+            str(folder), dtype=getattr(torch, place.dtype), use_safetensors=True, **_FROM_DISK
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise InputError(
