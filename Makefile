@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 PEER   := .venv-bench
 DATA   ?= $(wildcard ../shared/data)
 
-.PHONY: demo test test-slow check bench weights clean
+.PHONY: demo test test-slow check bench audit weights clean
 
 demo: $(STAMP)  ## train a small LoRA on a real model, run suites, gate it, decide
 	$(BIN)/python -m harness.cli.main demo
@@ -24,6 +24,9 @@ check: $(STAMP)  ## lint and types
 
 bench: $(STAMP) weights $(PEER)/.installed  ## speed against lm-evaluation-harness, in an environment of its own; an hour
 	$(BIN)/python benchmarks/engine.py --peer $(PEER)/bin/python $(if $(DATA),--data $(DATA)) --write
+
+audit: $(STAMP)  ## the gate's own test by replay, into docs/gate-audit.md; minutes
+	$(BIN)/python benchmarks/gate_audit.py replay
 
 weights: $(STAMP)  ## the real weights that tests and demo use, fetched once
 	$(BIN)/harness models pull smollm2-135m minilm spacy-en-md

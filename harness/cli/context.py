@@ -83,6 +83,11 @@ class App:
             return Path(self._workspace_option).expanduser().resolve()
         return self.config.workspace
 
+    @property
+    def workspace_named(self) -> bool:
+        """Whether --workspace was given."""
+        return self._workspace_option is not None
+
     @cached_property
     def workspace(self) -> Workspace:
         """The workspace, which must exist."""

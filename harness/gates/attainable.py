@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from harness.errors import InputError
@@ -56,6 +57,7 @@ def _corrected(gate: Gate, calibration: Calibration) -> int | None:
     return smallest(lambda n: (lang_reiczigel(n, n, calibration, gate.alpha).low or 0.0) >= limit)
 
 
+@lru_cache(maxsize=1024)  # a sentence says it of every inconclusive check, and an audit makes thousands
 def _proportion(gate: Gate) -> int | None:
     if gate.kind == "superior":
         # Exact McNemar with nothing but gains: p is 1/2 to the power of n.

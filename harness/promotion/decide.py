@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from harness.serial import from_json, to_json, to_plain
 from harness.store.atomic import write_file
 from harness.store.pending import intend, settle
 from harness.store.runs import check_run, run_sha256
-from harness.types import Candidate, Check, Decision, Gate, Policy, PolicySuite, RunRecord, Status, Veto
+from harness.types import Candidate, CheckStatus, Decision, Gate, Policy, PolicySuite, RunRecord, Status, Veto
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,7 +102,7 @@ def decide(
                 if record.id not in runs:
                     _add_stored(workspace, record, baseline_runs)
         checks = tuple((item.run.suite, check) for item in evidence for check in item.run.checks)
-        status = _status([check for _, check in checks], vetoes)
+        status = status_of((check.status for _, check in checks), vetoes)
         if attempt.exploratory and status == "passed":
             status = "inconclusive"  # nothing that reads a decision may take it for one that can be promoted
         decision = Decision(
@@ -191,11 +191,12 @@ def _add_stored(workspace: Workspace, record: RunRecord, runs: dict[str, str]) -
     runs[record.id] = run_sha256(workspace, record.id)
 
 
-def _status(checks: Sequence[Check], vetoes: Sequence[Veto]) -> Status:
-    statuses = {check.status for check in checks} - {"not_applicable"}
-    if vetoes or "failed" in statuses:
+def status_of(statuses: Iterable[CheckStatus], vetoes: Sequence[Veto] = ()) -> Status:
+    """Return a decision's status: all gates that apply must pass, and nobody may object."""
+    found = set(statuses) - {"not_applicable"}
+    if vetoes or "failed" in found:
         return "failed"
-    return "passed" if statuses == {"passed"} else "inconclusive"
+    return "passed" if found == {"passed"} else "inconclusive"
 
 
 def _store(workspace: Workspace, decision: Decision) -> None:

@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[2] / "harness"
 LAYERS = [
     {"testing"},
     {"cli"},
+    {"audit"},
     {"training"},
     {"promotion"},
     {"evaluation"},

@@ -49,6 +49,8 @@ def parses(command: click.Command, words: list[str]) -> bool:
     context = click.Context(command, info_name="harness")
     while isinstance(command, click.Group) and words:
         found = command.get_command(context, words[0])
+        if found is None and any(isinstance(parameter, click.Argument) for parameter in command.params):
+            break  # it takes an argument of its own beside its commands, as `gate` does
         if found is None:
             return words[0] in {"--help", "--version", "-h"}
         command, words = found, words[1:]

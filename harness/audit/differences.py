@@ -1,0 +1,234 @@
+"""Cases of gates that compare with another run: `non_inferior`, `superior`, `equivalent`, anchors, attempts, looks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from harness.audit.limits import SENSITIVITY, SPECIFICITY, case
+from harness.audit.plants import Copy, Exchange, Lose, Misread, Plant, aimed, spread
+from harness.audit.population import ANCHOR, BASELINE, CANDIDATE, Population
+from harness.audit.replay import Case
+from harness.errors import HarnessError
+from harness.gates.attainable import samples_needed
+from harness.gates.valid import require_valid
+from harness.stats.power import quantile_sum
+from harness.stats.worst_case import is_weighted_mean
+from harness.types import Gate
+
+MARGINS = (0.05, 0.08, 0.15, 0.25)
+"""Of proportions: the smallest that so many samples can pass at all is taken, and the next one."""
+ATTEMPTS = 10
+_GOOD = {"higher": 1.0, "lower": -1.0}
+
+
+def difference_cases(population: Population, metric: str, *, seed: int) -> Iterator[Case]:
+    """Yield the cases of one metric: exactly at a margin, equal, better, with missing rows, and again and again."""
+    if population.metrics[metric].direction == "neither" or not _differ(population, metric):
+        return
+    if population.metrics[metric].kind == "proportion":
+        margins = [m for m in MARGINS if _possible(population, _not_worse(metric, m))][:2]
+        for margin in margins:
+            yield from _non_inferior(population, metric, margin, seed)
+        if margins and not population.clustered:
+            yield from _missing(population, metric, margins[-1])
+            yield from _critics(population, metric, margins[-1])
+            yield from _anchored(population, metric, margins[-1])
+    else:
+        margins = [spread(population, (Exchange(),), metric, len(population), "difference", seed=seed) * quantile_sum(
+            0.05, 0.8
+        )]  # fmt: skip
+        if is_weighted_mean(population.metrics[metric]) or population.metrics[metric].bounds is None:
+            yield from _non_inferior(population, metric, float(f"{margins[0]:.3g}"), seed)
+    yield from _superior(population, metric, seed)
+    if margins:
+        yield from _equivalent(population, metric, float(f"{margins[-1]:.3g}"), seed)
+
+
+def _differ(population: Population, metric: str) -> bool:
+    first, second = (population.arms[arm][metric].values for arm in (CANDIDATE, BASELINE))
+    return bool(np.count_nonzero((first != second).any(axis=1)) >= 5)
+
+
+def _not_worse(metric: str, margin: float) -> Gate:
+    return Gate(metric=metric, kind="non_inferior", to="promoted", margin=margin)
+
+
+def _possible(population: Population, gate: Gate) -> bool:
+    metric = population.metrics[gate.metric]
+    try:
+        require_valid(gate, metric)
+    except HarnessError:
+        return False
+    needed = samples_needed(gate, metric)
+    return needed is not None and len(np.unique(population.clusters)) >= needed
+
+
+def _try(
+    population: Population, metric: str, target: float, *, before: tuple[Plant, ...] = (), whole: bool = False
+) -> tuple[Plant, ...] | None:
+    try:
+        return aimed(population, metric, "difference", target, before=before, whole_clusters=whole)
+    except ValueError:
+        return None
+
+
+def planned_power(
+    population: Population, plants: tuple[Plant, ...], gate: Gate, distance: float, n: int, *, seed: int
+) -> float:
+    """Return the power of the normal approximation that plans go by: Φ(distance / standard error − z).
+
+    For `equivalent`, of two one-sided tests with the truth in the middle: 2 Φ(margin / standard error − z) − 1.
+    """
+    from scipy.special import ndtr, ndtri
+
+    error = spread(population, plants, gate.metric, n, "difference", seed=seed)
+    if error == 0.0:
+        return 1.0
+    one = float(ndtr(abs(distance) / error + float(ndtri(gate.alpha))))
+    return max(0.0, 2.0 * one - 1.0) if gate.kind == "equivalent" else one
+
+
+def _points(population: Population, metric: str, value: float) -> str:
+    if population.metrics[metric].kind == "proportion":
+        return f"{100 * value:+.3g} points"
+    return f"{value:+.3g}"
+
+
+def _non_inferior(population: Population, metric: str, margin: float, seed: int) -> Iterator[Case]:
+    gate = _not_worse(metric, margin)
+    lost = -_GOOD[population.metrics[metric].direction] * margin
+    at = f"the difference is exactly the margin ({_points(population, metric, lost)})"
+    starts: list[tuple[tuple[Plant, ...], str, bool]] = [
+        ((), f"{at}, planted on the pair as recorded", False),
+        ((Exchange(),), f"{at}, planted on arms exchanged at random", False),
+    ]
+    if population.metrics[metric].kind == "proportion":
+        starts.append(((Copy(),), f"{at}, planted on a copy: losses alone", False))
+    if population.clustered:
+        starts.append(((Copy(),), f"{at}, planted on a copy by whole clusters", True))
+    for before, says, whole in starts:
+        plants = _try(population, metric, lost, before=before, whole=whole)
+        if plants is not None:
+            yield case(population, gate, plants, says, allowed=gate.alpha)
+    equal: tuple[Plant, ...] = (Exchange(),)
+    planned = planned_power(population, equal, gate, margin, len(population), seed=seed)
+    yield case(population, gate, equal, "equal arms that differ as often as recorded", planned=planned)
+    better = _try(population, metric, -0.5 * lost, before=equal)
+    if better is not None:
+        planned = planned_power(population, better, gate, 1.5 * margin, len(population), seed=seed)
+        yield case(population, gate, better, "better by half the margin", planned=planned)
+
+
+def _superior(population: Population, metric: str, seed: int) -> Iterator[Case]:
+    gate = Gate(metric=metric, kind="superior", to="promoted")
+    yield case(population, gate, (Exchange(),), "equal arms that differ as often as recorded", allowed=gate.alpha)
+    if population.metrics[metric].kind == "proportion":
+        yield case(population, gate, (Copy(),), "an exact copy", claim="never", allowed=0.0)
+        if not population.clustered:
+            yield from _again_and_again(population, gate)
+    error = spread(population, (Exchange(),), metric, len(population), "difference", seed=seed)
+    gain = _GOOD[population.metrics[metric].direction] * quantile_sum(gate.alpha, 0.8) * error
+    plants = _try(population, metric, gain, before=(Exchange(),))
+    if plants is not None and error > 0.0 and not math.isnan(gain):
+        planned = planned_power(population, plants, gate, gain, len(population), seed=seed)
+        yield case(population, gate, plants, f"better by {_points(population, metric, gain)}", planned=planned)
+
+
+def _again_and_again(population: Population, gate: Gate) -> Iterator[Case]:
+    """Equal candidates, night after night, until one passes; and the same without a budget, which nobody promises."""
+    one = case(population, gate, (Exchange(),), f"{ATTEMPTS} equal candidates in a row", allowed=gate.alpha)
+    yield replace(one, group="attempts", attempts=ATTEMPTS)
+    yield replace(
+        one, name=f"{one.name}, without a budget", truth=f"{one.truth}, each at the whole level", group="attempts",
+        attempts=ATTEMPTS, budgeted=False, claim="outside",
+    )  # fmt: skip
+    n = len(population)
+    looks = (n // 3, 2 * n // 3, n)
+    yield replace(
+        one, name=f"{one.name}, {len(looks)} looks", truth=f"equal arms, looked at {len(looks)} times: {looks}",
+        group="attempts", looks=looks,
+    )  # fmt: skip
+
+
+def _equivalent(population: Population, metric: str, margin: float, seed: int) -> Iterator[Case]:
+    gate = Gate(metric=metric, kind="equivalent", to="promoted", margin=margin)
+    for target in (margin, -margin):
+        plants = _try(population, metric, target, before=(Exchange(),))
+        if plants is not None:
+            says = f"the difference is exactly {_points(population, metric, target)}"
+            yield case(population, gate, plants, says, allowed=gate.alpha)
+    equal: tuple[Plant, ...] = (Exchange(),)
+    planned = planned_power(population, equal, gate, margin, len(population), seed=seed)
+    yield case(population, gate, equal, "equal arms that differ as often as recorded", planned=planned)
+
+
+def _missing(population: Population, metric: str, margin: float) -> Iterator[Case]:
+    gate = _not_worse(metric, margin)
+    higher = population.metrics[metric].direction == "higher"
+    lost = -margin if higher else margin
+    plants = _try(population, metric, lost)
+    if plants is None:
+        return
+    bad = 0.0 if higher else 1.0
+    for chance, value, how in ((0.04, None, "any 4 % of either arm"), (0.10, bad, "a tenth of its bad results")):
+        loses: tuple[Plant, ...] = (Lose(metric=metric, arm=CANDIDATE, chance=chance, value=value),)
+        if value is None:
+            loses += (Lose(metric=metric, arm=BASELINE, chance=chance),)
+        yield case(
+            population, gate, (*plants, *loses), f"the difference is exactly the margin, and {how} are unscored",
+            group="unscored", allowed=gate.alpha,
+        )  # fmt: skip
+
+
+def _critics(population: Population, metric: str, margin: float) -> Iterator[Case]:
+    """A labeller that errs alike in both arms does not make equal arms differ; all else is outside the promise."""
+    errs = {"sensitivity": SENSITIVITY, "specificity": SPECIFICITY}
+    alike = tuple(Misread(metric=metric, arm=arm, **errs) for arm in (CANDIDATE, BASELINE))
+    named = f"a labeller with Se {SENSITIVITY:g} and Sp {SPECIFICITY:g} in both arms"
+    superior = Gate(metric=metric, kind="superior", to="promoted")
+    gate = _not_worse(metric, margin)
+    lost = -margin if population.metrics[metric].direction == "higher" else margin
+    yield case(
+        population, superior, (Exchange(), *alike), f"truly equal arms, labelled by {named}", group="critics that err",
+        allowed=superior.alpha,
+    )  # fmt: skip
+    try:
+        labelled = aimed(population, metric, "difference", lost, after=alike)
+    except ValueError:
+        labelled = None
+    if labelled is not None:
+        yield case(
+            population, gate, labelled, f"the difference as labelled is exactly the margin, by {named}",
+            group="critics that err", allowed=gate.alpha,
+        )  # fmt: skip
+    true = _try(population, metric, lost)
+    if true is not None:
+        yield case(
+            population, gate, (*true, *alike), f"the true difference is exactly the margin, labelled by {named}",
+            claim="outside", group="critics that err",
+        )  # fmt: skip
+    kinder = (errs | {"sensitivity": 0.8}) if population.metrics[metric].direction == "lower" else (
+        errs | {"specificity": 0.8}
+    )  # fmt: skip
+    unequal = (Misread(metric=metric, arm=CANDIDATE, **kinder), Misread(metric=metric, arm=BASELINE, **errs))
+    yield case(
+        population, superior, (Exchange(), *unequal), "truly equal arms, and a labeller kinder to the candidate",
+        claim="outside", group="critics that err",
+    )  # fmt: skip
+
+
+def _anchored(population: Population, metric: str, margin: float) -> Iterator[Case]:
+    """The last of many small steps: equal to what is promoted, and at the total margin from the anchor."""
+    total = 1.5 * margin
+    gate = Gate(metric=metric, kind="non_inferior", to="promoted", margin=margin, anchor="base", total_margin=total)
+    lost = -_GOOD[population.metrics[metric].direction] * total
+    keep = Copy(source=BASELINE, target=ANCHOR)
+    starts: tuple[tuple[Plant, ...], ...] = ((keep,), (Exchange(), keep))
+    plants = next((found for start in starts if (found := _try(population, metric, lost, before=start))), None)
+    if plants is not None:
+        says = f"equal to what is promoted, and exactly {_points(population, metric, lost)} from the anchor"
+        yield case(population, gate, (*plants, Copy(source=CANDIDATE, target=BASELINE)), says, allowed=gate.alpha)

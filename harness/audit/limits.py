@@ -1,0 +1,159 @@
+"""Cases of gates that compare a value with a limit: `min`, `max`, `corrected`, `max_unscored`."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import replace
+
+from harness.audit.plants import Lose, Misread, Plant, Study, aimed, truth
+from harness.audit.population import CANDIDATE, Population
+from harness.audit.replay import Case, Part
+from harness.errors import HarnessError
+from harness.gates.attainable import samples_needed
+from harness.gates.detectable import detectable
+from harness.gates.valid import COMPARES, require_valid
+from harness.stats.power import binomial_power
+from harness.types import Calibration, Gate
+
+SENSITIVITY, SPECIFICITY = 0.90, 0.92
+"""Of the labellers that err on purpose."""
+STUDY = 200
+"""Events, and as many others, that somebody labels by hand to know the labeller."""
+
+
+def limit_cases(population: Population, metric: str) -> Iterator[Case]:
+    """Yield the cases of one metric: exactly on the line, on the good side of it, and with rows that went missing."""
+    if population.metrics[metric].kind == "proportion":
+        for kind, limit in (("max", 0.30), ("max", 0.10), ("min", 0.90)):
+            yield from _on_the_line(population, Gate(metric=metric, kind=kind, limit=limit))  # type: ignore[arg-type]
+        if not population.clustered:
+            yield from _missing(population, Gate(metric=metric, kind="max", limit=0.30))
+            yield from corrected_cases(population, metric)
+            yield _counted(population, metric)
+    else:
+        at = truth(population, (), metric, "value")
+        for kind in ("min", "max"):
+            gate = Gate(metric=metric, kind=kind, limit=at)  # type: ignore[arg-type]
+            if _possible(population, gate):
+                yield case(population, gate, (), f"the value is the limit, {at:.4g}, as recorded", allowed=gate.alpha)
+
+
+def _possible(population: Population, gate: Gate) -> bool:
+    metric = population.metrics[gate.metric]
+    try:
+        require_valid(gate, metric)
+    except HarnessError:
+        return False
+    needed = samples_needed(gate, metric)
+    return needed is not None and len(population) >= needed
+
+
+def case(
+    population: Population, gate: Gate, plants: tuple[Plant, ...], says: str, *, n: int | None = None,
+    group: str | None = None, planned: float | None = None, allowed: float = 0.05, claim: str | None = None,
+) -> Case:  # fmt: skip
+    """Return a case of one gate on one suite.
+
+    Args:
+        population: of the gate's metric alone.
+        gate: the condition.
+        plants: under which `says` is true.
+        says: the truth in words.
+        n: samples; None is as many as were recorded.
+        group: of the report; None is the gate's kind.
+        planned: power, where the candidate is good.
+        allowed: where it is not: how often it may pass.
+        claim: None is `power` with a plan and `at most` without.
+    """
+    from harness.gates.attainable import describe
+
+    kind = f"{gate.kind}{' corrected' if gate.corrected else ''}{' with anchor' if gate.anchor else ''}"
+    metric = population.metrics[gate.metric]
+    size = n or len(population)
+    return Case(
+        name=f"{population.suite} {gate.metric} {describe(gate)}: {says}"
+        + ("" if n is None else f", {n} samples"),
+        group=group or kind, condition=f"{gate.metric} {describe(gate)}", truth=says,
+        claim=claim or ("power" if planned is not None else "at most"),  # type: ignore[arg-type]
+        parts=(Part(population=population, n=size, gates=(gate,), plants=plants),), allowed=allowed, planned=planned,
+        cost="high" if metric.kind != "proportion" else "middle" if _seldom_alike(population, gate, plants) else "low",
+    )  # fmt: skip
+
+
+def _seldom_alike(population: Population, gate: Gate, plants: tuple[Plant, ...]) -> bool:
+    """Tell whether equal counts are so rare that remembering verdicts by them saves little."""
+    lost = gate.kind in COMPARES and any(isinstance(plant, Lose) for plant in plants)
+    return population.clustered or gate.corrected or gate.anchor is not None or lost
+
+
+def _on_the_line(population: Population, gate: Gate) -> Iterator[Case]:
+    if not _possible(population, gate):
+        return
+    limit, metric, n = gate.limit or 0.0, population.metrics[gate.metric], len(population)
+    shapes = (True, False) if population.clustered else (False,)
+    for whole in shapes:
+        plants = aimed(population, gate.metric, "value", limit, whole_clusters=whole)
+        how = ", planted by whole clusters" if whole else ""
+        yield case(population, gate, plants, f"the rate is exactly {100 * limit:g} %{how}", allowed=gate.alpha)
+    distance = None if population.clustered else detectable(gate, metric, n)
+    if distance is not None:
+        good = limit - distance if gate.kind == "max" else limit + distance
+        planned = binomial_power(good, limit, n, gate.alpha, above=gate.kind == "min")
+        plants = aimed(population, gate.metric, "value", good)
+        yield case(population, gate, plants, f"the rate is {100 * good:.1f} %", planned=planned)
+
+
+def _missing(population: Population, gate: Gate) -> Iterator[Case]:
+    if not _possible(population, gate):
+        return
+    limit = gate.limit or 0.0
+    plants = aimed(population, gate.metric, "value", limit)
+    for share, value, how in ((0.05, None, "any 5 % are unscored"), (0.15, 1.0, "15 % of the events are unscored")):
+        lose = Lose(metric=gate.metric, arm=CANDIDATE, chance=share, value=value)
+        yield case(
+            population, gate, (*plants, lose), f"the rate is exactly {100 * limit:g} %, and {how}", group="unscored",
+            allowed=gate.alpha,
+        )  # fmt: skip
+
+
+def _counted(population: Population, metric: str) -> Case:
+    """About the very run: it is false only to pass a run with more unscored samples than the limit."""
+    gate = Gate(metric=metric, kind="max_unscored", limit=0.05)
+    lose = Lose(metric=metric, arm=CANDIDATE, chance=0.05)
+    found = case(population, gate, (lose,), "each sample is unscored with a chance of 5 %", claim="never", allowed=0.0)
+    return replace(found, counts_alone=True)
+
+
+def corrected_cases(population: Population, metric: str) -> Iterator[Case]:
+    """Yield cases of a labeller that errs, whose errors are known from a study that is drawn anew each time.
+
+    The same truth without `corrected` is outside what a gate promises: it is about the rate as labelled.
+    """
+    limit = 0.30
+    study = Study(metric=metric, sensitivity=SENSITIVITY, specificity=SPECIFICITY, events=STUDY, others=STUDY)
+    plain = Gate(metric=metric, kind="max", limit=limit)
+    corrected = replace(plain, corrected=True)
+    known = Calibration(
+        sensitivity=(round(SENSITIVITY * STUDY), STUDY), specificity=(round(SPECIFICITY * STUDY), STUDY)
+    )
+    carrying = copy.copy(population.metrics[metric])
+    carrying.calibration = known
+    calibrated = replace(population, metrics={metric: carrying})
+    if not _possible(calibrated, corrected):
+        return
+    labelled = f"a labeller with Se {SENSITIVITY:g} and Sp {SPECIFICITY:g}"
+    for gate in (corrected, replace(corrected, kind="min", limit=0.70)):
+        line = gate.limit or 0.0
+        base = aimed(population, metric, "value", line)
+        plants = (*base, Misread(metric=metric, arm=CANDIDATE, sensitivity=SENSITIVITY, specificity=SPECIFICITY), study)
+        yield case(
+            calibrated, gate, plants, f"the true rate is exactly {100 * line:g} %, labelled by {labelled}",
+            allowed=gate.alpha,
+        )  # fmt: skip
+    kind = Misread(metric=metric, arm=CANDIDATE, sensitivity=0.80, specificity=1.0)
+    yield case(
+        population, plain, (*aimed(population, metric, "value", limit), kind), group="critics that err",
+        says=f"the true rate is exactly {100 * limit:g} %, but the labeller misses a fifth of it, uncorrected",
+        claim="outside",
+    )  # fmt: skip

@@ -1,0 +1,203 @@
+"""Cases of whole policies: one gate at its line while all others pass, equal candidates, and their power together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import TYPE_CHECKING
+
+from harness.audit.differences import planned_power
+from harness.audit.plants import Exchange, Perfect, Plant, aimed
+from harness.audit.population import CANDIDATE, Population
+from harness.audit.replay import Case, Part
+from harness.evaluation.prepare import resolve_suite
+from harness.gates.attainable import describe, samples_needed
+from harness.gates.each import of_each
+from harness.gates.valid import COMPARES
+from harness.promotion.attempts import schedule
+from harness.reading.suite import read_suite
+from harness.stats.attempts import level_of_attempt
+from harness.stats.worst_case import bounds_of, is_weighted_mean
+from harness.types import Gate
+
+if TYPE_CHECKING:
+    from harness.contracts import Metric
+    from harness.plugins import Registries
+    from harness.types import Policy
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Replayed:
+    """What of a policy can be replayed."""
+
+    parts: tuple[Part, ...]
+    left_out: tuple[str, ...]
+    """Gates whose metrics have no rows to draw from, or that no data of that size can pass."""
+    level: float
+    """Of the first attempt, which the gates are at."""
+
+
+def replayed(policy: Policy, populations: Mapping[str, Population], registries: Registries) -> Replayed:
+    """Return a policy's gates on the populations of its suites, at the level of its first attempt."""
+    level = level_of_attempt(policy.alpha, 1) / len(schedule(policy))
+    parts: list[Part] = []
+    left_out: list[str] = []
+    for section, limit in zip(policy.suites, schedule(policy)[-1], strict=True):
+        suite = read_suite(resolve_suite(section.suite, registries), alpha=policy.alpha)
+        gates = suite.gates if section.gates is None else section.gates
+        population = populations.get(suite.id)
+        if population is None:
+            left_out += [f"{suite.id} {gate.metric} {describe(gate)}" for gate in gates]
+            continue
+        metrics = list(population.metrics.values())
+        n = min(limit or len(population), len(population))
+        kept: list[Gate] = []
+        for gate in gates:
+            spread = _spread(gate, metrics)
+            able = [replace(one, alpha=level) for one in spread if _able(one, population, n)]
+            kept += able
+            if len(able) < max(1, len(spread)):
+                left_out.append(f"{suite.id} {gate.metric} {describe(gate)}")
+        if kept:
+            names = dict.fromkeys(gate.metric for gate in kept)
+            mine = replace(population, metrics={name: population.metrics[name] for name in names}).complete()
+            parts.append(Part(population=mine, n=n, gates=tuple(kept)))
+    return Replayed(parts=tuple(parts), left_out=tuple(left_out), level=level)
+
+
+def _spread(gate: Gate, metrics: Sequence[Metric]) -> Sequence[Gate]:
+    if gate.each is None or any(metric.name == gate.metric for metric in metrics):
+        return (gate,)
+    parts = [metric for metric in metrics if metric.about_principle is not None]
+    return of_each(gate, parts) if any(m.name.startswith(f"{gate.metric}.") for m in parts) else ()
+
+
+def _able(gate: Gate, population: Population, n: int) -> bool:
+    metric = population.metrics.get(gate.metric)
+    if metric is None or not metric.gates or gate.evidence == "point" or not _plantable(metric, population):
+        return False
+    inside = len(population.only(gate.metric, complete=False)) * n / len(population)
+    needed = samples_needed(gate, metric)
+    return needed is not None and inside >= needed
+
+
+def _plantable(metric: Metric, population: Population) -> bool:
+    """Tell whether a metric's value can be moved to a stated one: a bounded mean, or sums of two columns."""
+    if bounds_of(metric) is not None:
+        return is_weighted_mean(metric)
+    return bool(population.arms[CANDIDATE][metric.name].values.shape[1] == 2)
+
+
+def policy_cases(name: str, found: Replayed, *, seed: int) -> Iterator[Case]:
+    """Yield the cases of a policy.
+
+    Args:
+        name: for the report.
+        found: what of it can be replayed.
+        seed: of the plans' standard errors.
+    """
+    for place, part in enumerate(found.parts):
+        for gate in part.gates:
+            case = _at_its_line(name, found, place, gate)
+            if case is not None:
+                yield case
+    yield _equal(name, found, seed)
+
+
+def _best(metric: Metric, gates: Sequence[Gate]) -> float:
+    """Return the value of a metric that its gates like best."""
+    low, high = bounds_of(metric) or (0.0, 1.0)
+    kinds = {gate.kind for gate in gates if gate.metric == metric.name}
+    if "min" in kinds:
+        return high
+    if "max" in kinds:
+        return low
+    return high if metric.direction == "higher" else low
+
+
+def _perfect(part: Part, leave: Sequence[str]) -> tuple[Plant, ...]:
+    """Return plants under which no gate but those on the metrics left stands in the way."""
+    plants: tuple[Plant, ...] = ()
+    for name, metric in part.population.metrics.items():
+        if name in leave:
+            continue
+        if bounds_of(metric) is not None:
+            plants += (Perfect(metric=name, value=_best(metric, part.gates)),)
+        else:
+            plants += _far(part.population, name, [gate for gate in part.gates if gate.metric == name])
+    return plants
+
+
+def _far(population: Population, metric: str, gates: Sequence[Gate]) -> tuple[Plant, ...]:
+    """Return plants that move an unbounded metric far to the good side of all its gates."""
+    good = 1.0 if population.metrics[metric].direction == "higher" else -1.0
+    plants: tuple[Plant, ...] = ()
+    for gate in gates:
+        if gate.kind in COMPARES:
+            plants = aimed(population, metric, "difference", 10.0 * good * (gate.margin or 1.0), before=plants)
+        elif gate.kind in {"min", "max"}:
+            plants = aimed(population, metric, "value", (gate.limit or 0.0) * (0.5 if gate.kind == "max" else 2.0))
+    return plants
+
+
+def _at_its_line(name: str, found: Replayed, place: int, gate: Gate) -> Case | None:
+    """Return the case of a candidate that is bad in one respect alone: it has to slip through that very gate."""
+    if gate.kind == "max_unscored":
+        return None
+    part = found.parts[place]
+    metric = part.population.metrics[gate.metric]
+    try:
+        own = _line(part.population, gate, metric)
+    except ValueError:
+        return None
+    first = replace(
+        part, gates=(gate, *(other for other in part.gates if other is not gate)),
+        plants=(*own, *_perfect(part, [gate.metric])),
+    )  # fmt: skip
+    # The gate in question is asked first: where it does not pass, nothing else matters.
+    parts = [first, *(replace(other, plants=_perfect(other, [])) for other in found.parts if other is not part)]
+    return Case(
+        name=f"{name}: {part.population.suite} {gate.metric} {describe(gate)} at its line", group=f"policy {name}",
+        condition=f"all {sum(len(p.gates) for p in parts)} gates",
+        truth=f"{gate.metric} is exactly at {describe(gate)}, and all else is perfect", claim="at most",
+        parts=tuple(parts), allowed=found.level, cost="high" if metric.kind != "proportion" else "middle",
+    )  # fmt: skip
+
+
+def _line(population: Population, gate: Gate, metric: Metric) -> tuple[Plant, ...]:
+    if gate.kind not in COMPARES:
+        return aimed(population, gate.metric, "value", gate.limit or 0.0)
+    if gate.kind == "superior":
+        return (Exchange(),)
+    lost = (gate.margin or 0.0) * (-1.0 if metric.direction == "higher" else 1.0)
+    try:
+        return aimed(population, gate.metric, "difference", lost)
+    except ValueError:
+        return aimed(population, gate.metric, "difference", lost, before=(Exchange(),))
+
+
+def _equal(name: str, found: Replayed, seed: int) -> Case:
+    """Return the case of an equal candidate: a false promotion where the policy asks for an improvement."""
+    parts: list[Part] = []
+    powers: list[float] = []
+    superior = any(gate.kind == "superior" for part in found.parts for gate in part.gates)
+    for part in found.parts:
+        limits = {gate.metric for gate in part.gates if gate.kind in {"min", "max", "max_unscored"}}
+        compared = [gate for gate in part.gates if gate.kind in {"non_inferior", "equivalent"}]
+        leave = [name for name in part.population.metrics if name not in limits]
+        plants: tuple[Plant, ...] = (Exchange(), *_perfect(part, leave))
+        parts.append(replace(part, plants=plants))
+        for gate in compared:
+            if gate.metric not in limits:
+                alone = part.population.only(gate.metric)
+                n = round(len(alone) * part.n / len(part.population))
+                margin = gate.margin or 0.0
+                powers.append(planned_power(alone, (Exchange(),), gate, margin, n, seed=seed))
+    return Case(
+        name=f"{name}: equal", group=f"policy {name}", condition=f"all {sum(len(p.gates) for p in parts)} gates",
+        truth="equal arms that differ as often as recorded; whatever has a limit is perfect",
+        claim="at most" if superior else "power", parts=tuple(parts), allowed=found.level,
+        planned=None if superior else prod(powers),
+        cost="high",
+    )  # fmt: skip
