@@ -39,9 +39,10 @@ def test_killed_within_real_commands(workspace):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_killed_before_every_step_and_at_hundreds_of_random_moments(workspace):
     found = kill(workspace, "events", 2000, 3, 1)
     assert found["finished"] == 1
     kills = kill(workspace, "random", 300, 4)["kills"]
-    kills += kill(workspace, "commands", 300, 6)["kills"]
+    kills += kill(workspace, "commands", 120, 6)["kills"]
     assert kills >= 300
