@@ -32,6 +32,8 @@ from harness.store.workspace import Workspace
 from harness.types import Completion, LogProb, ModelSpec
 from harness.weights import materialise
 
+_CLOSE = 1e-3
+"""Most that log p of one request may differ by between the two sides."""
 BATCHES = ("1", "2", "4", "16", "64", "auto")
 
 
@@ -151,7 +153,9 @@ def agreement(work: dict[str, Any], outcome: Outcome) -> str:
     if work["kind"] == "loglikelihood":
         missing = sum(value is None for value in ours)
         worst = max(abs(a - b) for a, b in zip(ours, peers, strict=True) if a is not None)
-        return f"max abs. difference of log p {worst:.1e}" + (f", {missing} missing" if missing else "")
+        if missing or worst > _CLOSE:
+            raise SystemExit(f"{outcome.name}: log p differ by {worst:.1e}, {missing} missing: nothing to compare")
+        return f"max abs. difference of log p {worst:.1e}"
     same = sum(a.strip() == b.strip() for a, b in zip(ours, peers, strict=True))
     return f"{same} of {len(ours)} texts the same"
 
