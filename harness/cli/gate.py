@@ -31,6 +31,8 @@ Exit codes: 0 all gates passed, 1 one failed or is inconclusive, 2 input error, 
 class _WithAudit(click.Group):
     """A command with an argument of its own, below which `audit` is another one."""
 
+    allow_interspersed_args = True  # options may stand behind the run, as for any command
+
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:

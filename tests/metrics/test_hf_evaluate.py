@@ -80,6 +80,7 @@ def test_the_hub_needs_trust_a_commit_and_a_network(measure, monkeypatch, tmp_pa
     with pytest.raises(InputError, match="offline"):
         measure("evaluate", **pinned)
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.delenv("HF_EVALUATE_OFFLINE", raising=False)  # a command that was called with --offline sets it
     assert commit in measure("evaluate", **pinned)["evaluate_accuracy_accuracy"].about
     assert hf_evaluate._offline() is False
     with pytest.raises(InputError, match="no such folder"):

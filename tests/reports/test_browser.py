@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,19 @@ class Watched:
         """Wait until Streamlit has drawn."""
         self.page.wait_for_function("!document.querySelector('[data-testid=\"stStatusWidget\"]')", timeout=WAIT)
 
+    def follow(self, name: str) -> None:
+        """Click the first link of that name; once more where Streamlit drew the page anew under the mouse."""
+        from playwright.sync_api import TimeoutError as TooLate
+
+        before = self.page.url
+        for _ in range(5):
+            self.settled()
+            self.page.get_by_role("link", name=name).first.click()
+            with suppress(TooLate):
+                self.page.wait_for_url(lambda url: url != before, timeout=WAIT / 6)
+                return
+        raise AssertionError(f"the link {name!r} leads nowhere")
+
 
 @pytest.fixture
 def watched(browser, url):
@@ -86,7 +100,7 @@ def test_from_the_overview_to_a_run_to_its_samples(watched, url, tmp_path):
     page = watched.page
     page.goto(url)
     page.get_by_text("echo: + ./one").first.wait_for()
-    page.get_by_role("link", name="talk").first.click()
+    watched.follow("talk")
     page.get_by_text("harmful_compliance is 60.0 % [39.4, 78.3] against a limit of 20 %").wait_for()
     page.get_by_text("Informs, does not gate").wait_for()
     page.locator("[data-testid=stVegaLiteChart]").first.wait_for()
@@ -107,7 +121,7 @@ def test_from_the_overview_to_a_run_to_its_samples(watched, url, tmp_path):
 def test_hostile_replies_are_read_and_not_obeyed(watched, url):
     page = watched.page
     page.goto(url)
-    page.get_by_role("link", name="talk").first.click()
+    watched.follow("talk")
     page.get_by_role("link", name="Look at the samples").click()
     page.get_by_label("Text in prompt or reply").fill("visible-")
     page.keyboard.press("Enter")
