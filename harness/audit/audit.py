@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from harness.audit.differences import difference_cases
 from harness.audit.limits import limit_cases
 from harness.audit.policies import policy_cases, replayed
+from harness.audit.processes import undisturbed, workers
 from harness.audit.recorded import from_workspace, shipped
 from harness.audit.replay import Case, Judge, Tally, replay
 from harness.errors import InputError, unknown_name
@@ -239,11 +239,11 @@ def run_audit(
             tallies[place] = _simulate(case, place, setup, judge() if judge else None)
             bar.advance(tallies[place].simulations, note=case.group)
     else:
-        context = get_context("spawn")
-        with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(origin,)) as pool:
+        with workers(jobs, _begin, origin) as pool:
             # The longest first, so that no process waits long for the other at the end.
             order = sorted(range(len(prepared.cases)), key=lambda i: -CHEAPER[prepared.cases[i].cost])
-            waiting = {pool.submit(_work, place): place for place in order}
+            with undisturbed():
+                waiting = {pool.submit(_work, place): place for place in order}
             for done in as_completed(waiting):
                 place = waiting[done]
                 tallies[place] = done.result()

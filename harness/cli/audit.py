@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.context import MOST_SEED, App, common_options
-from harness.errors import EXIT_GATE, EXIT_PASSED, InputError
+from harness.errors import EXIT_GATE, EXIT_INTERRUPTED, EXIT_PASSED, InputError
 
 if TYPE_CHECKING:
     from harness.audit.audit import Audit, Origin, Prepared
@@ -74,8 +74,12 @@ def audit(
     if dry_run:
         _list(app, origin, prepared)
         return EXIT_PASSED
-    with app.progress() as progress:
-        found = run_audit(origin, prepared, jobs=jobs, progress=progress)
+    try:
+        with app.progress() as progress:
+            found = run_audit(origin, prepared, jobs=jobs, progress=progress)
+    except KeyboardInterrupt:
+        click.echo("\ninterrupted; a replay keeps nothing, and begins anew", err=True)
+        return EXIT_INTERRUPTED
     if app.json:
         app.print_json(to_plain(found))
     else:

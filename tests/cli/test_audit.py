@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
 
 
@@ -63,3 +69,67 @@ def test_gate_still_takes_a_run(cli):
     assert "audit" in cli.out
     assert "--junit" in cli.out
     assert cli("gate") == 2
+
+
+def processes(group: int) -> list[int]:
+    """Return the processes of a group that still run: those that were started by a command, and itself."""
+    listed = subprocess.run(["ps", "-eo", "pid=,pgid=,stat="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split() for line in listed.splitlines()]
+    return [int(pid) for pid, of, stat in rows if int(of) == group and not stat.startswith("Z")]
+
+
+def awaited(condition, seconds=60.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM), (signal.SIGKILL, -signal.SIGKILL)]
+)
+def test_no_process_outlives_a_stopped_audit(cli, number, code):
+    """Ctrl-C goes to the whole group, as from a terminal; the other signals to the command alone."""
+    command = [sys.executable, "-m", "harness.cli.main", "gate", "audit", "--recorded", "--simulations", "1000000"]
+    process = subprocess.Popen(
+        [*command, "--gate", "superior"], cwd=cli.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        assert awaited(lambda: len(processes(process.pid)) >= 4), "itself, two workers and their tracker"
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+        _, said = process.communicate(timeout=30)
+        assert process.returncode == code
+        assert awaited(lambda: not processes(process.pid), 10)
+    finally:
+        for pid in processes(process.pid):
+            os.kill(pid, signal.SIGKILL)
+        process.wait()
+    assert "Traceback" not in said
+    if number == signal.SIGINT:
+        assert said.strip().splitlines()[-1] == "interrupted; a replay keeps nothing, and begins anew"
+
+
+def test_a_worker_that_is_ended_from_outside_is_a_sentence(cli):
+    command = [sys.executable, "-m", "harness.cli.main", "gate", "audit", "--recorded", "--simulations", "1000000"]
+    process = subprocess.Popen(
+        [*command, "--gate", "superior"], cwd=cli.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        assert awaited(lambda: len(processes(process.pid)) >= 4)
+        os.kill(max(processes(process.pid)), signal.SIGKILL)
+        _, said = process.communicate(timeout=30)
+        assert process.returncode == 3
+        assert awaited(lambda: not processes(process.pid), 10)
+    finally:
+        for pid in processes(process.pid):
+            os.kill(pid, signal.SIGKILL)
+        process.wait()
+    assert "ended from outside" in said
+    assert "defect" not in said
