@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 FEWEST_CLUSTERS = 20
 """Below this many clusters the variance between them is not known well enough to decide anything."""
+FEWEST_APART = 10
+"""Where fewer clusters hold anything but the commonest value, how alike the samples of a cluster are is not known."""
 
 
 def clopper_pearson(events: float, n: float, alpha: float, *, null: float | None = None) -> Interval:
@@ -76,9 +78,10 @@ def effective_size(values: NDArray[np.float64], groups: NDArray[np.int64], alpha
     """Return the effective sample size of the mean of `values` over clustered samples.
 
     The design effect is the linearised variance of the mean between clusters (W. G. Cochran, Sampling Techniques,
-    1977, ch. 9A) over the variance of as many independent samples; it counts as at least 1. Where all values are equal
-    it cannot be estimated, and every cluster is taken to repeat one answer (Kish's sum of sizes squared over sum of
-    squared sizes). The correction for few clusters is Korn and Graubard's squared ratio of t quantiles.
+    1977, ch. 9A) over the variance of as many independent samples; it counts as at least 1. Where fewer than
+    `FEWEST_APART` clusters hold another value than the commonest, it cannot be estimated: how alike a few rare events
+    are says little of the next ones. Every cluster is then taken to repeat one answer (Kish's sum of sizes squared over
+    sum of squared sizes). The correction for few clusters is Korn and Graubard's squared ratio of t quantiles.
 
     Args:
         values: shape (n,).
@@ -94,7 +97,7 @@ def effective_size(values: NDArray[np.float64], groups: NDArray[np.int64], alpha
     spread = float(values.var())
     if clusters < 2:
         return Effective(n=1.0, clusters=clusters, clustered=True)
-    if spread == 0.0:
+    if _clusters_apart(values, groups) < FEWEST_APART:
         size = repeated
     else:
         residuals = np.bincount(groups, weights=values - values.mean())
@@ -104,6 +107,13 @@ def effective_size(values: NDArray[np.float64], groups: NDArray[np.int64], alpha
         n=min(float(n), size * _few_clusters(n, clusters, alpha)), clusters=clusters, clustered=True,
         correlation=intraclass_correlation(values, groups),
     )  # fmt: skip
+
+
+def _clusters_apart(values: NDArray[np.float64], groups: NDArray[np.int64]) -> int:
+    """Return how many clusters hold a value other than the commonest one."""
+    known, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+    apart = which.reshape(-1) != int(counts.argmax()) if len(known) else np.zeros(0, dtype=np.bool_)
+    return len(np.unique(groups[apart]))
 
 
 def intraclass_correlation(values: NDArray[np.float64], groups: NDArray[np.int64]) -> float | None:

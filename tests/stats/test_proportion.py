@@ -59,6 +59,35 @@ def test_equal_answers_do_not_hide_the_clusters():
     assert effective_size(np.zeros(100), np.repeat(np.arange(25), 4), 0.05).n <= 25
 
 
+def test_a_few_rare_events_do_not_show_that_clusters_are_mixed():
+    groups = np.repeat(np.arange(25), 4)
+    bounds = []
+    for events in range(9):
+        values = np.zeros(100)
+        values[: 4 * events : 4] = 1.0  # each in a cluster of its own
+        size = effective_size(values, groups, 0.05).n
+        bounds.append(clopper_pearson(values.mean() * size, size, 0.05).high)
+    assert bounds == sorted(bounds)  # one event more never makes a candidate look better
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.0076])
+@pytest.mark.parametrize("correlation", [0.3, 0.6])
+def test_a_candidate_at_the_limit_passes_rarely_where_few_clusters_hold_all_events(alpha, correlation):
+    generator = np.random.default_rng(5)
+    limit, k, m, times = 0.05, 30, 10, 2000
+    shape = (1 - correlation) / correlation
+    rates = generator.beta(limit * shape, (1 - limit) * shape, size=(times, k))
+    events = np.sort(generator.binomial(m, rates), axis=1)
+    different, inverse = np.unique(events, axis=0, return_inverse=True)
+    passed = []
+    for counts in different:
+        values = (np.arange(m)[None, :] < counts[:, None]).astype(float).ravel()
+        size = effective_size(values, np.repeat(np.arange(k), m), alpha).n
+        passed.append((clopper_pearson(values.mean() * size, size, alpha).high or 0) <= limit)
+    error = (alpha * (1 - alpha) / times) ** 0.5
+    assert np.array(passed)[inverse.reshape(-1)].mean() <= alpha + 3 * error
+
+
 def test_clusters_without_correlation_cost_almost_nothing():
     values = np.tile([0.0, 1.0], 100)
     found = effective_size(values, np.repeat(np.arange(100), 2), 0.05)
