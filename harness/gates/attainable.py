@@ -13,7 +13,7 @@ from harness.stats.misclassified import lang_reiczigel
 from harness.stats.paired import paired_difference
 from harness.stats.power import smallest
 from harness.stats.proportion import FEWEST_CLUSTERS, clopper_pearson
-from harness.stats.worst_case import bounds_of
+from harness.stats.worst_case import bounds_of, is_weighted_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,18 +36,33 @@ def samples_needed(gate: Gate, metric: Metric) -> int | None:
         return _proportion(gate) if known is None else _corrected(gate, known)
     if metric.kind == "corpus":
         return 2
+    return _mean(gate, metric)
+
+
+def _mean(gate: Gate, metric: Metric) -> int | None:
+    """Return the fewest for a mean or ratio: those of a bootstrap, or of the bound that needs none."""
     bounds = bounds_of(metric)
-    if bounds is None or gate.kind in COMPARES or gate.limit is None:
+    if bounds is None or not is_weighted_mean(metric):
         return FEWEST_DIFFERENT + 1
-    best, worst = bounds if gate.kind == "max" else bounds[::-1]
-    if gate.limit in bounds:
-        return 1 if gate.limit == worst else None
-    without_spread = smallest(_clears_share((gate.limit - best) / (worst - best), gate.alpha))
+    if gate.kind in COMPARES:
+        # Without a bootstrap: no change at all, or the largest gain everywhere, which is half of a difference's reach.
+        share = 0.5 if gate.kind == "superior" else (gate.margin or 0.0) / (bounds[1] - bounds[0])
+        without_spread = smallest(_clears_share(share, gate.alpha, strict=True))
+    else:
+        limit = gate.limit or 0.0
+        best, worst = bounds if gate.kind == "max" else bounds[::-1]
+        if limit in bounds:
+            return 1 if limit == worst else None
+        without_spread = smallest(_clears_share((limit - best) / (worst - best), gate.alpha))
     return min(FEWEST_DIFFERENT + 1, without_spread or FEWEST_DIFFERENT + 1)
 
 
-def _clears_share(limit: float, alpha: float) -> Callable[[int], bool]:
-    return lambda n: (clopper_pearson(0, n, alpha).high or 0.0) <= limit
+def _clears_share(limit: float, alpha: float, *, strict: bool = False) -> Callable[[int], bool]:
+    def clears(n: int) -> bool:
+        most = clopper_pearson(0, n, alpha).high or 0.0
+        return most < limit if strict else most <= limit
+
+    return clears
 
 
 def _corrected(gate: Gate, calibration: Calibration) -> int | None:

@@ -29,6 +29,8 @@ MOST_UNITS = 10_000
 K. M. Wolter, Introduction to Variance Estimation (2nd ed., 2007), ch. 2. A sum over resampled groups has the variance
 and the skewness of a sum over resampled samples, since both add up over independent samples; what is lost is precision
 of the interval's width, about 1 in √(2 · 10,000), less than 1 %. Time and memory then stop growing with the samples."""
+BEYOND = 3.0
+"""At least so many resamples lie beyond a bound: below a level of 3e-4, as of the eleventh attempt, more are drawn."""
 Records = Sequence[tuple["Sample", tuple["Reply", ...]]]
 
 
@@ -167,6 +169,7 @@ def _bootstrap(
     null: float | None, seed: int, resamples: int, *, strict: bool,
 ) -> Interval:  # fmt: skip
     total = units.sum(axis=0)
+    resamples = max(resamples, math.ceil(BEYOND / alpha))
     drawn = f"{resamples:,} resamples"
     if len(units) > MOST_UNITS:
         units = _by_group(units, deal(np.arange(len(units), dtype=np.int64), seed, MOST_UNITS))
@@ -179,4 +182,7 @@ def _bootstrap(
     if not math.isfinite(value) or np.isnan(values).all():
         return Interval(low=None, high=None, method="none", note="the value is not defined on these samples")
     found = bca(Resampled(value=value, values=values, left_out=left_out), alpha, null=null, strict=strict)
-    return replace(found, method=f"BCa bootstrap ({drawn})")
+    note = ""
+    if found.low is None or found.high is None:
+        note = f"{len(units):,} samples are too few, or too uneven, for a bootstrap bound at the level {alpha:.3g}"
+    return replace(found, method=f"BCa bootstrap ({drawn})", note=note)

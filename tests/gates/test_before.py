@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from harness.errors import InputError
@@ -108,6 +109,27 @@ def test_means_need_samples_that_differ(plain):
     assert samples_needed(gate(limit=0.9), plain("mean", bounds=(0.0, 1.0))) == 2
     assert samples_needed(gate("min", 0.99), plain("mean", bounds=(0.0, 1.0))) == 11
     assert samples_needed(gate(limit=0.0), plain("mean", bounds=(0.0, 1.0))) is None
+
+
+@pytest.mark.parametrize("condition", [gate("non_inferior", margin=0.5), gate("superior")])
+def test_a_bounded_mean_can_pass_a_comparison_without_a_bootstrap(condition, plain, make_table):
+    metric = plain("mean", "higher", bounds=(0.0, 1.0), name="harm")
+    needed = samples_needed(condition, metric)
+    assert needed == 5
+    other = 0.0 if condition.kind == "superior" else 1.0
+    for n, status in ((5, "passed"), (4, "inconclusive")):
+        candidate, baseline = (make_table(metric, [(value, 1.0)] * n) for value in (1.0, other))
+        assert check_gate(condition, candidate, baseline).status == status
+
+
+def test_a_late_attempt_can_still_pass_on_a_mean_and_says_when_samples_are_too_few(plain, make_table):
+    metric = plain("mean", name="harm")
+    late = gate(limit=30.0, alpha=6 * 0.05 / (np.pi**2 * 25**2))
+    values = np.random.default_rng(0).normal(20.0, 3.0, 400)
+    assert check_gate(late, make_table(metric, [(float(x), 1.0) for x in values])).status == "passed"
+    few = check_gate(late, make_table(metric, [(float(x), 1.0) for x in values[:12]]))
+    assert few.status == "inconclusive"
+    assert "12 samples are too few" in few.sentence
 
 
 def test_clusters_are_what_counts(plain):
