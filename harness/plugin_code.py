@@ -126,9 +126,11 @@ def check_row(metric: Metric, sample: str, given: object) -> Row | Unscored | No
         raise broken(what, given, wanted, metric)
     if not all(math.isfinite(number) for number in row):
         return Unscored(reason=f"the metric {metric.name} gave {given!r}, which is not finite")
-    if metric.kind == "proportion" and (row[0] not in {0.0, 1.0} or row[1] != 1.0):
+    if metric.kind == "proportion" and row[0] not in {0.0, 1.0}:
         raise broken(what, given, wanted, metric)
-    if metric.kind == "mean" and metric.bounds is not None and row[1] == 1.0:
+    if metric.kind in {"proportion", "mean"} and row[1] != 1.0:  # a weight of 0 would drop the sample unseen
+        raise broken(what, given, wanted, metric)
+    if metric.kind == "mean" and metric.bounds is not None:
         low, high = metric.bounds
         if not low - _NEARLY <= row[0] <= high + _NEARLY:
             raise broken(what, given, f"its bounds are ({low:g}, {high:g})", metric)

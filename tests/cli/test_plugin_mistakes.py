@@ -192,6 +192,13 @@ def test_a_value_outside_the_metrics_bounds_does_not_pass_a_gate(mistaken, cli):
     assert "its bounds are (0, 1)" in cli.err
 
 
+@pytest.mark.parametrize("row", ["(1.0, 0.0)", "(3.0, 2.0)"])
+def test_a_mean_cannot_weigh_a_sample_out_of_its_denominator(mistaken, cli, row):
+    assert mistaken(('"proportion"', '"mean"'), (ROW, f"return {row}")) == 3
+    assert f"gave {row}" in cli.err
+    assert "a row of kind mean is (value, 1)" in cli.err
+
+
 @pytest.mark.parametrize("kind", ["proportion", "mean"])
 def test_nan_is_unscored_whatever_the_kind(mistaken, cli, kind):
     assert mistaken(('"proportion"', f'"{kind}"'), (ROW, "return (float('nan'), 1.0)")) == 1
