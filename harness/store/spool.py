@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from harness.errors import BrokenRunError, InputError
 from harness.serial import to_json
 from harness.store.atomic import explained, temporary_folder
+from harness.store.columns import text_column, texts_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -85,8 +86,10 @@ class Spool:
         import pyarrow as pa
 
         rows = [_columns(record) for record in self._pending]
+        makers = {"tags": texts_column}
+        columns = [makers.get(name, text_column)([row[name] for row in rows]) for name in self._schema.names]
         with explained(self._place):
-            self._writer.write_table(pa.Table.from_pylist(rows, schema=self._schema))
+            self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema))
         self.count += len(self._pending)
         self._pending = []
 

@@ -108,9 +108,6 @@ def load(spec: ModelSpec, surroundings: Surroundings) -> Loaded:
     Raises:
         InputError: when the weights are absent or damaged, or the device is not there.
     """
-    # Read when torch is first imported. Threads that spin while they wait make a machine that does other things too
-    # several times slower than threads that sleep.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     folder = materialise(spec, surroundings)
     for file in sorted(folder.glob("*.safetensors")):
         tensor_shapes(file)  # a damaged file is named before anything is loaded
