@@ -37,6 +37,16 @@ def make(name: str, data: Path | None) -> dict[str, Any]:
     return {"kind": "loglikelihood", "items": items}
 
 
+def questions(count: int, data: Path | None) -> dict[str, Any]:
+    """Return so many questions of the first workload's form, without examples before them."""
+    lines = _lines(data / "bbq" / "Age.jsonl.gz", count) if data else _made_questions(count)
+    items = [
+        {"context": _asked(line), "choices": [line[f"ans{index}"] for index in range(3)], "answer": line["label"]}
+        for line in lines
+    ]
+    return {"kind": "loglikelihood", "items": items}
+
+
 def write_suite(folder: Path, work: dict[str, Any]) -> Path:
     """Write a workload as a suite, and return its YAML."""
     scored = work["kind"] == "loglikelihood"

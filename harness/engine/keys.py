@@ -39,7 +39,7 @@ def request_content(request: Request) -> list[Any]:
         ]
     if isinstance(request, LogLikelihood):
         return ["log_likelihood", _turns(request.messages), request.continuation]
-    return ["rolling_log_likelihood", request.text]
+    return ["rolling_log_likelihood", request.text, *([] if request.stride is None else [request.stride])]
 
 
 def reply_key(fingerprint: Mapping[str, str], request: Request) -> str:

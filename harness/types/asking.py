@@ -170,6 +170,9 @@ class RollingLogLikelihood:
     """Ask for log p(text), every token given all before it within the model's window (no chat template)."""
 
     text: str
+    stride: int | None = None
+    """Most tokens that each window after the first scores. A smaller number gives them more text to follow from, and
+    costs more passes; None: a whole window."""
     type: Literal["rolling_log_likelihood"] = "rolling_log_likelihood"
 
 

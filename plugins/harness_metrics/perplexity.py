@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from harness.contracts import Metric
 from harness.reading.strict import StrictModel
@@ -24,9 +25,11 @@ Level = Literal["token", "word", "byte", "bits"]
 
 
 class PerplexityOptions(StrictModel):
-    """Options: one level, or all where none is given."""
+    """Options: one level, or all where none is given; and how far the window moves over long texts."""
 
     level: Level | None = None
+    stride: int | None = Field(default=None, ge=1)
+    """Tokens that each window after the first scores; None: a whole window, as in lm-evaluation-harness."""
 
 
 def count_words(text: str) -> int:
@@ -48,14 +51,17 @@ class Perplexity(Metric):
     kind = "ratio"
     direction = "lower"
 
-    def __init__(self, level: Level) -> None:
+    def __init__(self, level: Level, stride: int | None = None) -> None:
         self.level = level
+        self.stride = stride
         self.name, self.unit, formula = _SPECS[level]
         self.about = f"{formula}, summed over all texts before dividing"
 
     def requests(self, sample: Sample, ask: Decoding) -> tuple[Request, ...]:
         """Ask for log p of the text; nothing where the sample is a conversation."""
-        return (RollingLogLikelihood(text=sample.target[0]),) if sample.target and not sample.messages else ()
+        if not sample.target or sample.messages:
+            return ()
+        return (RollingLogLikelihood(text=sample.target[0], stride=self.stride),)
 
     def observe(
         self,
@@ -91,5 +97,5 @@ class Perplexity(Metric):
 
 def make(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]) -> Sequence[Metric]:
     """Return the metric of one level, or all: token_, word_ and byte_perplexity and bits_per_byte."""
-    chosen = read_options(PerplexityOptions, options, "perplexity").level
-    return [Perplexity(level) for level in _SPECS if chosen in (None, level)]
+    chosen = read_options(PerplexityOptions, options, "perplexity")
+    return [Perplexity(level, chosen.stride) for level in _SPECS if chosen.level in (None, level)]

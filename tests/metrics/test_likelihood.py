@@ -38,6 +38,12 @@ def test_perplexity_by_hand(measure):
     assert list(measure("perplexity", level="word")) == ["word_perplexity"]
 
 
+def test_a_stride_is_handed_to_the_model(measure):
+    sample = make_sample(None, target=("a long text",))
+    (metric,) = measure("perplexity", level="word", stride=512).values()
+    assert metric.requests(sample, ASK) == (RollingLogLikelihood(text="a long text", stride=512),)
+
+
 def test_perplexity_sums_before_it_divides(measure):
     metric = measure("perplexity", level="token")["token_perplexity"]
     rows = [(2.0, 1.0), (2.0, 3.0)]

@@ -66,19 +66,34 @@ def test_lost_memory_never_loses_or_doubles_a_row(lengths: list[int], fits: int)
 
 
 @given(
-    ids=st.lists(st.integers(0, 9), max_size=200), start=st.one_of(st.none(), st.just(99)), window=st.integers(2, 40)
+    ids=st.lists(st.integers(0, 9), max_size=200),
+    start=st.one_of(st.none(), st.just(99)),
+    window=st.integers(1, 40),
+    stride=st.one_of(st.none(), st.integers(1, 60)),
 )
-def test_windows_score_each_token_once_with_half_a_window_before_it(
-    ids: list[int], start: int | None, window: int
+def test_windows_score_each_token_once_with_enough_before_it(
+    ids: list[int], start: int | None, window: int, stride: int | None
 ) -> None:
-    found = windows(ids, start, window)
+    found = windows(ids, start, window, stride)
     scored = [token for branches in found for token in branches.continuations[0]]
     assert scored == (ids if start is not None else ids[1:])
+    step = window if stride is None else min(stride, window)
     for number, branches in enumerate(found):
-        size = len(branches.context) + len(branches.continuations[0])
-        assert size <= window
+        forwarded = len(branches.context) + len(branches.continuations[0]) - 1
+        assert forwarded <= window
         assert branches.context
-        assert number == 0 or len(branches.context) >= window - max(1, window // 2)
+        if number:
+            assert forwarded == window
+            assert len(branches.continuations[0]) == step or branches is found[-1]
+
+
+def test_without_a_stride_windows_meet_and_the_last_one_is_full() -> None:
+    found = windows(range(1, 11), 0, 4)
+    assert [(branches.context, branches.continuations[0]) for branches in found] == [
+        ((0,), (1, 2, 3, 4)),
+        ((4,), (5, 6, 7, 8)),
+        ((6, 7, 8), (9, 10)),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -154,19 +154,19 @@ def test_a_short_text_rolls_in_one_window(base: Path, surroundings: Surroundings
     assert reply.logprob == pytest.approx(plain.logprob([1], ids)[0], abs=1e-3)
 
 
-def test_a_long_text_rolls_with_half_a_window_before_each_token(base: Path, surroundings: Surroundings) -> None:
+@pytest.mark.parametrize("stride", [None, WINDOW // 2, 3 * WINDOW])
+def test_a_long_text_rolls_through_full_windows(base: Path, surroundings: Surroundings, stride: int | None) -> None:
     text = " ".join(
         random.Random(5).choices(["the", "fox", "dog", "Paris", "Yes", "No", "one", "two", "sun", "day"], k=700)
     )
     model, candidate = make(base, surroundings)
     plain = Plain(base)
     ids = [1, *plain.tokenizer(text, add_special_tokens=False)["input_ids"]]
-    expected, done, end = 0.0, 1, min(len(ids), WINDOW)
+    expected, done, end = 0.0, 1, WINDOW + 1
     while done < len(ids):
-        begin = max(0, end - WINDOW)
-        expected += plain.logprob(ids[begin:done], ids[done:end])[0]
-        done, end = end, min(len(ids), end + WINDOW // 2)
-    (reply,) = ask(model, candidate, [RollingLogLikelihood(text=text)])
+        expected += plain.logprob(ids[max(0, end - WINDOW - 1) : done], ids[done:end])[0]
+        done, end = end, min(len(ids), end + min(stride or WINDOW, WINDOW))
+    (reply,) = ask(model, candidate, [RollingLogLikelihood(text=text, stride=stride)])
     assert isinstance(reply, LogProb)
     assert len(ids) > 2 * WINDOW
     assert reply.tokens == len(ids) - 1

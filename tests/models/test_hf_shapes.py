@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.contracts import Surroundings
-from harness.types import Completion, Generate, LogLikelihood, LogProb, RollingLogLikelihood
+from harness.types import Completion, Decoding, Generate, LogLikelihood, LogProb, RollingLogLikelihood
 from harness_models.hf.batching import Budget
 from harness_models.hf.planning import Branches
 from harness_models.hf.scoring import Scored, score
@@ -59,11 +59,11 @@ def test_texts_longer_than_the_window_score_the_same_on_every_shape(
     plain = Plain(shapes(name))
     text = "the quick brown fox jumps over a lazy dog and then it sleeps in the warm sun . " * 6
     ids = [1, *plain.tokenizer(text, add_special_tokens=False)["input_ids"]]
-    expected, done, end = 0.0, 1, 48
+    expected, done, end = 0.0, 1, 49
     while done < len(ids):
-        expected += plain.logprob(ids[max(0, end - 48) : done], ids[done:end])[0]
+        expected += plain.logprob(ids[max(0, end - 49) : done], ids[done:end])[0]
         done, end = end, min(len(ids), end + 24)
-    (reply,) = ask(model, candidate, [RollingLogLikelihood(text=text)])
+    (reply,) = ask(model, candidate, [RollingLogLikelihood(text=text, stride=24)])
     assert isinstance(reply, LogProb)
     assert reply.logprob == pytest.approx(expected, abs=1e-3)
 
@@ -82,6 +82,10 @@ def test_the_fall_back_is_said(shapes: Any, surroundings: Surroundings) -> None:
     assert model.facts()["shared tokens"].startswith("forwarded each time: ")
     (note,) = model.notes()
     assert note.startswith("plain batches")
+    ask(model, candidate, [Generate(messages=user("Yes"), decoding=Decoding(max_new_tokens=2))])
+    note, waits = model.notes()
+    assert "wait for their longest row" in waits
+    assert "wait for their longest row" in model.facts()["generation"]
 
 
 TOKENS = st.integers(3, 6)

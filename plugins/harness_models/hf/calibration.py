@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from harness_models.hf.loading import Loaded
     from harness_models.hf.rows import Generated
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever a kept calibration would no longer mean the same."""
 _SECONDS = 6.0
 """About how long the measurement may take, loading aside."""

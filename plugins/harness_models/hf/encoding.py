@@ -93,7 +93,7 @@ def texts(base: Encodes, requests: Sequence[Request], refuse: Refuse) -> tuple[l
         if not isinstance(request, RollingLogLikelihood):
             continue
         ids = base.tokenizer(request.text, add_special_tokens=False)["input_ids"]
-        found = windows(ids, base.start_id, base.window)
+        found = windows(ids, base.start_id, base.window, request.stride)
         if not found:
             refuse(index, NoReply(reason="the text has no tokens to score"))
         elif _unknown(ids, base.vocabulary):

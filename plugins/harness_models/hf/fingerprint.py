@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _DATE = "strftime_now"
 """What chat templates call for today's date."""
-ENGINE = "3"
+ENGINE = "4"
 """Raised whenever scoring or decoding would give other replies."""
 
 

@@ -134,10 +134,10 @@ class _Slots:
         if self._waiting and free:
             number = min(number, max(1, math.ceil((len(self._live) - idle) / free)))
         rows = len(self._live)
-        columns = sum(row.length + self._given[row.index] for row in self._live)
+        longest = max(row.length + self._given[row.index] for row in self._live)  # attention goes so far in every row
         self._add(
             Counts(steps=number, rows=rows * number,
-                   columns=number * columns + rows * number * (number - 1) / 2), 0
+                   columns=rows * number * (longest + (number - 1) / 2)), 0
         )  # fmt: skip
         for row in self._live:
             self._given[row.index] += number

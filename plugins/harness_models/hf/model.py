@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 
 Deliver = Callable[[int, Reply], None]
 OnText = Callable[[int, str], None]
+_WAITING = {
+    "padded": "in padded batches that wait for their longest row: the architecture takes no rows of other lengths",
+    "plain": "in batches of prompts of equal length that wait for their longest row: the architecture takes no padding",
+}
 _NO_MEMORY = NoReply(reason="not enough memory for this request alone")
 
 
@@ -138,15 +142,22 @@ class HfModel(Model):
             "threads": str(torch.get_num_threads()),
             "shared tokens": f"forwarded each time: {self._loaded.plain}" if self._loaded.plain else "forwarded once",
         }
+        if self._loaded.generates is not None:
+            facts["generation"] = _WAITING.get(self._loaded.generates, "in slots: rows come and go")
         if place.device.startswith("cuda"):
             facts["gpu"] = torch.cuda.get_device_name(self._loaded.model.device)
         return facts
 
     def notes(self) -> Sequence[str]:
         """Say where the architecture could not take the shortcuts of the engine."""
-        if self._loaded is None or not self._loaded.plain:
+        if self._loaded is None:
             return ()
-        return (f"plain batches, with nothing shared between requests: {self._loaded.plain}",)
+        found = []
+        if self._loaded.plain:
+            found.append(f"plain batches, with nothing shared between requests: {self._loaded.plain}")
+        if self._loaded.generates in _WAITING:
+            found.append(f"generation {_WAITING[self._loaded.generates]}")
+        return found
 
     def peak_memory(self) -> int | None:
         """Return the peak of allocated bytes on a GPU; None elsewhere."""
@@ -194,7 +205,7 @@ class HfModel(Model):
         score(loaded, rows, self._limits, done)
 
     def _score_texts(self, loaded: Loaded, requests: Sequence[Request], deliver: Deliver) -> None:
-        """Score whole texts by overlapping windows, and add the windows up."""
+        """Score whole texts window by window, and add the windows up."""
         rows, homes = texts(loaded, requests, deliver)
         left = Counter(homes)
         parts: dict[int, list[LogProb | None]] = {index: [] for index in left}
