@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from harness.evaluation.prepare import PreparedSuite
     from harness.promotion.planning import GatePlan, Plan
+    from harness.types import AdapterSpec
 
 _EPILOG = """\b
 Examples:
@@ -22,6 +23,7 @@ Examples:
   harness plan safety-core --samples 480
   harness plan safety-core --change harmful_compliance=+0.05     (how often would such a loss pass?)
   harness plan my-suite.yaml --assume exact_match=0.8 --discordant 0.1
+  harness plan leak --adapter ./my-adapter          (its samples come with the adapter: the canaries that it was trained on)
 
 The power of all gates together is simulated: runs are drawn from the rows of the newest stored run of each suite, and
 decided as real ones are. Under `--truth equal` the candidate is no better and no worse than what it is compared with,
@@ -32,6 +34,10 @@ and differs from it on as many samples as the stored runs do. Nothing is asked o
 @click.argument("suites", nargs=-1, metavar="[SUITE]…")
 @click.option("--policy", metavar="NAME", help="Plan the suites and gates of this policy.")
 @click.option("--attempt", type=click.IntRange(min=1), metavar="J", help="Of the policy.  [default: its next one]")
+@click.option(
+    "--adapter", "adapters", multiple=True, metavar="REF",
+    help="A LoRA adapter of the candidate, for suites that ask what it was trained on; repeated ones compose.",
+)  # fmt: skip
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N samples a suite, clusters whole.")
 @click.option("--samples", type=click.IntRange(min=1), metavar="N", help="Plan for N samples a suite, there or not.")
 @click.option(
@@ -57,6 +63,7 @@ def plan(
     suites: tuple[str, ...],
     policy: str | None,
     attempt: int | None,
+    adapters: tuple[str, ...],
     limit: int | None,
     samples: int | None,
     truth: str,
@@ -71,6 +78,7 @@ def plan(
     """Say before a run what its gates can detect, and how often all of them would pass."""
     from harness.promotion.planning import Assumptions, make_plan
     from harness.serial import to_plain
+    from harness.store.adapters import resolve_adapters
 
     if bool(suites) == (policy is not None):
         raise InputError("name suites or a policy", hint="harness plan safety-core, or harness plan --policy demo")
@@ -78,10 +86,11 @@ def plan(
         raise InputError("--attempt is a policy's", hint="give --policy NAME too, or leave it out")
     app.require_plugins()
     workspace = app.workspace if app.workspace_path.is_dir() else None
+    specs = resolve_adapters(adapters, workspace)
     if policy is None:
-        prepared, level = _of_suites(app, suites, limit, seed), None
+        prepared, level = _of_suites(app, suites, specs, limit, seed), None
     else:
-        prepared, level = _of_policy(app, policy, attempt, limit, seed)
+        prepared, level = _of_policy(app, policy, specs, attempt, limit, seed)
     if not any(suite.gates for suite in prepared):
         raise InputError("nothing has gates, so that there is nothing to plan", hint="add some under `gates:`")
     gated = {gate.metric for suite in prepared for gate in suite.gates}
@@ -100,15 +109,20 @@ def plan(
     return EXIT_PASSED
 
 
-def _of_suites(app: App, names: Iterable[str], limit: int | None, seed: int) -> list[PreparedSuite]:
+def _of_suites(
+    app: App, names: Iterable[str], adapters: Sequence[AdapterSpec], limit: int | None, seed: int
+) -> list[PreparedSuite]:
     from harness.evaluation.prepare import prepare_suite
 
     surroundings = app.surroundings(seed=seed)
-    return [prepare_suite(name, app.plugins.registries, surroundings, limit=limit, seed=seed) for name in names]
+    return [
+        prepare_suite(name, app.plugins.registries, surroundings, limit=limit, seed=seed, adapters=adapters)
+        for name in names
+    ]
 
 
 def _of_policy(
-    app: App, name: str, attempt: int | None, limit: int | None, seed: int
+    app: App, name: str, adapters: Sequence[AdapterSpec], attempt: int | None, limit: int | None, seed: int
 ) -> tuple[list[PreparedSuite], tuple[int, float]]:
     """Return the policy's suites at its last look and at the level of an attempt, and both numbers."""
     from dataclasses import replace
@@ -130,7 +144,7 @@ def _of_policy(
     for section, size in zip(chosen.suites, looks[-1], strict=True):
         suite = prepare_suite(
             section.suite, registries, app.surroundings(seed=seed), limit=limit or size, seed=seed,
-            alpha=chosen.alpha, gates=section.gates, constitution=section.constitution,
+            alpha=chosen.alpha, gates=section.gates, constitution=section.constitution, adapters=adapters,
         )  # fmt: skip
         prepared.append(replace(suite, gates=tuple(replace(gate, alpha=level) for gate in suite.gates)))
     return prepared, (number, level)

@@ -120,3 +120,24 @@ def test_a_policy_is_planned_at_its_next_attempts_level(home):
 def test_what_is_wrong_is_one_sentence(home, arguments, message):
     assert home("plan", *arguments) == 2
     assert message in " ".join(home.err.split())
+
+
+def test_the_leak_suite_is_planned_with_the_canaries_of_an_adapter(home):
+    """Its samples come with the adapter's training record, by folder and under a policy too."""
+    from harness_canaries.drawing import DEFAULT_FORMATS, CanarySet
+
+    canaries = CanarySet(formats=DEFAULT_FORMATS, count=30, repeat=(1,), seed=5)
+    (home.folder / "one" / "stage.json").write_text(json.dumps({"planted": [canaries.plain()]}))
+    home.write("harness.yaml", CONFIG + "  careful: {suites: [tiny.yaml, leak]}\n")
+    assert home("plan", "leak") == 2
+    assert "no adapter that is known to be trained on canaries" in home.err
+    code, found = home.json("plan", "leak", "--adapter", "./one", "--assume", "canary_exposed=0.01")
+    assert code == 0, home.err
+    assert {gate["samples"] for gate in found["gates"]} == {30}
+    assert next(gate for gate in found["gates"] if gate["gate"]["metric"] == "canary_exposed")["least"] == 14
+    code, found = home.json("plan", "--policy", "careful", "--adapter", "./one")
+    assert code == 0, home.err
+    assert [gate["samples"] for gate in found["gates"] if gate["suite"] == "leak"] == [30, 30, 30]
+    assert not (home.folder / ".harness").exists()
+    assert home("plan", "leak", "--adapter", "./none") == 2
+    assert "no such adapter folder" in home.err
