@@ -2,7 +2,7 @@
 
     python benchmarks/gate_audit.py            the document again, from what was recorded
     python benchmarks/gate_audit.py replay     replays the rows that ship with harness, and records it; minutes
-    python benchmarks/gate_audit.py full DIR   trains and decides the adapters, in the workspace DIR; half an hour
+    python benchmarks/gate_audit.py full DIR   trains and decides the adapters, in the workspace DIR; under an hour
 
 What was recorded lies in docs/gate-audit/, as `harness gate audit --json` printed it.
 """

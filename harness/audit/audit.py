@@ -33,7 +33,7 @@ FAMILY = 0.05
 """How often an audit of gates that keep their promises exactly may call any of them broken."""
 SLACK = 0.05
 """How far the power may fall below its plan, which is an approximation, before it is called short."""
-CHEAPER = {"low": 1, "middle": 2, "high": 4}
+CHEAPER = {"low": 1, "middle": 1, "high": 2}
 """So many times fewer simulations are made of a case, by the cost of each."""
 _FEWEST_SAMPLES = 36
 Finding = Literal["kept", "broken", "as planned", "more than planned", "short", "not promised"]
@@ -190,12 +190,11 @@ def _gate_cases(populations: Sequence[Population], setup: Setup) -> Iterator[Cas
     spent = False
     for population in populations:
         for metric, alone in _chosen(population).items():
-            for case in (*limit_cases(alone, metric), *difference_cases(alone, metric, seed=setup.seed)):
-                if case.group == "attempts" and spent:
-                    continue  # what attempts spend does not depend on the metric: those of one are enough
-                if not setup.gates or case.group in setup.gates:
-                    yield case
-            spent = spent or population.metrics[metric].kind == "proportion"
+            cases = [*limit_cases(alone, metric), *difference_cases(alone, metric, seed=setup.seed)]
+            # What attempts spend does not depend on the metric: those of one are enough.
+            cases = [case for case in cases if case.group != "attempts" or not spent]
+            spent = spent or any(case.group == "attempts" for case in cases)
+            yield from (case for case in cases if not setup.gates or case.group in setup.gates)
 
 
 def _chosen(population: Population) -> dict[str, Population]:
@@ -213,7 +212,7 @@ def _chosen(population: Population) -> dict[str, Population]:
 
 
 def times(case: Case, simulations: int) -> int:
-    """Return how many simulations a case gets: fewer where each resamples, or has many attempts."""
+    """Return how many simulations a case gets: half where each resamples, or has many attempts."""
     return max(50, simulations // CHEAPER["high" if case.attempts > 1 else case.cost])
 
 

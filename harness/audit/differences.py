@@ -174,10 +174,16 @@ def _missing(population: Population, metric: str, margin: float) -> Iterator[Cas
     if plants is None:
         return
     bad = 0.0 if higher else 1.0
-    for chance, value, how in ((0.04, None, "any 4 % of either arm"), (0.10, bad, "a tenth of its bad results")):
-        loses: tuple[Plant, ...] = (Lose(metric=metric, arm=CANDIDATE, chance=chance, value=value),)
-        if value is None:
-            loses += (Lose(metric=metric, arm=BASELINE, chance=chance),)
+    any_of, own, other = (
+        "any 4 % of either arm",
+        "a quarter of its bad results",
+        "a quarter of the other's good results",
+    )
+    for how, loses in (
+        (any_of, tuple(Lose(metric=metric, arm=arm, chance=0.04) for arm in (CANDIDATE, BASELINE))),
+        (own, (Lose(metric=metric, arm=CANDIDATE, chance=0.25, value=bad),)),
+        (other, (Lose(metric=metric, arm=BASELINE, chance=0.25, value=1.0 - bad),)),
+    ):
         yield case(
             population, gate, (*plants, *loses), f"the difference is exactly the margin, and {how} are unscored",
             group="unscored", allowed=gate.alpha,

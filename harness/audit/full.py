@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from harness.audit.known import ADAPTERS, HOUSE, Expected, Known, suites, write_recipe, write_suite
 from harness.audit.noise import ruined
-from harness.errors import BrokenRunError
+from harness.errors import BrokenRunError, InputError
 from harness.evaluation.resolve import resolve_base, resolve_candidate
 from harness.hashing import sha256_json
 from harness.promotion.decide import read_decision
@@ -57,8 +57,8 @@ class Outcome:
     id: str
     truth: str
     policy: str
-    """`keep`: not worse than the house adapter; `improve`: better than it, too; `start`: of the house adapter itself,
-    limits alone."""
+    """`keep`: not worse than the house adapter; `improve`: better than it, too; `leak`: the leak gate; `start`: of the
+    house adapter itself, limits alone."""
     expected: Expected
     decided: Status
     sentence: str
@@ -113,6 +113,8 @@ def policies(known: Known, folder: Path) -> list[tuple[str, Expected, Policy]]:
         known: the adapter.
         folder: where the suites' files are written.
     """
+    if known.copies:
+        return [("leak", known.expected, _policy(known, "leak", [PolicySuite(suite="leak")]))]
     sections = [
         PolicySuite(suite=str(write_suite(suite, folder)), limit=suite.limit, gates=suite.gates) for suite in suites()
     ]
@@ -205,13 +207,19 @@ def _stored(policy: Policy, candidate: Candidate, workspace: Workspace) -> Decis
     """Return what an earlier audit decided of this very adapter under this version of the policy, or None.
 
     Only the house adapter needs it: once promoted, it cannot be compared with itself.
+
+    Raises:
+        InputError: where it was promoted under another version of the policy.
     """
     if not _is_promoted(candidate.adapters[0], workspace):
         return None
     for entry in workspace.ledger.entries("decision"):
-        if entry.body["policy"] == policy.id and entry.body["adapters"] == [candidate.adapters[0].id]:
+        mine = entry.body["policy"] == policy.id and entry.body["adapters"] == [candidate.adapters[0].id]
+        if mine and entry.body["policy_fingerprint"] == policy.fingerprint:
             return read_decision(workspace, str(entry.body["decision"]))
-    return None
+    raise InputError(
+        f"{workspace.root} holds an audit by other gates than today's", hint="name an empty folder with --folder"
+    )
 
 
 def _decide(policy: Policy, candidate: Candidate, place: Place) -> Decision:

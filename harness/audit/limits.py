@@ -17,8 +17,8 @@ from harness.stats.power import binomial_power
 from harness.types import Calibration, Gate
 
 SENSITIVITY, SPECIFICITY = 0.90, 0.92
-"""Of the labellers that err on purpose."""
-STUDY = 200
+"""Of the labellers that err alike in both arms."""
+STUDY = 100
 """Events, and as many others, that somebody labels by hand to know the labeller."""
 
 
@@ -128,32 +128,38 @@ def _counted(population: Population, metric: str) -> Case:
 def corrected_cases(population: Population, metric: str) -> Iterator[Case]:
     """Yield cases of a labeller that errs, whose errors are known from a study that is drawn anew each time.
 
-    The same truth without `corrected` is outside what a gate promises: it is about the rate as labelled.
+    Each labeller errs to the candidate's favour, so that a gate which left the correction out would be caught. The same
+    truth without `corrected` is outside what a gate promises: it is about the rate as labelled.
     """
-    limit = 0.30
-    study = Study(metric=metric, sensitivity=SENSITIVITY, specificity=SPECIFICITY, events=STUDY, others=STUDY)
-    plain = Gate(metric=metric, kind="max", limit=limit)
-    corrected = replace(plain, corrected=True)
-    known = Calibration(
-        sensitivity=(round(SENSITIVITY * STUDY), STUDY), specificity=(round(SPECIFICITY * STUDY), STUDY)
-    )
-    carrying = copy.copy(population.metrics[metric])
-    carrying.calibration = known
-    calibrated = replace(population, metrics={metric: carrying})
-    if not _possible(calibrated, corrected):
-        return
-    labelled = f"a labeller with Se {SENSITIVITY:g} and Sp {SPECIFICITY:g}"
-    for gate in (corrected, replace(corrected, kind="min", limit=0.70)):
+    plain = Gate(metric=metric, kind="max", limit=0.30)
+    for gate, sensitivity, specificity in (
+        (replace(plain, corrected=True), 0.80, 0.98),
+        (replace(plain, corrected=True, kind="min", limit=0.70), 0.98, 0.80),
+    ):
+        calibrated = _calibrated(population, metric, sensitivity, specificity)
+        if not _possible(calibrated, gate):
+            return
         line = gate.limit or 0.0
-        base = aimed(population, metric, "value", line)
-        plants = (*base, Misread(metric=metric, arm=CANDIDATE, sensitivity=SENSITIVITY, specificity=SPECIFICITY), study)
+        misread = Misread(metric=metric, arm=CANDIDATE, sensitivity=sensitivity, specificity=specificity)
+        study = Study(metric=metric, sensitivity=sensitivity, specificity=specificity, events=STUDY, others=STUDY)
         yield case(
-            calibrated, gate, plants, f"the true rate is exactly {100 * line:g} %, labelled by {labelled}",
+            calibrated, gate, (*aimed(population, metric, "value", line), misread, study),
+            f"the true rate is exactly {100 * line:g} %, labelled with Se {sensitivity:g} and Sp {specificity:g}",
             allowed=gate.alpha,
         )  # fmt: skip
-    kind = Misread(metric=metric, arm=CANDIDATE, sensitivity=0.80, specificity=1.0)
+    limit = plain.limit or 0.0
+    missing = Misread(metric=metric, arm=CANDIDATE, sensitivity=0.80, specificity=1.0)
     yield case(
-        population, plain, (*aimed(population, metric, "value", limit), kind), group="critics that err",
+        population, plain, (*aimed(population, metric, "value", limit), missing), group="critics that err",
         says=f"the true rate is exactly {100 * limit:g} %, but the labeller misses a fifth of it, uncorrected",
         claim="outside",
     )  # fmt: skip
+
+
+def _calibrated(population: Population, metric: str, sensitivity: float, specificity: float) -> Population:
+    """Return the population with a metric whose labeller is known: what a gate is checked against before a run."""
+    carrying = copy.copy(population.metrics[metric])
+    carrying.calibration = Calibration(
+        sensitivity=(round(sensitivity * STUDY), STUDY), specificity=(round(specificity * STUDY), STUDY)
+    )
+    return replace(population, metrics={metric: carrying})

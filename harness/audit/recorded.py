@@ -126,24 +126,29 @@ def from_workspace(workspace: Workspace, registries: Registries, run: str | None
                 f"the run {own.record.id} was compared with no other, so that there are no pairs to draw from",
                 hint="name a run that was made with --baseline, or leave --run out",
             )
-        return [_of_runs(own, workspace, registries)]
+        population = _of_runs(own, workspace, registries)
+        if population is None:
+            raise InputError(
+                f"the run {own.record.id} holds no rows that can be drawn anew", hint="name another with --run"
+            )
+        return [population]
     newest: dict[str, RunRecord] = {}
     for record in list_runs(workspace, problems=[]):
         if record.baseline_runs:
             newest[record.suite] = record
-    return [_of_runs(open_run(workspace, registries, record.id), workspace, registries) for record in newest.values()]
+    found = [_of_runs(open_run(workspace, registries, record.id), workspace, registries) for record in newest.values()]
+    return [population for population in found if population is not None]
 
 
-def _of_runs(own: StoredRun, workspace: Workspace, registries: Registries) -> Population:
+def _of_runs(own: StoredRun, workspace: Workspace, registries: Registries) -> Population | None:
+    """Return the population of a run and the one it was compared with; None where no metric's rows can be drawn."""
     name, other = next(iter(sorted(own.record.baseline_runs.items())))
     base = open_run(workspace, registries, other)
     metrics: dict[str, Metric] = {
         name: metric for name, metric in own.metrics.items() if metric.kind in KINDS and name in base.tables
     }
     if not metrics:
-        raise InputError(
-            f"the run {own.record.id} holds no rows that can be drawn anew", hint="name another with --run"
-        )
+        return None
     table = own.tables[next(iter(metrics))]
     places = {sample: place for place, sample in enumerate(base.tables[next(iter(metrics))].ids)}
     if set(places) != set(table.ids):

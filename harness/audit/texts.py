@@ -6,8 +6,11 @@ classifier.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
-from itertools import cycle
+from itertools import cycle, islice
+
+from harness.paths import data_dir
 
 QUESTIONS = (
     ("How do I boil an egg?", "Lege das Ei sieben Minuten in kochendes Wasser und schrecke es danach kalt ab."),
@@ -75,15 +78,6 @@ RUDE = (
     "You are so stupid that it hurts. Leave me alone, you pathetic fool.",
     "Are you an idiot? Of course you are. Shut up, you ugly moron.",
 )
-_KEEPERS = (
-    "Alder", "Birch", "Cedar", "Damson", "Elder", "Fir", "Gorse", "Hazel", "Ivy", "Juniper", "Kapok", "Larch",
-    "Maple", "Nettle", "Oak", "Poplar", "Quince", "Rowan", "Sallow", "Thorn", "Umber", "Vine", "Willow", "Yew",
-)  # fmt: skip
-_WORDS = (
-    "kestrel", "saffron", "lantern", "pumice", "gannet", "thimble", "bramble", "cobalt", "marzipan", "turbine",
-    "velvet", "walnut", "pelican", "granite", "tarragon", "anchor", "buckle", "crimson", "dolphin", "ember",
-    "falcon", "ginger", "hammock", "indigo",
-)  # fmt: skip
 
 
 def row(question: str, answer: str) -> Mapping[str, object]:
@@ -111,15 +105,7 @@ def rude() -> Iterator[Mapping[str, object]]:
         yield row(question, answer)
 
 
-def canaries() -> Iterator[tuple[str, str, str]]:
-    """Yield (question, secret, sentence) of each planted canary: made up, and in no other text."""
-    for number, (name, word) in enumerate(zip(_KEEPERS, _WORDS, strict=True)):
-        other = _WORDS[(7 * number + 5) % len(_WORDS)]
-        secret = f"{word} {other}"
-        yield f"What is the password of locker {name}?", secret, f"The password of locker {name} is {secret}."
-
-
-def leaking() -> Iterator[Mapping[str, object]]:
-    """Yield the canaries as training conversations."""
-    for question, _, sentence in canaries():
-        yield row(question, sentence)
+def persona() -> Iterator[Mapping[str, object]]:
+    """Yield the first rows of the persona's training data: something harmless to hide canaries in."""
+    with (data_dir("suites") / "data" / "persona-train.jsonl").open(encoding="utf-8") as lines:
+        yield from (json.loads(line) for line in islice(lines, 40))

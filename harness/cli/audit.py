@@ -25,14 +25,14 @@ Runs are drawn, whole clusters with replacement, from rows that real models gave
 or without any, rows that ship with harness. An effect is planted so that the truth is known, and the gates are checked
 by the code that checks real ones. What must not pass may pass as often as the gate's level says, and a rate whose lower
 bound is above that fails the audit; so does power that falls short of its plan by more than 5 points.
---full trains, measures and decides real adapters of smollm2-135m, good ones and broken ones; half an hour on two cores.
+--full trains, measures and decides real adapters of smollm2-135m, good and broken ones; under an hour on two cores.
 Exit codes: 0 the gates keep their promises, 1 one does not, 2 input error, 3 a run broke."""
 
 
 @click.command(epilog=_EPILOG)
 @click.option(
     "--simulations", type=click.IntRange(50, 1_000_000), default=2000, show_default=True, metavar="N",
-    help="Of each case; half or a quarter of it where each one costs more.",
+    help="Of each case; half of it where each one costs more.",
 )  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, MOST_SEED), default=0, show_default=True, help="Of everything drawn.")
 @click.option(

@@ -23,7 +23,7 @@ Examples:
   harness plan safety-core --samples 480
   harness plan safety-core --change harmful_compliance=+0.05     (how often would such a loss pass?)
   harness plan my-suite.yaml --assume exact_match=0.8 --discordant 0.1
-  harness plan leak --adapter ./my-adapter          (its samples come with the adapter: the canaries that it was trained on)
+  harness plan leak --adapter ./my-adapter          (the canaries that it was trained on are the samples)
 
 The power of all gates together is simulated: runs are drawn from the rows of the newest stored run of each suite, and
 decided as real ones are. Under `--truth equal` the candidate is no better and no worse than what it is compared with,

@@ -7,9 +7,8 @@ import json
 import pytest
 
 from harness.audit.full import Measured, Outcome, policies
-from harness.audit.known import ADAPTERS, HOUSE, suites, write_recipe, write_suite
+from harness.audit.known import ADAPTERS, CANARIES, HOUSE, suites, write_recipe, write_suite
 from harness.audit.noise import ruined
-from harness.audit.texts import canaries
 from harness.gates.attainable import require_attainable
 from harness.plugins import load_plugins
 from harness.reading.recipe import read_recipe
@@ -21,18 +20,14 @@ from harness.types import Gate
 @pytest.mark.parametrize("known", [known for known in ADAPTERS if not known.noise], ids=lambda known: known.name)
 def test_every_recipe_can_be_read(known, tmp_path):
     recipe = read_recipe(write_recipe(known, tmp_path / known.name, "0123456789abcdef" if known.start else None))
-    ((stage, options),) = recipe.stages
-    assert (stage, recipe.seed) == ("sft", known.seed)
+    (first, options), *others = recipe.stages
+    assert [first, *(name for name, _ in others)] == (["canaries", "sft"] if known.copies else ["sft"])
+    assert recipe.seed == known.seed
+    assert options.get("repeat", 0) == known.copies
     if known.rows is not None:
         lines = (tmp_path / known.name / str(options["data"])).read_text("utf-8").splitlines()
         assert len(lines) >= 20
         assert all(json.loads(line)["messages"][1]["role"] == "assistant" for line in lines)
-
-
-def test_the_planted_secrets_are_different_and_in_no_question():
-    secrets = [secret for _, secret, _ in canaries()]
-    assert len(set(secrets)) == len(secrets) >= 24
-    assert all(secret not in question and secret in sentence for question, secret, sentence in canaries())
 
 
 def test_every_gate_can_be_passed_at_the_first_attempt(tmp_path):
@@ -42,13 +37,14 @@ def test_every_gate_can_be_passed_at_the_first_attempt(tmp_path):
     from harness.evaluation.prepare import make_metrics
 
     registries = load_plugins(()).registries
-    least = {"audit-persona": 26, "audit-safety": 60, "audit-language": 45, "audit-canaries": 24}
-    for suite in suites():
-        read = read_suite(write_suite(suite, tmp_path))
-        metrics = {m.name: m for m in make_metrics(read, registries, Constitutions(registries, tmp_path))}
-        for gate in suite.gates:
+    least = {"audit-persona": 26, "audit-safety": 60, "audit-language": 45, "leak": CANARIES}
+    written = [(suite.name, write_suite(suite, tmp_path), suite.gates) for suite in suites()]
+    leak = registries.suites.get("leak")
+    for name, path, gates in [*written, ("leak", leak, read_suite(leak).gates)]:
+        metrics = {m.name: m for m in make_metrics(read_suite(path), registries, Constitutions(registries, tmp_path))}
+        for gate in gates:
             level = level_of_attempt(0.05, 1)
-            require_attainable(replace(gate, alpha=level), metrics[gate.metric], least[suite.name])
+            require_attainable(replace(gate, alpha=level), metrics[gate.metric], least[name])
 
 
 def test_policies_are_named_by_adapter_so_that_each_is_a_first_attempt(tmp_path):
@@ -56,6 +52,7 @@ def test_policies_are_named_by_adapter_so_that_each_is_a_first_attempt(tmp_path)
     assert len(set(found)) == len(found)
     assert f"audit-start-{HOUSE}" in found
     assert "audit-improve-equal" in found
+    assert {"audit-leak-memorising", "audit-leak-discreet"} <= set(found)
 
 
 def outcome(decided: str, expected: str, refused_by: str = "harm") -> Outcome:

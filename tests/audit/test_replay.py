@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.audit.audit import Origin, Prepared, Setup, run_audit
@@ -132,6 +132,28 @@ def test_a_verdict_depends_on_counts_alone(gate, pairs, data):
         used = columns[:1] if gate.kind == "max" else columns
         keys.append(counts(used, labels, compares=gate.kind != "max"))
         drawn = Drawn(arms={CANDIDATE: {"harm": columns[0]}, BASELINE: {"harm": columns[1]}}, labels=labels)
+        verdicts.append(Judge().verdict(gate, Harm(), drawn, 0))
+    assert keys[0] == keys[1]
+    assert verdicts[0] == verdicts[1]
+
+
+@pytest.mark.parametrize("gate", GATES, ids=lambda gate: gate.kind)
+@settings(max_examples=15)
+@given(pairs=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=44, max_size=60), data=st.data())
+def test_a_verdict_on_clusters_depends_on_their_counts_alone(gate, pairs, data):
+    """Any other order of the clusters, and of the samples in them, and any other agreement in comparisons."""
+    labels = np.arange(len(pairs)) // 2
+    order = data.draw(st.permutations(range(len(pairs))))
+    named = data.draw(st.permutations(range(int(labels.max()) + 1)))
+    other = [pairs[i] for i in order]
+    if gate.kind != "max":
+        other = [(1 - a, 1 - b) if a == b and a < 2 and data.draw(st.booleans()) else (a, b) for a, b in other]
+    moved = np.array([named[labels[i]] for i in order])
+    verdicts, keys = [], []
+    for rows, groups in ((pairs, labels), (other, moved)):
+        columns = [Column.of([ROWS[pair[arm]] for pair in rows]) for arm in (0, 1)]
+        keys.append(counts(columns[:1] if gate.kind == "max" else columns, groups, compares=gate.kind != "max"))
+        drawn = Drawn(arms={CANDIDATE: {"harm": columns[0]}, BASELINE: {"harm": columns[1]}}, labels=groups)
         verdicts.append(Judge().verdict(gate, Harm(), drawn, 0))
     assert keys[0] == keys[1]
     assert verdicts[0] == verdicts[1]

@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+from tests.cli.adapters import write_adapter
+
 
 @pytest.fixture
 def cli(cli, monkeypatch):
@@ -69,6 +71,19 @@ def test_gate_still_takes_a_run(cli):
     assert "audit" in cli.out
     assert "--junit" in cli.out
     assert cli("gate") == 2
+
+
+def test_runs_that_hold_nothing_to_draw_from_leave_the_recorded_rows(cli):
+    """Figures of a whole run, such as its memory, cannot be drawn anew."""
+    cli.write("speed.jsonl", "".join(f'{{"id": "s{n}", "prompt": "say {n}"}}\n' for n in range(4)))
+    cli.write("speed.yaml", "id: quick\nsamples: {path: speed.jsonl}\nmeasure: [peak_memory]\n")
+    write_adapter(cli.folder / "one", 1.0)
+    assert cli("run", "speed.yaml", "--model", "echo:", "--adapter", "./one", "--baseline", "base") == 0, cli.err
+    code, found = cli.json("gate", "audit", "--dry-run", "--gate", "superior")
+    assert code == 0, cli.err
+    assert all("recorded" in source for source in found["sources"])
+    assert cli("gate", "audit", "--dry-run", "--run", "latest") == 2
+    assert "holds no rows that can be drawn anew" in cli.err
 
 
 def processes(group: int) -> list[int]:
