@@ -14,6 +14,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from string import hexdigits
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from harness.errors import BrokenRunError, InputError
@@ -29,7 +30,10 @@ GENESIS = "0" * 64
 """What the first row names as the hash of the row before it, and the head of an empty ledger."""
 Kind = LedgerKind
 
-_DAMAGED = "restore it from a copy (`harness ledger export` makes one); nothing is promoted on a damaged ledger"
+_DAMAGED = "restore the file from a backup; nothing is promoted on a damaged ledger"
+_COLUMNS = ("number", "created", "kind", "body", "previous", "hash")
+_LAYOUT = 1
+"""SQLite's user_version of a ledger."""
 _SCHEMA = """
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS entries (
@@ -78,12 +82,26 @@ class Ledger:
         with explained_sqlite(path, damaged=_DAMAGED):
             self._connection = connect(path, synchronous="FULL")
             try:
-                if not self._connection.execute("PRAGMA user_version").fetchone()[0]:
-                    self._connection.executescript(_SCHEMA)
-                    self._connection.execute("PRAGMA user_version = 1")
-            except sqlite3.Error:
+                self._connection.text_factory = _text
+                self._begin()
+            except (sqlite3.Error, BrokenRunError):
                 self._connection.close()
                 raise
+
+    def _begin(self) -> None:
+        """Make the table in a new file, and refuse a database of something else: nothing is ever added to that."""
+        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        columns = tuple(row[1] for row in self._connection.execute("PRAGMA table_info(entries)"))
+        tables = [row[0] for row in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        foreign = columns != _COLUMNS if columns or version else bool(tables)
+        if version > _LAYOUT:
+            raise BrokenRunError(f"{self.path}: the ledger was written by a newer version of harness; install that one")
+        if foreign:
+            holds = f"it has the table {tables[0]!r}" if tables else "it has no table of entries"
+            raise BrokenRunError(f"{self.path}: is a database, but no ledger ({holds}); {_DAMAGED}")
+        if version == 0:
+            self._connection.executescript(_SCHEMA)
+            self._connection.execute(f"PRAGMA user_version = {_LAYOUT}")
 
     @contextmanager
     def transaction(self) -> Iterator[Self]:
@@ -116,7 +134,7 @@ class Ledger:
             ValueError: for a body that JSON cannot carry, such as NaN.
             BrokenRunError: when the disk is full; the ledger is as before.
         """
-        text = json.dumps(body, sort_keys=True, allow_nan=False)
+        text = _body_text(body)
         plain = json.loads(text)
         with self.transaction():
             row = self._connection.execute("SELECT number, hash FROM entries ORDER BY number DESC LIMIT 1").fetchone()
@@ -134,21 +152,33 @@ class Ledger:
         """Return the rows in order; where kinds are given, only theirs.
 
         Raises:
-            BrokenRunError: naming the first row whose body is not JSON.
+            BrokenRunError: naming the first of them whose content does not have its hash.
         """
         where = f" WHERE kind IN ({','.join('?' * len(kinds))})" if kinds else ""
         return tuple(_entry(row) for row in self._rows(f"{where} ORDER BY number", kinds))
 
     def last(self, *kinds: Kind) -> LedgerEntry | None:
-        """Return the newest row, of the given kinds where some are given; None where there is none."""
+        """Return the newest row, of the given kinds where some are given; None where there is none.
+
+        Raises:
+            BrokenRunError: when its content does not have its hash.
+        """
         where = f" WHERE kind IN ({','.join('?' * len(kinds))})" if kinds else ""
         rows = self._rows(f"{where} ORDER BY number DESC LIMIT 1", kinds)
         return _entry(rows[0]) if rows else None
 
-    def _rows(self, clauses: str, values: tuple[str, ...] = ()) -> list[tuple[Any, ...]]:
+    def _rows(self, clauses: str, values: tuple[str | int, ...] = ()) -> list[tuple[Any, ...]]:
         query = f"SELECT number, created, kind, body, previous, hash FROM entries{clauses}"  # noqa: S608 - no user text
         with self._mutex, explained_sqlite(self.path, damaged=_DAMAGED):
             return self._connection.execute(query, values).fetchall()
+
+    def is_empty(self) -> bool:
+        """Tell whether nothing was ever appended."""
+        return not self._rows(" LIMIT 1")
+
+    def holds(self, number: int, digest: str) -> bool:
+        """Tell whether the row of this number has this hash."""
+        return bool(self._rows(" WHERE number = ? AND hash = ?", (number, digest)))
 
     def head(self) -> str:
         """Return the newest row's hash; `GENESIS` where the ledger is empty."""
@@ -166,7 +196,7 @@ class Ledger:
             BrokenRunError: naming the first bad row and what is wrong with it, or that the head is not in the chain.
             InputError: when `head` is not a hash.
         """
-        if head is not None and (len(head) < 8 or not set(head.lower()) <= set("0123456789abcdef")):
+        if head is not None and (not 8 <= len(head) <= len(GENESIS) or not set(head.lower()) <= set(hexdigits)):
             raise InputError(f"{head!r} is not a head", hint="give the hash that was printed, at least 8 digits of it")
         previous, number, seen = GENESIS, 0, head is None or GENESIS.startswith(head)
         for row in self._rows(" ORDER BY number"):
@@ -203,23 +233,42 @@ def _row_problem(row: tuple[Any, ...], number: int, previous: str) -> str | None
         return f"its number is {row[0]}, so that rows are missing before it"
     if row[4] != previous:
         return "it does not name the hash of the row before"
-    try:
-        body = json.loads(row[3])
-    except (ValueError, TypeError):
-        return "its body is not JSON"
-    try:
-        same = entry_hash(row[0], row[1], row[2], body, row[4]) == row[5]
-    except (ValueError, TypeError):
-        same = False
-    return None if same else "its content does not have the hash that it states"
+    return _content_problem(row)
 
 
-def _entry(row: tuple[Any, ...]) -> LedgerEntry:
+def _content_problem(row: tuple[Any, ...]) -> str | None:
+    """Say what is wrong with a row by itself, or None."""
     number, created, kind, text, previous, digest = row
     try:
         body = json.loads(text)
-    except (ValueError, TypeError) as error:
-        raise BrokenRunError(f"row {number} of the ledger is bad: its body is not JSON; {_DAMAGED}") from error
+    except (ValueError, TypeError, RecursionError):
+        return "its body is not JSON"
+    try:
+        same = entry_hash(number, created, kind, body, previous) == digest and isinstance(body, dict)
+        as_written = _body_text(body) == text
+    except (ValueError, TypeError):
+        same = as_written = False
+    if not same:
+        return "its content does not have the hash that it states"
+    # The hash is over what the text means. A key that stands there twice would show another program something else.
+    return None if as_written else "its body is not written as the ledger writes it"
+
+
+def _body_text(body: Mapping[str, Any]) -> str:
+    return json.dumps(body, sort_keys=True, allow_nan=False)
+
+
+def _text(raw: bytes) -> str:
+    """Read a column's bytes whatever they are, so that a bad row can be named: what is not UTF-8 has no right hash."""
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _entry(row: tuple[Any, ...]) -> LedgerEntry:
+    """Return the row as a record. Nobody acts on a row that is not what was appended."""
+    problem = _content_problem(row)
+    number, created, kind, text, previous, digest = row
+    if problem:
+        raise BrokenRunError(f"row {number} of the ledger is bad: {problem}; {_DAMAGED}")
     return LedgerEntry(
-        number=number, created=created, kind=cast("Kind", kind), body=body, previous=previous, hash=digest
+        number=number, created=created, kind=cast("Kind", kind), body=json.loads(text), previous=previous, hash=digest
     )  # fmt: skip

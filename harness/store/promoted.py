@@ -46,7 +46,7 @@ def live(workspace: Workspace) -> Live | None:
     Raises:
         BrokenRunError: when the ledger's row cannot be read.
     """
-    if not workspace.ledger_path.exists():
+    if not workspace.has_ledger:
         return None
     entry = workspace.ledger.last("promotion", "rollback")
     return None if entry is None else live_after(workspace, entry)
@@ -55,12 +55,12 @@ def live(workspace: Workspace) -> Live | None:
 def live_after(workspace: Workspace, entry: LedgerEntry) -> Live:
     """Return what a promotion or a rollback made live."""
     body = entry.body
-    promotion = entry.number if entry.kind == "promotion" else int(body["to"])
     try:
+        promotion = entry.number if entry.kind == "promotion" else int(body["to"])
         stored = body["candidate"]
         candidate = None if stored is None else from_json(Candidate, json.dumps(stored))
         fingerprint = body["candidate_fingerprint"]
-    except (KeyError, InputError) as error:
+    except (KeyError, TypeError, ValueError, InputError) as error:
         raise BrokenRunError(f"{workspace.ledger_path}: row {entry.number} of the ledger is malformed") from error
     if candidate is not None:
         adapters = tuple(
@@ -80,7 +80,7 @@ def promoted(workspace: Workspace) -> Candidate | None:
 
 def first_promoted(workspace: Workspace) -> Candidate | None:
     """Return what was promoted first, whatever was promoted since; None while nothing ever was."""
-    if not workspace.ledger_path.exists():
+    if not workspace.has_ledger:
         return None
     entries = workspace.ledger.entries("promotion")
     return live_after(workspace, entries[0]).candidate if entries else None
@@ -111,13 +111,19 @@ def alias_text(workspace: Workspace) -> str | None:
 def mend_alias(workspace: Workspace) -> None:
     """Make the alias file say what the ledger says. Without the lock it is left to whoever holds it.
 
+    An alias is written after its row, so that its head is always in the ledger. One that names another head is left as
+    it is: it shows that the ledger was lost, cut short or built anew.
+
     Raises:
-        BrokenRunError: when the file system refuses and the caller holds the lock.
+        BrokenRunError: when the alias names a row that the ledger does not hold, or when the file system refuses and
+            the caller holds the lock.
     """
     path = alias_path(workspace)
     wanted = alias_text(workspace)
-    if _current(path) == wanted:
+    current = _current(path)
+    if current == wanted:
         return
+    _check_head(workspace, path, current)
     if workspace.locked:
         _put(path, wanted)
     elif workspace.try_lock():
@@ -133,6 +139,23 @@ def _current(path: Path) -> str | None:
         return path.read_text()
     except (OSError, UnicodeDecodeError):
         return None
+
+
+def _check_head(workspace: Workspace, path: Path, text: str | None) -> None:
+    """Refuse to go on where the alias, if that is one, names a row that the ledger does not hold."""
+    try:
+        found = json.loads(text or "")
+        number, head = found["entry"], found["head"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return
+    if not (type(number) is int and 0 < number < 2**63 and isinstance(head, str)):
+        return
+    if not workspace.has_ledger or not workspace.ledger.holds(number, head):
+        raise BrokenRunError(
+            f"{path}: names the head {head[:16]!r} of entry {number}, which {workspace.ledger_path.name} does not "
+            "hold: the ledger was lost, cut short or built anew; restore it from a backup (or delete the alias, if the "
+            "ledger as it is now shall count)"
+        )
 
 
 def _put(path: Path, text: str | None) -> None:

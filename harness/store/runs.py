@@ -225,9 +225,9 @@ def list_runs(workspace: Workspace, *, problems: list[str] | None = None) -> lis
             if problems is None:
                 raise
             problems.append(str(error))
-    # Two runs of one second stand in the order in which the ledger has them.
+    # The ledger's order is the true one: two runs may be of one second, and clocks are set back.
     order = {entry.body.get("run"): entry.number for entry in workspace.ledger.entries("run")}
-    return sorted(records, key=lambda record: (record.created, order.get(record.id, 0), record.id))
+    return sorted(records, key=lambda record: (order.get(record.id, 0), record.created, record.id))
 
 
 def run_sha256(workspace: Workspace, run: str) -> str:

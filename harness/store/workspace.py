@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from harness.errors import InputError
+from harness.errors import BrokenRunError, InputError
 from harness.store.atomic import TEMPORARY, make_folder, sweep, write_file
 from harness.store.cache import Cache
 from harness.store.ledger import Ledger
@@ -52,7 +52,7 @@ class Workspace:
 
         Raises:
             InputError: when the folder is no workspace (and is not to be made one), or holds other things.
-            BrokenRunError: when the file system refuses.
+            BrokenRunError: when the file system refuses, or the ledger is lost or is not what it was.
         """
         from harness.store.promoted import mend_alias
 
@@ -65,7 +65,12 @@ class Workspace:
         for folder in (workspace.runs, workspace.adapters, workspace.decisions):
             if not folder.is_dir():
                 make_folder(folder)
-        mend_alias(workspace)
+        try:
+            mend_alias(workspace)
+        except BrokenRunError:
+            if workspace.has_ledger:
+                workspace.ledger.verify()  # the first bad row of several is the one to name
+            raise
         return workspace
 
     def _create(self) -> None:
@@ -137,8 +142,34 @@ class Workspace:
 
     @cached_property
     def ledger(self) -> Ledger:
-        """The ledger, opened on first use."""
-        return Ledger(self.ledger_path)
+        """The ledger, opened on first use, and made where nothing was decided yet.
+
+        Raises:
+            BrokenRunError: when it is lost or empty while decisions are here, or as `Ledger`.
+        """
+        decided = self._decided()
+        if decided and not self.ledger_path.exists():
+            raise self._lost()
+        opened = Ledger(self.ledger_path)
+        if decided and opened.is_empty():
+            opened.close()
+            raise self._lost()
+        return opened
+
+    @property
+    def has_ledger(self) -> bool:
+        """Whether there is a ledger, or must be one."""
+        return self.ledger_path.exists() or self._decided()
+
+    def _decided(self) -> bool:
+        """Tell whether decisions are here. Rows of their policy and attempt come before any of them."""
+        return any(self.decisions.glob("*.json"))
+
+    def _lost(self) -> BrokenRunError:
+        return BrokenRunError(
+            f"{self.ledger_path}: the ledger is gone or empty, but decisions that it must hold are here: attempts and "
+            "promotions would be forgotten; restore it from a backup, or begin in another --workspace"
+        )
 
     @cached_property
     def cache(self) -> Cache:

@@ -122,6 +122,11 @@ def tamper(ledger: Ledger, *statements: str) -> None:
         ("DELETE FROM entries WHERE number = 1", 1, "number is 2"),
         ("UPDATE entries SET number = 9 WHERE number = 5", 5, "number is 9"),
         ("UPDATE entries SET created = 5 WHERE number = 5", 5, "content"),
+        ("UPDATE entries SET body = CAST(x'7bff7d' AS TEXT) WHERE number = 3", 3, "not JSON"),
+        ("UPDATE entries SET body = x'7b7d' WHERE number = 3", 3, "content"),
+        ("UPDATE entries SET kind = CAST(x'ff' AS TEXT) WHERE number = 3", 3, "content"),
+        ("UPDATE entries SET body = replace(hex(zeroblob(90000)), '00', '[') WHERE number = 3", 3, "not JSON"),
+        ('UPDATE entries SET body = \'{"n": 99, "n": 3}\' WHERE number = 3', 3, "not written as"),
     ],
 )
 def test_verify_names_the_first_bad_row(ledger, statement, row, why):
@@ -130,6 +135,47 @@ def test_verify_names_the_first_bad_row(ledger, statement, row, why):
     with pytest.raises(BrokenRunError, match=f"row {row} of the ledger is bad: .*{why}") as caught:
         ledger.verify()
     assert caught.value.exit_code == EXIT_BROKEN
+
+
+def test_nobody_acts_on_a_row_that_is_not_what_was_appended(ledger):
+    fill(ledger)
+    tamper(ledger, "UPDATE entries SET body = '{\"n\": 99}' WHERE number = 3")
+    assert ledger.last().number == 5
+    assert ledger.entries("decision")
+    for read in (ledger.entries, lambda: ledger.entries("run")):
+        with pytest.raises(BrokenRunError, match="row 3 of the ledger is bad: its content"):
+            read()
+
+
+@pytest.mark.parametrize(
+    ("statements", "words"),
+    [
+        (["CREATE TABLE notes (text)"], "no ledger .*'notes'"),
+        (["CREATE TABLE entries (key, value)", "PRAGMA user_version = 1"], "no ledger .*'entries'"),
+        (["CREATE TABLE entries (key, value)"], "no ledger"),
+        (["PRAGMA user_version = 1"], "no ledger .*no table of entries"),
+        (["PRAGMA user_version = 2"], "newer version of harness"),
+    ],
+)
+def test_a_database_of_something_else_is_refused_and_left_as_it_is(tmp_path, statements, words):
+    path = tmp_path / "ledger.db"
+    other = sqlite3.connect(path)
+    for statement in statements:
+        other.execute(statement)
+    other.commit()
+    tables = other.execute("SELECT sql FROM sqlite_master").fetchall()
+    with pytest.raises(BrokenRunError, match=words):
+        Ledger(path)
+    assert other.execute("SELECT sql FROM sqlite_master").fetchall() == tables
+    other.close()
+
+
+def test_a_ledger_that_was_killed_while_it_was_made_is_finished(tmp_path):
+    with Ledger(tmp_path / "ledger.db") as ledger:
+        ledger._connection.execute("PRAGMA user_version = 0")
+    with Ledger(tmp_path / "ledger.db") as ledger:
+        ledger.append("run", {})
+        assert ledger.verify().entries == 1
 
 
 def test_a_head_finds_a_chain_that_was_cut(ledger):
@@ -151,7 +197,7 @@ def test_a_head_finds_a_chain_that_was_rebuilt(tmp_path, ledger):
             rebuilt.verify(head)
 
 
-@pytest.mark.parametrize("head", ["", "abc", "not-a-hash"])
+@pytest.mark.parametrize("head", ["", "abc", "not-a-hash", "0" * 65])
 def test_a_head_must_be_a_hash(ledger, head):
     with pytest.raises(InputError, match="not a head"):
         ledger.verify(head)

@@ -165,6 +165,13 @@ def test_a_run_is_found_by_the_beginning_of_its_id(workspace, make):
         runs.find_run(workspace, "20261120-2-tinny-bb")
 
 
+def test_the_newest_run_is_the_ledgers_newest_even_where_the_clock_was_set_back(workspace, make):
+    make.stored_run(workspace, make.run_record(id="first", created="2026-11-20T10:00:00+00:00"))
+    make.stored_run(workspace, make.run_record(id="second", created="2026-11-19T10:00:00+00:00"))
+    assert runs.find_run(workspace, "latest") == "second"
+    assert [record.id for record in runs.list_runs(workspace)] == ["first", "second"]
+
+
 def test_latest_of_nothing(workspace):
     with pytest.raises(InputError, match="harness run"):
         runs.find_run(workspace, "latest")
