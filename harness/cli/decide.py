@@ -128,7 +128,8 @@ def show_decision(app: App, found: PolicyRun) -> None:
     console.print(f"baseline  {safe_text(decision.baseline.label)}", markup=False)
     console.print(checks_table(decision.checks))
     for veto in decision.vetoes:
-        console.print(f"veto by {safe_text(veto.owner)}: {safe_text(veto.reason)}", style="red", markup=False)
+        said = f"veto by {safe_text(veto.owner)}: {safe_text(veto.reason, one_line=True)}"
+        console.print(said, style="red", markup=False)
     if found.reused:
         console.print(f"{found.reused} of {len(found.outcomes)} runs were stored already", style="dim")
     for text in decision.left_out:

@@ -35,7 +35,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "rollback": ("harness.cli.promote:rollback", "Go back to what was promoted before."),
     "status": ("harness.cli.promote:status", "Say what is promoted, and since when."),
     "why": ("harness.cli.why:why", "Say why a candidate was promoted or refused."),
-    "history": ("harness.cli.promote:history", "List promotions and rollbacks."),
+    "history": ("harness.cli.promote:history", "List promotions, refused ones and rollbacks."),
     "runs": ("harness.cli.runs:runs", "List, show, compare and remove runs."),
     "gate": ("harness.cli.gate:gate", "Check a stored run's gates again, without the model."),
     "policy": ("harness.cli.review:policy", "Begin the count of a policy's attempts anew."),

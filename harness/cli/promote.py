@@ -178,12 +178,13 @@ def _status_rows(workspace: Workspace, now: Live | None) -> list[tuple[str, str]
 @click.option("--decisions", is_flag=True, help="List decisions, reviews and resets too.")
 @common_options
 def history(app: App, decisions: bool) -> int:
-    """List promotions and rollbacks, the oldest first."""
+    """List promotions, those that plugins refused, and rollbacks, the oldest first."""
     from harness.cli.tables import plain_table
     from harness.serial import to_plain
 
     workspace = app.workspace
-    kinds: tuple[Any, ...] = ("promotion", "rollback", *(("decision", "review", "reset") if decisions else ()))
+    more = ("decision", "review", "reset") if decisions else ()
+    kinds: tuple[Any, ...] = ("promotion", "refusal", "rollback", *more)
     entries = workspace.ledger.entries(*kinds)
     if app.json:
         app.print_json({"history": [to_plain(entry) for entry in entries], "head": workspace.ledger.head()})
@@ -210,6 +211,11 @@ def _what(workspace: Workspace, entry: LedgerEntry) -> str:
         return (
             f"the count of the policy {body.get('policy')}, after {body.get('attempts')} attempts: {body.get('reason')}"
         )
+    if entry.kind == "refusal":
+        from harness.terminal import safe_text
+
+        said = "; ".join(f"{veto['owner']}: {safe_text(veto['reason'], one_line=True)}" for veto in body["vetoes"])
+        return f"decision {body.get('decision')} vetoed by {said}"
     text = _describe(live_after(workspace, entry).candidate)
     if entry.kind == "promotion":
         return f"{text} (decision {entry.body.get('decision')})"

@@ -10,6 +10,8 @@ from harness.cli.context import App, common_options
 from harness.errors import EXIT_PASSED
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.promotion.why import Why
 
 _EPILOG = """\b
@@ -52,18 +54,26 @@ def _show(app: App, found: Why) -> None:
         say(f"{label:<10} {' '.join(value.split())}")
     console.print(checks_table(decision.checks))
     for veto in decision.vetoes:
-        say(f"veto by {veto.owner}: {veto.reason}", "red")
+        say(f"veto by {veto.owner}: {_one_line(veto.reason)}", "red")
     for text in decision.left_out:
         say(f"not asked for: {text}", "dim")
     for entry in found.reviews:
-        say(f"{entry.body['word']} by {entry.body['by']}, {_when(entry.created)}: {entry.body['reason']}")
+        say(f"{entry.body['word']} by {entry.body['by']}, {_when(entry.created)}: {_one_line(entry.body['reason'])}")
     if decision.review == "manual" and not found.reviews and decision.status == "passed":
         say("no person has approved it yet")
+    _show_changes(found, say)
+
+
+def _show_changes(found: Why, say: Callable[..., None]) -> None:
     for entry in found.promotions:
         what = (
             "promoted" if entry.kind == "promotion" else f"rolled back to ({entry.body.get('reason') or 'no reason'})"
         )
         say(f"{what}, {_when(entry.created)}, entry {entry.number}, head {entry.hash[:16]}")
+    for entry in found.refusals:
+        for veto in entry.body["vetoes"]:
+            said = f"{_one_line(veto['owner'])}: {_one_line(veto['reason'])}"
+            say(f"promotion refused by {said}, {_when(entry.created)}, entry {entry.number}", "red")
     if not found.promotions:
         say("it was never promoted")
     elif found.live:
@@ -88,6 +98,12 @@ def _facts(found: Why) -> list[tuple[str, str]]:
         ("budget", budget),
         ("runs", ", ".join(decision.runs)),
     ]
+
+
+def _one_line(text: str) -> str:
+    from harness.terminal import safe_text
+
+    return safe_text(text, one_line=True)
 
 
 def _when(created: str) -> str:

@@ -30,6 +30,8 @@ PROMOTED = "promoted"
 LATEST = "latest"
 """Stands for the newest decision wherever one is named."""
 _NAME = re.compile(r"[0-9a-f]{12}")
+_LONGEST_REASON = 2000
+"""Characters of a veto: it stays in the ledger for ever."""
 
 
 class AlreadyPromotedError(InputError):
@@ -60,14 +62,23 @@ def collect_vetoes(plugins: Plugins, evidence: Sequence[Evidence]) -> tuple[Veto
         for owner, answer in plugins.collect("veto_promotion", run=item.run, baseline=item.baselines.get(PROMOTED)):
             if answer is None:
                 continue
-            if isinstance(answer, str):
-                reason = answer.strip() or "it gave no reason"
-            elif isinstance(answer, Exception):
-                reason = f"it could not check: {type(answer).__name__}: {answer}"
-            else:
-                reason = f"it answered {answer!r}, which is neither a reason nor None"
-            vetoes.append(Veto(owner=owner, reason=reason))
+            vetoes.append(Veto(owner=owner, reason=_reason(answer)))
     return tuple(dict.fromkeys(vetoes))
+
+
+def _reason(answer: object) -> str:
+    """Return what a plugin said as text that every record can hold, whatever it is."""
+    try:
+        if isinstance(answer, str):
+            text = str(answer).strip() or "it gave no reason"
+        elif isinstance(answer, Exception):
+            text = f"it could not check: {type(answer).__name__}: {answer}"
+        else:
+            text = f"it answered {answer!r}, which is neither a reason nor None"
+    except Exception:  # noqa: BLE001 - an answer that cannot even be shown is a veto all the same
+        text = f"it answered a {type(answer).__name__} that cannot be shown"
+    text = text.encode("utf-8", "replace").decode()  # half a surrogate pair fits into no file
+    return text if len(text) <= _LONGEST_REASON else text[: _LONGEST_REASON - 1] + "…"
 
 
 def decide(

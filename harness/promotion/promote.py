@@ -16,7 +16,8 @@ from harness.serial import to_plain
 from harness.store.adapters import check_adapter, store_adapter
 from harness.store.promoted import Live, live, live_after, mend_alias
 from harness.store.runs import check_run
-from harness.types import AdapterSpec, Candidate, Decision, LedgerEntry, RunRecord
+from harness.terminal import safe_text
+from harness.types import AdapterSpec, Candidate, Decision, LedgerEntry, RunRecord, Veto
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,6 +60,8 @@ def promote(
         InputError: when there is no such decision, its policy or a suite has changed, something else was promoted
             since, the adapter is gone, or another process writes in the workspace.
         BrokenRunError: when a hash does not hold, or the file system refuses; nothing has changed then.
+
+    A veto is put into the ledger before it is raised: no promotion comes of it, and `history` and `why` show it.
     """
     with workspace.lock():
         with workspace.ledger.transaction() as ledger:
@@ -69,18 +72,27 @@ def promote(
             reviewed = check_review(workspace, found)
             before = live(workspace)
             _check_baseline(found, before)
-            runs = _check_evidence(workspace, found, plugins)
-            candidate = _keep(workspace, found.candidate)
-            if present is not None:
-                check_present(replace(found, candidate=_within(workspace, candidate)), runs, plugins, present)
-            body = {
+            runs, vetoes = _check_evidence(workspace, found, plugins)
+            body: dict[str, Any] = {
                 "decision": found.id, "decision_sha256": row.body["decision_sha256"], "policy": found.policy,
-                "candidate": to_plain(candidate), "candidate_fingerprint": found.candidate_fingerprint,
-                "baseline_fingerprint": found.baseline_fingerprint,
-                "before": 0 if before is None else before.promotion, "harness_version": __version__,
-                "review": None if reviewed is None else reviewed.number,
+                "candidate": to_plain(found.candidate), "candidate_fingerprint": found.candidate_fingerprint,
+                "harness_version": __version__,
             }  # fmt: skip
-            entry = ledger.append("promotion", body)
+            if vetoes:
+                entry = ledger.append("refusal", {**body, "vetoes": [to_plain(veto) for veto in vetoes]})
+            else:
+                candidate = _keep(workspace, found.candidate)
+                if present is not None:
+                    check_present(replace(found, candidate=_within(workspace, candidate)), runs, plugins, present)
+                body |= {
+                    "candidate": to_plain(candidate), "baseline_fingerprint": found.baseline_fingerprint,
+                    "before": 0 if before is None else before.promotion,
+                    "review": None if reviewed is None else reviewed.number,
+                }  # fmt: skip
+                entry = ledger.append("promotion", body)
+        if vetoes:  # raised inside, it would take the row back
+            said = "; ".join(f"{veto.owner}: {safe_text(veto.reason, one_line=True)}" for veto in vetoes)
+            raise PromotionRefusedError(f"the decision {found.id} is vetoed by {said} (entry {entry.number})")
         _announce(workspace, entry, plugins, warn)
     return entry
 
@@ -120,8 +132,8 @@ def rollback(
 
 
 def history(workspace: Workspace) -> tuple[LedgerEntry, ...]:
-    """Return the promotions and rollbacks, the oldest first."""
-    return workspace.ledger.entries("promotion", "rollback")
+    """Return the promotions, those that plugins refused, and the rollbacks, the oldest first."""
+    return workspace.ledger.entries("promotion", "refusal", "rollback")
 
 
 def same_candidate(first: Candidate, second: Candidate) -> bool:
@@ -162,8 +174,10 @@ def _check_baseline(decision: Decision, now: Live | None) -> None:
     )
 
 
-def _check_evidence(workspace: Workspace, decision: Decision, plugins: Plugins) -> tuple[RunRecord, ...]:
-    """Check every run's files, let plugins object once more, and return the candidate's runs in the policy's order."""
+def _check_evidence(
+    workspace: Workspace, decision: Decision, plugins: Plugins
+) -> tuple[tuple[RunRecord, ...], tuple[Veto, ...]]:
+    """Check every run's files, and return the candidate's runs in the policy's order with what plugins object now."""
     runs = _checked(workspace, decision.runs)
     others = {**runs, **_checked(workspace, decision.baseline_runs)}
     evidence = [
@@ -173,11 +187,7 @@ def _check_evidence(workspace: Workspace, decision: Decision, plugins: Plugins) 
         )
         for run in runs.values()
     ]  # fmt: skip
-    vetoes = collect_vetoes(plugins, evidence)
-    if vetoes:
-        said = "; ".join(f"{veto.owner}: {veto.reason}" for veto in vetoes)
-        raise PromotionRefusedError(f"the decision {decision.id} is vetoed by {said}")
-    return tuple(runs.values())
+    return tuple(runs.values()), collect_vetoes(plugins, evidence)
 
 
 def _checked(workspace: Workspace, runs: Mapping[str, str]) -> dict[str, RunRecord]:

@@ -27,6 +27,8 @@ class Why:
     reviews: tuple[LedgerEntry, ...]
     promotions: tuple[LedgerEntry, ...]
     """By this decision, and the rollbacks that went back to one of them, in order."""
+    refusals: tuple[LedgerEntry, ...]
+    """Of its promotion, by plugins."""
     live: bool
     """Whether its candidate is what is promoted now, by this decision."""
     policy: Budget
@@ -63,6 +65,7 @@ def why(workspace: Workspace, name: str | None = None) -> Why:
     return Why(
         decision=decision, reviews=tuple(reviews(workspace, decision.id)),
         promotions=tuple(entry for entry in changes if entry.number in by or entry.body.get("to") in by),
+        refusals=tuple(e for e in workspace.ledger.entries("refusal") if e.body.get("decision") == decision.id),
         live=now is not None and now.promotion in by, policy=budget(workspace, policy), others=tuple(same),
     )  # fmt: skip
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.terminal import safe_text
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -27,7 +29,7 @@ def sentence(
             parts.append(f"{len(found)} of {len(checks)} gates {word} ({', '.join(found)})")
     if all(check.status == "not_applicable" for _, check in checks):
         parts.append("no gate applies on this device")
-    parts += [f"vetoed by {veto.owner} ({veto.reason})" for veto in vetoes]
+    parts += [f"vetoed by {veto.owner} ({safe_text(veto.reason, one_line=True)})" for veto in vetoes]
     if attempt.exploratory:
         gates = "; ".join(parts) or f"{_passed(checks)} passed"
         return (

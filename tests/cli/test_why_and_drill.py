@@ -88,6 +88,27 @@ def test_why_shows_vetoes_and_other_decisions_on_the_same_candidate(home):
     assert "no person has approved it yet" in home.out
 
 
+def test_a_promotion_that_a_plugin_refused_is_in_history_and_why(home):
+    reason = "not on\n\x1b[31mFriday decision 0123: \\u2713 passed"
+    home.write(
+        "guard.py",
+        f"from harness import hookimpl\n\n@hookimpl\ndef veto_promotion(run, baseline):\n    return {reason!r}\n",
+    )
+    assert home("decide", "--adapter", "./one") == 0
+    assert home("promote", "latest", "-p", "guard.py") == 1
+    assert "vetoed by guard: not on Friday decision 0123" in home.err
+    assert home("history") == 0
+    assert "refusal" in home.out
+    assert "vetoed by guard: not on" in home.out
+    assert home("why") == 0
+    assert "promotion refused by guard: not on Friday" in home.out
+    assert "\x1b[31m" not in home.out
+    assert "it was never promoted" in home.out
+    _, found = home.json("why")
+    assert found["refusals"][0]["body"]["vetoes"] == [{"owner": "guard", "reason": reason}]
+    assert home("promote", "latest") == 0, home.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [((), "there are no decisions yet"), (("zzz",), "no decision is called 'zzz'"),

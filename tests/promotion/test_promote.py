@@ -89,6 +89,64 @@ def test_an_alias_without_a_promotion_goes_away(workspace):
     assert not alias_path(workspace).exists()
 
 
+def lose(workspace, how: str) -> None:
+    """Damage the ledger as a person or an accident would."""
+    for suffix in ("-wal", "-shm"):
+        workspace.ledger_path.with_name(f"ledger.db{suffix}").unlink(missing_ok=True)
+    if how == "deleted":
+        workspace.ledger_path.unlink()
+        return
+    if how == "emptied":
+        workspace.ledger_path.write_bytes(b"")
+        return
+    other = sqlite3.connect(workspace.ledger_path)
+    for trigger in ("entries_no_update", "entries_no_delete"):
+        other.execute(f"DROP TRIGGER {trigger}")
+    newest = "(SELECT max(number) FROM entries)"
+    other.execute(
+        f"DELETE FROM entries WHERE number = {newest}" if how == "cut"
+        else f"UPDATE entries SET body = '[]' WHERE number IN (2, {newest})" if how == "malformed"
+        else f"UPDATE entries SET body = replace(body, 'one', 'two') WHERE number = {newest}"
+    )  # fmt: skip
+    other.commit()
+    other.close()
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [("deleted", "gone or empty"), ("emptied", "gone or empty"), ("cut", "lost, cut short or built anew"),
+     ("malformed", "row 2 of the ledger is bad"), ("tampered", "of the ledger is bad: its content")],
+)  # fmt: skip
+def test_no_alias_is_derived_from_a_ledger_that_is_not_what_it_was(workspace, plugins, decided, how, words):
+    promote(workspace, decided("one", 1.0).id, plugins)
+    before = alias_path(workspace).read_text()
+    workspace.close()
+    lose(workspace, how)
+    for _ in range(2):
+        with pytest.raises(BrokenRunError, match=words):
+            Workspace.open(workspace.root)
+    assert alias_path(workspace).read_text() == before
+
+
+def test_a_ledger_that_is_gone_is_not_begun_anew_while_decisions_are_here(workspace, decided):
+    decided("one", 1.0)
+    workspace.close()
+    lose(workspace, "deleted")
+    with pytest.raises(BrokenRunError, match="attempts and promotions would be forgotten"):
+        Workspace.open(workspace.root)
+    assert not workspace.ledger_path.exists()
+
+
+def test_another_workspaces_alias_is_not_overwritten_in_silence(workspace, plugins, decided, tmp_path):
+    promote(workspace, decided("one", 1.0).id, plugins)
+    other = Workspace.open(tmp_path / "other", create=True)
+    alias_path(other).write_text(alias_path(workspace).read_text())
+    with pytest.raises(BrokenRunError, match="or delete the alias"):
+        Workspace.open(other.root)
+    alias_path(other).unlink()
+    Workspace.open(other.root).close()
+
+
 @pytest.mark.parametrize("status", ["failed", "inconclusive"])
 def test_only_what_passed_is_promoted(workspace, plugins, decided, status):
     decision = decided("one", 1.0, status=status)
@@ -172,6 +230,58 @@ def test_a_plugin_can_object_at_the_last_moment(workspace, make, decided):
     with pytest.raises(PromotionRefusedError, match="vetoed by guard: not tiny against base"):
         promote(workspace, decision.id, make.plugins(guard=Guard()))
     assert promoted(workspace) is None
+
+
+def test_a_veto_of_a_promotion_stays_in_the_ledger(workspace, make, decided):
+    class Guard:
+        @hookimpl
+        def veto_promotion(self, run, baseline):
+            return "not on\na Friday"
+
+    decision = decided("one", 1.0)
+    before = len(workspace.ledger.entries())
+    for _ in range(2):
+        with pytest.raises(PromotionRefusedError, match=r"vetoed by guard: not on a Friday \(entry \d+\)"):
+            promote(workspace, decision.id, make.plugins(guard=Guard()))
+    assert len(workspace.ledger.entries()) == before + 2
+    assert not list(workspace.adapters.iterdir()), "nothing is kept of what was refused"
+    for entry in history(workspace):
+        assert (entry.kind, entry.body["decision"]) == ("refusal", decision.id)
+        assert entry.body["vetoes"] == [{"owner": "guard", "reason": "not on\na Friday"}]
+        assert entry.body["candidate_fingerprint"] == "fp-one"
+    assert live(workspace) is None
+    promote(workspace, decision.id, make.plugins())
+    assert [entry.kind for entry in history(workspace)] == ["refusal", "refusal", "promotion"]
+    workspace.ledger.verify()
+
+
+class UnshowableError(Exception):
+    def __str__(self):
+        raise RuntimeError("no")
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [(UnshowableError(), "a UnshowableError that cannot be shown"), ("\ud800", "?"), ("x" * 10_000, "…"), ("", "no reason"),
+     (RuntimeError("\udfff"), "could not check"), (False, "neither a reason nor None"), (UnshowableError, "neither")],
+)  # fmt: skip
+def test_whatever_a_plugin_answers_is_a_veto_that_can_be_kept(workspace, make, decided, answer, words):
+    class Guard:
+        @hookimpl
+        def veto_promotion(self, run, baseline):
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+    decision = decided("one", 1.0)
+    plugins = make.plugins(guard=Guard())
+    with pytest.raises(PromotionRefusedError, match="vetoed by guard"):
+        promote(workspace, decision.id, plugins)
+    (veto,) = workspace.ledger.last("refusal").body["vetoes"]
+    assert words in veto["reason"]
+    assert len(veto["reason"]) <= 2000
 
 
 def test_plugins_are_told_and_cannot_undo(workspace, make, decided):

@@ -154,7 +154,7 @@ def test_the_other_pages_open_in_the_dark_too(browser, url):
     made.page.goto(url)
     made.page.get_by_role("link", name="Decisions", exact=True).click()
     made.page.get_by_text("ledger holds").wait_for()
-    made.page.get_by_text("Promotions and rollbacks").wait_for()
+    made.page.get_by_text("Promotions, refused ones and rollbacks").wait_for()
     ground = made.page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor")
     assert max(int(part) for part in ground[4:-1].split(",")[:3]) < 80, ground
     made.context.close()

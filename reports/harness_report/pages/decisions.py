@@ -93,17 +93,23 @@ def _decision(decision: EnteredDecision, found: Overview) -> None:
 
 
 def _history(found: Overview) -> None:
-    st.subheader("Promotions and rollbacks", anchor=False)
+    st.subheader("Promotions, refused ones and rollbacks", anchor=False)
     if not found.history:
         st.html(fragments.notice("info", "Nothing was promoted yet: the bare base is live."))
         return
     rows = [
         (str(entry.number), entry.kind, _candidate(entry), str(entry.body.get("decision", "")),
-         str(entry.body.get("reason", "")), when(entry.created))
+         _reason(entry), when(entry.created))
         for entry in reversed(found.history)
     ]  # fmt: skip
     with st.container(border=True):
         st.html(fragments.table(("entry", "what", "candidate", "decision", "reason", "when"), rows, numeric=(0,)))
+
+
+def _reason(entry: LedgerEntry) -> str:
+    if entry.kind == "refusal":
+        return "; ".join(f"vetoed by {veto['owner']}: {veto['reason']}" for veto in entry.body.get("vetoes", ()))
+    return str(entry.body.get("reason", ""))
 
 
 def _candidate(entry: LedgerEntry) -> str:
