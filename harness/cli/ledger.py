@@ -7,7 +7,7 @@ import sys
 import click
 
 from harness.cli.context import App, common_options
-from harness.errors import EXIT_PASSED
+from harness.errors import EXIT_PASSED, InputError
 
 _VERIFY = """\b
 Examples:
@@ -54,6 +54,8 @@ def export(app: App, output: str | None) -> int:
     from harness.serial import to_plain
     from harness.store.atomic import write_file
 
+    if output is not None and Path(output).resolve().is_relative_to(app.workspace.root):
+        raise InputError("lies in the workspace", file=output, hint="an export is a copy: write it elsewhere")
     found = app.workspace.ledger.verify()
     rows = [to_plain(entry) for entry in app.workspace.ledger.entries()][: found.entries]
     lines = [json.dumps(row, ensure_ascii=True) for row in rows]

@@ -51,6 +51,11 @@ def check_present(decision: Decision, runs: Sequence[RunRecord], plugins: Plugin
         raise InputError(
             f"the policy {decision.policy} has changed since the decision {decision.id} was made under it", hint=again
         )
+    if len(policy.suites) != len(runs):  # two names of one suite, checked by the same gates, share one run
+        raise InputError(
+            f"the decision {decision.id} has {len(runs)} runs for the {len(policy.suites)} suites of the policy "
+            f"{decision.policy}", hint="name each suite once in the policy, and decide again",
+        )  # fmt: skip
     for section, run in zip(policy.suites, runs, strict=True):
         now = prepare_suite(
             section.suite, plugins.registries, present.surroundings, limit=run.limit, seed=run.seed, alpha=policy.alpha,

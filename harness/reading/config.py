@@ -53,6 +53,14 @@ class PolicyFile(StrictModel):
             raise ValueError("all schedules of `samples` must have the same number of looks")
         return self
 
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        sections = [PolicySuiteSection(suite=one) if isinstance(one, str) else one for one in self.suites]
+        for number, section in enumerate(sections):
+            if section in sections[:number]:
+                raise ValueError(f"the suite {section.suite!r} stands twice with the same gates and samples; keep one")
+        return self
+
     def record(self, name: str) -> Policy:
         """Return the policy as a record."""
         suites = tuple(

@@ -221,6 +221,28 @@ def test_export_is_the_whole_chain(home):
     assert verified == {"whole": True, "entries": declared + 5, "head": lines[-1]["head"]}
 
 
+@pytest.mark.parametrize(
+    ("suites", "where", "words"),
+    [("[tiny.yaml, {suite: tiny.yaml}]", "decide", "the suite 'tiny.yaml' stands twice"),
+     ("[tiny.yaml, ./tiny.yaml]", "promote", "1 runs for the 2 suites")],
+)  # fmt: skip
+def test_a_policy_that_names_a_suite_twice_is_told(home, suites, where, words):
+    home.write("harness.yaml", f'model: "echo:"\npolicy: mine\npolicies:\n  mine: {{suites: {suites}}}\n')
+    home("decide", "--adapter", "./one")
+    decided = home("decide", "--adapter", "./one")  # both take the newest stored run
+    assert (decided if where == "decide" else home("promote", "latest")) == 2
+    assert words in home.err
+
+
+@pytest.mark.parametrize("name", ["ledger.db", "adapters/promoted", "new.jsonl"])
+def test_an_export_never_overwrites_what_the_workspace_keeps(home, name):
+    home("decide", "--adapter", "./one")
+    home("promote", "latest")
+    assert home("ledger", "export", "-o", f".harness/{name}") == 2
+    assert "lies in the workspace" in home.err
+    assert home("ledger", "verify") == 0
+
+
 def test_terminal_codes_in_names_are_not_obeyed(home):
     assert home("decide", "--adapter", "./one", "--system", "x") == 0
     assert home("promote", "latest") == 0
