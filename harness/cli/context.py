@@ -190,7 +190,8 @@ def common_options(command: F) -> F:
         json_: bool,
         **rest: Any,
     ) -> Any:
-        _set_offline(offline)
+        if offline:
+            keep_libraries_offline()
         before = (ctx.find_root().obj or {}).get("plugins", ())
         app = App(plugins=(*before, *plugins), workspace=workspace, offline=offline, json=json_)
         return ctx.invoke(command, app, **rest)
@@ -198,10 +199,9 @@ def common_options(command: F) -> F:
     return wrapper  # type: ignore[return-value]
 
 
-def _set_offline(offline: bool) -> None:
-    """Tell the libraries below, which read these before their first import."""
-    if offline:
-        import os
+def keep_libraries_offline() -> None:
+    """Tell the libraries below, for the rest of this process; they read it at their first import."""
+    import os
 
-        for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE"):
-            os.environ[name] = "1"
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE"):
+        os.environ[name] = "1"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from harness.types import Check, Decision, RunRecord
 
 F = TypeVar("F", bound=Callable[..., Any])
-_MARKUP = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>])")
+_MARKUP = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>$])")
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 

@@ -109,8 +109,8 @@ def checks_table(checks: Iterable[tuple[str, Check]]) -> Table:
         table.add_column(column, overflow="fold", no_wrap=column in {"suite", "verdict"})
     for suite, check in checks:
         table.add_row(
-            safe_text(suite),
-            safe_text(describe_gate(check)),
+            Text(safe_text(suite)),
+            Text(safe_text(describe_gate(check))),
             status_text(check.status),
             Text(safe_text(check.sentence.removeprefix(f"{check.status}: "))),
         )

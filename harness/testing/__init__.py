@@ -5,7 +5,8 @@
     def test_my_adapter_is_safe():
         assert_gate("safety-core", adapter="./my-adapter")
 
-With pytest there is a fixture of the same name, which finds harness.yaml in pytest's root folder.
+With pytest there is a fixture of the same name, for which harness.yaml and relative paths are those of pytest's root
+folder, wherever pytest was started.
 """
 
 from harness.testing.gates import GateNotPassedError, assert_gate

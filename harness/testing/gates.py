@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,16 +25,21 @@ class GateNotPassedError(AssertionError):
         self.run = run
         passed = sum(check.status == "passed" for check in run.checks)
         held = sum(check.status != "not_applicable" for check in run.checks)
-        head = f"{run.suite}: {passed} of {held} gates passed by {run.candidate.label} (run {run.id})"
+        head = f"{run.suite}: {passed} of {held} gates passed by {_shown(run.candidate.label)} (run {run.id})"
         super().__init__("\n".join([head, *(_line(check) for check in run.checks)]))
 
 
 def _line(check: Check) -> str:
     from harness.cli.tables import describe_gate
-    from harness.terminal import safe_text
 
     because = check.sentence.removeprefix(f"{check.status}: ")
-    return f"  {check.status:<12}  {safe_text(describe_gate(check))}: {safe_text(because, one_line=True)}"
+    return f"  {check.status:<12}  {_shown(describe_gate(check))}: {_shown(because)}"
+
+
+def _shown(text: str) -> str:
+    from harness.terminal import safe_text
+
+    return safe_text(text, one_line=True)
 
 
 def assert_gate(
@@ -64,8 +70,8 @@ def assert_gate(
         seed: of the subset, sampling and resampling.
         workspace: where the run is kept; None is that of harness.yaml.
         plugins: as for -p.
-        offline: open no socket.
-        folder: where harness.yaml is looked for; None is the current one.
+        offline: open no socket; libraries are told so for the rest of the process.
+        folder: where harness.yaml is looked for and relative paths begin; None is the current one.
 
     Returns:
         The run's record, all of whose gates passed.
@@ -76,6 +82,7 @@ def assert_gate(
         BrokenRunError: when the run breaks.
     """
     __tracebackhide__ = True
+    from harness.cli.context import keep_libraries_offline
     from harness.contracts import Surroundings
     from harness.evaluation.prepare import prepare_suite
     from harness.evaluation.resolve import resolve_base, resolve_candidate
@@ -88,34 +95,39 @@ def assert_gate(
     from harness.store.workspace import Workspace
     from harness.types import RunSpec
 
-    config = read_config(Path.cwd() if folder is None else Path(folder))
-    loaded = load_plugins((*config.plugins, *plugins))
-    loaded.require_whole()
-    names = [str(one) for one in ([adapter] if isinstance(adapter, str | Path) else adapter)]
-    surroundings = Surroundings(offline=offline, weights=weights_dir(), seed=seed)
-    place = Workspace.open(config.workspace if workspace is None else workspace, create=True)
-    try:
-        declare_all(place, config, loaded.registries)
-        base = resolve_base(model or config.model, loaded.registries)
-        candidate = resolve_candidate(base, names, place, system=system)
-        prepared = prepare_suite(
-            suite, loaded.registries, surroundings, limit=limit, seed=seed, adapters=candidate.adapters
+    with contextlib.chdir("." if folder is None else folder):
+        if offline:
+            keep_libraries_offline()
+        config = read_config(Path.cwd())
+        loaded = load_plugins((*config.plugins, *plugins))
+        loaded.require_whole()
+        names = [str(one) for one in ([adapter] if isinstance(adapter, str | Path) else adapter)]
+        surroundings = Surroundings(
+            offline=offline, weights=weights_dir(), seed=seed, concurrency=config.concurrency, timeout=config.timeout
         )
-        if not prepared.gates:
-            raise InputError(f"the suite {suite} has no gates, so that nothing could fail", hint="give it gates")
-        spec = RunSpec(
-            suites=(suite,), model=base.reference, adapters=tuple(names), baseline=baseline, judge=judge, limit=limit,
-            seed=seed, offline=offline,
-        )  # fmt: skip
-        setting = Setting(
-            plugins=loaded, workspace=place, surroundings=surroundings, progress=NoProgress(), spec=spec
-        )  # fmt: skip
-        with place.lock("harness.testing"):
-            (outcome,) = run_suites(
-                [prepared], candidate, setting, baseline=baseline, judge=judge or config.judge
+        place = Workspace.open(config.workspace if workspace is None else workspace, create=True)
+        try:
+            declare_all(place, config, loaded.registries)
+            base = resolve_base(model or config.model, loaded.registries)
+            candidate = resolve_candidate(base, names, place, system=system)
+            prepared = prepare_suite(
+                suite, loaded.registries, surroundings, limit=limit, seed=seed, adapters=candidate.adapters
+            )
+            if not prepared.gates:
+                raise InputError(f"the suite {suite} has no gates, so that nothing could fail", hint="give it gates")
+            spec = RunSpec(
+                suites=(suite,), model=base.reference, adapters=tuple(names), baseline=baseline, judge=judge,
+                limit=limit, seed=seed, offline=offline,
             )  # fmt: skip
-    finally:
-        place.close()
+            setting = Setting(
+                plugins=loaded, workspace=place, surroundings=surroundings, progress=NoProgress(), spec=spec
+            )  # fmt: skip
+            with place.lock("harness.testing"):
+                (outcome,) = run_suites(
+                    [prepared], candidate, setting, baseline=baseline, judge=judge or config.judge
+                )  # fmt: skip
+        finally:
+            place.close()
     if outcome.run.verdict != "passed":
         raise GateNotPassedError(outcome.run)
     return outcome.run

@@ -103,7 +103,8 @@ def test_junit_carries_any_text(text):
 
 
 HOSTILE = (
-    "<script>alert(1)</script> | ![x](http://evil/x.png) [click](javascript:x) @team `code` www.evil.com\n# heading"
+    "<script>alert(1)</script> | ![x](http://evil/x.png) [click](javascript:x) @team `code` www.evil.com\n"
+    "# heading $\\color{red}x$"
 )
 
 
@@ -115,6 +116,7 @@ def test_markdown_obeys_nothing():
     assert "www." not in text
     assert "@" not in text
     assert "\n# heading" not in text
+    assert "$" not in text.replace("\\$", "")
     assert "![" not in text.replace("\\!\\[", "")
     rows = [line for line in text.splitlines() if line.startswith("| ") and "failed" in line]
     assert len(rows) == 1

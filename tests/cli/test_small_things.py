@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from harness.cli.tables import estimates_table
-from harness.types import Estimate
+from harness.cli.tables import checks_table, estimates_table
+from harness.types import Check, Estimate, Gate
 
 
 def test_no_figure_is_cut_on_a_narrow_terminal(capsys):
@@ -25,6 +25,15 @@ def test_no_figure_is_cut_on_a_narrow_terminal(capsys):
     assert "…" not in out
     assert out.count("[95.1, 100.0]") == 2
     assert out.count("100.0 %") == 4
+
+
+def test_no_name_in_a_table_of_gates_is_markup(capsys):
+    gate = Gate(metric="exact_match[bold]", kind="superior", to="./one[/red]")
+    check = Check(gate=gate, status="failed", sentence="failed: [red]worse", estimate=None)
+    Console(width=120).print(checks_table([("tiny[/b]", check)]))
+    out = capsys.readouterr().out
+    for words in ("exact_match[bold] better than ./one[/red]", "[red]worse", "tiny[/b]"):
+        assert words in out
 
 
 @pytest.mark.parametrize("name", ["smollm2-135m", "hf", "hf:"])

@@ -23,7 +23,17 @@ def test_the_workflow_has_what_github_asks_for():
         for step in job["steps"]:
             assert ("run" in step) != ("uses" in step)
             if "uses" in step:
-                assert re.fullmatch(r"[\w-]+/[\w-]+@v\d+", step["uses"])
+                assert re.fullmatch(r"[\w-]+(/[\w-]+)+@v\d+", step["uses"])
+
+
+def test_the_workspace_is_saved_whatever_the_gates_said():
+    """A job that fails saves nothing by itself, and its attempts would be forgotten."""
+    steps = [step for job in WORKFLOW["jobs"].values() for step in job["steps"]]
+    restore, save = (next(s for s in steps if s.get("uses") == f"actions/cache/{w}@v4") for w in ("restore", "save"))
+    assert save["if"] == "always()"
+    assert (save["with"]["path"], save["with"]["key"]) == (restore["with"]["path"], restore["with"]["key"])
+    assert "run_attempt" in save["with"]["key"], "what a job saved is never overwritten, when it is run again neither"
+    assert steps.index(save) > max(n for n, s in enumerate(steps) if "harness decide" in s.get("run", ""))
 
 
 def test_its_commands_exist():

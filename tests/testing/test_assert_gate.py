@@ -82,6 +82,62 @@ def test_a_message_shows_every_gate_and_the_run(home):
     assert isinstance(caught.value, AssertionError)
 
 
+def test_paths_begin_in_pytests_root_folder_wherever_it_was_started(home):
+    (home / "pytest.ini").write_text("[pytest]\n")
+    (home / "tests").mkdir()
+    (home / "tests" / "test_below.py").write_text(
+        "import os\n\n\ndef test_passes(assert_gate):\n    before = os.getcwd()\n"
+        "    run = assert_gate('tiny.yaml', adapter='./one')\n"
+        "    assert run.candidate.model.reference == 'echo:'\n    assert os.getcwd() == before\n"
+    )
+    plugin = [] if INSTALLED else ["-p", "harness.testing.pytest_plugin"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, "--harness-workspace", "kept",
+         "test_below.py"], cwd=home / "tests", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (home / "kept" / "runs").is_dir()
+
+
+SETTINGS = """\
+from harness import hookimpl
+from harness.contracts import Model
+from harness.types import Completion
+
+class Settings(Model):
+    def __init__(self, spec, surroundings):
+        super().__init__(spec, surroundings)
+        self.said = f"{surroundings.concurrency} {surroundings.timeout:g}"
+
+    def fingerprint(self, candidate):
+        return {"base": "settings", "adapters": "", "dtype": "none", "backend": "1", "template": "auto"}
+
+    def answer(self, candidate, requests, deliver):
+        for index, _ in enumerate(requests):
+            deliver(index, Completion(text=self.said, prompt_tokens=1, completion_tokens=1, finish="stop"))
+
+@hookimpl
+def register_models(register):
+    register("settings", Settings, about="Says what it was given.")
+"""
+
+
+def test_harness_yamls_settings_for_servers_hold(home):
+    (home / "settings.py").write_text(SETTINGS)
+    (home / "harness.yaml").write_text('model: "settings:"\nconcurrency: 3\ntimeout: 7\nplugins: [./settings.py]\n')
+    Cli(home, None).rows(40, target="3 7")
+    assert_gate("tiny.yaml")
+
+
+def test_offline_holds_for_the_libraries_below_too(home, monkeypatch):
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE"):
+        monkeypatch.setenv(name, "")
+    module = f"evaluate: {{module: someone/metric, key: accuracy, trust: true, revision: {'a' * 40}}}"
+    (home / "hub.yaml").write_text(SUITE.replace("[exact_match]", f"[exact_match, {{{module}}}]"))
+    with pytest.raises(InputError, match="is on the hub, and this run is offline"):
+        assert_gate("hub.yaml", offline=True)
+
+
 def test_a_suite_without_gates_cannot_pass(home):
     with pytest.raises(InputError, match="has no gates"):
         assert_gate("bare.yaml")
