@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harness.errors import InputError
 from harness.gates.valid import COMPARES, require_valid
 from harness.stats.few import FEWEST_DIFFERENT
-from harness.stats.misclassified import lang_reiczigel
+from harness.stats.misclassified import corrected_interval
 from harness.stats.paired import paired_difference
 from harness.stats.power import smallest
 from harness.stats.proportion import FEWEST_CLUSTERS, clopper_pearson
@@ -68,8 +68,8 @@ def _clears_share(limit: float, alpha: float, *, strict: bool = False) -> Callab
 def _corrected(gate: Gate, calibration: Calibration) -> int | None:
     limit = gate.limit or 0.0
     if gate.kind == "max":
-        return smallest(lambda n: (lang_reiczigel(0, n, calibration, gate.alpha).high or 0.0) <= limit)
-    return smallest(lambda n: (lang_reiczigel(n, n, calibration, gate.alpha).low or 0.0) >= limit)
+        return smallest(lambda n: (corrected_interval(0, n, calibration, gate.alpha).high or 0.0) <= limit)
+    return smallest(lambda n: (corrected_interval(n, n, calibration, gate.alpha).low or 0.0) >= limit)
 
 
 @lru_cache(maxsize=1024)  # a sentence says it of every inconclusive check, and an audit makes thousands

@@ -13,7 +13,7 @@ from harness.stats.bootstrap import Resampled, bca, resampled_sums
 from harness.stats.few import FEWEST_DIFFERENT, different, few_different
 from harness.stats.interval import Interval
 from harness.stats.jackknife import deal, jackknife
-from harness.stats.misclassified import lang_reiczigel
+from harness.stats.misclassified import corrected_interval
 from harness.stats.paired import paired_difference
 from harness.stats.proportion import clopper_pearson, effective_size
 from harness.stats.worst_case import bounds_of, is_weighted_mean
@@ -44,7 +44,7 @@ def proportion(
     # Whole counts where samples are independent: the product would miss them by a rounding error.
     events = share * effective.n if effective.clustered else float(rows[:, 0].sum())
     if calibration is not None:
-        return replace(lang_reiczigel(events, effective.n, calibration, alpha, null=null), note=effective.note)
+        return replace(corrected_interval(events, effective.n, calibration, alpha, null=null), note=effective.note)
     return replace(clopper_pearson(events, effective.n, alpha, null=null), note=effective.note)
 
 

@@ -8,7 +8,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from harness.stats.misclassified import calibration_problem, corrected_samples, lang_reiczigel, rogan_gladen
+from harness.stats.misclassified import (
+    calibration_problem,
+    corrected_interval,
+    corrected_samples,
+    exact_together,
+    lang_reiczigel,
+    rogan_gladen,
+)
 from harness.types import Calibration
 
 
@@ -90,6 +97,45 @@ def test_each_bound_misses_the_truth_about_as_often_as_it_says(truth, sensitivit
     most = binom.ppf(0.999, times, 0.065)
     assert misses_high <= most
     assert misses_low <= most
+
+
+@pytest.mark.parametrize(("truth", "rising"), [(0.02, False), (0.1, False), (0.9, True)])
+def test_at_the_levels_of_late_attempts_no_bound_misses_the_truth_more_often_than_it_says(truth, rising):
+    generator, n, times, alpha = np.random.default_rng(5), 500, 400, 6 * 0.05 / (np.pi**2 * 8**2)
+    seen, missed, published = truth * 0.9 + (1 - truth) * 0.1, [], []
+    for _ in range(times):
+        known = labeller((int(generator.binomial(60, 0.9)), 60), (int(generator.binomial(60, 0.9)), 60))
+        if calibration_problem(known):
+            continue
+        for bound, chances in ((corrected_interval, missed), (lang_reiczigel, published)):
+            inside, outside = (-1, n + 1) if rising else (n + 1, -1)
+            while abs(inside - outside) > 1:  # the last count whose bound misses the truth
+                middle = (inside + outside) // 2
+                found = bound(middle, n, known, alpha)
+                misses = found.high < truth if rising else found.low > truth
+                inside, outside = (middle, outside) if misses else (inside, middle)
+            chances.append(binom.cdf(inside, n, seen) if rising else binom.sf(inside - 1, n, seen))
+    assert sum(missed) / times <= alpha
+    assert sum(published) / times > 2 * alpha  # what would happen without
+
+
+def test_at_the_published_levels_the_interval_is_the_published_one():
+    assert corrected_interval(30, 200, GOOD, 0.025, null=0.2) == lang_reiczigel(30, 200, GOOD, 0.025, null=0.2)
+
+
+@given(LABELLERS, st.integers(20, 400), st.floats(0, 1), st.floats(0.01, 0.99), st.sampled_from([0.02, 0.002, 0.0002]))
+def test_the_exact_bounds_agree_with_their_p(known, n, share, null, alpha):
+    assume(not calibration_problem(known))
+    events = round(share * n)
+    found = exact_together(events, n, known, alpha, null=null)
+    assert 0 <= found.low <= found.high <= 1
+    for clears, p, distance in (
+        (found.high <= null, found.p_below, found.high - null), (found.low >= null, found.p_above, found.low - null)
+    ):  # fmt: skip
+        assert clears == (p <= alpha) or abs(distance) < 1e-6
+    both = corrected_interval(events, n, known, alpha, null=null)
+    assert both.low <= found.low
+    assert both.high >= found.high
 
 
 def test_a_labeller_that_may_be_guessing_is_refused():
