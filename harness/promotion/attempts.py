@@ -142,12 +142,9 @@ def attempts(workspace: Workspace, policy: str, fingerprint: str) -> list[Ledger
     """Return the attempts that count under a version of a policy: those since its last reset, in order."""
     counted: list[LedgerEntry] = []
     for entry in workspace.ledger.entries("attempt", "reset"):
-        if entry.body.get("policy") != policy:
+        if (entry.body.get("policy"), entry.body.get("policy_fingerprint")) != (policy, fingerprint):
             continue
-        if entry.kind == "reset":
-            counted = []
-        elif entry.body.get("policy_fingerprint") == fingerprint:
-            counted.append(entry)
+        counted = [] if entry.kind == "reset" else [*counted, entry]
     return counted
 
 
@@ -170,7 +167,11 @@ def budget(workspace: Workspace, policy: Policy) -> Budget:
     """Return what is left to this version of the policy."""
     known = versions(workspace, policy.id)
     made = len(attempts(workspace, policy.id, policy.fingerprint))
-    resets = [entry for entry in workspace.ledger.entries("reset") if entry.body.get("policy") == policy.id]
+    version = (policy.id, policy.fingerprint)
+    resets = [
+        entry for entry in workspace.ledger.entries("reset")
+        if (entry.body.get("policy"), entry.body.get("policy_fingerprint")) == version
+    ]  # fmt: skip
     return Budget(
         version=known.index(policy.fingerprint) + 1 if policy.fingerprint in known else 0, attempts=made,
         spent=spent(policy.alpha, made), next_level=level_of_attempt(policy.alpha, made + 1), resets=len(resets),

@@ -83,6 +83,16 @@ def test_a_reset_is_an_entry_with_a_reason(workspace, policy):
     assert budget(workspace, policy).resets == 1
 
 
+def test_a_reset_forgets_nothing_of_other_versions_of_the_policy(workspace, policy):
+    take(workspace, policy, "a")
+    other = replace(policy, fingerprint="changed")
+    declare(workspace, [other])
+    take(workspace, other, "b")
+    assert reset(workspace, other, reason="new data").body["attempts"] == 1
+    assert take(workspace, policy, "c").number == 2
+    assert (budget(workspace, policy).resets, budget(workspace, other).resets) == (0, 1)
+
+
 def test_gates_that_were_chosen_after_the_numbers_were_known_are_exploratory(workspace, make, policy):
     who = make.candidate(system="x")
     found = make.evidence(workspace, who, "seen")
