@@ -7,7 +7,7 @@ import math
 import re
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from numbers import Integral, Real
 from pathlib import Path
@@ -34,7 +34,7 @@ from harness.types import (
 )
 
 if TYPE_CHECKING:
-    from harness.contracts import Metric
+    from harness.contracts import Metric, Model
 
 _OWN = str(Path(__file__).resolve().parent)
 _DEBUG = "HARNESS_DEBUG=1 shows the whole way there"
@@ -192,19 +192,40 @@ def check_sample(given: object, number: int, source: str, code: object) -> Sampl
     return given
 
 
-def check_reply(index: object, given: object, count: int, scheme: str, code: object) -> None:
+def check_reply(index: object, given: object, requests: Sequence[Request], scheme: str, code: object) -> None:
     """Check what a model delivers.
 
     Raises:
-        PluginError: when it is no reply, or answers none of the `count` requests.
+        PluginError: when it is no reply, answers none of the `requests`, or is of another kind than was asked for.
     """
     what = f"the model scheme {scheme!r}"
     if not isinstance(given, Completion | LogProb | NoReply):
         raise broken(what, given, "deliver(index, reply) takes a Completion, LogProb or NoReply", code)
     if isinstance(given, Completion) and not isinstance(given.text, str):
         raise broken(what, given.text, "the text of a Completion is a text; what failed is a NoReply(reason=...)", code)
-    if not isinstance(index, Integral) or int(index) not in range(count):
-        raise broken(what, index, f"deliver(index, reply) takes an index from 0 to {count - 1}", code)
+    if not isinstance(index, Integral) or int(index) not in range(len(requests)):
+        raise broken(what, index, f"deliver(index, reply) takes an index from 0 to {len(requests) - 1}", code)
+    request = requests[int(index)]
+    kind = Completion if isinstance(request, Generate) else LogProb
+    if not isinstance(given, kind | NoReply):
+        wanted = f"a {request.type} request is answered with a {kind.__name__} or a NoReply"
+        raise broken(what, given, f"{wanted}; name what it can answer in `supports`", code)
+
+
+def check_supports(model: Model, scheme: str) -> None:
+    """Check the kinds of request that a model says it can answer: a misspelt one would never be asked.
+
+    Raises:
+        PluginError: naming the one that is unknown.
+    """
+    kinds = (Generate.type, LogLikelihood.type, RollingLogLikelihood.type)
+    wanted = f"it holds some of {', '.join(repr(kind) for kind in kinds)}"
+    given: object = model.supports
+    if isinstance(given, str) or not isinstance(given, Collection):
+        raise broken(f"`supports` of the model scheme {scheme!r}", given, wanted, model)
+    for kind in given:
+        if kind not in kinds:
+            raise broken(f"`supports` of the model scheme {scheme!r}", kind, wanted, model)
 
 
 def check_findings(given: object, name: str, code: object) -> Findings:

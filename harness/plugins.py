@@ -45,6 +45,9 @@ BUNDLED = (
 _FILES = {"constitution", "suite", "recipe", "policy"}
 """Kinds that are registered as the path of a YAML file."""
 
+_NO_PLUGINS = ("_", "test_", "conftest.")
+"""How the names of files in a folder of plugins begin that are none: a plugin's tests may lie beside it."""
+
 Found = tuple[str, str, Callable[[], object]]
 """A plugin that was found but not loaded: its name, its origin, and how to load it."""
 
@@ -346,18 +349,18 @@ def _dropped_in(option: str) -> Iterable[Found]:
         raise InputError("a plugin's name is empty", hint="give -p a folder, a file, a module or no:NAME")
     path = Path(option)
     if path.is_dir():
-        files = sorted(file for file in path.glob("*.py") if not file.name.startswith("_"))
+        files = sorted(file for file in path.glob("*.py") if not file.name.startswith(_NO_PLUGINS))
         if not files:
             raise InputError("the folder holds no plugin file (*.py)", file=path, hint="see docs/writing-plugins.md")
     elif path.suffix == ".py":
         if not path.is_file():
-            raise InputError("no such plugin file", file=path, hint="check the path given to -p")
+            raise InputError("no such plugin file", file=path, hint="check the path")
         files = [path]
     elif path.parts and len(path.parts) == 1 and importlib.util.find_spec(option.split(".", maxsplit=1)[0]):
         yield option, "installed", _importer(option)
         return
     else:
-        raise InputError("no such plugin folder, file or module", file=option, hint="check the path given to -p")
+        raise InputError("no such plugin folder, file or module", file=option, hint="check the name or path")
     for file in files:
         yield file.stem, str(file), _file_loader(file)
 

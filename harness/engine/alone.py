@@ -92,7 +92,7 @@ class AloneCore:
             return NoReply(reason=f"the model scheme {scheme!r} cannot answer {request.type}")
         with plugin_code(f"the model scheme {scheme!r}", self._model):
             given = self._model.answer_alone(candidate, request)
-        check_reply(0, given, 1, scheme, self._model)
+        check_reply(0, given, [request], scheme, self._model)
         reply = sound(given)
         if self._cache is not None and not isinstance(reply, NoReply):
             self._cache.put_many({key: to_json(replace(reply, timing=None)).encode()})

@@ -147,7 +147,7 @@ class ModelCore:
 
         def deliver(index: int, reply: Reply) -> None:
             nonlocal tokens
-            check_reply(index, reply, len(missing), self.model.spec.scheme, self.model)
+            check_reply(index, reply, missing, self.model.spec.scheme, self.model)
             request = missing[index]
             reply = sound(reply)
             got[request] = reply

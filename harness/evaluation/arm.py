@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from harness.evaluation.checks import estimates
 from harness.evaluation.classify import classify
+from harness.evaluation.gaps import gap_notes
 from harness.evaluation.judge import critic_fingerprints, judge
 from harness.evaluation.measure import Columns, candidate_fingerprint, observe, time_run
 from harness.evaluation.phases import Phase
@@ -56,7 +57,7 @@ class Arm:
     critics: Mapping[str, str]
     backend: Mapping[str, str]
     notes: tuple[str, ...]
-    """What the model says of the way in which it was run."""
+    """What the model says of the way in which it was run, and why metrics lack numbers."""
     requests: int
     """Distinct ones within each window of the pass."""
     model_calls: int
@@ -131,10 +132,12 @@ def evaluate(
     after = _counts(core, judge_core)
     stream = prepared.samples
     found = {**columns.tables(stream.ids, stream.content_hashes, stream.clusters), **timed}
+    estimated = estimates(prepared.metrics, found, seed=seed)
     return Arm(
         identity=identity, candidate=candidate, judge=judge_candidate if prepared.critics else None, spool=spool,
-        tables=found, estimates=estimates(prepared.metrics, found, seed=seed), facts=facts, critics=critics,
-        backend={**_told(core, candidate), **core.model.facts()}, notes=tuple(core.model.notes()),
+        tables=found, estimates=estimated, facts=facts, critics=critics,
+        backend={**_told(core, candidate), **core.model.facts()},
+        notes=(*core.model.notes(), *gap_notes(found, estimated)),
         requests=after[0] - before[0], model_calls=after[1] - before[1],
         seconds=monotonic() - begin,
     )  # fmt: skip

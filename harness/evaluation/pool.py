@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from harness.engine.core import ModelCore
-from harness.plugin_code import plugin_code
+from harness.plugin_code import check_supports, plugin_code
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -46,6 +46,7 @@ class ModelPool:
             make = self._registries.models.get(spec.scheme)
             with plugin_code(f"making a model of the scheme {spec.scheme!r}", make):
                 model = make(spec, self._surroundings)
+            check_supports(model, spec.scheme)
             self._cores[key] = ModelCore(model, self._cache, self._progress)
         return self._cores[key]
 

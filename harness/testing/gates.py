@@ -91,7 +91,7 @@ def assert_gate(
     from harness.plugins import load_plugins
     from harness.progress import NoProgress
     from harness.promotion.policies import declare_all
-    from harness.reading.config import read_config
+    from harness.reading.config import read_config, require_plugins
     from harness.store.workspace import Workspace
     from harness.types import RunSpec
 
@@ -99,6 +99,7 @@ def assert_gate(
         if offline:
             keep_libraries_offline()
         config = read_config(Path.cwd())
+        require_plugins(config)
         loaded = load_plugins((*config.plugins, *plugins))
         loaded.require_whole()
         names = [str(one) for one in ([adapter] if isinstance(adapter, str | Path) else adapter)]
@@ -108,7 +109,7 @@ def assert_gate(
         place = Workspace.open(config.workspace if workspace is None else workspace, create=True)
         try:
             declare_all(place, config, loaded.registries)
-            base = resolve_base(model or config.model, loaded.registries)
+            base = resolve_base(config.model if model is None else model, loaded.registries)
             candidate = resolve_candidate(base, names, place, system=system)
             prepared = prepare_suite(
                 suite, loaded.registries, surroundings, limit=limit, seed=seed, adapters=candidate.adapters
@@ -124,7 +125,7 @@ def assert_gate(
             )  # fmt: skip
             with place.lock("harness.testing"):
                 (outcome,) = run_suites(
-                    [prepared], candidate, setting, baseline=baseline, judge=judge or config.judge
+                    [prepared], candidate, setting, baseline=baseline, judge=config.judge if judge is None else judge
                 )  # fmt: skip
         finally:
             place.close()

@@ -252,6 +252,36 @@ def test_a_mistake_of_a_model_is_explained(cli, old, new, message):
     assert re.search(message, cli.err), cli.err
 
 
+def test_a_completion_is_no_log_probability(cli):
+    cli.write("tiny.yaml", (cli.folder / "tiny.yaml").read_text().split("measure:")[0] + "measure: [perplexity]\n")
+    cli.write("tiny.jsonl", '{"id": "a", "target": "a text"}\n')
+    cli.write("mo.py", MODEL)
+    assert cli("run", "tiny.yaml", "--model", "mo:", "-p", "mo.py") == 3
+    assert "a rolling_log_likelihood request is answered with a LogProb or a NoReply" in cli.err
+
+
+@pytest.mark.parametrize(("supports", "shown"), [("{'generate', 'loglikelihood'}", "'loglikelihood'"),
+                                                 ("'generate'", "'generate'"), ("None", "None")])  # fmt: skip
+def test_a_kind_of_request_that_nobody_asks_for_is_refused(cli, supports, shown):
+    cli.write("mo.py", MODEL.replace("(Model):", f"(Model):\n    supports = {supports}"))
+    assert cli("run", "tiny.yaml", "--model", "mo:", "-p", "mo.py") == 3
+    assert f"`supports` of the model scheme 'mo' gave {shown}" in cli.err
+    assert "it holds some of 'generate', 'log_likelihood', 'rolling_log_likelihood'" in cli.err
+
+
+def test_a_run_says_why_a_metric_has_no_number(cli):
+    settings = (cli.folder / "tiny.yaml").read_text().split("measure:")[0]
+    cli.write("tiny.yaml", settings + "measure: [exact_match, accuracy, perplexity]\n")
+    cli.rows(10, choices=["say 1", "say 2"], answer=0)
+    cli.write("mo.py", MODEL.replace("(Model):", "(Model):\n    supports = {'generate'}"))
+    assert cli("run", "tiny.yaml", "--model", "mo:", "-p", "mo.py") == 0, cli.err
+    said = " ".join(cli.out.split())
+    assert (
+        "accuracy: 10 of 10 samples are unscored: no reply: the model scheme 'mo' cannot answer log_likelihood" in said
+    )
+    assert "bits_per_byte: applies to none of the 10 samples: " in said
+
+
 def test_debug_shows_the_way_to_a_plugins_error(mistaken, cli, monkeypatch):
     monkeypatch.setenv("HARNESS_DEBUG", "1")
     assert mistaken((ROW, "return (1 / 0, 1.0)")) == 3

@@ -31,6 +31,7 @@ from harness.types import (
     Decoding,
     Generate,
     LedgerEntry,
+    LogLikelihood,
     LogProb,
     Message,
     ModelSpec,
@@ -109,18 +110,19 @@ def test_each_example_loads_alone(load, name: str) -> None:
 
 
 def test_all_examples_load_together_from_one_folder(folder: Path) -> None:
-    (folder / "test_brief.py").unlink()
     plugins = load_plugins([str(folder)], installed=False)
     assert not plugins.broken
     assert {Path(name).stem for name in PLUGIN_FILES} <= {info.name for info in plugins.infos}
+    assert not any(info.name.startswith("test_") for info in plugins.infos)
 
 
-def test_the_test_of_the_page_passes(folder: Path) -> None:
+def test_the_tests_of_the_page_pass(folder: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_brief.py"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_brief.py", "test_parrot.py"],
         cwd=folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
 
 
 def test_pyproject_of_the_page_names_the_group(folder: Path) -> None:
@@ -216,6 +218,9 @@ def test_model(load, tmp_path: Path) -> None:
     asked = (Generate(messages=(Message(role="user", content="hello"),), decoding=Decoding()),)
     model.answer(Candidate(model=spec), asked, replies.__setitem__)
     assert replies[0] == completion("Well, hello!")
+    said = Message(role="user", content="hello")
+    model.answer(Candidate(model=spec), (LogLikelihood(messages=(said,), continuation="No"),), replies.__setitem__)
+    assert replies[0] == LogProb(logprob=pytest.approx(-2 * math.log(26)), tokens=2)
     assert model.fingerprint(Candidate(model=spec)) != make(replace(spec, name="x"), model.surroundings).fingerprint(
         Candidate(model=spec)
     )
