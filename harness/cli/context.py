@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,17 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 MOST_SEED = 2**32 - 1
 """What every generator below takes: numpy's, torch's and the servers'."""
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers, in which NaN is none: it compares with no bound."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number; raises click.BadParameter."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is no number.", param, ctx)
+        return number
 
 
 class App:
@@ -70,11 +82,21 @@ class App:
 
     def _load_plugins(self, *, warn: bool) -> Plugins:
         from harness.plugins import load_plugins
+        from harness.reading.config import require_plugins
 
+        require_plugins(self.config)
         plugins = load_plugins((*self.config.plugins, *self.plugin_options))
         for broken in plugins.broken if warn else ():
             self.warn(broken.sentence)
         return plugins
+
+    def model(self, option: str | None) -> str:
+        """Return the base model's reference: the option as it was given, an empty one too, else harness.yaml's."""
+        return self.config.model if option is None else option
+
+    def judge(self, option: str | None) -> str | None:
+        """Return the judge's reference as `model` does; None stands for the bare base."""
+        return self.config.judge if option is None else option
 
     @property
     def workspace_path(self) -> Path:
@@ -157,7 +179,7 @@ def remote_options(command: F) -> F:
         help="Most requests at once to a remote server.  [default: harness.yaml's, else 8]",
     )  # fmt: skip
     @click.option(
-        "--timeout", type=click.FloatRange(min=0, min_open=True, max=86400), metavar="SECONDS",
+        "--timeout", type=FiniteRange(min=0, min_open=True, max=86400), metavar="SECONDS",
         help="That a remote server has for one answer.  [default: harness.yaml's, else 300]",
     )  # fmt: skip
     @functools.wraps(command)

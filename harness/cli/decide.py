@@ -86,17 +86,17 @@ def decide(
 
     app.require_plugins()
     registries = app.plugins.registries
-    chosen = find_policy(policy or app.config.policy, app.config, registries)
+    chosen = find_policy(app.config.policy if policy is None else policy, app.config, registries)
     workspace = app.writable_workspace()
     declare_all(workspace, app.config, registries)
-    base = resolve_base(model or app.config.model, registries, dtype=dtype, device=device)
+    base = resolve_base(app.model(model), registries, dtype=dtype, device=device)
     if template not in {"auto", "none"}:
         template = read_text(Path(template), what="chat template")
     candidate = resolve_candidate(base, adapters, workspace, system=system, template=template)
     with app.progress() as progress:
         found = run_policy(
             chosen, candidate, plugins=app.plugins, workspace=workspace, surroundings=app.surroundings(seed=seed),
-            progress=progress, judge=judge or app.config.judge, seed=seed, fresh=fresh, samples=samples,
+            progress=progress, judge=app.judge(judge), seed=seed, fresh=fresh, samples=samples,
             drift_check=drift_check,
         )  # fmt: skip
     for warning in dict.fromkeys(warning for outcome in found.outcomes for warning in outcome.warnings):

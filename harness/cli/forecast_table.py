@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from harness.evaluation.forecast import Forecast
 
 FORECAST_COLUMNS = ("suite", "arm", "requests", "known", "tokens", "new tokens", "time", "memory")
+FORECAST_WHOLE = ("suite", "arm", "requests", "known", "tokens")
+"""Columns that are never wrapped: a name or a figure each."""
 
 
 def forecast_rows(rows: Sequence[Forecast]) -> list[tuple[str, ...]]:

@@ -7,7 +7,7 @@ import sys
 import click
 
 from harness.cli.context import App, common_options
-from harness.errors import EXIT_PASSED, InputError
+from harness.errors import EXIT_PASSED, BrokenRunError, InputError
 
 _VERIFY = """\b
 Examples:
@@ -64,7 +64,10 @@ def export(app: App, output: str | None) -> int:
     if output is None:
         sys.stdout.write(text)
         return EXIT_PASSED
-    write_file(Path(output), text)
+    try:
+        write_file(Path(output), text)
+    except BrokenRunError as error:
+        raise InputError(str(error).partition("; ")[0], hint="name a file in a folder that is there") from error
     if app.json:
         app.print_json({"file": output, "entries": found.entries, "head": found.head})
     else:

@@ -42,7 +42,10 @@ class Checked:
 
 
 def output_options(command: F) -> F:
-    """Add --junit and --markdown to a click command, which gets them as `junit` and `markdown`."""
+    """Add --junit and --markdown to a click command, which gets them as `junit` and `markdown`.
+
+    A file that cannot be written is refused before the command begins, and not after hours of running.
+    """
 
     @click.option(
         "--junit", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
@@ -54,6 +57,9 @@ def output_options(command: F) -> F:
     )  # fmt: skip
     @functools.wraps(command)
     def wrapper(*arguments: Any, **options: Any) -> Any:
+        for path in (options["junit"], options["markdown"]):
+            if path is not None:
+                _require_writable(path)
         return command(*arguments, **options)
 
     return wrapper  # type: ignore[return-value]
@@ -75,12 +81,20 @@ def write_outputs(
         _write(markdown, markdown_summary(checked, decision), add=shared)
 
 
+def _require_writable(path: Path) -> None:
+    """Try it: what is there stays as it is, and what was not there is taken away again."""
+    there = path.exists()
+    _write(path, "", add=True)
+    if not there:
+        path.unlink(missing_ok=True)
+
+
 def _write(path: Path, text: str, *, add: bool = False) -> None:
     try:
         with path.open("a" if add else "w", encoding="utf-8") as stream:
             stream.write(text)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+    except (OSError, ValueError) as error:  # a name with a NUL is a ValueError
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise InputError(
             f"cannot be written ({reason})", file=path, hint="name a file in a folder that is there"
         ) from error

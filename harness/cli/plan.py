@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.context import MOST_SEED, App, common_options
+from harness.cli.context import MOST_SEED, App, FiniteRange, common_options
 from harness.errors import EXIT_PASSED, InputError, unknown_name
 
 if TYPE_CHECKING:
@@ -47,12 +47,12 @@ and differs from it on as many samples as the stored runs do. Nothing is asked o
 @click.option("--change", "changes", multiple=True, metavar="METRIC=X", help="And its METRIC is X higher than that.")
 @click.option("--assume", "values", multiple=True, metavar="METRIC=X", help="Its value, where no stored run tells it.")
 @click.option(
-    "--discordant", type=click.FloatRange(0, 1), default=0.2, show_default=True,
+    "--discordant", type=FiniteRange(0, 1), default=0.2, show_default=True,
     help="Share of samples on which two arms differ, where no stored pair tells it.",
 )  # fmt: skip
 @click.option("--run", "stored", metavar="RUN", help="Draw from this stored run instead of each suite's newest.")
 @click.option(
-    "--power", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.8, show_default=True,
+    "--power", type=FiniteRange(0, 1, min_open=True, max_open=True), default=0.8, show_default=True,
     help="That `detects` and `needs` speak of.",
 )  # fmt: skip
 @click.option("--simulations", type=click.IntRange(10, 100_000), default=400, show_default=True, help="Most.")

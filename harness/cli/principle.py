@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.context import App, common_options
+from harness.cli.context import App, FiniteRange, common_options
 
 if TYPE_CHECKING:
     from harness.evaluation.examples import Share, Skill
@@ -52,9 +52,7 @@ def new(app: App, name: str, folder: str) -> None:
 @click.option("--judge", metavar="REF", help="The judge model.  [default: judge, else model, of harness.yaml]")
 @click.option("--critic", "critics", multiple=True, metavar="NAME", help="Test this critic instead of the principle's.")
 @click.option("--principle", "only", multiple=True, metavar="ID", help="Test only this principle of a constitution.")
-@click.option(
-    "--at-least", type=click.FloatRange(0, 1), default=0.8, show_default=True, help="Both rates have to reach."
-)
+@click.option("--at-least", type=FiniteRange(0, 1), default=0.8, show_default=True, help="Both rates have to reach.")
 @common_options
 def test(
     app: App, target: str, judge: str | None, critics: tuple[str, ...], only: tuple[str, ...], at_least: float
@@ -70,7 +68,7 @@ def test(
     with app.progress() as bars:
         skills = try_principles(
             principles, app.plugins.registries, app.surroundings(), bars,
-            critics=critics, judge=judge or app.config.judge or app.config.model, cache_path=_cache_path(app),
+            critics=critics, judge=app.judge(judge) or app.config.model, cache_path=_cache_path(app),
         )  # fmt: skip
     deciding = [own[-1] for own in skills]
     if app.json:

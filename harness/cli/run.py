@@ -14,6 +14,7 @@ from harness.errors import EXIT_GATE, EXIT_PASSED, InputError
 if TYPE_CHECKING:
     from harness.evaluation.prepare import PreparedSuite
     from harness.evaluation.runner import SuiteRun
+    from harness.plugins import Registries
     from harness.types import Candidate, RunSpec
 
 _EPILOG = """\b
@@ -34,7 +35,7 @@ Examples:
 @click.option("--baseline", metavar="REF", help="Stands for `promoted` in every gate: `base` or an adapter.")
 @click.option("--judge", metavar="REF", help="The model that critics ask.  [default: the bare base]")
 @click.option("--principle", "principles", multiple=True, metavar="ID", help="Judge by this principle too.")
-@click.option("--constitution", metavar="NAME", help="Judge adherence by this one instead of the suite's.")
+@click.option("--constitution", metavar="NAME|FILE", help="Judge adherence by this one instead of the suite's.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N samples a suite, clusters whole.")
 @click.option(
     "--seed",
@@ -93,10 +94,11 @@ def run(
     if data is not None and len(suites) > 1:
         raise InputError("--data replaces one suite's data file, and several suites are named", hint="run them singly")
     registries = app.plugins.registries
+    constitution = _rules(registries, principles, constitution)
     workspace = app.writable_workspace()
     if not dry_run:
         declare_all(workspace, app.config, registries)
-    base = resolve_base(model or app.config.model, registries, dtype=dtype, device=device)
+    base = resolve_base(app.model(model), registries, dtype=dtype, device=device)
     candidate = resolve_candidate(base, adapters, workspace, system=system, template=_template(template))
     spec = RunSpec(
         suites=suites, model=base.reference, adapters=adapters, baseline=baseline, judge=judge, principles=principles,
@@ -118,13 +120,31 @@ def run(
         )
         for suite in suites
     ]
-    judge = judge or app.config.judge
+    judge = app.judge(judge)
     if dry_run:
         return _forecast(app, prepared, candidate, spec, judge)
     outcomes = _run(app, prepared, candidate, spec, judge, drift_check)
     checked = [Checked(run=outcome.run, checks=outcome.run.checks) for outcome in outcomes]
     write_outputs(checked, junit=junit, markdown=markdown)
     return EXIT_PASSED if all(outcome.status == "passed" for outcome in outcomes) else EXIT_GATE
+
+
+def _rules(registries: Registries, principles: tuple[str, ...], constitution: str | None) -> str | None:
+    """Check the rules that the command line names, and return the constitution, a path as this folder means it."""
+    from harness.errors import unknown_name
+    from harness.evaluation.constitutions import Constitutions
+
+    known = Constitutions(registries, Path.cwd())
+    for name in principles:
+        if name not in known:
+            raise unknown_name("principle", name, [entry.name for entry in registries.principles], key="--principle")
+    if constitution is None:
+        return None
+    if constitution not in known:
+        names = [entry.name for entry in registries.constitutions]
+        raise unknown_name("constitution", constitution, names, key="--constitution")
+    named = constitution in registries.constitutions or constitution in registries.principles
+    return constitution if named else str(Path(constitution).expanduser().resolve())
 
 
 def _template(option: str) -> str:
@@ -189,7 +209,7 @@ def show_run(app: App, outcome: SuiteRun) -> None:
         console.print(checks_table((run.suite, check) for check in run.checks))
         console.print("gates: ", status_text(run.status), sep="")
     else:
-        console.print("this suite has no gates", style="dim")
+        console.print("no gates were checked", style="dim")
     if run.drift is not None:
         console.print(safe_text(drift_line(run.drift)), markup=False)
         if rows := drift_rows(run):
@@ -202,7 +222,7 @@ def show_run(app: App, outcome: SuiteRun) -> None:
 
 
 def _forecast(app: App, prepared: list[PreparedSuite], candidate: Candidate, spec: RunSpec, judge: str | None) -> int:
-    from harness.cli.forecast_table import FORECAST_COLUMNS, forecast_line, forecast_rows
+    from harness.cli.forecast_table import FORECAST_COLUMNS, FORECAST_WHOLE, forecast_line, forecast_rows
     from harness.cli.tables import plain_table
     from harness.evaluation.forecast import forecast
 
@@ -212,7 +232,8 @@ def _forecast(app: App, prepared: list[PreparedSuite], candidate: Candidate, spe
     if app.json:
         app.print_json({"forecast": [row.plain() for row in rows]})
         return EXIT_PASSED
-    app.console.print(plain_table(FORECAST_COLUMNS, forecast_rows(rows), title="would ask"))
+    app.console.print(plain_table(FORECAST_COLUMNS, forecast_rows(rows), title="would ask", whole=FORECAST_WHOLE))
     app.console.print(forecast_line(rows), markup=False)
-    app.console.print("nothing was asked; gates can be passed at this size", style="dim")
+    gates = "; gates can be passed at this size" if any(suite.gates for suite in prepared) else ""
+    app.console.print(f"nothing was asked{gates}", style="dim")
     return EXIT_PASSED

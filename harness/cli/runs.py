@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.context import App, common_options
+from harness.cli.context import App, FiniteRange, common_options
 from harness.errors import EXIT_PASSED
 
 if TYPE_CHECKING:
@@ -112,9 +112,7 @@ def show(app: App, run: str) -> int:
 @click.argument("baseline")
 @click.argument("candidate")
 @click.option("--flips", type=click.IntRange(min=0), default=20, show_default=True, help="List at most so many.")
-@click.option(
-    "--confidence", type=click.FloatRange(0.5, 0.999), default=0.90, show_default=True, help="Of the intervals."
-)
+@click.option("--confidence", type=FiniteRange(0.5, 0.999), default=0.90, show_default=True, help="Of the intervals.")
 @common_options
 def diff(app: App, baseline: str, candidate: str, flips: int, confidence: float) -> int:
     """Compare two runs sample by sample: differences with intervals, and the answers that changed, worse first."""
@@ -142,7 +140,7 @@ def _show_difference(app: App, found: Difference, flips: int, confidence: float)
     for note in (*found.notes, *missing):
         app.console.print(f"note: {safe_text(note)}", style="dim", markup=False)
     columns = ("metric", "baseline", "candidate", "change", f"{100 * confidence:g} % interval", "p", "verdict")
-    app.console.print(plain_table(columns, [_cells(row) for row in found.rows], whole=columns[1:4]))
+    app.console.print(plain_table(columns, [_cells(row) for row in found.rows], whole=columns[:4]))
     if not found.flips:
         app.console.print("no answer changed its score")
         return

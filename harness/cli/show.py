@@ -42,13 +42,14 @@ def show(app: App, kind: str, name: str) -> int:
     return EXIT_PASSED
 
 
-def _print(app: App, value: dict[str, Any], *, indent: int) -> None:
+def _print(app: App, value: dict[str, Any], *, indent: int, item_of_list: bool = False) -> None:
+    """Print what is there as YAML writes it; of an item of a list, the first key stands behind the dash."""
     from rich.text import Text
 
-    for key, item in value.items():
-        if item in (None, "", [], {}, ()):
-            continue
-        head = Text("  " * indent + f"{key}: ", style="bold")
+    there = {key: item for key, item in value.items() if item not in (None, "", [], {}, ())}
+    for number, (key, item) in enumerate(there.items()):
+        margin = "  " * (indent - 1) + "- " if item_of_list and number == 0 else "  " * indent
+        head = Text(f"{margin}{key}:", style="bold")
         if isinstance(item, dict):
             app.console.print(head)
             _print(app, item, indent=indent + 1)
@@ -56,12 +57,12 @@ def _print(app: App, value: dict[str, Any], *, indent: int) -> None:
             app.console.print(head)
             for part in item:
                 if isinstance(part, dict):
-                    app.console.print(Text("  " * (indent + 1) + "-"))
-                    _print(app, part, indent=indent + 2)
+                    _print(app, part, indent=indent + 2, item_of_list=True)
                 else:
                     app.console.print(Text("  " * (indent + 1) + f"- {safe_text(str(part))}"))
         else:
-            app.console.print(head + Text(safe_text(str(item)), style="not bold"))
+            written = {True: "yes", False: "no"}[item] if isinstance(item, bool) else str(item)
+            app.console.print(head + Text(f" {safe_text(written)}", style="not bold"))
 
 
 def _registered(app: App, kind: str, name: str) -> dict[str, Any]:

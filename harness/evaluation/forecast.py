@@ -13,7 +13,7 @@ from harness.evaluation.arm import identify
 from harness.evaluation.checks import require_attainable_gates
 from harness.evaluation.judge import questions_of
 from harness.evaluation.pool import ModelPool
-from harness.evaluation.resolve import resolve_baseline, resolve_judge
+from harness.evaluation.resolve import resolve_arms, resolve_judge
 from harness.evaluation.respond import windows
 from harness.plugin_code import plugin_code
 from harness.serial import from_json
@@ -88,11 +88,7 @@ def forecast(
         with ModelPool(plugins.registries, surroundings, cache, progress) as pool:
             counting = _Counting(pool, cache, list_runs(workspace, problems=[]), workspace, progress)
             for suite in prepared:
-                names = {name for gate in suite.gates for name in gate.arms} | ({"promoted"} if baseline else set())
-                arms = {
-                    name: resolve_baseline(baseline if baseline and name == "promoted" else name, candidate, workspace)
-                    for name in sorted(names)
-                }
+                arms = resolve_arms([suite], baseline, candidate, workspace)
                 judged, _ = resolve_judge(judge, candidate, plugins.registries)
                 require_attainable_gates(suite)
                 for name, arm in {**arms, "candidate": candidate}.items():

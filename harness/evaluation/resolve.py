@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from harness.errors import InputError
 from harness.references import resolve_model
 from harness.store.adapters import check_adapter, promoted, resolve_adapters
 from harness.store.promoted import first_promoted
 from harness.types import Candidate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from harness.evaluation.prepare import PreparedSuite
     from harness.plugins import Registries
     from harness.store.workspace import Workspace
     from harness.types import ModelSpec
@@ -65,6 +67,43 @@ def resolve_baseline(reference: str, candidate: Candidate, workspace: Workspace)
             check_adapter(spec)  # its id keys the replies, so that the files must be what it names
         return now or bare
     return replace(candidate, adapters=resolve_adapters([reference], workspace))
+
+
+def resolve_arms(
+    prepared: Iterable[PreparedSuite], baseline: str | None, candidate: Candidate, workspace: Workspace
+) -> dict[str, Candidate]:
+    """Return what the gates of suites compare with, by the names that they give it, in the order of these names.
+
+    Args:
+        prepared: the suites.
+        baseline: stands for `promoted` where it is given, which is then there whether a gate asks for it or not.
+        candidate: as for `resolve_baseline`.
+        workspace: as for `resolve_baseline`.
+
+    Raises:
+        InputError: when there is no such adapter; where a suite's file names it, with the place there.
+    """
+    arms = {} if baseline is None else {"promoted": resolve_baseline(baseline, candidate, workspace)}
+    for suite in prepared:
+        for index, gate in zip(suite.gate_origins, suite.gates, strict=True):
+            for name in gate.arms:
+                if name not in arms:
+                    try:
+                        arms[name] = resolve_baseline(name, candidate, workspace)
+                    except InputError as error:
+                        raise _at_gate(error, suite, index) from error
+    return dict(sorted(arms.items()))
+
+
+def _at_gate(error: InputError, suite: PreparedSuite, index: int) -> InputError:
+    """Say where the gate stands; a policy's gates stand elsewhere, and nobody here knows where."""
+    if not suite.own_gates:
+        return error
+    path, document = suite.suite.path, suite.suite.document
+    cause = error.cause if error.file is None else f"{error.file}: {error.cause}"
+    return InputError(
+        cause, file=path, line=document.line(("gates", index)), key=f"gates[{index}]", hint=error.hint
+    )  # fmt: skip
 
 
 def resolve_judge(reference: str | None, candidate: Candidate, registries: Registries) -> tuple[Candidate, str | None]:

@@ -14,7 +14,7 @@ from harness.evaluation.checks import checks, require_attainable_gates
 from harness.evaluation.drift import DriftArm, check_drift, checks_with_drift, drift_notes
 from harness.evaluation.environment import environment
 from harness.evaluation.pool import ModelPool
-from harness.evaluation.resolve import resolve_baseline, resolve_judge
+from harness.evaluation.resolve import resolve_arms, resolve_judge
 from harness.hashing import sha256_json
 from harness.store.cache import Cache
 from harness.store.runs import finish_run, is_whole, list_runs, read_samples
@@ -81,13 +81,7 @@ def run_suites(
         InputError: for gates that cannot be passed, adapters that do not fit, a judge that would judge itself.
         BrokenRunError: when the run breaks; replies so far are kept.
     """
-    wanted = {name for suite in prepared for gate in suite.gates for name in gate.arms}
-    if baseline is not None:
-        wanted.add("promoted")
-    arms = {
-        name: resolve_baseline(baseline if baseline and name == "promoted" else name, candidate, setting.workspace)
-        for name in sorted(wanted)
-    }
+    arms = resolve_arms(prepared, baseline, candidate, setting.workspace)
     judge_candidate, judge_note = resolve_judge(judge, candidate, setting.plugins.registries)
     for suite in prepared:
         require_attainable_gates(suite)

@@ -68,7 +68,7 @@ def promote(
             ledger.verify()
             found, row = read_entered_decision(workspace, decision)
             if found.status != "passed":
-                raise PromotionRefusedError(f"the decision {found.id} {found.sentence}")
+                raise PromotionRefusedError(f"the decision {found.id}: {found.sentence}")
             reviewed = check_review(workspace, found)
             before = live(workspace)
             _check_baseline(found, before)

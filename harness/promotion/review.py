@@ -44,7 +44,7 @@ def review(workspace: Workspace, decision: str, word: Word, *, reason: str) -> L
     with workspace.lock(), workspace.ledger.transaction() as ledger:
         found, row = read_entered_decision(workspace, decision)
         if word == "approved" and found.status != "passed":
-            raise PromotionRefusedError(f"the decision {found.id} {found.sentence}; nobody can approve that")
+            raise PromotionRefusedError(f"the decision {found.id}: {found.sentence}; nobody can approve that")
         body = {
             "decision": found.id, "decision_sha256": row.body["decision_sha256"], "word": word,
             "reason": reason.strip(), "by": _who(),

@@ -136,6 +136,20 @@ def read_config(folder: Path) -> Config:
     )  # fmt: skip
 
 
+def require_plugins(config: Config) -> None:
+    """Check that the plugins that harness.yaml names as paths are there.
+
+    Raises:
+        InputError: naming the line of the first one that is not.
+    """
+    for index, option in enumerate(config.plugins):
+        if config.path is not None and _is_path(option) and not option.startswith("no:") and not Path(option).exists():
+            raise read_document(config.path).error(
+                f"there is no plugin file or folder {option}", ("plugins", index),
+                hint="check the path, which is relative to this file's folder",
+            )  # fmt: skip
+
+
 def _is_path(option: str) -> bool:
     return "/" in option or "\\" in option or option.endswith(".py") or option.startswith(".")
 

@@ -227,13 +227,48 @@ def _explain(document: Document, model: type[BaseModel], at: Place, detail: Erro
             f"the key {str(place[-1])!r} is missing", file=document.path, line=document.line(parent) or 1,
             key=dotted(parent) or None, hint="add it",
         )  # fmt: skip
-    message = detail["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
+    message = _in_plain_words(detail)
     given = detail.get("input")
-    shown = f", not {given!r}" if isinstance(given, str | int | float | bool | None) else ""
+    shown = f", not {_written(given)}" if isinstance(given, str | int | float | bool | None) else ""
     if kind == "value_error":
         shown = ""
     return document.error(f"{message}{shown}", place)
+
+
+_PLAIN = {
+    "string_type": "must be text", "list_type": "must be a list, as in [a, b]",
+    "dict_type": "must be a mapping of keys, as in {key: value}",
+    "model_type": "must be a mapping of keys, as in {key: value}",
+    "int_type": "must be a whole number", "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number", "float_type": "must be a number", "float_parsing": "must be a number",
+    "bool_type": "must be true or false", "bool_parsing": "must be true or false",
+}  # fmt: skip
+_PATTERNS = {
+    "^[a-z0-9][a-z0-9-]*$": "may hold lower-case letters, digits and hyphens only",
+    "^[a-z0-9][a-z0-9_-]*$": "may hold lower-case letters, digits, hyphens and underscores only",
+}
+
+
+def _in_plain_words(detail: ErrorDetails) -> str:
+    """Say what is wrong as somebody would who never heard of the library that found it."""
+    kind, told = detail["type"], detail.get("ctx", {})
+    if kind in _PLAIN:
+        return _PLAIN[kind]
+    if kind == "string_pattern_mismatch" and told["pattern"] in _PATTERNS:
+        return _PATTERNS[told["pattern"]]
+    if kind == "too_short":
+        return f"must name at least {told['min_length']}"
+    message = detail["msg"].removeprefix("Value error, ").replace("Input should be ", "must be ", 1)
+    return message[:1].lower() + message[1:]
+
+
+def _written(value: object) -> str:
+    """Write a scalar as YAML does."""
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return repr(value)
 
 
 def _real_place(document: Document, at: Place, location: tuple[int | str, ...]) -> Place:

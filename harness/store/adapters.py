@@ -148,11 +148,17 @@ def resolve_adapters(references: Sequence[str], workspace: Workspace | None) -> 
 
 
 def _resolve(reference: str, workspace: Workspace | None) -> AdapterSpec:
+    if not reference.strip():  # as a path it would be the current folder
+        raise InputError("the adapter reference is empty", hint="name a folder, an adapter's id, or promoted")
     path = Path(reference).expanduser()
     if path.is_dir():
         folder = path.resolve()
         return AdapterSpec(id=adapter_id(folder), path=str(folder), reference=reference)
     looks_like_path = "/" in reference or "\\" in reference or reference.startswith((".", "~"))
+    if looks_like_path and path.is_file():
+        raise InputError(
+            "this is a file, not an adapter's folder", file=reference, hint="name the folder that holds it"
+        )
     if looks_like_path or workspace is None:
         raise InputError("no such adapter folder", file=reference, hint="check the path")
     known = list_adapters(workspace)

@@ -101,7 +101,7 @@ def catalog_entry(name: str) -> CatalogEntry:
     """
     entries = catalog()
     if name not in entries:
-        raise unknown_name("weights in the catalog", name, entries)
+        raise unknown_name("entry of the catalog", name, entries)
     return entries[name]
 
 
