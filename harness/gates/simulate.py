@@ -94,23 +94,32 @@ class Pool:
             for name, metric in self.metrics.items():
                 rows = [self.rows[source][name][at] for at, source in drawn[arm]]
                 if arm == CANDIDATE and changes.get(name):
-                    rows = _changed(metric, rows, changes[name], generator)
+                    rows = _changed(metric, rows, changes[name], self._rate(name, truth), generator)
                 found[arm][name] = MetricTable(
                     metric=metric, ids=ids, content_hashes=("",) * len(ids), clusters=tuple(labels), rows=tuple(rows)
                 )
         return found
 
+    def _rate(self, name: str, truth: Truth) -> float:
+        """Return the mean that the candidate's rows are drawn with: of all arms where they change places."""
+        arms = self.rows if truth == "equal" else (CANDIDATE,)
+        known = [row[0] for arm in arms for row in self.rows[arm][name] if isinstance(row, tuple)]
+        return sum(known) / len(known) if known else 0.0
+
 
 def _changed(
-    metric: Metric, rows: list[Row | Unscored | NotApplicable], change: float, generator: np.random.Generator
-) -> list[Row | Unscored | NotApplicable]:
-    """Return rows whose expected value is moved by `change`; unscored ones stay so."""
+    metric: Metric, rows: list[Row | Unscored | NotApplicable], change: float, rate: float,
+    generator: np.random.Generator,
+) -> list[Row | Unscored | NotApplicable]:  # fmt: skip
+    """Return rows whose expected value is moved by `change`; unscored ones stay so.
+
+    The chance that a row turns follows from the rate of what is drawn from, and not from that of this very run: else
+    every run would be moved by the same amount, and the planted rate would scatter as the old one did.
+    """
     if not is_weighted_mean(metric):
         raise InputError(f"no change can be planted in {metric.name}, which is no weighted mean of its samples")
     if metric.kind != "proportion":
         return [(row[0] + change * row[1], *row[1:]) if isinstance(row, tuple) else row for row in rows]
-    known = [row[0] for row in rows if isinstance(row, tuple)]
-    rate = sum(known) / len(known) if known else 0.0
     of = 0.0 if change > 0 else 1.0
     share = (1.0 - rate) if change > 0 else rate
     chance = min(1.0, abs(change) / share) if share > 0 else 0.0

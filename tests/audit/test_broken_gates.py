@@ -11,7 +11,10 @@ from harness.audit import replay as replaying
 from harness.audit.audit import GROUPS, Origin, Prepared, Setup, prepare, run_audit
 from harness.audit.differences import difference_cases
 from harness.audit.limits import limit_cases
+from harness.audit.plants import Exchange, truth
+from harness.audit.population import BASELINE, CANDIDATE
 from harness.audit.replay import Judge, real_check, replay
+from harness.gates.simulate import Planned, Pool, simulate
 from harness.plugins import load_plugins
 from harness.progress import NoProgress
 from harness.reading.config import read_config
@@ -184,3 +187,26 @@ def test_a_decision_that_takes_inconclusive_for_a_pass_is_found(recorded, monkey
     monkeypatch.setattr(replaying, "status_of", lambda found: "failed" if "failed" in found else "passed")
     found = audited(chosen, None, simulations=50)
     assert "broken" in {result.finding for result in found.failures}
+
+
+@pytest.mark.parametrize("group", ["non_inferior", "superior", "max"])
+def test_what_harness_plan_says_is_what_the_audit_finds(harm, cases, group):
+    """Two programs draw, plant and count, each in its own way: the power that one forecasts is what the other sees."""
+    metric = harm.metrics["harm"]
+    rows = {
+        name: {"harm": [tuple(row) for row in harm.arms[arm]["harm"].values.tolist()]}
+        for name, arm in (("", CANDIDATE), ("promoted", BASELINE))
+    }
+    pool = Pool(metrics={"harm": metric}, clusters=[None] * len(harm), rows=rows)
+    case = next(case for case in cases if case.group == group and case.claim == "power")
+    (part,) = case.parts
+    kind = "difference" if group != "max" else "value"
+    equal = truth(harm, (Exchange(),) if group != "max" else (), "harm", kind)
+    change = truth(harm, part.plants, "harm", kind) - equal
+    planned = Planned(pool=pool, gates=part.gates, n=part.n)
+    found = simulate([planned], truth="equal" if group != "max" else "seen", changes={"harm": change}, simulations=400)
+    seen = replay(case, simulations=400, seed=1)
+    forecast, rate = found.together / found.simulations, seen.promotes / seen.simulations
+    assert 0.1 < rate < 0.95
+    assert abs(forecast - rate) <= 4.0 * (2.0 * rate * (1.0 - rate) / 400) ** 0.5
+    assert abs(case.planned - rate) <= 0.12
