@@ -141,7 +141,7 @@ def show_decision(app: App, found: PolicyRun) -> None:
     console.print(f"decision {decision.id}: ", status_text(decision.status), sep="")
     console.print(safe_text(decision.sentence), markup=False, soft_wrap=True)
     if decision.status == "passed":
-        console.print(f"next: {next_step(decision)}", style="dim", markup=False)
+        console.print(f"next: {next_step(decision)}", style="dim", markup=False, soft_wrap=True)
 
 
 def next_step(decision: Decision) -> str:

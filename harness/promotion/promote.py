@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import __version__
-from harness.errors import HarnessError, InputError
+from harness.errors import BrokenRunError, HarnessError, InputError
 from harness.promotion.decide import Evidence, collect_vetoes, read_entered_decision
 from harness.promotion.present import Present, check_present
 from harness.promotion.review import PromotionRefusedError, check_review
 from harness.serial import to_plain
-from harness.store.adapters import check_adapter, store_adapter
+from harness.store.adapters import CONFIG_FILE, WEIGHTS_FILE, check_adapter, store_adapter
 from harness.store.promoted import Live, live, live_after, mend_alias
 from harness.store.runs import check_run
 from harness.terminal import safe_text
@@ -207,6 +207,9 @@ def _within(workspace: Workspace, candidate: Candidate) -> Candidate:
 
 def _keep_one(workspace: Workspace, spec: AdapterSpec) -> AdapterSpec:
     kept = workspace.adapters / spec.id
+    for path in (kept, kept / CONFIG_FILE, kept / WEIGHTS_FILE):
+        if path.is_symlink():  # what it leads to can change without a trace in the workspace
+            raise BrokenRunError(f"{path}: is a link, and what is promoted must lie in the workspace; remove the link")
     if kept.is_dir():
         check_adapter(replace(spec, path=str(kept)))
         return replace(spec, path=f"adapters/{spec.id}")

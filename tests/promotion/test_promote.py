@@ -220,6 +220,20 @@ def test_a_changed_or_lost_adapter_is_refused(workspace, plugins, decided, make,
     assert not list(workspace.adapters.iterdir())
 
 
+@pytest.mark.parametrize("name", ["", "adapter_model.safetensors"])
+def test_what_is_promoted_lies_in_the_workspace_and_is_no_link(workspace, plugins, decided, tmp_path, name):
+    decision = decided("one", 1.0)
+    (spec,) = decision.candidate.adapters
+    kept = workspace.adapters / spec.id
+    if name:
+        shutil.copytree(tmp_path / "one", kept)
+        (kept / name).unlink()
+    (kept / name).symlink_to(tmp_path / "one" / name)
+    with pytest.raises(BrokenRunError, match="is a link"):
+        promote(workspace, decision.id, plugins)
+    assert promoted(workspace) is None
+
+
 def test_a_plugin_can_object_at_the_last_moment(workspace, make, decided):
     class Guard:
         @hookimpl
