@@ -190,7 +190,7 @@ class Ledger:
 
         Args:
             head: a hash, or its first 8 or more digits, that was this ledger's head once: a chain that was cut
-                before it or computed anew does not hold it.
+                before it or computed anew does not hold it. Only an empty ledger's head is `GENESIS`.
 
         Raises:
             BrokenRunError: naming the first bad row and what is wrong with it, or that the head is not in the chain.
@@ -198,7 +198,7 @@ class Ledger:
         """
         if head is not None and (not 8 <= len(head) <= len(GENESIS) or not set(head.lower()) <= set(hexdigits)):
             raise InputError(f"{head!r} is not a head", hint="give the hash that was printed, at least 8 digits of it")
-        previous, number, seen = GENESIS, 0, head is None or GENESIS.startswith(head)
+        previous, number, seen = GENESIS, 0, head is None
         for row in self._rows(" ORDER BY number"):
             number += 1
             problem = _row_problem(row, number, previous)
@@ -206,6 +206,8 @@ class Ledger:
                 raise BrokenRunError(f"{self.path}: row {number} of the ledger is bad: {problem}; {_DAMAGED}")
             previous = row[5]
             seen = seen or (head is not None and previous.startswith(head.lower()))
+        if number == 0 and head is not None:
+            seen = GENESIS.startswith(head)
         if not seen:
             raise BrokenRunError(
                 f"{self.path}: the chain of {number} rows holds no row with the hash {head}: it was cut short or "

@@ -180,12 +180,22 @@ def test_a_ledger_that_was_killed_while_it_was_made_is_finished(tmp_path):
 
 def test_a_head_finds_a_chain_that_was_cut(ledger):
     hashes = fill(ledger)
-    for head in (hashes[4], hashes[2], hashes[4][:8], hashes[0].upper(), GENESIS):
+    for head in (hashes[4], hashes[2], hashes[4][:8], hashes[0].upper()):
         assert ledger.verify(head).entries == 5
     tamper(ledger, "DELETE FROM entries WHERE number > 3")
     assert ledger.verify().entries == 3
     with pytest.raises(BrokenRunError, match="cut short or built anew"):
         ledger.verify(hashes[4])
+
+
+def test_the_zero_hash_is_the_head_of_an_empty_ledger_alone(ledger):
+    assert ledger.verify(GENESIS).head == GENESIS
+    with pytest.raises(BrokenRunError, match="the chain of 0 rows holds no row with the hash"):
+        ledger.verify("9f2c1a7b")
+    fill(ledger)
+    for head in (GENESIS, "0" * 8):
+        with pytest.raises(BrokenRunError, match="holds no row with the hash"):
+            ledger.verify(head)
 
 
 def test_a_head_finds_a_chain_that_was_rebuilt(tmp_path, ledger):
@@ -197,7 +207,7 @@ def test_a_head_finds_a_chain_that_was_rebuilt(tmp_path, ledger):
             rebuilt.verify(head)
 
 
-@pytest.mark.parametrize("head", ["", "abc", "not-a-hash", "0" * 65])
+@pytest.mark.parametrize("head", ["", "abc", "9f2c1a7", "not-a-hash", "0" * 65])
 def test_a_head_must_be_a_hash(ledger, head):
     with pytest.raises(InputError, match="not a head"):
         ledger.verify(head)
