@@ -73,7 +73,7 @@ class PolicyFile(StrictModel):
             )
             for section in self.suites
         )  # fmt: skip
-        fingerprint = sha256_json([name, self.model_dump(exclude={"about"})])
+        fingerprint = sha256_json([name, self.model_dump(exclude={"about", "left_out"})])  # texts decide nothing
         return Policy(
             id=name, suites=suites, alpha=self.alpha, judge=self.judge, review=self.review, about=self.about.strip(),
             left_out=tuple(" ".join(text.split()) for text in self.left_out),

@@ -169,7 +169,8 @@ class Policy:
     """What a reader might expect it to ask for, and why it does not."""
     about: str = ""
     fingerprint: str = ""
-    """SHA-256 of its content with every gate, those of the suites' own files too; `about` is left out."""
+    """SHA-256 of its content with every gate, those of the suites' own files too; the texts that only inform, `about`
+    and `left_out`, are no part of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
