@@ -80,13 +80,15 @@ def decide(
 ) -> int:
     """Run what a policy needs and is not stored yet, and decide on promotion."""
     from harness.evaluation.resolve import resolve_base, resolve_candidate
-    from harness.promotion.policies import declare_all, find_policy
+    from harness.promotion.policies import declare_all, default_policy, find_policy
     from harness.promotion.policy_run import run_policy
     from harness.reading.strict import read_text
 
     app.require_plugins()
     registries = app.plugins.registries
-    chosen = find_policy(app.config.policy if policy is None else policy, app.config, registries)
+    chosen = (
+        default_policy(app.config, registries) if policy is None else find_policy(policy, app.config, registries)
+    )
     workspace = app.writable_workspace()
     declare_all(workspace, app.config, registries)
     base = resolve_base(app.model(model), registries, dtype=dtype, device=device)

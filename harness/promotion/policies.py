@@ -14,15 +14,18 @@ from harness.errors import InputError, unknown_name
 from harness.evaluation.prepare import resolve_suite
 from harness.hashing import sha256_json
 from harness.reading.config import read_policy
+from harness.reading.strict import read_document
 from harness.reading.suite import read_suite
 from harness.serial import to_plain
 from harness.types import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from harness.plugins import Registries
     from harness.reading.config import Config
+    from harness.reading.strict import Place
     from harness.store.workspace import Workspace
 
 
@@ -30,26 +33,54 @@ def find_policy(name: str, config: Config, registries: Registries) -> Policy:
     """Return the policy; a folder's own one goes before a registered one of the same name.
 
     Raises:
-        InputError: with the nearest known name, for a policy file that is wrong, or a suite that is not there.
+        InputError: with the nearest known name, for a policy file that is wrong, or, with its place in the policy, for
+            a suite that is not there.
     """
-    if name in config.policies:
-        return _with_gates(config.policies[name], registries)
+    if config.path is not None and name in config.policies:
+        return _with_gates(config.policies[name], registries, config.path, ("policies", name))
     if name in registries.policies:
-        return _with_gates(read_policy(registries.policies.get(name), name), registries)
-    known = [*config.policies, *(entry.name for entry in registries.policies)]
-    raise unknown_name("policy", name, known, file=config.path)
+        path = registries.policies.get(name)
+        return _with_gates(read_policy(path, name), registries, path, ())
+    raise unknown_name("policy", name, _names(config, registries))
 
 
-def _with_gates(policy: Policy, registries: Registries) -> Policy:
-    """Return the policy with the fingerprint of all that it asks for."""
-    gates = [
-        read_suite(resolve_suite(section.suite, registries), alpha=policy.alpha).gates
-        if section.gates is None
-        else section.gates
-        for section in policy.suites
-    ]
+def default_policy(config: Config, registries: Registries) -> Policy:
+    """Return the policy that harness.yaml names under `policy`.
+
+    Raises:
+        InputError: as `find_policy`; where no policy has that name, with the place in harness.yaml.
+    """
+    if config.path is None or config.policy in _names(config, registries):
+        return find_policy(config.policy, config, registries)
+    unknown = unknown_name("policy", config.policy, _names(config, registries))
+    raise read_document(config.path).error(unknown.cause, ("policy",), hint=unknown.hint)
+
+
+def _names(config: Config, registries: Registries) -> list[str]:
+    """Return the names of all policies, the folder's own first."""
+    return list(dict.fromkeys([*config.policies, *(entry.name for entry in registries.policies)]))
+
+
+def _with_gates(policy: Policy, registries: Registries, path: Path, at: Place) -> Policy:
+    """Return the policy with the fingerprint of all that it asks for; it stands in the file `path` at `at`."""
+    gates = []
+    for index, section in enumerate(policy.suites):
+        try:
+            suite = resolve_suite(section.suite, registries)
+        except InputError as error:
+            raise _at_suite(error, path, (*at, "suites", index)) from error
+        gates.append(read_suite(suite, alpha=policy.alpha).gates if section.gates is None else section.gates)
     content = [policy.fingerprint, [[to_plain(gate) for gate in of_suite] for of_suite in gates]]
     return replace(policy, fingerprint=sha256_json(content))
+
+
+def _at_suite(error: InputError, path: Path, place: Place) -> InputError:
+    """Say where the policy names the suite; a section may be the name alone, or a mapping with more."""
+    document = read_document(path, what="policy")
+    if document.has((*place, "suite")):
+        place = (*place, "suite")
+    cause = error.cause if error.file is None else f"{error.file}: {error.cause}"
+    return document.error(cause, place, hint=error.hint)
 
 
 def declare_all(workspace: Workspace, config: Config, registries: Registries) -> None:
@@ -65,7 +96,7 @@ def declare_all(workspace: Workspace, config: Config, registries: Registries) ->
 
 
 def _readable(config: Config, registries: Registries) -> Iterator[Policy]:
-    for name in dict.fromkeys([*config.policies, *(entry.name for entry in registries.policies)]):
+    for name in _names(config, registries):
         try:
             yield find_policy(name, config, registries)
         except InputError:

@@ -54,6 +54,10 @@ class Document:
             found = found[:-1]
         return self._lines.get(found)
 
+    def has(self, place: Iterable[str | int]) -> bool:
+        """Tell whether the file has this very place."""
+        return tuple(place) in self._lines
+
     def error(self, cause: str, place: Iterable[str | int], *, hint: str | None = None) -> InputError:
         """Build the error for a place in this file."""
         found = tuple(place)

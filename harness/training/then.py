@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from harness.errors import InputError
 from harness.evaluation.prepare import prepare_suite, resolve_suite
 from harness.evaluation.runner import Setting, SuiteRun, run_suites
-from harness.promotion.policies import find_policy
+from harness.promotion.policies import default_policy, find_policy
 from harness.promotion.policy_run import PolicyRun, run_policy
 from harness.promotion.promote import promote
 from harness.training.paths import resolve_path
@@ -55,21 +55,20 @@ def check_then(recipe: Recipe, config: Config, registries: Registries) -> Policy
     section = recipe.then
     for index, suite in enumerate(section.run):
         _at(recipe, ("then", "run", index), lambda name=suite: resolve_suite(_suite(recipe, name), registries))  # type: ignore[misc]
-    name = section.policy or (config.policy if section.promote == "if-passed" else None)
-    if name is None:
-        return None
-    place = ("then", "policy") if section.policy else ("then", "promote")
-    policy = _at(recipe, place, lambda: find_policy(name, config, registries))
-    for wanted in policy.suites:
-        _at(recipe, place, lambda name=wanted.suite: resolve_suite(name, registries))  # type: ignore[misc]
-    return policy
+    if section.policy:
+        named = section.policy
+        return _at(recipe, ("then", "policy"), lambda: find_policy(named, config, registries))
+    if section.promote == "if-passed":
+        return _at(recipe, ("then", "promote"), lambda: default_policy(config, registries))
+    return None
 
 
 def _at(recipe: Recipe, place: tuple[str | int, ...], call: Callable[[], T]) -> T:
     try:
         return call()
     except InputError as error:
-        raise recipe.document.error(error.cause, place, hint=error.hint) from error
+        cause = InputError(error.cause, file=error.file, line=error.line, key=error.key)  # a policy's own place too
+        raise recipe.document.error(str(cause), place, hint=error.hint) from error
 
 
 def follow(

@@ -58,6 +58,10 @@ def test_wrong_names_are_told_before_anything_trains(lab, command):
     path = str(lab.write(QUICK, then={"policy": "nonesuch"}))
     with pytest.raises(InputError, match=r"recipe.yaml:\d+: then.policy: no policy is called"):
         command(path)
+    (lab.folder / "harness.yaml").write_text("policies:\n  mine: {suites: [safty]}\n")
+    path = str(lab.write(QUICK, then={"policy": "mine"}))
+    with pytest.raises(InputError, match=r"then.policy: .*harness.yaml:2: policies.mine.suites\[0\]: no suite is"):
+        command(path)
     assert not list(lab.workspace.adapters.iterdir())
 
 
