@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 EXIT_PASSED = 0
@@ -99,3 +99,24 @@ def unknown_name(
     else:
         hint = "none are registered"
     return InputError(f"no {what} is called {name!r}", file=file, line=line, key=key, hint=hint)
+
+
+def unknown_id(what: str, given: str, newest_first: Sequence[str], *, listed: str, made: str) -> InputError:
+    """Build the error for an id that nothing has, with the nearest one or the newest few.
+
+    Args:
+        what: the thing, in one word.
+        given: what somebody wrote.
+        newest_first: all ids there are.
+        listed: the command that lists them.
+        made: the command that makes one, for where there is none.
+    """
+    close = nearest(given, newest_first)
+    if not newest_first:
+        hint = f"there are none yet; make one with: {made}"
+    elif close is not None:
+        hint = f"did you mean {close!r}? see: {listed}"
+    else:
+        newest = ", ".join(newest_first[:3])
+        hint = f"the newest: {newest}; see: {listed}" if len(newest_first) > 1 else f"the only one is {newest}"
+    return InputError(f"no {what} is called {given!r}", hint=hint)

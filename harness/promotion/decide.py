@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from harness.errors import BrokenRunError, InputError, unknown_name
+from harness.errors import BrokenRunError, InputError, unknown_id
 from harness.gates.each import as_written
 from harness.hashing import sha256_file, sha256_json, sha256_text
 from harness.promotion.attempts import Attempt, schedule
@@ -252,7 +252,11 @@ def find_decision(workspace: Workspace, name: str) -> str:
     if len(meant) > 1:
         raise InputError(f"{name!r} is the beginning of {len(meant)} decisions", hint="give more of the id")
     if not meant:
-        raise unknown_name("decision", name, known)
+        made = [str(row.body["decision"]) for row in workspace.ledger.entries("decision")] if known else []
+        raise unknown_id(
+            "decision", name, list(dict.fromkeys(reversed(made))), listed="harness history --decisions",
+            made="harness decide --adapter REF",
+        )  # fmt: skip
     return meant[0]
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import BrokenRunError, HarnessError, InputError, unknown_name
+from harness.errors import BrokenRunError, HarnessError, InputError, unknown_id
 from harness.hashing import sha256_file, sha256_text
 from harness.serial import from_json, to_json
 from harness.store.atomic import explained, put_in_place, remove_folder, write_into
@@ -129,7 +129,7 @@ def find_run(workspace: Workspace, name: str) -> str:
         shown = ", ".join(meant[:5]) + (", …" if len(meant) > 5 else "")
         raise InputError(f"{name!r} is the beginning of {len(meant)} runs: {shown}", hint="give more of the id")
     if not meant:
-        raise unknown_name("run", name, known)
+        raise unknown_id("run", name, known[::-1], listed="harness runs list", made="harness run SUITE")
     return meant[0]
 
 

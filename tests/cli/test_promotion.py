@@ -112,6 +112,18 @@ def test_a_refused_decision_is_kept_and_cannot_be_promoted(home):
     assert "may not be promoted" in home.out
 
 
+def test_an_unknown_decision_or_run_is_answered_with_the_newest(home):
+    for name in ("one", "two"):
+        home("decide", "--adapter", f"./{name}")
+    _, listed = home.json("history", "--decisions")
+    one, two = (entry["body"]["decision"] for entry in listed["history"])
+    assert home("promote", "zzz") == 2
+    assert f"'zzz'; the newest: {two}, {one}; see: harness history --decisions" in home.err
+    ids = sorted((run["id"] for run in home.json("runs", "list")[1]["runs"]), reverse=True)
+    assert home("runs", "show", "zzz") == 2
+    assert f"'zzz'; the newest: {', '.join(ids[:3])}; see: harness runs list" in home.err
+
+
 def test_a_stale_decision_is_an_input_error(home):
     home("decide", "--adapter", "./one")
     home("decide", "--adapter", "./two")
@@ -128,7 +140,7 @@ def test_a_stale_decision_is_an_input_error(home):
         (["decide"], "is the bare base"),
         (["decide", "--adapter", "./three"], "no such adapter folder"),
         (["decide", "--adapter", "./one", "--policy", "mien"], "did you mean 'mine'"),
-        (["promote", "abc"], "no decision is called 'abc'"),
+        (["promote", "abc"], "no decision is called 'abc'; there are none yet; make one with: harness decide"),
         (["promote", "../../etc/passwd"], "no decision is called"),
         (["promote", "latest"], "there are no decisions yet"),
         (["rollback"], "nothing was ever promoted"),
