@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 TEMPORARY = ".tmp-"
 """Prefix of names that are not in place yet."""
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""Numbers of the errors of a disk without space."""
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def disk_error(error: OSError, path: Path) -> BrokenRunError:
     """Build the error for a write that the file system refused, with the next step."""
-    if error.errno in _FULL:
+    if error.errno in FULL:
         return BrokenRunError(
             f"{path}: the disk is full, nothing half-written was left; free space (`harness runs rm RUN` removes a "
             "run) and run the command again"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from contextlib import contextmanager
 from functools import cached_property
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from harness.errors import BrokenRunError, InputError
-from harness.store.atomic import TEMPORARY, make_folder, sweep, write_file
+from harness.store.atomic import FULL, TEMPORARY, make_folder, sweep, write_file
 from harness.store.cache import Cache
 from harness.store.ledger import Ledger
 from harness.store.lock import WriterLock
@@ -51,7 +52,7 @@ class Workspace:
             create: whether to make one where there is none.
 
         Raises:
-            InputError: when the folder is no workspace (and is not to be made one), or holds other things.
+            InputError: when the folder is no workspace (and is not to be made one, or cannot be), or holds other things.
             BrokenRunError: when the file system refuses, or the ledger is lost or is not what it was.
         """
         from harness.store.promoted import mend_alias
@@ -86,9 +87,20 @@ class Workspace:
                     f"the folder is not a workspace and holds other things, such as {strangers[0]!r}",
                     file=self.root, hint="name an empty or a new folder",
                 )  # fmt: skip
-        make_folder(self.root)
-        write_file(self.root / ".gitignore", "# Prompts, answers and adapters are personal: keep them out of git.\n*\n")
-        write_file(self.root / MARKER, _LAYOUT)
+        try:
+            make_folder(self.root)
+            write_file(
+                self.root / ".gitignore", "# Prompts, answers and adapters are personal: keep them out of git.\n*\n"
+            )
+            write_file(self.root / MARKER, _LAYOUT)
+        except BrokenRunError as error:
+            refused = error.__cause__
+            if not isinstance(refused, OSError) or refused.errno in {*FULL, errno.EIO}:
+                raise
+            raise InputError(
+                f"no workspace can be made here ({(refused.strerror or str(refused)).lower()})", file=self.root,
+                hint="choose another --workspace, or mend the permissions of the folder above",
+            ) from error  # fmt: skip
 
     @contextmanager
     def lock(self, command: str | None = None) -> Iterator[None]:

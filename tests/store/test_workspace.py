@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import stat
+from pathlib import Path
 
 import pytest
 
-from harness.errors import InputError
+from harness.errors import BrokenRunError, InputError
 from harness.store.workspace import Workspace
 
 
@@ -42,6 +44,22 @@ def test_a_half_made_workspace_is_finished(tmp_path):
         pass
     assert not (tmp_path / "ws" / ".tmp-1-ab").exists()
     Workspace.open(tmp_path / "ws")
+
+
+def test_a_folder_that_cannot_be_made_is_the_fault_of_who_named_it(tmp_path):
+    (tmp_path / "f").write_text("x")
+    for path in ("/proc/x", tmp_path / "f" / "x"):
+        with pytest.raises(InputError, match=r"no workspace can be made here \(.*\); choose another --workspace"):
+            Workspace.open(path, create=True)
+
+
+def test_a_full_disk_is_no_fault_of_who_named_the_workspace(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    with pytest.raises(BrokenRunError, match="the disk is full"):
+        Workspace.open(tmp_path / "ws", create=True)
 
 
 def test_a_file_is_no_workspace(tmp_path):
