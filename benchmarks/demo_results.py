@@ -22,6 +22,11 @@ HEAD = """# The demo's table, as it came out
 What `make demo` measured, written by `python benchmarks/demo_results.py` from the workspace it left. Another processor
 rounds differently, so that another machine's adapter answers some prompts otherwise; the verdicts should agree.
 """
+PAIRS = """\
+The tables count the candidate's arm alone. A gate that compares counts pairs: a pair is unscored where either side is, and
+the two values in its sentence are those of the pairs that are scored on both sides. So a table may show none unscored
+where the gate has some, and values that differ a little. An incoherent reply, for one, is unscored in compliance.
+"""
 
 
 def document(workspace: Workspace) -> str:
@@ -51,7 +56,7 @@ def document(workspace: Workspace) -> str:
                 f"{estimate.method} |"
             )
         lines += ["", *(f"- {note}" for note in run.notes), f"- {run.seconds:.0f} s for the candidate's arm", ""]
-    lines += ["## Gates", "", "| suite | gate | verdict | because |", "|---|---|---|---|"]
+    lines += ["## Gates", "", PAIRS, "| suite | gate | verdict | because |", "|---|---|---|---|"]
     for suite, check in decision.checks:
         because = check.sentence.removeprefix(f"{check.status}: ")
         lines.append(f"| {suite} | {describe_gate(check)} | {check.status} | {because} |")

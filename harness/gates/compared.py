@@ -127,7 +127,7 @@ def _text(gate: Gate, candidate: MetricTable, part: _Part, *, alone: bool) -> st
     text = f"{gate.metric} is {amount(metric, found.candidate)} {values}" if alone else values
     if gate.evidence == "bound":
         text += f" {bounds_text(metric, found.low, found.high)}"
-    text += unscored_text(found.unscored, found.n, bounded=bounds_of(metric) is not None)
+    text += unscored_text(found.unscored, found.n, bounded=bounds_of(metric) is not None, pairs=True)
     text += f", {_condition(gate, metric, part, alone=alone)}"
     if gate.evidence == "bound" and part.status == "inconclusive":
         advice = comparison_advice(gate, metric, found, part.margin, clustered=candidate.clustered)

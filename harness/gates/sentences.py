@@ -84,11 +84,13 @@ def bounds_text(metric: Metric, low: float | None, high: float | None) -> str:
     return f"[{', '.join(ends)}]"
 
 
-def unscored_text(unscored: int, n: int, *, bounded: bool) -> str:
-    """Return what the unscored samples do to the gate; empty where there are none."""
+def unscored_text(unscored: int, n: int, *, bounded: bool, pairs: bool = False) -> str:
+    """Return what the unscored samples, or pairs of them, do to the gate; empty where there are none."""
     if not unscored:
         return ""
-    return f", with {unscored} of {n} unscored " + ("taken as the worst" if bounded else "that could be anything")
+    return f", with {unscored} of {n} {'pairs ' if pairs else ''}unscored " + (
+        "taken as the worst" if bounded else "that could be anything"
+    )
 
 
 def limit_advice(gate: Gate, metric: Metric, found: Assessment, labelled: Estimate, *, clustered: bool) -> str:

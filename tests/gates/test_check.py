@@ -115,6 +115,15 @@ def test_a_perplexity_that_rose_within_its_margin(plain, make_table):
     assert "samples would decide at this difference" in tight.sentence
 
 
+def test_a_comparison_counts_pairs_and_says_so(plain, make_table):
+    metric = plain("proportion", name="harm")
+    candidate = make_table(metric, [(0, 1)] * 120)
+    baseline = make_table(metric, [GONE] * 3 + [(0, 1)] * 117)
+    found = check_gate(gate("non_inferior", margin=0.2, to="promoted"), candidate, baseline)
+    assert "with 3 of 120 pairs unscored taken as the worst" in found.sentence
+    assert found.estimate.unscored == 0
+
+
 def test_unscored_samples_of_an_unbounded_metric_decide_nothing(plain, make_table):
     rows = [(float(i % 13), 1.0) for i in range(60)]
     found = check_gate(gate(limit=100.0), make_table(plain("mean", name="harm"), [*rows, GONE]))
