@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -211,7 +212,18 @@ def test_no_server_at_all_breaks_the_run(server: Server) -> None:
     server.http.shutdown()
     server.http.server_close()
     model, candidate = make_remote(url)
-    with pytest.raises(BrokenRunError, match="cannot be reached"):
+    address = url.removeprefix("http://").partition("/")[0]
+    with pytest.raises(BrokenRunError, match=f"cannot be reached: {address} refused the connection; start it, or mend"):
+        ask(model, candidate, generates("hi"))
+
+
+def test_a_server_whose_name_nobody_knows_breaks_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    model, candidate = make_remote("http://nowhere.invalid:80/v1")
+    with pytest.raises(BrokenRunError, match=r"the name nowhere\.invalid cannot be looked up"):
         ask(model, candidate, generates("hi"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import ssl
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _LOST_AFTER = 8
 """So many requests in a row that found no server, or only one that is overloaded: it is of no use to go on."""
 _NEXT = "what was answered is kept: run again when it is there"
+_FIRST = "start it, or mend its address, and run again: what was answered is kept"
 
 
 class Client:
@@ -118,7 +120,7 @@ class Client:
         if tried.lost:
             self._lost += 1
             if not self._reached:
-                raise BrokenRunError(f"the server {self._endpoint} cannot be reached: {tried.reason}; {_NEXT}")
+                raise BrokenRunError(f"the server {self._endpoint} cannot be reached: {tried.reason}; {_FIRST}")
             if self._lost >= _LOST_AFTER:
                 raise BrokenRunError(f"the server {self._endpoint} answers no more: {tried.reason}; {_NEXT}")
         raise RequestFailedError(tried.reason)
@@ -182,11 +184,25 @@ class _Tried:
         self.timeouts += isinstance(error, TimeoutError)
         self.lost = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
         if self.lost:
-            self.reason = f"no connection ({one_line(str(error), key)})"
+            self.reason = one_line(_no_connection(error), key)
         elif isinstance(error, TimeoutError):
             self.reason = f"no answer within {timeout:g} s"
         else:
             self.reason = f"no answer ({type(error).__name__}: {one_line(str(error), key)})"
+
+
+def _no_connection(error: Exception) -> str:
+    """Say who did not take the connection and why, without the library's words for it."""
+    if not isinstance(error, aiohttp.ClientConnectorError):
+        return f"no connection ({error})"
+    where = f"{error.host}:{error.port}"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return f"the name {error.host} cannot be looked up"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"{where} shows a certificate that cannot be trusted ({error.certificate_error})"
+    if error.os_error.errno == errno.ECONNREFUSED:
+        return f"{where} refused the connection"
+    return f"no connection to {where} ({error.os_error.strerror or error.os_error})"
 
 
 def key_for(endpoint: str) -> str | None:
