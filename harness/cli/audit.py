@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.context import MOST_SEED, App, common_options
+from harness.cli.context import MOST_SEED, App, WholeRange, common_options
 from harness.errors import EXIT_GATE, EXIT_INTERRUPTED, EXIT_PASSED, InputError
 
 if TYPE_CHECKING:
@@ -31,17 +31,17 @@ Exit codes: 0 the gates keep their promises, 1 one does not, 2 input error, 3 a 
 
 @click.command(epilog=_EPILOG)
 @click.option(
-    "--simulations", type=click.IntRange(50, 1_000_000), default=2000, show_default=True, metavar="N",
+    "--simulations", type=WholeRange(50, 1_000_000), default=2000, show_default=True, metavar="N",
     help="Of each case; half of it where each one costs more.",
 )  # fmt: skip
-@click.option("--seed", type=click.IntRange(0, MOST_SEED), default=0, show_default=True, help="Of everything drawn.")
+@click.option("--seed", type=WholeRange(0, MOST_SEED), default=0, show_default=True, help="Of everything drawn.")
 @click.option(
     "--gate", "gates", multiple=True, metavar="KIND", help="Only cases of this kind of gate; may be repeated."
 )
 @click.option("--policy", "policies", multiple=True, metavar="NAME", help="Only this whole policy; may be repeated.")
 @click.option("--run", metavar="RUN", help="Draw from this stored run and the run that it was compared with.")
 @click.option("--recorded", is_flag=True, help="Draw from the rows that ship with harness, whatever is stored here.")
-@click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, metavar="N", help="Processes.")
+@click.option("--jobs", type=WholeRange(1, 64), default=2, show_default=True, metavar="N", help="Processes.")
 @click.option("--dry-run", is_flag=True, help="List the cases, and simulate none.")
 @click.option("--full", is_flag=True, help="Train and decide real adapters whose truth is known.")
 @click.option(

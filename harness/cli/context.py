@@ -37,6 +37,19 @@ class FiniteRange(click.FloatRange):
         return number
 
 
+class WholeRange(click.IntRange):
+    """A range of whole numbers, which says in plain words what it takes."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number; raises click.BadParameter."""
+        try:
+            number: int = super().convert(value, param, ctx)
+        except click.BadParameter:
+            bounds = f"of at least {self.min}" if self.max is None else f"from {self.min} to {self.max}"
+            self.fail(f"must be a whole number {bounds}, not {value}.", param, ctx)
+        return number
+
+
 class App:
     """One invocation's options, and what they lead to, opened on first use.
 
@@ -175,7 +188,7 @@ def remote_options(command: F) -> F:
     """
 
     @click.option(
-        "--concurrency", type=click.IntRange(min=1), metavar="N",
+        "--concurrency", type=WholeRange(min=1), metavar="N",
         help="Most requests at once to a remote server.  [default: harness.yaml's, else 8]",
     )  # fmt: skip
     @click.option(

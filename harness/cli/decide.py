@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.context import MOST_SEED, App, common_options, remote_options
+from harness.cli.context import MOST_SEED, App, WholeRange, common_options, remote_options
 from harness.cli.outputs import Checked, output_options, write_outputs
 from harness.errors import EXIT_GATE, EXIT_PASSED
 
@@ -43,19 +43,19 @@ Exit codes: 0 the candidate may be promoted, 1 it may not, 2 input error, 3 a ru
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @click.option(
     "--seed",
-    type=click.IntRange(0, MOST_SEED),
+    type=WholeRange(0, MOST_SEED),
     default=0,
     show_default=True,
     help="Of subsets, sampling and resampling.",
 )
 @click.option(
-    "--drift-check", type=click.IntRange(min=0), metavar="K",
+    "--drift-check", type=WholeRange(min=0), metavar="K",
     help="Samples computed again in float32 for each gate's metric where the dtype is another; 0 is none."
     "  [default: 32]",
 )  # fmt: skip
 @click.option("--fresh", is_flag=True, help="Use no stored run; replies still come from the cache.")
 @click.option(
-    "--samples", type=click.IntRange(min=1), metavar="N",
+    "--samples", type=WholeRange(min=1), metavar="N",
     help="Look at N samples a suite alone; a size that the policy does not declare is exploratory.",
 )  # fmt: skip
 @common_options
@@ -86,9 +86,7 @@ def decide(
 
     app.require_plugins()
     registries = app.plugins.registries
-    chosen = (
-        default_policy(app.config, registries) if policy is None else find_policy(policy, app.config, registries)
-    )
+    chosen = default_policy(app.config, registries) if policy is None else find_policy(policy, app.config, registries)
     workspace = app.writable_workspace()
     declare_all(workspace, app.config, registries)
     base = resolve_base(app.model(model), registries, dtype=dtype, device=device)

@@ -16,7 +16,7 @@ from harness.errors import EXIT_INPUT, EXIT_PASSED, HarnessError
 from harness.terminal import safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 State = Literal["ok", "absent", "broken"]
 _PACKAGES = (
@@ -47,21 +47,24 @@ def doctor(app: App) -> int:
     if app.json:
         app.print_json([{"what": w, "state": s, "found": f, "next": n} for w, s, f, n in found])
     else:
-        from rich import box
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for column in ("what", "state", "found", "next step"):
-            table.add_column(column, overflow="fold")
-        style = {"ok": "green", "absent": "yellow", "broken": "red"}
-        for what, state, what_found, step in found:
-            table.add_row(what, Text(state, style=style[state]), Text(safe_text(what_found)), Text(safe_text(step)))
-        app.console.print(table)
+        _print(app, found)
     return EXIT_INPUT if any(state == "broken" for _, state, _, _ in found) else EXIT_PASSED
 
 
 Row = tuple[str, State, str, str]
+_STYLE = {"ok": "green", "absent": "yellow", "broken": "red"}
+
+
+def _print(app: App, found: Sequence[Row]) -> None:
+    """Print a line for each thing, and one for its next step; no path or command in them is broken in two."""
+    from rich.text import Text
+
+    width = max(len(what) for what, *_ in found)
+    for what, state, what_found, step in found:
+        line = Text.assemble((f"{state:<6}", _STYLE[state]), f"  {safe_text(what):<{width}}  {safe_text(what_found)}")
+        app.console.print(line, soft_wrap=True)
+        if step:
+            app.console.print(Text(f"{'':<{width + 10}}next: {safe_text(step)}", style="dim"), soft_wrap=True)
 
 
 def _look(app: App) -> Iterator[Row]:

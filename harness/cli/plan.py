@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.context import MOST_SEED, App, FiniteRange, common_options
+from harness.cli.context import MOST_SEED, App, FiniteRange, WholeRange, common_options
 from harness.errors import EXIT_PASSED, InputError, unknown_name
 
 if TYPE_CHECKING:
@@ -33,13 +33,13 @@ and differs from it on as many samples as the stored runs do. Nothing is asked o
 @click.command(epilog=_EPILOG)
 @click.argument("suites", nargs=-1, metavar="[SUITE]…")
 @click.option("--policy", metavar="NAME", help="Plan the suites and gates of this policy.")
-@click.option("--attempt", type=click.IntRange(min=1), metavar="J", help="Of the policy.  [default: its next one]")
+@click.option("--attempt", type=WholeRange(min=1), metavar="J", help="Of the policy.  [default: its next one]")
 @click.option(
     "--adapter", "adapters", multiple=True, metavar="REF",
     help="A LoRA adapter of the candidate, for suites that ask what it was trained on; repeated ones compose.",
 )  # fmt: skip
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N samples a suite, clusters whole.")
-@click.option("--samples", type=click.IntRange(min=1), metavar="N", help="Plan for N samples a suite, there or not.")
+@click.option("--limit", type=WholeRange(min=1), metavar="N", help="At most N samples a suite, clusters whole.")
+@click.option("--samples", type=WholeRange(min=1), metavar="N", help="Plan for N samples a suite, there or not.")
 @click.option(
     "--truth", type=click.Choice(["equal", "seen"]), default="equal", show_default=True,
     help="The candidate is as good as what it is compared with, or as the stored runs are.",
@@ -55,8 +55,8 @@ and differs from it on as many samples as the stored runs do. Nothing is asked o
     "--power", type=FiniteRange(0, 1, min_open=True, max_open=True), default=0.8, show_default=True,
     help="That `detects` and `needs` speak of.",
 )  # fmt: skip
-@click.option("--simulations", type=click.IntRange(10, 100_000), default=400, show_default=True, help="Most.")
-@click.option("--seed", type=click.IntRange(0, MOST_SEED), default=0, show_default=True, help="Of what is drawn.")
+@click.option("--simulations", type=WholeRange(10, 100_000), default=400, show_default=True, help="Most.")
+@click.option("--seed", type=WholeRange(0, MOST_SEED), default=0, show_default=True, help="Of what is drawn.")
 @common_options
 def plan(
     app: App,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.context import App, common_options
+from harness.cli.context import App, WholeRange, common_options
 from harness.errors import EXIT_GATE, EXIT_PASSED
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def promote(app: App, decision: str) -> int:
 @click.option("--reason", default="", help="Recorded in the ledger.")
 @click.option("--drill", is_flag=True, help="Change nothing: see whether it still gives its stored answers.")
 @click.option(
-    "--samples", type=click.IntRange(min=1), default=8, show_default=True, help="How many answers a drill asks for."
+    "--samples", type=WholeRange(min=1), default=8, show_default=True, help="How many answers a drill asks for."
 )
 @common_options
 def rollback(app: App, to: str | None, reason: str, drill: bool, samples: int) -> int:
@@ -179,8 +179,11 @@ def _status_rows(workspace: Workspace, now: Live | None) -> list[tuple[str, str]
 @common_options
 def history(app: App, decisions: bool) -> int:
     """List promotions, those that plugins refused, and rollbacks, the oldest first."""
-    from harness.cli.tables import plain_table
+    from rich.padding import Padding
+    from rich.text import Text
+
     from harness.serial import to_plain
+    from harness.terminal import safe_text
 
     workspace = app.workspace
     more = ("decision", "review", "reset") if decisions else ()
@@ -192,10 +195,11 @@ def history(app: App, decisions: bool) -> int:
     if not entries:
         app.console.print("nothing was ever promoted: what counts as promoted is the bare base")
         return EXIT_PASSED
-    rows = [
-        (str(entry.number), _when(entry), entry.kind, _what(workspace, entry), entry.hash[:16]) for entry in entries
-    ]
-    app.console.print(plain_table(("entry", "when", "what", "candidate", "hash"), rows))
+    for entry in entries:
+        line = f"{entry.number:>4}  {_when(entry)}  {entry.kind:<9}  {entry.hash[:16]}"
+        app.console.print(Text(line, style="bold"), soft_wrap=True)
+        what = Text(safe_text(_what(workspace, entry), one_line=True))
+        app.console.print(Padding(what, (0, 0, 0, 6)))  # whole sentences: below, as wide as the terminal
     return EXIT_PASSED
 
 
@@ -208,9 +212,10 @@ def _what(workspace: Workspace, entry: LedgerEntry) -> str:
     if entry.kind == "review":
         return f"{body.get('decision')} {body.get('word')} by {body.get('by')}: {body.get('reason')}"
     if entry.kind == "reset":
-        return (
-            f"the count of the policy {body.get('policy')}, after {body.get('attempts')} attempts: {body.get('reason')}"
-        )
+        from harness.cli.tables import counted
+
+        after = counted(int(body["attempts"]), "attempt")
+        return f"the count of the policy {body.get('policy')}, after {after}: {body.get('reason')}"
     if entry.kind == "refusal":
         from harness.terminal import safe_text
 

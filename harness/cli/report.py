@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from harness.cli.context import App, common_options
+from harness.cli.context import App, WholeRange, common_options
 from harness.errors import EXIT_PASSED, BrokenRunError, InputError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ The report reads the workspace, shows new runs as they come, and never loads a m
 
 @click.command(epilog=_EPILOG)
 @click.option(
-    "--port", type=click.IntRange(1, 65535), metavar="N",
+    "--port", type=WholeRange(1, 65535), metavar="N",
     help=f"Serve on this port.  [default: the first free one from {FIRST_PORT}]",
 )  # fmt: skip
 @click.option("--no-browser", is_flag=True, help="Print the address, and open nothing.")
@@ -48,7 +48,7 @@ The report reads the workspace, shows new runs as they come, and never loads a m
     help="Write one self-contained HTML file instead of serving.",
 )  # fmt: skip
 @click.option(
-    "--samples", type=click.IntRange(min=0), default=20, show_default=True, metavar="N",
+    "--samples", type=WholeRange(min=0), default=20, show_default=True, metavar="N",
     help="Samples of each run in the exported file.",
 )  # fmt: skip
 @common_options

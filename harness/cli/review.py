@@ -78,6 +78,7 @@ def policy() -> None:
 @common_options
 def reset(app: App, name: str, reason: str) -> int:
     """Count the attempts under the policy NAME from one again."""
+    from harness.cli.tables import counted
     from harness.promotion.attempts import reset as do_reset
     from harness.promotion.policies import find_policy
     from harness.serial import to_plain
@@ -87,9 +88,7 @@ def reset(app: App, name: str, reason: str) -> int:
         app.print_json({"entry": to_plain(entry)})
         return EXIT_PASSED
     body = entry.body
-    app.console.print(
-        f"policy {name}: {body['attempts']} attempts had spent {body['spent']:.3g} of its alpha; the next is the first",
-        markup=False,
-    )
+    spent = f"{counted(body['attempts'], 'attempt')} had spent {body['spent']:.3g} of its alpha"
+    app.console.print(f"policy {name}: {spent}; the next is the first", markup=False)
     app.console.print(f"entry {entry.number}, head {entry.hash}", style="dim", soft_wrap=True)
     return EXIT_PASSED

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.context import MOST_SEED, App, common_options, remote_options
+from harness.cli.context import MOST_SEED, App, WholeRange, common_options, remote_options
 from harness.cli.outputs import Checked, output_options, write_outputs
 from harness.errors import EXIT_GATE, EXIT_PASSED, InputError
 
@@ -36,10 +36,10 @@ Examples:
 @click.option("--judge", metavar="REF", help="The model that critics ask.  [default: the bare base]")
 @click.option("--principle", "principles", multiple=True, metavar="ID", help="Judge by this principle too.")
 @click.option("--constitution", metavar="NAME|FILE", help="Judge adherence by this one instead of the suite's.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N samples a suite, clusters whole.")
+@click.option("--limit", type=WholeRange(min=1), metavar="N", help="At most N samples a suite, clusters whole.")
 @click.option(
     "--seed",
-    type=click.IntRange(0, MOST_SEED),
+    type=WholeRange(0, MOST_SEED),
     default=0,
     show_default=True,
     help="Of the subset, sampling and resampling.",
@@ -53,7 +53,7 @@ Examples:
 )  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @click.option(
-    "--drift-check", type=click.IntRange(min=0), metavar="K",
+    "--drift-check", type=WholeRange(min=0), metavar="K",
     help="Samples computed again in float32 for each gate's metric where the dtype is another; 0 is none."
     "  [default: 32]",
 )  # fmt: skip

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.context import App, FiniteRange, common_options
+from harness.cli.context import App, FiniteRange, WholeRange, common_options
 from harness.errors import EXIT_PASSED
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def runs() -> None:
 
 @runs.command("list", epilog=_LIST)
 @click.option("--suite", metavar="NAME", help="Only of this suite.")
-@click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the newest N.")
+@click.option("--last", type=WholeRange(min=1), metavar="N", help="Only the newest N.")
 @common_options
 def list_(app: App, suite: str | None, last: int | None) -> int:
     """List runs, the oldest first."""
@@ -111,7 +111,7 @@ def show(app: App, run: str) -> int:
 @runs.command(epilog=_DIFF)
 @click.argument("baseline")
 @click.argument("candidate")
-@click.option("--flips", type=click.IntRange(min=0), default=20, show_default=True, help="List at most so many.")
+@click.option("--flips", type=WholeRange(min=0), default=20, show_default=True, help="List at most so many.")
 @click.option("--confidence", type=FiniteRange(0.5, 0.999), default=0.90, show_default=True, help="Of the intervals.")
 @common_options
 def diff(app: App, baseline: str, candidate: str, flips: int, confidence: float) -> int:

@@ -37,6 +37,11 @@ def interval(estimate: Estimate) -> str:
     return f"[{low}, {high.removesuffix(' %')}]"
 
 
+def counted(count: int, noun: str) -> str:
+    """Write a number of things: `1 attempt`, `2 attempts`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def status_text(status: CheckStatus) -> Text:
     """Return a coloured mark and word; the word alone carries the meaning."""
     from rich.text import Text

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.context import MOST_SEED, App, common_options
+from harness.cli.context import MOST_SEED, App, WholeRange, common_options
 from harness.errors import EXIT_GATE, EXIT_PASSED
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ Examples:
 
 @click.command(epilog=_EPILOG)
 @click.argument("recipe", metavar="RECIPE")
-@click.option("--seed", type=click.IntRange(0, MOST_SEED), metavar="N", help="Replaces the recipe's seed.")
+@click.option("--seed", type=WholeRange(0, MOST_SEED), metavar="N", help="Replaces the recipe's seed.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would be trained; train nothing.")
 @click.option("--force", is_flag=True, help="Train even what did not change since it was trained.")

@@ -83,13 +83,15 @@ def _show_changes(found: Why, say: Callable[..., None]) -> None:
 
 
 def _facts(found: Why) -> list[tuple[str, str]]:
+    from harness.cli.tables import counted
+
     decision, left = found.decision, found.policy
     attempt = "none: exploratory"
     if decision.attempt:
         look = f", look {decision.look} of {decision.looks}" if decision.looks > 1 else ""
         attempt = f"{decision.attempt}{look}, each gate at the level {decision.level:.3g}"
-    made = f"{left.attempts} attempts" if left.attempts != 1 else "1 attempt"
-    budget = f"{made} under this version and {left.resets} resets; the next is checked at {left.next_level:.3g}"
+    made, resets = counted(left.attempts, "attempt"), counted(left.resets, "reset")
+    budget = f"{made} under this version and {resets}; the next is checked at {left.next_level:.3g}"
     return [
         ("candidate", decision.candidate.label),
         ("baseline", decision.baseline.label),

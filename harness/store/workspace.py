@@ -52,7 +52,8 @@ class Workspace:
             create: whether to make one where there is none.
 
         Raises:
-            InputError: when the folder is no workspace (and is not to be made one, or cannot be), or holds other things.
+            InputError: when the folder is no workspace (and is not to be made one, or cannot be), or holds other
+                things.
             BrokenRunError: when the file system refuses, or the ledger is lost or is not what it was.
         """
         from harness.store.promoted import mend_alias

@@ -65,7 +65,7 @@ def test_an_attempt_whose_level_nothing_could_reach_is_refused_before_the_run_an
     _, shown = home.json("show", "policy", "mine")
     assert shown["attempts"]["attempts"] == 1
     assert home("policy", "reset", "mine", "--reason", "the echo is another one") == 0, home.err
-    assert "1 attempts had spent 0.0304 of its alpha" in home.out
+    assert "1 attempt had spent 0.0304 of its alpha" in home.out
     code, decision = decided(home, "--adapter", "./a2")
     assert (code, decision["attempt"]) == (0, 1)
     assert home("policy", "reset", "mien", "--reason", "x") == 2
@@ -142,7 +142,7 @@ def test_a_policy_under_review_waits_for_a_person(home):
     assert [line.split()[4] for line in home.out.splitlines() if "UTC" in line] == [
         "decision", "review", "review", "promotion", "reset",
     ]  # fmt: skip
-    assert "after 1 attempts: a new year" in " ".join(home.out.split())
+    assert "after 1 attempt: a new year" in " ".join(home.out.split())
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from harness.cli.tables import checks_table, estimates_table
 from harness.types import Check, Estimate, Gate
+from tests.cli.adapters import write_adapter
 
 
 def test_no_figure_is_cut_on_a_narrow_terminal(capsys):
@@ -34,6 +36,40 @@ def test_no_name_in_a_table_of_gates_is_markup(capsys):
     out = capsys.readouterr().out
     for words in ("exact_match[bold] better than ./one[/red]", "[red]worse", "tiny[/b]"):
         assert words in out
+
+
+def test_history_has_the_width_of_the_terminal_for_sentences(cli, monkeypatch):
+    cli.write("harness.yaml", 'model: "echo:"\npolicy: mine\npolicies:\n  mine: {suites: [tiny.yaml]}\n')
+    write_adapter(cli.folder / "one", 1.0)
+    assert cli("decide", "--adapter", "./one") == 0, cli.err
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli("history", "--decisions") == 0
+    first, *rest = cli.out.splitlines()
+    assert first.split()[3:5] == ["UTC", "decision"]
+    assert " ".join(" ".join(rest).split()).endswith("(level 0.0304)")
+    assert len(rest) <= 3
+    assert all(line.startswith("      ") and len(line.rstrip()) <= 80 for line in rest)
+
+
+def test_doctor_breaks_no_path(cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli("doctor", "--workspace", "here/is/a/folder/with/a/rather/long/name") in {0, 2}
+    assert f"{cli.folder}/here/is/a/folder/with/a/rather/long/name\n" in cli.out
+    assert f" at {sys.executable}\n" in cli.out
+    assert "next: harness init\n" in cli.out
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("run", "tiny.yaml", "--limit", "1.5"), "'--limit': must be a whole number of at least 1, not 1.5"),
+        (("run", "tiny.yaml", "--limit", "0"), "'--limit': must be a whole number of at least 1, not 0"),
+        (("gate", "audit", "--jobs", "many"), "'--jobs': must be a whole number from 1 to 64, not many"),
+    ],
+)
+def test_a_number_that_is_none_is_told_in_plain_words(cli, command, said):
+    assert cli(*command) == 2
+    assert said in cli.err
 
 
 @pytest.mark.parametrize("name", ["smollm2-135m", "hf", "hf:"])

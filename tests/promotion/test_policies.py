@@ -70,5 +70,7 @@ def test_a_suite_that_is_not_there_is_told_with_its_place(tmp_path, registries, 
 
 def test_the_folders_policy_that_is_not_there_is_told_with_its_place(tmp_path, registries):
     (tmp_path / "harness.yaml").write_text("model: 'echo:'\npolicy: strikt\n")
-    with pytest.raises(InputError, match=r"harness.yaml:2: policy: no policy is called 'strikt'; did you mean 'strict'"):
+    with pytest.raises(
+        InputError, match=r"harness.yaml:2: policy: no policy is called 'strikt'; did you mean 'strict'"
+    ):
         default_policy(read_config(tmp_path), registries)
