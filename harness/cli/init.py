@@ -51,6 +51,12 @@ Examples:
   harness init
   harness init ./my-model"""
 
+_NEXT = """\
+next: harness models pull smollm2-135m minilm
+then: harness run safety-core --limit 20 --no-gates
+It says what the bare base does. Gates are for a candidate, such as one from harness train persona: a run that checks them
+exits with 1 where one failed, or is inconclusive because the samples are too few."""
+
 
 @click.command(epilog=_EPILOG)
 @click.argument("folder", required=False, type=click.Path(path_type=Path, file_okay=False))
@@ -77,5 +83,5 @@ def init(app: App, folder: Path | None, force: bool) -> int:
         app.print_json({"config": str(path), "workspace": str(root)})
     else:
         app.console.print(f"wrote {path}\nmade the workspace {root}", markup=False)
-        app.console.print("next: harness models pull smollm2-135m, then harness run persona", style="dim")
+        app.console.print(_NEXT, style="dim", soft_wrap=True, markup=False)
     return EXIT_PASSED

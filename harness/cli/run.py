@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  harness run persona
+  harness run safety-core --limit 20 --no-gates     (a first look at the bare base)
+  harness run persona --adapter ./my-adapter
   harness run safety-core --adapter ./my-adapter --limit 120
   harness run safety-core privacy --adapter promoted --adapter ./patch
-  harness run safety-core --limit 10 --no-gates
   harness run truthfulqa --data ./TruthfulQA.csv --model hf:org/name@main
   harness run safety-core --principle my_principle -p ./my_plugins
   harness run my-suite.yaml --model openai:qwen3@http://localhost:11434/v1 --concurrency 32"""

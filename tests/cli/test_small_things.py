@@ -72,6 +72,13 @@ def test_a_number_that_is_none_is_told_in_plain_words(cli, command, said):
     assert said in cli.err
 
 
+def test_the_first_run_that_init_recommends_ends_well(cli):
+    assert cli("init") == 0
+    (line,) = [line for line in cli.out.splitlines() if line.startswith("then: harness run ")]
+    assert cli(*line.removeprefix("then: harness ").split(), "--model", "echo:") == 0, cli.err
+    assert "safety-core: 20 samples of echo:" in cli.out
+
+
 @pytest.mark.parametrize("name", ["smollm2-135m", "hf", "hf:"])
 def test_a_model_is_shown_by_the_name_that_the_list_has(cli, name):
     assert cli("show", "model", name) == 0, cli.err
