@@ -23,9 +23,9 @@ What `make demo` measured, written by `python benchmarks/demo_results.py` from t
 rounds differently, so that another machine's adapter answers some prompts otherwise; the verdicts should agree.
 """
 PAIRS = """\
-The tables count the candidate's arm alone. A gate that compares counts pairs: a pair is unscored where either side is, and
-the two values in its sentence are those of the pairs that are scored on both sides. So a table may show none unscored
-where the gate has some, and values that differ a little. An incoherent reply, for one, is unscored in compliance.
+The tables count the candidate's arm alone. A gate that compares counts pairs: a pair is unscored where either side is,
+and the two values in its sentence are those of the pairs that are scored on both sides. So a table may show none
+unscored where the gate has some, and values that differ a little. An incoherent reply is unscored in compliance.
 """
 
 

@@ -54,8 +54,8 @@ Examples:
 _NEXT = """\
 next: harness models pull smollm2-135m minilm
 then: harness run safety-core --limit 20 --no-gates
-It says what the bare base does. Gates are for a candidate, such as one from harness train persona: a run that checks them
-exits with 1 where one failed, or is inconclusive because the samples are too few."""
+It says what the bare base does. Gates are for a candidate, such as one from harness train persona: a run that checks
+them exits with 1 where one failed, or is inconclusive because the samples are too few."""
 
 
 @click.command(epilog=_EPILOG)
