@@ -6,11 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from harness.contracts import Surroundings
 from harness.types import Completion, Decoding, Generate, Message, NoReply
 from harness_models.hf.batching import Budget
-from tests.models.conftest import Plain, ask, greedy, make, reasons, user
+from tests import tiny
+from tests.models.conftest import Plain, adapter_of, ask, greedy, make, reasons, user
 from tests.tiny import WINDOW
 
 PROMPTS = (
@@ -207,3 +210,18 @@ def test_a_stop_string_that_is_a_control_token_ends_the_text(
     for whole, cut in zip(free, stopped, strict=True):
         assert whole.text.startswith(cut.text)
         assert (cut.completion_tokens < whole.completion_tokens) is (cut.finish == "stop")
+
+
+def test_how_a_base_generates_is_found_out_without_its_adapters(
+    tiny_base: Path, tmp_path: Path, surroundings: Surroundings
+) -> None:
+    folder = tiny.save_adapter(tiny_base, tmp_path / "ruined", seed=1)
+    file = folder / "adapter_model.safetensors"
+    tensors = load_file(file)
+    save_file({name: torch.full_like(tensor, torch.nan) for name, tensor in tensors.items()}, file)
+    model, candidate = make(tiny_base, surroundings)
+    candidate = replace(candidate, adapters=(adapter_of(folder),))
+    completions(ask(model, candidate, [Generate(messages=user("sun"), decoding=greedy(3))]))
+    assert model._loaded.generates == "slots"
+    with torch.inference_mode():
+        assert not torch.isfinite(model._loaded.logits(model._loaded.hidden(model._loaded.tensor([[5, 6]])))).any()

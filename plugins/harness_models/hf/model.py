@@ -11,6 +11,7 @@ from harness.contracts import Model
 from harness.types import (
     Candidate,
     Completion,
+    Generate,
     LogProb,
     NoReply,
     Reply,
@@ -79,6 +80,8 @@ class HfModel(Model):
         renderer = Renderer(loaded.tokenizer, candidate.template)
         self._score_continuations(loaded, renderer, requests, deliver)
         self._score_texts(loaded, requests, deliver)
+        if any(isinstance(request, Generate) for request in requests):
+            self._find_path(loaded, candidate)
         self._generate(loaded, renderer, requests, deliver, on_text)
 
     def answer_alone(self, candidate: Candidate, request: Request) -> Reply:
@@ -118,7 +121,7 @@ class HfModel(Model):
         if key not in self._calibrations:
             known = kept(key, self.surroundings)
             if known is None:
-                known = calibrate(lambda: self._ready(candidate))
+                known = calibrate(lambda: self._find_path(self._ready(candidate), candidate))
                 keep(key, self.surroundings, known)
             self._calibrations[key] = known
         if self._unloaded is None:
@@ -182,6 +185,21 @@ class HfModel(Model):
             self._rack = AdapterRack(self._loaded, self.spec)
         self._rack.activate(candidate.adapters)
         return self._loaded
+
+    def _find_path(self, loaded: Loaded, candidate: Candidate) -> Loaded:
+        """Find out how the base generates, without adapters: a broken one would answer any probe at random."""
+        import torch
+
+        from harness_models.hf.paths import generation_path
+
+        if loaded.generates is None and self._rack is not None:
+            self._rack.activate(())
+            try:
+                with torch.inference_mode():
+                    generation_path(loaded)
+            finally:
+                self._rack.activate(candidate.adapters)
+        return loaded
 
     @property
     def _limits(self) -> Budget:
