@@ -12,12 +12,9 @@ from typing import Any
 import click
 
 from harness import __version__
+from harness.threads import let_threads_doze
 
-# Threads that spin while they wait make a shared machine crawl; threads that sleep at once wake late, which costs a
-# third of the speed of generating. So they spin for some 0.2 ms. OpenMP reads this when torch is first imported.
-if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+let_threads_doze()  # before anything imports torch
 
 _COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("harness.cli.init:init", "Write a commented harness.yaml and make a workspace."),

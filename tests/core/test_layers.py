@@ -26,7 +26,7 @@ LAYERS = [
     {"contracts", "reporting"},
     {"plugin_code", "progress", "registry"},
     {"types"},
-    {"serial", "hashing", "paths", "terminal"},
+    {"serial", "hashing", "paths", "terminal", "threads"},
     {"errors"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.errors import InputError
+from harness.threads import let_threads_doze
 from harness.weights import materialise, tensor_shapes
 from harness_models.hf.device import Placement, placement
 from harness_models.hf.probing import probe
@@ -108,6 +109,7 @@ def load(spec: ModelSpec, surroundings: Surroundings) -> Loaded:
     Raises:
         InputError: when the weights are absent or damaged, or the device is not there.
     """
+    let_threads_doze()  # for those who do not come by the command line
     folder = materialise(spec, surroundings)
     for file in sorted(folder.glob("*.safetensors")):
         tensor_shapes(file)  # a damaged file is named before anything is loaded
