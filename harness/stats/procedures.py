@@ -31,6 +31,8 @@ and the skewness of a sum over resampled samples, since both add up over indepen
 of the interval's width, about 1 in √(2 · 10,000), less than 1 %. Time and memory then stop growing with the samples."""
 BEYOND = 3.0
 """At least so many resamples lie beyond a bound: below a level of 3e-4, as of the eleventh attempt, more are drawn."""
+MOST_RESAMPLES = 1_000_000
+"""And never more than these, which a level of 3e-6 needs, as of the hundredth attempt: minutes would become hours."""
 Records = Sequence[tuple["Sample", tuple["Reply", ...]]]
 
 
@@ -169,7 +171,7 @@ def _bootstrap(
     null: float | None, seed: int, resamples: int, *, strict: bool,
 ) -> Interval:  # fmt: skip
     total = units.sum(axis=0)
-    resamples = max(resamples, math.ceil(BEYOND / alpha))
+    resamples = max(resamples, min(MOST_RESAMPLES, math.ceil(BEYOND / alpha)))
     drawn = f"{resamples:,} resamples"
     if len(units) > MOST_UNITS:
         units = _by_group(units, deal(np.arange(len(units), dtype=np.int64), seed, MOST_UNITS))

@@ -27,6 +27,15 @@ def resampled(rows, seed=0, resamples=10_000):
     )  # fmt: skip
 
 
+def test_no_level_asks_for_more_resamples_than_memory_has(plain) -> None:
+    rows = np.column_stack([np.random.default_rng(0).normal(size=30), np.ones(30)])
+    found = procedures.weighted(plain("mean"), rows, np.arange(30), 1e-12, 0.0, 0, 1_000)
+    assert found.low is None
+    assert found.high is None
+    assert "too few" in found.note
+    assert f"{procedures.MOST_RESAMPLES:,} resamples" in found.method
+
+
 def test_bca_is_scipys():
     generator = np.random.default_rng(5)
     rows = np.column_stack([generator.gamma(1.0, 5.0, 60), generator.integers(5, 30, 60)]).astype(float)
