@@ -109,7 +109,7 @@ def _stored(folder: Path, work: dict[str, Any]) -> list[Any]:
     for number, item in enumerate(work["items"]):
         replies = by_id[f"q{number}"].replies
         if work["kind"] == "loglikelihood":
-            known = {request.continuation: reply for request, reply in replies}  # type: ignore[union-attr]
+            known = {request.continuation: reply for request, reply in replies}  # type: ignore[union-attr] # kinds do not mix
             found = [known[choice] for choice in item["choices"]]
             answers += [reply.logprob if isinstance(reply, LogProb) else None for reply in found]
         else:

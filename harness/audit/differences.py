@@ -8,13 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from harness.audit.limits import SENSITIVITY, SPECIFICITY, case
+from harness.audit.limits import SENSITIVITY, SPECIFICITY, case, possible
 from harness.audit.plants import Copy, Exchange, Lose, Misread, Plant, aimed, spread
 from harness.audit.population import ANCHOR, BASELINE, CANDIDATE, Population
 from harness.audit.replay import Case
-from harness.errors import HarnessError
-from harness.gates.attainable import samples_needed
-from harness.gates.valid import require_valid
 from harness.stats.power import quantile_sum
 from harness.stats.worst_case import is_weighted_mean
 from harness.types import Gate
@@ -58,13 +55,7 @@ def _not_worse(metric: str, margin: float) -> Gate:
 
 
 def _possible(population: Population, gate: Gate) -> bool:
-    metric = population.metrics[gate.metric]
-    try:
-        require_valid(gate, metric)
-    except HarnessError:
-        return False
-    needed = samples_needed(gate, metric)
-    return needed is not None and len(np.unique(population.clusters)) >= needed
+    return possible(population, gate, units=len(np.unique(population.clusters)))
 
 
 def _try(

@@ -26,7 +26,7 @@ def limit_cases(population: Population, metric: str) -> Iterator[Case]:
     """Yield the cases of one metric: exactly on the line, on the good side of it, and with rows that went missing."""
     if population.metrics[metric].kind == "proportion":
         for kind, limit in (("max", 0.30), ("max", 0.10), ("min", 0.90)):
-            yield from _on_the_line(population, Gate(metric=metric, kind=kind, limit=limit))  # type: ignore[arg-type]
+            yield from _on_the_line(population, Gate(metric=metric, kind=kind, limit=limit))  # type: ignore[arg-type] # a literal
         if not population.clustered:
             yield from _missing(population, Gate(metric=metric, kind="max", limit=0.30))
             yield from corrected_cases(population, metric)
@@ -34,19 +34,20 @@ def limit_cases(population: Population, metric: str) -> Iterator[Case]:
     else:
         at = truth(population, (), metric, "value")
         for kind in ("min", "max"):
-            gate = Gate(metric=metric, kind=kind, limit=at)  # type: ignore[arg-type]
-            if _possible(population, gate):
+            gate = Gate(metric=metric, kind=kind, limit=at)  # type: ignore[arg-type] # a literal
+            if possible(population, gate):
                 yield case(population, gate, (), f"the value is the limit, {at:.4g}, as recorded", allowed=gate.alpha)
 
 
-def _possible(population: Population, gate: Gate) -> bool:
+def possible(population: Population, gate: Gate, units: int | None = None) -> bool:
+    """Tell whether a gate is valid, and can be passed by so many samples or clusters; None is all samples."""
     metric = population.metrics[gate.metric]
     try:
         require_valid(gate, metric)
     except HarnessError:
         return False
     needed = samples_needed(gate, metric)
-    return needed is not None and len(population) >= needed
+    return needed is not None and (len(population) if units is None else units) >= needed
 
 
 def case(
@@ -75,7 +76,7 @@ def case(
         name=f"{population.suite} {gate.metric} {describe(gate)}: {says}"
         + ("" if n is None else f", {n} samples"),
         group=group or kind, condition=f"{gate.metric} {describe(gate)}", truth=says,
-        claim=claim or ("power" if planned is not None else "at most"),  # type: ignore[arg-type]
+        claim=claim or ("power" if planned is not None else "at most"),  # type: ignore[arg-type] # a literal
         parts=(Part(population=population, n=size, gates=(gate,), plants=plants),), allowed=allowed, planned=planned,
         cost="high" if metric.kind != "proportion" else "middle" if _seldom_alike(population, gate, plants) else "low",
     )  # fmt: skip
@@ -88,7 +89,7 @@ def _seldom_alike(population: Population, gate: Gate, plants: tuple[Plant, ...])
 
 
 def _on_the_line(population: Population, gate: Gate) -> Iterator[Case]:
-    if not _possible(population, gate):
+    if not possible(population, gate):
         return
     limit, metric, n = gate.limit or 0.0, population.metrics[gate.metric], len(population)
     shapes = (True, False) if population.clustered else (False,)
@@ -105,7 +106,7 @@ def _on_the_line(population: Population, gate: Gate) -> Iterator[Case]:
 
 
 def _missing(population: Population, gate: Gate) -> Iterator[Case]:
-    if not _possible(population, gate):
+    if not possible(population, gate):
         return
     limit = gate.limit or 0.0
     plants = aimed(population, gate.metric, "value", limit)
@@ -137,7 +138,7 @@ def corrected_cases(population: Population, metric: str) -> Iterator[Case]:
         (replace(plain, corrected=True, kind="min", limit=0.70), 0.98, 0.80),
     ):
         calibrated = _calibrated(population, metric, sensitivity, specificity)
-        if not _possible(calibrated, gate):
+        if not possible(calibrated, gate):
             return
         line = gate.limit or 0.0
         misread = Misread(metric=metric, arm=CANDIDATE, sensitivity=sensitivity, specificity=specificity)

@@ -200,7 +200,7 @@ def remote_options(command: F) -> F:
         app.concurrency, app.timeout = concurrency, timeout
         return command(app, **rest)
 
-    return wrapper  # type: ignore[return-value]
+    return wrapper  # type: ignore[return-value] # click takes the options off
 
 
 def common_options(command: F) -> F:
@@ -231,7 +231,7 @@ def common_options(command: F) -> F:
         app = App(plugins=(*before, *plugins), workspace=workspace, offline=offline, json=json_)
         return ctx.invoke(command, app, **rest)
 
-    return wrapper  # type: ignore[return-value]
+    return wrapper  # type: ignore[return-value] # click takes the options off
 
 
 def keep_libraries_offline() -> None:

@@ -37,6 +37,7 @@ def assert_model(reference: str, *, plugins: Sequence[str | Path] = (), offline:
         BrokenRunError: when the model raises, or delivers what is no reply.
     """
     __tracebackhide__ = True
+    from harness.cli.context import keep_libraries_offline
     from harness.contracts import Surroundings
     from harness.engine.core import ModelCore
     from harness.evaluation.pool import ModelPool
@@ -46,6 +47,8 @@ def assert_model(reference: str, *, plugins: Sequence[str | Path] = (), offline:
     from harness.progress import NoProgress
     from harness.types import Candidate
 
+    if offline:
+        keep_libraries_offline()
     loaded = load_plugins([str(plugin) for plugin in plugins])
     loaded.require_whole()
     base = resolve_base(reference, loaded.registries)
