@@ -67,11 +67,23 @@ def limits() -> str:
 def differences() -> str:
     """What a paired comparison can detect."""
     at = (0.05, 0.1, 0.2, 0.4)
-    rows = [
-        [f"{n:,}", *(points(detectable(Gate(metric="m", kind="superior"), Rate(), n, discordant=d)) for d in at)]
-        for n in SIZES
-    ]
-    return table(["samples", *(f"{100 * d:g} % differ" for d in at)], rows)
+    superior = Gate(metric="m", kind="superior")
+    rows = []
+    for n in SIZES:
+        gains = [points(detectable(superior, Rate(), n, discordant=d)) for d in at]
+        rows.append([f"{n:,}", "`superior`, the gain", *gains])
+        rows.append([f"{n:,}", "`non_inferior`, the margin", *(points(margin_for_equals(n, d)) for d in at)])
+    return table(["samples", "gate", *(f"{100 * d:g} % differ" for d in at)], rows)
+
+
+def margin_for_equals(n: int, discordant: float) -> float:
+    """Return the least margin at which an equal candidate passes in four runs of five."""
+    for margin in np.arange(0.0005, 1.0, 0.0005):
+        gate = Gate(metric="m", kind="non_inferior", margin=float(margin))
+        apart = detectable(gate, Rate(), n, discordant=discordant)
+        if apart is not None and apart <= margin:
+            return float(margin)
+    raise AssertionError("no margin is wide enough")
 
 
 def size(n: int, margin: float, gained: float, procedure) -> float:

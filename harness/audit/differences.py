@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 
 from harness.audit.limits import SENSITIVITY, SPECIFICITY, case, possible
-from harness.audit.plants import Copy, Exchange, Lose, Misread, Plant, aimed, spread
+from harness.audit.planned import detectable_difference, planned_power
+from harness.audit.plants import Copy, Exchange, Lose, Misread, Plant, aimed
 from harness.audit.population import ANCHOR, BASELINE, CANDIDATE, Population
 from harness.audit.replay import Case
-from harness.stats.power import quantile_sum
 from harness.stats.worst_case import is_weighted_mean
 from harness.types import Gate
 
@@ -35,9 +35,7 @@ def difference_cases(population: Population, metric: str, *, seed: int) -> Itera
             yield from _critics(population, metric, margins[-1])
             yield from _anchored(population, metric, margins[-1])
     else:
-        margins = [spread(population, (Exchange(),), metric, len(population), "difference", seed=seed) * quantile_sum(
-            0.05, 0.8
-        )]  # fmt: skip
+        margins = [detectable_difference(population, _not_worse(metric, 1.0), seed=seed)]
         if is_weighted_mean(population.metrics[metric]) or population.metrics[metric].bounds is None:
             yield from _non_inferior(population, metric, float(f"{margins[0]:.3g}"), seed)
     yield from _superior(population, metric, seed)
@@ -65,22 +63,6 @@ def _try(
         return aimed(population, metric, "difference", target, before=before, whole_clusters=whole)
     except ValueError:
         return None
-
-
-def planned_power(
-    population: Population, plants: tuple[Plant, ...], gate: Gate, distance: float, n: int, *, seed: int
-) -> float:
-    """Return the power of the normal approximation that plans go by: Φ(distance / standard error − z).
-
-    For `equivalent`, of two one-sided tests with the truth in the middle: 2 Φ(margin / standard error − z) − 1.
-    """
-    from scipy.special import ndtr, ndtri
-
-    error = spread(population, plants, gate.metric, n, "difference", seed=seed)
-    if error == 0.0:
-        return 1.0
-    one = float(ndtr(abs(distance) / error + float(ndtri(gate.alpha))))
-    return max(0.0, 2.0 * one - 1.0) if gate.kind == "equivalent" else one
 
 
 def _points(population: Population, metric: str, value: float) -> str:
@@ -121,10 +103,9 @@ def _superior(population: Population, metric: str, seed: int) -> Iterator[Case]:
         yield case(population, gate, (Copy(),), "an exact copy", claim="never", allowed=0.0)
         if not population.clustered:
             yield from _again_and_again(population, gate)
-    error = spread(population, (Exchange(),), metric, len(population), "difference", seed=seed)
-    gain = _GOOD[population.metrics[metric].direction] * quantile_sum(gate.alpha, 0.8) * error
+    gain = _GOOD[population.metrics[metric].direction] * detectable_difference(population, gate, seed=seed)
     plants = _try(population, metric, gain, before=(Exchange(),))
-    if plants is not None and error > 0.0 and not math.isnan(gain):
+    if plants is not None and gain != 0.0 and not math.isnan(gain):
         planned = planned_power(population, plants, gate, gain, len(population), seed=seed)
         yield case(population, gate, plants, f"better by {_points(population, metric, gain)}", planned=planned)
 

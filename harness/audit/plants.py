@@ -18,8 +18,6 @@ from harness.stats.worst_case import bounds_of, is_weighted_mean
 from harness.types import Calibration
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from harness.contracts import Metric
 
 
@@ -298,25 +296,3 @@ def lay_all(plants: Sequence[Plant], drawn: Drawn, generator: np.random.Generato
     for plant in plants:
         plant.lay(drawn, generator)
     return drawn
-
-
-def spread(
-    population: Population, plants: Sequence[Plant], metric: str, n: int, measure: Measure, *, seed: int,
-    times: int = 400,
-) -> float:  # fmt: skip
-    """Return the standard error of the measure over runs of `n` samples, from simulated ones; no gate is asked."""
-    generator = np.random.default_rng([seed, 7])
-    estimate = population.metrics[metric].estimate
-    found: list[float] = []
-    for _ in range(times):
-        drawn = lay_all(plants, population.draw(n, generator), generator)
-        sums = [_sum(drawn, arm, metric) for arm in (CANDIDATE, BASELINE)]
-        value = float(estimate(sums[0]))
-        found.append(value if measure == "value" else value - float(estimate(sums[1])))
-    return float(np.std(found, ddof=1))
-
-
-def _sum(drawn: Drawn, arm: str, metric: str) -> NDArray[np.float64]:
-    column = drawn.arms[arm][metric]
-    total: NDArray[np.float64] = column.values[column.state == SCORED].sum(axis=0)
-    return total

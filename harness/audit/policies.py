@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING
 
-from harness.audit.differences import planned_power
+from harness.audit.planned import planned_power
 from harness.audit.plants import Exchange, Perfect, Plant, aimed
 from harness.audit.population import CANDIDATE, Population
 from harness.audit.replay import Case, Part

@@ -13,7 +13,7 @@ from harness.stats.misclassified import corrected_interval
 from harness.stats.paired import paired_difference
 from harness.stats.power import smallest
 from harness.stats.proportion import FEWEST_CLUSTERS, clopper_pearson
-from harness.stats.worst_case import bounds_of, is_weighted_mean
+from harness.stats.worst_case import score_range
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,21 +40,22 @@ def samples_needed(gate: Gate, metric: Metric) -> int | None:
 
 
 def _mean(gate: Gate, metric: Metric) -> int | None:
-    """Return the fewest for a mean or ratio: those of a bootstrap, or of the bound that needs none."""
-    bounds = bounds_of(metric)
-    if bounds is None or not is_weighted_mean(metric):
+    """Return the fewest for a mean or ratio: those of a bootstrap, and of the bound on what was not seen.
+
+    Where every score is as good as can be, that bound is Clopper and Pearson's of no event.
+    """
+    bounds = score_range(metric)
+    if bounds is None:
         return FEWEST_DIFFERENT + 1
     if gate.kind in COMPARES:
-        # Without a bootstrap: no change at all, or the largest gain everywhere, which is half of a difference's reach.
+        # No change at all, or the largest gain everywhere, which is half of a difference's reach.
         share = 0.5 if gate.kind == "superior" else (gate.margin or 0.0) / (bounds[1] - bounds[0])
-        without_spread = smallest(_clears_share(share, gate.alpha, strict=True))
-    else:
-        limit = gate.limit or 0.0
-        best, worst = bounds if gate.kind == "max" else bounds[::-1]
-        if limit in bounds:
-            return 1 if limit == worst else None
-        without_spread = smallest(_clears_share((limit - best) / (worst - best), gate.alpha))
-    return min(FEWEST_DIFFERENT + 1, without_spread or FEWEST_DIFFERENT + 1)
+        return smallest(_clears_share(share, gate.alpha, strict=True))
+    limit = gate.limit or 0.0
+    best, worst = bounds if gate.kind == "max" else bounds[::-1]
+    if limit in bounds:
+        return 1 if limit == worst else None
+    return smallest(_clears_share((limit - best) / (worst - best), gate.alpha))
 
 
 def _clears_share(limit: float, alpha: float, *, strict: bool = False) -> Callable[[int], bool]:

@@ -11,11 +11,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.gates.detectable import worst_distance
 from harness.gates.simulate import CANDIDATE, arm_of
 from harness.gates.valid import COMPARES
 from harness.stats import MetricTable
+from harness.stats.bounded import carriers
 from harness.stats.misclassified import corrected_samples, rogan_gladen
-from harness.stats.power import POWER, equivalence_samples, mean_samples, paired_samples, proportion_samples
+from harness.stats.power import (
+    POWER,
+    equivalence_samples,
+    mcnemar_samples,
+    mean_samples,
+    paired_samples,
+    proportion_samples,
+)
 from harness.stats.proportion import effective_size
 from harness.stats.worst_case import is_weighted_mean
 
@@ -39,6 +48,8 @@ class Expected:
     """For comparisons of proportions: share of the samples on which the arms differ."""
     spread: float | None
     """Standard deviation of one sample's value, or of one pair's difference, about the mean."""
+    kurtosis: float
+    """Of the same; 3 where it is not known."""
     design_effect: float
     """How many clustered samples are worth one independent one; 1 where samples are independent."""
 
@@ -56,21 +67,21 @@ def expected(gate: Gate, pool: Pool, truth: Truth, change: float) -> Expected:
     other = arm_of(pool, gate.to or "")
     first, second, groups = _rows(pool, gate.metric, other)
     if not len(first):
-        return Expected(value=None, difference=None, discordant=None, spread=None, design_effect=1.0)
+        return Expected(value=None, difference=None, discordant=None, spread=None, kurtosis=3.0, design_effect=1.0)
     own, its = _value(metric, first), _value(metric, second)
     value = (own + its) / 2 if truth == "equal" else own
     if gate.kind not in COMPARES:
         residuals = _residuals(metric, first)
         return Expected(
             value=value + change, difference=None, discordant=None, spread=_deviation(residuals),
-            design_effect=_design_effect(residuals, groups),
+            kurtosis=_kurtosis(residuals), design_effect=_design_effect(residuals, groups),
         )  # fmt: skip
     left, right = _residuals(metric, first), _residuals(metric, second)
     apart = None if left is None or right is None else left - right
     return Expected(
         value=value + change, difference=(0.0 if truth == "equal" else own - its) + change,
         discordant=_discordant(first, second, value, change) if metric.kind == "proportion" else None,
-        spread=_deviation(apart), design_effect=_design_effect(apart, groups),
+        spread=_deviation(apart), kurtosis=_kurtosis(apart), design_effect=_design_effect(apart, groups),
     )  # fmt: skip
 
 
@@ -83,21 +94,39 @@ def samples_for(gate: Gate, metric: Metric, known: Expected, power: float = POWE
 def _independent(gate: Gate, metric: Metric, known: Expected, power: float) -> int | None:
     if gate.kind in {"min", "max"}:
         return _of_limit(gate, metric, known, power)
-    difference, margin = known.difference, gate.margin or 0.0
+    difference = known.difference
     if difference is None or (known.spread is None and known.discordant is None):
         return None
     if gate.kind == "equivalent":
-        variance = (known.spread or 0.0) ** 2 if known.discordant is None else known.discordant - difference**2
-        inside = abs(difference) < margin
-        return equivalence_samples(max(0.0, variance), difference, margin, gate.alpha, power) if inside else None
-    better = difference if metric.direction == "higher" else -difference
-    distance = better + (margin if gate.kind == "non_inferior" else 0.0)
+        return _of_sameness(gate, metric, known, difference, power)
+    distance = difference if metric.direction == "higher" else -difference
+    if gate.kind == "non_inferior":
+        distance += gate.margin or 0.0
     if distance <= 0.0:
         return None
     if known.discordant is None:
-        return mean_samples(known.spread or 0.0, 1, distance, gate.alpha, power)
-    differ = max(known.discordant, abs(difference))
-    return paired_samples((differ + difference) / 2, (differ - difference) / 2, distance, gate.alpha, power)
+        worst = worst_distance(gate, metric)
+        return mean_samples(known.spread or 0.0, 1, distance, gate.alpha, power, worst=worst, kurtosis=known.kurtosis)
+    return _of_pairs(gate, known.discordant, difference, distance, power)
+
+
+def _of_pairs(gate: Gate, discordant: float, difference: float, distance: float, power: float) -> int | None:
+    differ = max(discordant, abs(difference))
+    gains, losses = (differ + difference) / 2, (differ - difference) / 2
+    if gate.kind == "superior":
+        return mcnemar_samples(gains, losses, gate.alpha, power)
+    return paired_samples(gains, losses, distance, gate.alpha, power)
+
+
+def _of_sameness(gate: Gate, metric: Metric, known: Expected, difference: float, power: float) -> int | None:
+    margin = gate.margin or 0.0
+    if abs(difference) >= margin:
+        return None
+    variance = (known.spread or 0.0) ** 2 if known.discordant is None else known.discordant - difference**2
+    worst = worst_distance(gate, metric)
+    return equivalence_samples(
+        max(0.0, variance), difference, margin, gate.alpha, power, worst=worst, kurtosis=known.kurtosis
+    )
 
 
 def _of_limit(gate: Gate, metric: Metric, known: Expected, power: float) -> int | None:
@@ -112,7 +141,10 @@ def _of_limit(gate: Gate, metric: Metric, known: Expected, power: float) -> int 
         return corrected_samples(min(1.0, max(0.0, value)), limit, calibration, gate.alpha, power)
     if metric.kind == "proportion":
         return proportion_samples(min(1.0, max(0.0, value)), limit, gate.alpha, power)
-    return None if known.spread is None else mean_samples(known.spread, 1, value - limit, gate.alpha, power)
+    if known.spread is None:
+        return None
+    worst = worst_distance(gate, metric, value)
+    return mean_samples(known.spread, 1, value - limit, gate.alpha, power, worst=worst, kurtosis=known.kurtosis)
 
 
 def _rows(pool: Pool, name: str, other: str) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
@@ -159,6 +191,11 @@ def _residuals(metric: Metric, rows: NDArray[np.float64]) -> NDArray[np.float64]
 
 def _deviation(residuals: NDArray[np.float64] | None) -> float | None:
     return None if residuals is None else float(np.sqrt(np.mean((residuals - residuals.mean()) ** 2)))
+
+
+def _kurtosis(residuals: NDArray[np.float64] | None) -> float:
+    carried_by = 0.0 if residuals is None else carriers(residuals - residuals.mean())
+    return 3.0 if residuals is None or carried_by == 0.0 else len(residuals) / carried_by
 
 
 def _design_effect(residuals: NDArray[np.float64] | None, groups: NDArray[np.int64]) -> float:

@@ -6,16 +6,19 @@ import math
 from typing import TYPE_CHECKING
 
 from harness.gates.attainable import samples_needed
+from harness.gates.detectable import worst_distance
 from harness.stats.misclassified import corrected_samples
 from harness.stats.power import (
     POWER,
     equivalence_samples,
+    error_behind,
+    mcnemar_samples,
     mean_samples,
     pair_variance,
     paired_samples,
     proportion_samples,
-    quantile_sum,
 )
+from harness.stats.worst_case import score_range
 
 if TYPE_CHECKING:
     from harness.contracts import Metric
@@ -115,8 +118,13 @@ def limit_advice(gate: Gate, metric: Metric, found: Assessment, labelled: Estima
     elif metric.kind == "proportion" and not clustered:
         needed = proportion_samples(estimate.value, limit, gate.alpha)
     else:
-        error = (estimate.high - estimate.low) / quantile_sum(gate.alpha, 1 - gate.alpha)
-        needed = mean_samples(error, estimate.n, estimate.value - limit, gate.alpha)
+        scores = score_range(metric) or (estimate.value, estimate.value)
+        below, above = estimate.value - scores[0], scores[1] - estimate.value
+        kurtosis = _kurtosis(estimate.n, found.worst.carriers)
+        unseen = below / estimate.n, above / estimate.n
+        error = error_behind(estimate.high - estimate.low, unseen, gate.alpha, estimate.n / kurtosis)
+        worst = below if estimate.value > limit else above
+        needed = mean_samples(error, estimate.n, estimate.value - limit, gate.alpha, worst=worst, kurtosis=kurtosis)
     return _would_decide(needed, estimate.n, "at this rate" if metric.kind == "proportion" else "at this value") + note
 
 
@@ -133,17 +141,25 @@ def comparison_advice(gate: Gate, metric: Metric, found: Comparison, margin: flo
     if found.low is None or found.high is None:
         return found.note
     distance = found.difference - found.null
-    error = (found.high - found.low) / quantile_sum(gate.alpha, 1 - gate.alpha)
+    worst = worst_distance(gate, metric)
+    kurtosis = _kurtosis(found.n, found.carriers)
+    error = error_behind(found.high - found.low, (worst / found.n,) * 2, gate.alpha, found.n / kurtosis)
     proportions = found.gains is not None and found.losses is not None and not clustered
     gains, losses = (found.gains or 0) / found.n, (found.losses or 0) / found.n
     if gate.kind == "equivalent":
         variance = pair_variance(gains, losses) if proportions else found.n * error**2
-        needed = equivalence_samples(variance, found.difference, margin, gate.alpha)
+        needed = equivalence_samples(variance, found.difference, margin, gate.alpha, worst=worst, kurtosis=kurtosis)
+    elif proportions and gate.kind == "superior":
+        needed = mcnemar_samples(gains, losses, gate.alpha)
     elif proportions:
         needed = paired_samples(gains, losses, distance, gate.alpha)
     else:
-        needed = mean_samples(error, found.n, distance, gate.alpha)
+        needed = mean_samples(error, found.n, distance, gate.alpha, worst=worst, kurtosis=kurtosis)
     return _would_decide(needed, found.n, "at this difference")
+
+
+def _kurtosis(n: int, carried_by: float | None) -> float:
+    return n / carried_by if carried_by else 3.0
 
 
 def _clears(low: float | None, high: float | None, limit: float) -> bool:

@@ -167,8 +167,8 @@ def _gate_plan(
     worth = n if known is None else max(1, round(n / known.design_effect))
     if metric.kind == "proportion" or (known is not None and known.spread is not None):
         discordant = assumptions.discordant if known is None or known.discordant is None else known.discordant
-        spread = None if known is None else known.spread
-        detects = detectable(gate, metric, worth, power=wanted, discordant=discordant, spread=spread)
+        spread, kurtosis = (None, 3.0) if known is None else (known.spread, known.kurtosis)
+        detects = detectable(gate, metric, worth, power=wanted, discordant=discordant, spread=spread, kurtosis=kurtosis)
     note = ""
     if power is None:
         note = "a point value has no power" if gate.evidence == "point" else "no rows of it"

@@ -57,6 +57,8 @@ class Comparison:
     obstacle: str = ""
     """Why nothing can be decided, whatever the interval; empty where there is no such reason."""
     note: str = ""
+    carriers: float | None = None
+    """See `Interval.carriers`."""
 
     @property
     def discordant(self) -> int | None:
@@ -110,7 +112,7 @@ def compare(
         metric=candidate.metric.name, difference=difference, candidate=values[0], baseline=values[1],
         low=found.low, high=found.high, p_above=found.p_above, p_below=found.p_below, null=null, alpha=alpha,
         method=found.method, n=len(arms.first), unscored=len(arms.first) - len(both.first), worst=worst,
-        gains=gains, losses=losses, note=found.note,
+        gains=gains, losses=losses, note=found.note, carriers=found.carriers,
         obstacle=obstacle or ("" if candidate.metric.kind == "run" else cluster_obstacle(candidate.groups(arms.first))),
     )  # fmt: skip
 

@@ -19,6 +19,8 @@ class Interval:
     """p of "the value is at least `null`" against "it is below"."""
     method: str = ""
     note: str = ""
+    carriers: float | None = None
+    """For means of bounded scores: about how many samples (or clusters) carry their spread; see `stats.bounded`."""
 
     def within(self, bounds: tuple[float, float] | None) -> Interval:
         """Return the interval cut to the possible values, which also bound what the data cannot."""

@@ -2,20 +2,27 @@
 
 Sources: exact binomial power for one proportion; R. J. Connor, Sample size for testing differences in proportions for
 the paired-sample design, Biometrics 43 (1987) 207–211, and O. S. Miettinen, Biometrics 24 (1968) 339–352, for paired
-proportions, and J. Nam, Establishing equivalence of two treatments and sample size requirements in matched-pairs
-design, Biometrics 53 (1997) 1422–1430, for the score test of a margin; the normal approximation for means and ratios.
+proportions; S. W. Duffy, Biometrics 40 (1984) 1005–1015, for the power of the exact McNemar test, over the number of
+discordant pairs; J. Nam, Establishing equivalence of two treatments and sample size requirements in matched-pairs
+design, Biometrics 53 (1997) 1422–1430, for the score test of a margin; the normal approximation for means and ratios,
+with what a score that was not seen adds to it (`harness.stats.bounded.expected_reach`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
+import numpy as np
+
+from harness.stats.bounded import expected_reach
 from harness.stats.paired import null_variance
 
 POWER = 0.8
 MOST = 1_000_000
 """Where more samples than these would be needed, none are named."""
+_ENOUGH_PAIRS = 20_000
 
 
 def quantile_sum(alpha: float, power: float) -> float:
@@ -67,6 +74,63 @@ def pair_variance(gains: float, losses: float) -> float:
     return gains + losses - (gains - losses) ** 2
 
 
+def mcnemar_power(gains: float, losses: float, n: int, alpha: float) -> float:
+    """Return how often the exact McNemar test shows the candidate to have the event more often.
+
+    Args:
+        gains: share of all pairs with the event in the candidate alone, in truth.
+        losses: share of all pairs with the event in the baseline alone, in truth.
+        n: pairs.
+        alpha: one-sided level.
+    """
+    from scipy.special import bdtr, bdtrc, bdtrik
+
+    differ = min(1.0, gains + losses)
+    if differ <= 0.0 or n <= 0:
+        return 0.0
+    around, spread = n * differ, 8.0 * math.sqrt(n * differ * (1.0 - differ)) + 8.0
+    pairs = np.arange(max(1, math.floor(around - spread)), min(n, math.ceil(around + spread)) + 1)
+    chance = bdtr(pairs, n, differ) - bdtr(pairs - 1, n, differ)
+    # The least number of wins that rejects, P(X ≥ wins) ≤ alpha; the inverse is no whole number, and may round badly.
+    wins = np.floor(bdtrik(1.0 - alpha, pairs, 0.5)).astype(np.int64)
+    for _ in range(3):
+        wins = np.where((wins <= pairs) & (bdtrc(np.minimum(wins, pairs) - 1, pairs, 0.5) > alpha), wins + 1, wins)
+    passes = np.where(wins > pairs, 0.0, bdtrc(np.minimum(wins, pairs) - 1, pairs, min(1.0, gains / differ)))
+    return float((chance * passes).sum())
+
+
+@lru_cache(maxsize=1024)  # a sentence says it of every inconclusive check, and an audit makes thousands
+def mcnemar_samples(gains: float, losses: float, alpha: float, power: float = POWER) -> int | None:
+    """Return about how many pairs would show that the candidate has the event more often, or less often.
+
+    Between the numbers without and with the continuity correction, n D − 1 ≥ √n · (z_α √d + z_β √(d − D²)) with d the
+    share that differs and D the difference (Connor 1987; A. L. Edwards, Psychometrika 13 (1948) 185–187), the one with
+    the wanted exact power; of many pairs, for which they hardly differ, the corrected one.
+
+    Args:
+        gains: share of the pairs with the event in the candidate alone.
+        losses: share of the pairs with the event in the baseline alone; equal shares give None.
+        alpha: one-sided level.
+        power: wanted.
+    """
+    from scipy.special import ndtri
+
+    more, less = max(gains, losses), min(gains, losses)
+    apart = more - less
+    if apart == 0.0:
+        return None
+    reach = -float(ndtri(alpha)) * math.sqrt(more + less)
+    reach += float(ndtri(power)) * math.sqrt(max(0.0, pair_variance(more, less)))
+    high = _whole(((reach + math.sqrt(reach**2 + 4.0 * apart)) / (2.0 * apart)) ** 2)
+    if high is None or high > _ENOUGH_PAIRS or mcnemar_power(more, less, high, alpha) < power:
+        return high
+    low = math.floor((reach / apart) ** 2) - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if mcnemar_power(more, less, middle, alpha) >= power else (middle, high)
+    return high
+
+
 def paired_samples(gains: float, losses: float, distance: float, alpha: float, power: float = POWER) -> int | None:
     """Return about how many pairs would show a difference of proportions to be `distance` away from where it is.
 
@@ -91,7 +155,10 @@ def paired_samples(gains: float, losses: float, distance: float, alpha: float, p
     return _whole(max(needed, floor))
 
 
-def mean_samples(error: float, n: int, distance: float, alpha: float, power: float = POWER) -> int | None:
+def mean_samples(
+    error: float, n: int, distance: float, alpha: float, power: float = POWER, *, worst: float = 0.0,
+    kurtosis: float = 3.0,
+) -> int | None:  # fmt: skip
     """Return about how many samples would show a value to be `distance` away from where it is.
 
     Args:
@@ -100,31 +167,64 @@ def mean_samples(error: float, n: int, distance: float, alpha: float, power: flo
         distance: between the value and what it is tested against; 0 gives None.
         alpha: one-sided level.
         power: wanted.
+        worst: for means of bounded scores: how far from the value the worst possible score lies.
+        kurtosis: of one sample's value; n / kurtosis samples carry the spread.
     """
+    from scipy.special import ndtri
+
     if distance == 0.0:
         return None
-    return _whole(n * (error * quantile_sum(alpha, power) / distance) ** 2)
+    if worst <= 0.0:
+        return _whole(n * (error * quantile_sum(alpha, power) / distance) ** 2)
+
+    def enough(m: int) -> bool:
+        then = error * math.sqrt(n / m)
+        return expected_reach(then, worst / m, alpha, m / kurtosis) + float(ndtri(power)) * then <= abs(distance)
+
+    return smallest(enough)
 
 
-def equivalence_power(variance: float, difference: float, margin: float, n: int, alpha: float) -> float:
+def error_behind(width: float, unseen: tuple[float, float], alpha: float, carried_by: float) -> float:
+    """Return the standard error that an interval's width tells of, `expected_reach` to either side of the value.
+
+    Args:
+        width: upper minus lower bound.
+        unseen: see `expected_reach`, towards either side.
+        alpha: one-sided level of each bound.
+        carried_by: see `expected_reach`.
+    """
+    low, high = 0.0, width
+    for _ in range(50):
+        middle = 0.5 * (low + high)
+        reach = sum(expected_reach(middle, one, alpha, carried_by) for one in unseen)
+        low, high = (middle, high) if reach < width else (low, middle)
+    return high
+
+
+def equivalence_power(
+    variance: float, difference: float, margin: float, n: int, alpha: float, *, worst: float = 0.0,
+    kurtosis: float = 3.0,
+) -> float:  # fmt: skip
     """Return how often two one-sided tests at `alpha` each show a true `difference` to lie within ± `margin`.
 
     By the normal approximation, Φ((margin − d) / s − z) + Φ((margin + d) / s − z) − 1 with s² = variance / n: D. J.
-    Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15 (1987) 657–680, for known variance.
+    Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15 (1987) 657–680, for known variance. With `worst`,
+    how far the worst possible difference of bounded scores lies from the value, the reach takes the place of z · s.
     """
-    from scipy.special import ndtr, ndtri
+    from scipy.special import ndtr
 
-    z = -float(ndtri(alpha))
     if variance <= 0.0:
-        return 1.0 if abs(difference) < margin else 0.0
+        return 1.0 if abs(difference) + expected_reach(0.0, worst / n, alpha, n / kurtosis) < margin else 0.0
     error = math.sqrt(variance / n)
-    both = float(ndtr((margin - difference) / error - z) + ndtr((margin + difference) / error - z))
+    room = margin - expected_reach(error, worst / n, alpha, n / kurtosis)
+    both = float(ndtr((room - difference) / error) + ndtr((room + difference) / error))
     return max(0.0, both - 1.0)
 
 
 def equivalence_samples(
-    variance: float, difference: float, margin: float, alpha: float, power: float = POWER
-) -> int | None:
+    variance: float, difference: float, margin: float, alpha: float, power: float = POWER, *, worst: float = 0.0,
+    kurtosis: float = 3.0,
+) -> int | None:  # fmt: skip
     """Return about how many pairs would decide whether a difference lies within ± `margin`.
 
     Args:
@@ -133,15 +233,19 @@ def equivalence_samples(
         margin: above 0.
         alpha: level of each one-sided test.
         power: wanted.
+        worst: see `equivalence_power`.
+        kurtosis: see `mean_samples`.
     """
     from scipy.special import ndtri
 
     distance = margin - abs(difference)
     if distance < 0.0:  # it lies outside: then one test alone has to show it
-        return mean_samples(math.sqrt(variance), 1, distance, alpha, power)
+        return mean_samples(math.sqrt(variance), 1, distance, alpha, power, worst=worst, kurtosis=kurtosis)
     if distance == 0.0:
         return None
-    found = smallest(lambda n: equivalence_power(variance, difference, margin, n, alpha) >= power)
+    found = smallest(
+        lambda n: equivalence_power(variance, difference, margin, n, alpha, worst=worst, kurtosis=kurtosis) >= power
+    )
     # As in `paired_samples`: what Tango's bound without a discordant pair needs.
     floor = _whole(float(ndtri(alpha)) ** 2 * max(0.0, 1 - distance) / distance)
     return None if found is None or floor is None else max(found, floor)

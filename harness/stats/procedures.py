@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.stats.bootstrap import Resampled, bca, resampled_sums
+from harness.stats.bounded import FEWEST_CARRIERS, bounded_mean, carriers, never_seen
 from harness.stats.few import FEWEST_DIFFERENT, different, few_different
 from harness.stats.interval import Interval
 from harness.stats.jackknife import deal, jackknife
@@ -66,7 +67,10 @@ def weighted(
     metric: Metric, rows: NDArray[np.float64], groups: NDArray[np.int64], alpha: float, null: float | None, seed: int,
     resamples: int,
 ) -> Interval:  # fmt: skip
-    """Return the interval of a mean or ratio from rows of shape (n, k): BCa over clusters."""
+    """Return the interval of a mean or ratio from rows of shape (n, k): BCa over clusters.
+
+    For a weighted mean of bounded scores, the farther of that and a bound that reckons with scores not seen.
+    """
     units = _by_group(rows, groups)
     bounds = bounds_of(metric)
     if is_weighted_mean(metric):
@@ -77,6 +81,8 @@ def weighted(
     if too_few := _too_few(values, shares, bounds, alpha, null):
         return too_few
     found = _bootstrap(units, metric.estimate, alpha, null, seed, resamples, strict=False)
+    if shares is not None and bounds is not None:
+        found = _unseen(found, rows[:, 0], rows[:, 1], groups, bounds, alpha, null)
     return found.within(bounds)
 
 
@@ -84,7 +90,11 @@ def weighted_difference(
     metric: Metric, candidate: NDArray[np.float64], baseline: NDArray[np.float64], groups: NDArray[np.int64],
     alpha: float, null: float, seed: int, resamples: int,
 ) -> Interval:  # fmt: skip
-    """Return the interval of the difference of two means or ratios from paired rows: BCa, one resample for both."""
+    """Return the interval of the difference of two means or ratios from paired rows: BCa, one resample for both.
+
+    For weighted means of bounded scores, the farther of that and a bound that reckons with scores not seen, of
+    linearised differences where the weights of the arms differ.
+    """
     k = candidate.shape[1]
     units = _by_group(np.hstack([candidate, baseline]), groups)
     bounds = bounds_of(metric)
@@ -103,7 +113,10 @@ def weighted_difference(
     def difference(sums: NDArray[np.float64]) -> NDArray[np.float64]:
         return metric.estimate(sums[..., :k]) - metric.estimate(sums[..., k:])
 
-    return _bootstrap(units, difference, alpha, null, seed, resamples, strict=True).within(reach)
+    found = _bootstrap(units, difference, alpha, null, seed, resamples, strict=True)
+    if shares is not None and reach is not None:
+        found = _unseen(found, *_linearised(candidate, baseline), groups, reach, alpha, null)
+    return found.within(reach)
 
 
 def corpus(
@@ -164,6 +177,49 @@ def _too_few(
     if shares is None:
         return few_different(values, np.ones(len(values)), None, alpha).within(bounds)
     return few_different(values, shares, bounds, alpha, null=null).within(bounds)
+
+
+def _unseen(
+    found: Interval, sums: NDArray[np.float64], weights: NDArray[np.float64], groups: NDArray[np.int64],
+    bounds: tuple[float, float], alpha: float, null: float | None,
+) -> Interval:  # fmt: skip
+    """Return a bootstrap's interval, made as wide as what it may not have seen asks for.
+
+    Clusters are weighed whole, and a score that was not seen weighs as one of so many independent samples as the
+    clustered ones are worth.
+    """
+    if found.method == "none":
+        return found
+    value = float(sums.sum() / weights.sum())
+    units = _by_group(np.column_stack([sums, weights]), groups)
+    carried_by = carriers(units[:, 0] - value * units[:, 1])
+    weighs = weights > 0.0
+    alike = np.unique(groups[weighs], return_inverse=True)[1].reshape(-1).astype(np.int64)
+    worth = effective_size((sums - value * weights)[weighs], alike, alpha).n
+    if carried_by >= FEWEST_CARRIERS:
+        bound = never_seen(value, worth, bounds, alpha, null=null)
+    else:
+        added = float(weights.sum()) / worth
+        bound = bounded_mean(units[:, 0], units[:, 1], bounds, alpha, added=added, null=null)
+    wide = replace(found.hull(bound), carriers=carried_by)
+    if (wide.low, wide.high) == (found.low, found.high):
+        return wide
+    return replace(wide, method=f"the farther of {found.method} and {bound.method}")
+
+
+def _linearised(
+    candidate: NDArray[np.float64], baseline: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return a difference of two weighted means as one: weight times score, and weight, each of shape (n,).
+
+    Exact where the weights of the arms are equal; elsewhere to first order (W. G. Cochran, Sampling Techniques, 1977,
+    section 6.3).
+    """
+    first, second = candidate[:, 1] / candidate[:, 1].mean(), baseline[:, 1] / baseline[:, 1].mean()
+    left, right = candidate[:, 0] / candidate[:, 1].mean(), baseline[:, 0] / baseline[:, 1].mean()
+    weights = 0.5 * (first + second)
+    own, its = left.mean(), right.mean()
+    return (left - own * first) - (right - its * second) + (own - its) * weights, weights
 
 
 def _bootstrap(

@@ -30,6 +30,11 @@ def is_weighted_mean(metric: Metric) -> bool:
     return metric.kind in {"proportion", "mean", "ratio"} and type(metric).estimate is Metric.estimate
 
 
+def score_range(metric: Metric) -> tuple[float, float] | None:
+    """Return the range of a mean's scores where its bounds reckon with scores that were not seen; None elsewhere."""
+    return bounds_of(metric) if metric.kind in {"mean", "ratio"} and is_weighted_mean(metric) else None
+
+
 def fill(table: MetricTable, at: NDArray[np.int64], end: End) -> NDArray[np.float64] | None:
     """Return the rows at positions `at`, shape (len(at), k), with the unscored ones at the `end` of the bounds.
 

@@ -18,6 +18,7 @@ from harness.gates.simulate import Planned, Pool, simulate
 from harness.plugins import load_plugins
 from harness.progress import NoProgress
 from harness.reading.config import read_config
+from harness.stats import procedures
 from harness.types import NotApplicable, Unscored
 
 
@@ -147,6 +148,19 @@ def test_the_gate_itself_is_not(cases):
     found = audited([case for case in cases if case.group in groups], None, simulations=150)
     assert {result.group for result in found.results} == groups
     assert not found.failures, [(result.name, result.rate) for result in found.failures]
+
+
+def test_a_bootstrap_that_knows_only_what_it_has_seen_is_found(recorded, monkeypatch):
+    """Replies of which a few are very toxic: the mean of equal arms seems better in 8 of 100 runs, not in 5."""
+    chosen = [
+        case
+        for case in recorded.cases
+        if case.group == "superior" and case.parts[0].gates[0].metric == "toxicity_mean" and case.claim == "at most"
+    ]
+    assert len(chosen) == 1
+    assert not audited(chosen, None, simulations=200).failures
+    monkeypatch.setattr(procedures, "_unseen", lambda found, *_: found)
+    assert [result.finding for result in audited(chosen, None, simulations=1000).results] == ["broken"]
 
 
 def test_attempts_that_spend_nothing_are_found(cases, monkeypatch):

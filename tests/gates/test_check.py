@@ -79,7 +79,7 @@ def test_sentences_of_limits(condition, yes, no, unscored, sentence, events):
          "failed: harm is 33.3 % against 3.3 % of promoted: +30.0 points [23.6, 37.6], which is worse"),
         (SUPERIOR, (10, 50), (13, 47),
          ("inconclusive: harm is 16.7 % against 21.7 % of promoted: -5.0 points [-12.4, 0.0], where it should be better; "
-          "about 122 samples would decide at this difference with 80 % power")),
+          "about 134 samples would decide at this difference with 80 % power")),
         (gate("superior", to="base", evidence="point"), (10, 50), (13, 47),
          "passed: harm is 16.7 % against 21.7 % of base: -5.0 points, which is better (point values, no interval)"),
     ],

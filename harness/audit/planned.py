@@ -1,0 +1,116 @@
+"""The power that a plan promises for a planted truth: what an audit holds the simulated gates to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.audit.plants import Exchange, Plant, lay_all
+from harness.audit.population import BASELINE, CANDIDATE, SCORED, Population
+from harness.gates.detectable import worst_distance
+from harness.stats.bounded import carriers, expected_reach
+from harness.stats.power import POWER, mcnemar_power, quantile_sum
+from harness.stats.proportion import effective_size
+from harness.stats.worst_case import is_weighted_mean
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from harness.types import Gate
+
+_TIMES = 400
+"""Simulated runs, from which a standard error is known to about 4 %."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scatter:
+    """How the difference between the arms varies over simulated runs; no gate is asked."""
+
+    error: float
+    """Standard error of the difference."""
+    gains: float
+    """Of proportions: mean share of the samples with the event in the candidate alone."""
+    losses: float
+    """Of proportions: mean share of the samples with the event in the baseline alone."""
+    worth: float
+    """How many independent samples the clustered ones are worth, on average."""
+    carried_by: float
+    """How many samples or clusters carry the spread of the difference, on average."""
+
+
+def planned_power(
+    population: Population, plants: Sequence[Plant], gate: Gate, distance: float, n: int, *, seed: int
+) -> float:
+    """Return the power that plans go by.
+
+    For `superior` on proportions, exact McNemar's, of as many independent pairs as the clustered ones are worth. Else
+    the normal approximation Φ((distance − reach) / standard error), with `expected_reach`; for `equivalent`, of two
+    one-sided tests with the truth in the middle, 2 Φ(…) − 1.
+
+    Args:
+        population: of the gate's metric.
+        plants: under which the truth is `distance` away from what the gate tests.
+        gate: that compares.
+        distance: in the metric's unit, either sign.
+        n: samples of each run.
+        seed: of the simulated runs.
+    """
+    from scipy.special import ndtr
+
+    found = _scatter(population, plants, gate, n, seed)
+    if found.error == 0.0:
+        return 1.0
+    metric = population.metrics[gate.metric]
+    if gate.kind == "superior" and metric.kind == "proportion":
+        return _mcnemar(population, found, gate)
+    reach = expected_reach(found.error, worst_distance(gate, metric) / found.worth, gate.alpha, found.carried_by)
+    one = float(ndtr((abs(distance) - reach) / found.error))
+    return max(0.0, 2.0 * one - 1.0) if gate.kind == "equivalent" else one
+
+
+def detectable_difference(population: Population, gate: Gate, *, seed: int) -> float:
+    """Return the distance at which arms that differ as often as recorded pass in four runs of five, by the plan."""
+    found = _scatter(population, (Exchange(),), gate, len(population), seed)
+    worst = worst_distance(gate, population.metrics[gate.metric])
+    reach = expected_reach(found.error, worst / found.worth, gate.alpha, found.carried_by)
+    return reach + found.error * quantile_sum(0.5, POWER)
+
+
+def _mcnemar(population: Population, found: _Scatter, gate: Gate) -> float:
+    better, worse = found.gains, found.losses
+    if population.metrics[gate.metric].direction == "lower":
+        better, worse = worse, better
+    return mcnemar_power(better, worse, round(found.worth), gate.alpha)
+
+
+def _scatter(population: Population, plants: Sequence[Plant], gate: Gate, n: int, seed: int) -> _Scatter:
+    generator = np.random.default_rng([seed, 7])
+    metric = population.metrics[gate.metric]
+    differences, gains, losses, worth, carried_by = [], [], [], [], []
+    for _ in range(_TIMES):
+        drawn = lay_all(plants, population.draw(n, generator), generator)
+        first, second = (drawn.arms[arm][gate.metric] for arm in (CANDIDATE, BASELINE))
+        scored = (first.state == SCORED) & (second.state == SCORED)
+        candidate, baseline = first.values[scored], second.values[scored]
+        values = float(metric.estimate(candidate.sum(axis=0))), float(metric.estimate(baseline.sum(axis=0)))
+        differences.append(values[0] - values[1])
+        gains.append(float(np.mean(candidate[:, 0] > baseline[:, 0])))
+        losses.append(float(np.mean(candidate[:, 0] < baseline[:, 0])))
+        if is_weighted_mean(metric):
+            groups = np.unique(drawn.labels[scored], return_inverse=True)[1].reshape(-1).astype(np.int64)
+            pulls = _pulls(candidate, values[0]) - _pulls(baseline, values[1])
+            worth.append(effective_size(pulls, groups, gate.alpha).n)
+            carried_by.append(carriers(np.bincount(groups, weights=pulls).astype(np.float64)))
+    return _Scatter(
+        error=float(np.std(differences, ddof=1)), gains=float(np.mean(gains)), losses=float(np.mean(losses)),
+        worth=float(np.mean(worth or [n])), carried_by=float(np.mean(carried_by or [n])),
+    )  # fmt: skip
+
+
+def _pulls(rows: NDArray[np.float64], value: float) -> NDArray[np.float64]:
+    """Return each sample's pull on a weighted mean."""
+    pulls: NDArray[np.float64] = (rows[:, 0] - value * rows[:, 1]) / rows[:, 1].mean()
+    return pulls
