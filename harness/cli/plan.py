@@ -182,7 +182,8 @@ def _show(app: App, found: Plan, level: tuple[int, float] | None) -> None:
     if level is not None:
         console.print(f"attempt {level[0]}: every gate at a one-sided level of {level[1]:.4g}", markup=False)
     wanted = f"{100 * found.wanted:g} %"
-    columns = ("gate", "samples", "least", f"detects\nat {wanted}", "if truly", "passes", f"needs\nfor {wanted}")
+    # So narrow that the longest name of a metric stays whole at 80 columns.
+    columns = ("gate", "n", "least", f"detects\nat {wanted}", "truly,\ndiffer", "passes", f"needs\n{wanted}")
     for suite, source in found.sources.items():
         own = [gate for gate in found.gates if gate.suite == suite]
         console.print(plain_table(columns, [_row(gate) for gate in own], title=suite, whole=columns[1:]))
@@ -216,7 +217,7 @@ def _row(found: GatePlan) -> list[str]:
         shown = known.value if known.difference is None else known.difference
         truly = "–" if shown is None else _amount(found, shown, signed=known.difference is not None)
         if known.discordant is not None:
-            truly += f"\n{100 * known.discordant:.0f} % differ"
+            truly += f"\n{100 * known.discordant:.0f} %"
     return [
         f"{found.gate.metric}\n{describe(found.gate)}", f"{found.samples:,}",
         "none" if found.least is None else f"{found.least:,}",
