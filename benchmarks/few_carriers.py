@@ -73,8 +73,8 @@ def main() -> None:
     print(made)
     if "--write" in sys.argv:
         text = DOCUMENT.read_text(encoding="utf-8")
-        pattern = r"(<!-- table carriers -->\n).*?(\n<!-- end -->)"
-        DOCUMENT.write_text(re.sub(pattern, lambda m: m[1] + made + m[2], text, flags=re.DOTALL), encoding="utf-8")
+        filled = re.sub(r"(<!-- table carriers -->\n).*?(<!-- end -->)", rf"\g<1>{made}\n\g<2>", text, flags=re.DOTALL)
+        DOCUMENT.write_text(filled, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -11,14 +11,13 @@ import numpy as np
 from harness.audit.plants import Exchange, Plant, lay_all
 from harness.audit.population import BASELINE, CANDIDATE, SCORED, Population
 from harness.gates.detectable import worst_distance
-from harness.stats.bounded import carriers, expected_reach
+from harness.stats.bounded import expected_reach
 from harness.stats.power import POWER, mcnemar_power, quantile_sum
 from harness.stats.proportion import effective_size
-from harness.stats.worst_case import is_weighted_mean
+from harness.stats.unseen import linearised, spread_of
+from harness.stats.worst_case import score_range
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from harness.types import Gate
 
 _TIMES = 400
@@ -61,12 +60,12 @@ def planned_power(
     from scipy.special import ndtr
 
     found = _scatter(population, plants, gate, n, seed)
-    if found.error == 0.0:
-        return 1.0
     metric = population.metrics[gate.metric]
     if gate.kind == "superior" and metric.kind == "proportion":
         return _mcnemar(population, found, gate)
     reach = expected_reach(found.error, worst_distance(gate, metric) / found.worth, gate.alpha, found.carried_by)
+    if found.error == 0.0:
+        return float(reach < abs(distance))
     one = float(ndtr((abs(distance) - reach) / found.error))
     return max(0.0, 2.0 * one - 1.0) if gate.kind == "equivalent" else one
 
@@ -99,18 +98,17 @@ def _scatter(population: Population, plants: Sequence[Plant], gate: Gate, n: int
         differences.append(values[0] - values[1])
         gains.append(float(np.mean(candidate[:, 0] > baseline[:, 0])))
         losses.append(float(np.mean(candidate[:, 0] < baseline[:, 0])))
-        if is_weighted_mean(metric):
-            groups = np.unique(drawn.labels[scored], return_inverse=True)[1].reshape(-1).astype(np.int64)
-            pulls = _pulls(candidate, values[0]) - _pulls(baseline, values[1])
-            worth.append(effective_size(pulls, groups, gate.alpha).n)
-            carried_by.append(carriers(np.bincount(groups, weights=pulls).astype(np.float64)))
+        groups = np.unique(drawn.labels[scored], return_inverse=True)[1].reshape(-1).astype(np.int64)
+        scores = score_range(metric)
+        if metric.kind == "proportion":
+            worth.append(effective_size(candidate[:, 0] - baseline[:, 0], groups, gate.alpha).n)
+        elif scores is not None:
+            reach = scores[1] - scores[0]
+            spread = spread_of(*linearised(candidate, baseline), groups, (-reach, reach), gate.alpha)
+            # Low values are good where the upper bound has to clear the line.
+            worth.append(spread.worth[1 if metric.direction == "lower" else 0])
+            carried_by.append(spread.carriers)
     return _Scatter(
         error=float(np.std(differences, ddof=1)), gains=float(np.mean(gains)), losses=float(np.mean(losses)),
         worth=float(np.mean(worth or [n])), carried_by=float(np.mean(carried_by or [n])),
     )  # fmt: skip
-
-
-def _pulls(rows: NDArray[np.float64], value: float) -> NDArray[np.float64]:
-    """Return each sample's pull on a weighted mean."""
-    pulls: NDArray[np.float64] = (rows[:, 0] - value * rows[:, 1]) / rows[:, 1].mean()
-    return pulls

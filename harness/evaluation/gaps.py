@@ -31,7 +31,8 @@ def gap_notes(tables: Mapping[str, MetricTable], estimates: Iterable[Estimate]) 
         if table is None:
             continue
         if estimate.unscored:
-            told = f"{estimate.unscored} of {estimate.n} samples are unscored: {_reasons(table.rows, Unscored)}"
+            some = "all" if estimate.unscored == estimate.n else f"{estimate.unscored} of {estimate.n}"
+            told = f"{some} samples are unscored: {_reasons(table.rows, Unscored)}"
             unscored[told].append(estimate.metric)
         elif estimate.n == 0 and len(table.rows):
             unasked[len(table.rows)][estimate.metric] = _reasons(table.rows, NotApplicable)

@@ -125,10 +125,16 @@ def require_attainable(
     needed = max(needed, FEWEST_CLUSTERS) if clustered else needed
     if have < needed:
         raise InputError(
-            f"the gate {name} on {metric.name} could not pass even with perfect data: it needs at least "
+            f"the gate {name} on {metric.name} could not pass even with {ideal(gate)}: it needs at least "
             f"{needed} {what} and there are {have}", file=file, line=line, key=key,
             hint="add samples, raise --limit, widen the gate, or look without deciding: harness run --no-gates",
         )  # fmt: skip
+
+
+def ideal(gate: Gate) -> str:
+    """Return what `samples_needed` takes for the best that could come out."""
+    same = gate.kind in {"non_inferior", "equivalent"}
+    return "a candidate that gives the baseline's result on every sample" if same else "perfect data"
 
 
 def describe(gate: Gate) -> str:

@@ -53,7 +53,8 @@ def detectable(
         if spread is None:
             raise InputError(f"what can be detected in {metric.name} depends on its spread", hint="give the spread")
         error = spread / math.sqrt(n)
-        return expected_reach(error, worst / n, gate.alpha, n / kurtosis) + error * quantile_sum(0.5, power)
+        distance = expected_reach(error, worst / n, gate.alpha, n / kurtosis) + error * quantile_sum(0.5, power)
+        return distance if distance <= _room(gate, metric) else None
     if gate.corrected and metric.calibration is not None:
         return _corrected(gate, metric.calibration, n, power)
     if gate.kind in {"min", "max"}:
@@ -83,6 +84,17 @@ def worst_distance(gate: Gate, metric: Metric, value: float | None = None) -> fl
         return scores[1] - scores[0]
     at = (gate.limit or 0.0) if value is None else value
     return max(0.0, scores[1] - at if gate.kind == "max" else at - scores[0])
+
+
+def _room(gate: Gate, metric: Metric) -> float:
+    """Return how far from the gate's line the best possible value lies."""
+    scores = score_range(metric)
+    if scores is None:
+        return math.inf
+    if gate.kind in COMPARES:
+        return scores[1] - scores[0] + (gate.margin or 0.0)
+    limit = gate.limit or 0.0
+    return limit - scores[0] if gate.kind == "max" else scores[1] - limit
 
 
 def _sameness(gate: Gate, variance: float, n: int, power: float, unseen: tuple[float, float]) -> float | None:

@@ -22,6 +22,7 @@ from harness.stats.power import (
     equivalence_samples,
     mcnemar_samples,
     mean_samples,
+    paired_equivalence_samples,
     paired_samples,
     proportion_samples,
 )
@@ -122,11 +123,13 @@ def _of_sameness(gate: Gate, metric: Metric, known: Expected, difference: float,
     margin = gate.margin or 0.0
     if abs(difference) >= margin:
         return None
-    variance = (known.spread or 0.0) ** 2 if known.discordant is None else known.discordant - difference**2
-    worst = worst_distance(gate, metric)
-    return equivalence_samples(
-        max(0.0, variance), difference, margin, gate.alpha, power, worst=worst, kurtosis=known.kurtosis
-    )
+    if known.discordant is not None:
+        differ = max(known.discordant, abs(difference))
+        return paired_equivalence_samples(
+            (differ + difference) / 2, (differ - difference) / 2, margin, gate.alpha, power
+        )
+    variance, worst = (known.spread or 0.0) ** 2, worst_distance(gate, metric)
+    return equivalence_samples(variance, difference, margin, gate.alpha, power, worst=worst, kurtosis=known.kurtosis)
 
 
 def _of_limit(gate: Gate, metric: Metric, known: Expected, power: float) -> int | None:

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.gates.attainable import samples_needed
+from harness.gates.attainable import ideal, samples_needed
 from harness.gates.detectable import worst_distance
 from harness.stats.misclassified import corrected_samples
 from harness.stats.power import (
     POWER,
     equivalence_samples,
-    error_behind,
     mcnemar_samples,
     mean_samples,
-    pair_variance,
+    paired_equivalence_samples,
     paired_samples,
     proportion_samples,
+    quantile_sum,
 )
 from harness.stats.worst_case import score_range
 
 if TYPE_CHECKING:
     from harness.contracts import Metric
     from harness.stats import Assessment, Comparison
+    from harness.stats.interval import Spread
     from harness.types import Estimate, Gate
 
 
@@ -118,13 +120,11 @@ def limit_advice(gate: Gate, metric: Metric, found: Assessment, labelled: Estima
     elif metric.kind == "proportion" and not clustered:
         needed = proportion_samples(estimate.value, limit, gate.alpha)
     else:
-        scores = score_range(metric) or (estimate.value, estimate.value)
-        below, above = estimate.value - scores[0], scores[1] - estimate.value
-        kurtosis = _kurtosis(estimate.n, found.worst.carriers)
-        unseen = below / estimate.n, above / estimate.n
-        error = error_behind(estimate.high - estimate.low, unseen, gate.alpha, estimate.n / kurtosis)
-        worst = below if estimate.value > limit else above
-        needed = mean_samples(error, estimate.n, estimate.value - limit, gate.alpha, worst=worst, kurtosis=kurtosis)
+        width, scores = estimate.high - estimate.low, score_range(metric) or (estimate.value, estimate.value)
+        known = _Known.of(gate, found.worst.spread, width, estimate.n, estimate.value, limit, scores)
+        needed = mean_samples(
+            known.error, estimate.n, estimate.value - limit, gate.alpha, worst=known.worst, kurtosis=known.kurtosis
+        )
     return _would_decide(needed, estimate.n, "at this rate" if metric.kind == "proportion" else "at this value") + note
 
 
@@ -141,25 +141,47 @@ def comparison_advice(gate: Gate, metric: Metric, found: Comparison, margin: flo
     if found.low is None or found.high is None:
         return found.note
     distance = found.difference - found.null
-    worst = worst_distance(gate, metric)
-    kurtosis = _kurtosis(found.n, found.carriers)
-    error = error_behind(found.high - found.low, (worst / found.n,) * 2, gate.alpha, found.n / kurtosis)
+    reach = worst_distance(gate, metric)
+    known = _Known.of(
+        gate, found.spread, found.high - found.low, found.n, found.difference, found.null, (-reach, reach)
+    )
     proportions = found.gains is not None and found.losses is not None and not clustered
     gains, losses = (found.gains or 0) / found.n, (found.losses or 0) / found.n
-    if gate.kind == "equivalent":
-        variance = pair_variance(gains, losses) if proportions else found.n * error**2
-        needed = equivalence_samples(variance, found.difference, margin, gate.alpha, worst=worst, kurtosis=kurtosis)
+    if gate.kind == "equivalent" and proportions:
+        needed = paired_equivalence_samples(gains, losses, margin, gate.alpha)
+    elif gate.kind == "equivalent":
+        variance = found.n * known.error**2
+        needed = equivalence_samples(
+            variance, found.difference, margin, gate.alpha, worst=known.worst, kurtosis=known.kurtosis
+        )
     elif proportions and gate.kind == "superior":
         needed = mcnemar_samples(gains, losses, gate.alpha)
     elif proportions:
         needed = paired_samples(gains, losses, distance, gate.alpha)
     else:
-        needed = mean_samples(error, found.n, distance, gate.alpha, worst=worst, kurtosis=kurtosis)
+        needed = mean_samples(known.error, found.n, distance, gate.alpha, worst=known.worst, kurtosis=known.kurtosis)
     return _would_decide(needed, found.n, "at this difference")
 
 
-def _kurtosis(n: int, carried_by: float | None) -> float:
-    return n / carried_by if carried_by else 3.0
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """What a run tells of a mean, or of a difference, for how many samples would decide about it."""
+
+    error: float
+    worst: float
+    kurtosis: float
+
+    @classmethod
+    def of(
+        cls, gate: Gate, spread: Spread | None, width: float, n: int, value: float, line: float,
+        scores: tuple[float, float],
+    ) -> _Known:  # fmt: skip
+        """Return it from an interval's spread, or of what has none from the interval's width."""
+        if spread is None or spread.error <= 0.0:
+            return cls(error=width / quantile_sum(gate.alpha, 1 - gate.alpha), worst=0.0, kurtosis=3.0)
+        # Above the line it is the lower bound that has to clear it.
+        away, worth = (value - scores[0], spread.worth[0]) if value > line else (scores[1] - value, spread.worth[1])
+        return cls(error=spread.error, worst=away * n / worth, kurtosis=n / max(1.0, spread.carriers))
 
 
 def _clears(low: float | None, high: float | None, limit: float) -> bool:
@@ -170,7 +192,7 @@ def _too_small(gate: Gate, metric: Metric, n: int) -> str:
     needed = samples_needed(gate, metric)
     if needed is None or n >= needed:
         return ""
-    return f"{n} samples could not pass even with perfect data, at least {needed} are needed"
+    return f"{n} samples could not pass even with {ideal(gate)}, at least {needed} are needed"
 
 
 def _would_decide(needed: int | None, n: int, at: str) -> str:

@@ -88,9 +88,9 @@ def cluster_obstacle(groups: NDArray[np.int64]) -> str:
 
 def _procedure(
     table: MetricTable, at: NDArray[np.int64], rows: NDArray[np.float64], alpha: float, null: float | None, seed: int,
-    resamples: int, *, corrected: bool,
+    resamples: int, *, corrected: bool, filled: bool = False,
 ) -> tuple[float | None, Interval]:  # fmt: skip
-    """Return value and interval from the complete `rows` of the samples at `at`."""
+    """Return value and interval from the complete `rows` of the samples at `at`, of which some may be `filled` in."""
     metric, groups = table.metric, table.groups(at)
     if metric.kind == "corpus":
         records = table.records or ()
@@ -104,7 +104,7 @@ def _procedure(
         calibration = metric.calibration if corrected else None
         value = exact if calibration is None else rogan_gladen(exact, calibration)
         return value, proportion(rows, groups, alpha, null, calibration)
-    return exact, weighted(metric, rows, groups, alpha, null, seed, resamples)
+    return exact, weighted(metric, rows, groups, alpha, null, seed, resamples, filled=filled)
 
 
 def _worst(
@@ -117,7 +117,7 @@ def _worst(
     if value is None or least is None or greatest is None:
         anything = Interval(low=None, high=None, method=found.method, note="unscored samples can be anything")
         return anything.within(bounds), bounds or (None, None)
-    lowest, low = _procedure(table, at, least, alpha, null, seed, resamples, corrected=corrected)
-    highest, high = _procedure(table, at, greatest, alpha, null, seed, resamples, corrected=corrected)
+    lowest, low = _procedure(table, at, least, alpha, null, seed, resamples, corrected=corrected, filled=True)
+    highest, high = _procedure(table, at, greatest, alpha, null, seed, resamples, corrected=corrected, filled=True)
     # The middle one counts too: one value that repeats can have a narrower interval than the scored samples' own.
     return low.hull(high).hull(found), (lowest, highest)

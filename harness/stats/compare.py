@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.stats.assess import cluster_obstacle
 from harness.stats.bootstrap import RESAMPLES
-from harness.stats.interval import Interval
+from harness.stats.interval import Interval, Spread
 from harness.stats.pairing import pair
 from harness.stats.procedures import corpus_difference, proportion_difference, weighted_difference
 from harness.stats.worst_case import bounds_of, fill
@@ -57,8 +57,8 @@ class Comparison:
     obstacle: str = ""
     """Why nothing can be decided, whatever the interval; empty where there is no such reason."""
     note: str = ""
-    carriers: float | None = None
-    """See `Interval.carriers`."""
+    spread: Spread | None = None
+    """For means of bounded scores."""
 
     @property
     def discordant(self) -> int | None:
@@ -112,7 +112,7 @@ def compare(
         metric=candidate.metric.name, difference=difference, candidate=values[0], baseline=values[1],
         low=found.low, high=found.high, p_above=found.p_above, p_below=found.p_below, null=null, alpha=alpha,
         method=found.method, n=len(arms.first), unscored=len(arms.first) - len(both.first), worst=worst,
-        gains=gains, losses=losses, note=found.note, carriers=found.carriers,
+        gains=gains, losses=losses, note=found.note, spread=found.spread,
         obstacle=obstacle or ("" if candidate.metric.kind == "run" else cluster_obstacle(candidate.groups(arms.first))),
     )  # fmt: skip
 
@@ -150,8 +150,10 @@ class _Arms:
         null: float,
         seed: int,
         resamples: int,
+        *,
+        filled: bool = False,
     ) -> tuple[Values, Interval]:
-        """Return both values and the interval of their difference, from complete rows."""
+        """Return both values and the interval of their difference, from complete rows, some perhaps `filled` in."""
         metric, groups = self.candidate.metric, self.candidate.groups(self.first)
         if metric.kind == "corpus":
             left, right = self.candidate.records or (), self.baseline.records or ()
@@ -169,7 +171,8 @@ class _Arms:
             return values, Interval(low=None, high=None, method="one measurement each")
         if metric.kind == "proportion":
             return values, proportion_difference(candidate, baseline, groups, alpha, null)
-        return values, weighted_difference(metric, candidate, baseline, groups, alpha, null, seed, resamples)
+        found = weighted_difference(metric, candidate, baseline, groups, alpha, null, seed, resamples, filled=filled)
+        return values, found
 
     def worst(
         self, found: Interval, alpha: float, null: float, seed: int, resamples: int, difference: float | None
@@ -182,8 +185,8 @@ class _Arms:
         if difference is None or least[0] is None or least[1] is None or greatest[0] is None or greatest[1] is None:
             anything = Interval(low=None, high=None, method=found.method, note="unscored samples can be anything")
             return anything.within(reach), reach or (None, None)
-        lowest, low = self.procedure(least[0], least[1], alpha, null, seed, resamples)
-        highest, high = self.procedure(greatest[0], greatest[1], alpha, null, seed, resamples)
+        lowest, low = self.procedure(least[0], least[1], alpha, null, seed, resamples, filled=True)
+        highest, high = self.procedure(greatest[0], greatest[1], alpha, null, seed, resamples, filled=True)
         return low.hull(high).hull(found), (_minus(lowest), _minus(highest))
 
 

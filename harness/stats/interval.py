@@ -6,6 +6,18 @@ from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, kw_only=True)
+class Spread:
+    """What bounded scores tell of their mean's error; see `harness.stats.unseen`."""
+
+    error: float
+    """Standard error of the mean, linearised."""
+    carriers: float
+    """How many samples (or clusters) carry the spread."""
+    worth: tuple[float, float]
+    """Of how many independent samples a score that was not seen is one, at the least and at the greatest score."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Interval:
     """Bounds at one-sided level alpha each, and the p values of the very tests that the bounds invert."""
 
@@ -19,8 +31,8 @@ class Interval:
     """p of "the value is at least `null`" against "it is below"."""
     method: str = ""
     note: str = ""
-    carriers: float | None = None
-    """For means of bounded scores: about how many samples (or clusters) carry their spread; see `stats.bounded`."""
+    spread: Spread | None = None
+    """For means of bounded scores."""
 
     def within(self, bounds: tuple[float, float] | None) -> Interval:
         """Return the interval cut to the possible values, which also bound what the data cannot."""

@@ -103,9 +103,9 @@ def mcnemar_power(gains: float, losses: float, n: int, alpha: float) -> float:
 def mcnemar_samples(gains: float, losses: float, alpha: float, power: float = POWER) -> int | None:
     """Return about how many pairs would show that the candidate has the event more often, or less often.
 
-    Between the numbers without and with the continuity correction, n D − 1 ≥ √n · (z_α √d + z_β √(d − D²)) with d the
-    share that differs and D the difference (Connor 1987; A. L. Edwards, Psychometrika 13 (1948) 185–187), the one with
-    the wanted exact power; of many pairs, for which they hardly differ, the corrected one.
+    Up to the number with the continuity correction, n D − 1 ≥ √n · (z_α √d + z_β √(d − D²)) with d the share that
+    differs and D the difference (Connor 1987; A. L. Edwards, Psychometrika 13 (1948) 185–187), the least with the
+    wanted exact power; of many pairs, for which it is within a percent, the corrected one.
 
     Args:
         gains: share of the pairs with the event in the candidate alone.
@@ -124,7 +124,7 @@ def mcnemar_samples(gains: float, losses: float, alpha: float, power: float = PO
     high = _whole(((reach + math.sqrt(reach**2 + 4.0 * apart)) / (2.0 * apart)) ** 2)
     if high is None or high > _ENOUGH_PAIRS or mcnemar_power(more, less, high, alpha) < power:
         return high
-    low = math.floor((reach / apart) ** 2) - 1
+    low = 0
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if mcnemar_power(more, less, middle, alpha) >= power else (middle, high)
@@ -184,23 +184,6 @@ def mean_samples(
     return smallest(enough)
 
 
-def error_behind(width: float, unseen: tuple[float, float], alpha: float, carried_by: float) -> float:
-    """Return the standard error that an interval's width tells of, `expected_reach` to either side of the value.
-
-    Args:
-        width: upper minus lower bound.
-        unseen: see `expected_reach`, towards either side.
-        alpha: one-sided level of each bound.
-        carried_by: see `expected_reach`.
-    """
-    low, high = 0.0, width
-    for _ in range(50):
-        middle = 0.5 * (low + high)
-        reach = sum(expected_reach(middle, one, alpha, carried_by) for one in unseen)
-        low, high = (middle, high) if reach < width else (low, middle)
-    return high
-
-
 def equivalence_power(
     variance: float, difference: float, margin: float, n: int, alpha: float, *, worst: float = 0.0,
     kurtosis: float = 3.0,
@@ -236,28 +219,47 @@ def equivalence_samples(
         worst: see `equivalence_power`.
         kurtosis: see `mean_samples`.
     """
-    from scipy.special import ndtri
-
     distance = margin - abs(difference)
     if distance < 0.0:  # it lies outside: then one test alone has to show it
         return mean_samples(math.sqrt(variance), 1, distance, alpha, power, worst=worst, kurtosis=kurtosis)
     if distance == 0.0:
         return None
-    found = smallest(
+    return smallest(
         lambda n: equivalence_power(variance, difference, margin, n, alpha, worst=worst, kurtosis=kurtosis) >= power
     )
+
+
+def paired_equivalence_samples(
+    gains: float, losses: float, margin: float, alpha: float, power: float = POWER
+) -> int | None:
+    """Return about how many pairs would decide whether a difference of proportions lies within ± `margin`.
+
+    Args:
+        gains: share of the pairs with the event in the candidate alone.
+        losses: share of the pairs with the event in the baseline alone.
+        margin: above 0.
+        alpha: level of each one-sided test.
+        power: wanted.
+    """
+    from scipy.special import ndtri
+
+    difference = gains - losses
+    distance = margin - abs(difference)
+    found = equivalence_samples(max(0.0, pair_variance(gains, losses)), difference, margin, alpha, power)
+    if found is None or distance <= 0.0:
+        return found
     # As in `paired_samples`: what Tango's bound without a discordant pair needs.
     floor = _whole(float(ndtri(alpha)) ** 2 * max(0.0, 1 - distance) / distance)
-    return None if found is None or floor is None else max(found, floor)
+    return None if floor is None else max(found, floor)
 
 
 def smallest(enough: Callable[[int], bool]) -> int | None:
     """Return about the smallest number that is enough, by doubling and halving; None above `MOST`."""
     high = 1
     while not enough(high):
-        high *= 2
-        if high > MOST:
+        if high >= MOST:
             return None
+        high = min(2 * high, MOST)
     low = high // 2
     while high - low > 1:
         middle = (low + high) // 2

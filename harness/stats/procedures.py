@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.stats.bootstrap import Resampled, bca, resampled_sums
-from harness.stats.bounded import FEWEST_CARRIERS, bounded_mean, carriers, never_seen
-from harness.stats.few import FEWEST_DIFFERENT, different, few_different
+from harness.stats.few import FEWEST_DIFFERENT, different
 from harness.stats.interval import Interval
 from harness.stats.jackknife import deal, jackknife
 from harness.stats.misclassified import corrected_interval
 from harness.stats.paired import paired_difference
 from harness.stats.proportion import clopper_pearson, effective_size
+from harness.stats.unseen import by_group, linearised, with_unseen
 from harness.stats.worst_case import bounds_of, is_weighted_mean
 
 if TYPE_CHECKING:
@@ -65,58 +65,68 @@ def proportion_difference(
 
 def weighted(
     metric: Metric, rows: NDArray[np.float64], groups: NDArray[np.int64], alpha: float, null: float | None, seed: int,
-    resamples: int,
+    resamples: int, *, filled: bool = False,
 ) -> Interval:  # fmt: skip
     """Return the interval of a mean or ratio from rows of shape (n, k): BCa over clusters.
 
-    For a weighted mean of bounded scores, the farther of that and a bound that reckons with scores not seen.
+    For weighted means of bounded scores, made as wide as scores that were not seen ask for: see `harness.stats.unseen`,
+    also for `filled`.
     """
-    units = _by_group(rows, groups)
-    bounds = bounds_of(metric)
-    if is_weighted_mean(metric):
-        used = units[units[:, 1] > 0]
-        values, shares = used[:, 0] / used[:, 1], used[:, 1]
-    else:
-        values, shares = _row_numbers(units), None
-    if too_few := _too_few(values, shares, bounds, alpha, null):
-        return too_few
-    found = _bootstrap(units, metric.estimate, alpha, null, seed, resamples, strict=False)
-    if shares is not None and bounds is not None:
-        found = _unseen(found, rows[:, 0], rows[:, 1], groups, bounds, alpha, null)
-    return found.within(bounds)
+    units, bounds = by_group(rows, groups), bounds_of(metric)
+    if not is_weighted_mean(metric):
+        return _alone(units, _row_numbers(units), metric.estimate, alpha, null, seed, resamples, strict=False).within(
+            bounds
+        )
+    used = units[units[:, 1] > 0]
+    if not len(used):
+        return _NO_WEIGHT.within(bounds)
+    values = used[:, 0] / used[:, 1]
+    found = _alone(units, values, metric.estimate, alpha, null, seed, resamples, strict=False)
+    if bounds is None:
+        return found
+    return _wide(found, (rows[:, 0], rows[:, 1]), groups, bounds, alpha, null, filled=filled)
 
 
 def weighted_difference(
     metric: Metric, candidate: NDArray[np.float64], baseline: NDArray[np.float64], groups: NDArray[np.int64],
-    alpha: float, null: float, seed: int, resamples: int,
+    alpha: float, null: float, seed: int, resamples: int, *, filled: bool = False,
 ) -> Interval:  # fmt: skip
     """Return the interval of the difference of two means or ratios from paired rows: BCa, one resample for both.
 
-    For weighted means of bounded scores, the farther of that and a bound that reckons with scores not seen, of
-    linearised differences where the weights of the arms differ.
+    For weighted means of bounded scores as in `weighted`, of linearised differences where the arms' weights differ.
     """
     k = candidate.shape[1]
-    units = _by_group(np.hstack([candidate, baseline]), groups)
+    units = by_group(np.hstack([candidate, baseline]), groups)
     bounds = bounds_of(metric)
     reach = None if bounds is None else (bounds[0] - bounds[1], bounds[1] - bounds[0])
-    if is_weighted_mean(metric):
-        used = units[(units[:, 1] > 0) & (units[:, k + 1] > 0)]
-        values = used[:, 0] / used[:, 1] - used[:, k] / used[:, k + 1]
-        shares = np.maximum(
-            used[:, 1] / max(used[:, 1].sum(), 1e-300), used[:, k + 1] / max(used[:, k + 1].sum(), 1e-300)
-        )
-    else:
-        values, shares = _row_numbers(units[:, :k] - units[:, k:]), None
-    if too_few := _too_few(values, shares, reach, alpha, null):
-        return too_few
 
     def difference(sums: NDArray[np.float64]) -> NDArray[np.float64]:
         return metric.estimate(sums[..., :k]) - metric.estimate(sums[..., k:])
 
-    found = _bootstrap(units, difference, alpha, null, seed, resamples, strict=True)
-    if shares is not None and reach is not None:
-        found = _unseen(found, *_linearised(candidate, baseline), groups, reach, alpha, null)
-    return found.within(reach)
+    if not is_weighted_mean(metric):
+        numbers = _row_numbers(units[:, :k] - units[:, k:])
+        return _alone(units, numbers, difference, alpha, null, seed, resamples, strict=True).within(reach)
+    used = units[(units[:, 1] > 0) & (units[:, k + 1] > 0)]
+    if not len(used):
+        return _NO_WEIGHT.within(reach)
+    values = used[:, 0] / used[:, 1] - used[:, k] / used[:, k + 1]
+    found = _alone(units, values, difference, alpha, null, seed, resamples, strict=True)
+    if reach is None:
+        return found
+    return _wide(found, linearised(candidate, baseline), groups, reach, alpha, null, filled=filled)
+
+
+_NO_WEIGHT = Interval(low=None, high=None, method="none", note="no sample has any weight")
+
+
+def _wide(
+    found: Interval, weighed: tuple[NDArray[np.float64], NDArray[np.float64]], groups: NDArray[np.int64],
+    bounds: tuple[float, float], alpha: float, null: float | None, *, filled: bool,
+) -> Interval:  # fmt: skip
+    """Return what a bootstrap found, or the note that says why there is none, with what may not have been seen."""
+    boot = None if found.method == "none" else found
+    whole = with_unseen(boot, *weighed, groups, bounds, alpha, null, filled=filled)
+    return replace(whole, note=found.note).within(bounds)
 
 
 def corpus(
@@ -154,72 +164,23 @@ def _leave_out(
     return float(metric.resample(records, everything)), np.array(left_out, dtype=np.float64)
 
 
-def _by_group(rows: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the sums of rows within each cluster, shape (clusters, k)."""
-    return np.column_stack([np.bincount(groups, weights=column) for column in rows.T])
-
-
 def _row_numbers(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return a number for each distinct row: rows of other forms than a weighted mean have no value of their own."""
     numbers = np.unique(rows, axis=0, return_inverse=True)[1]
     return numbers.reshape(-1).astype(np.float64)
 
 
-def _too_few(
-    values: NDArray[np.float64], shares: NDArray[np.float64] | None, bounds: tuple[float, float] | None,
-    alpha: float, null: float | None,
-) -> Interval | None:  # fmt: skip
-    """Return the interval to use instead of a bootstrap where too few units differ; None where enough do."""
-    if not len(values):
-        return Interval(low=None, high=None, method="none", note="no sample has any weight").within(bounds)
-    if different(values)[0] >= FEWEST_DIFFERENT:
-        return None
-    if shares is None:
-        return few_different(values, np.ones(len(values)), None, alpha).within(bounds)
-    return few_different(values, shares, bounds, alpha, null=null).within(bounds)
-
-
-def _unseen(
-    found: Interval, sums: NDArray[np.float64], weights: NDArray[np.float64], groups: NDArray[np.int64],
-    bounds: tuple[float, float], alpha: float, null: float | None,
+def _alone(
+    units: NDArray[np.float64], values: NDArray[np.float64],
+    estimate: Callable[[NDArray[np.float64]], NDArray[np.float64]], alpha: float, null: float | None, seed: int,
+    resamples: int, *, strict: bool,
 ) -> Interval:  # fmt: skip
-    """Return a bootstrap's interval, made as wide as what it may not have seen asks for.
-
-    Clusters are weighed whole, and a score that was not seen weighs as one of so many independent samples as the
-    clustered ones are worth.
-    """
-    if found.method == "none":
-        return found
-    value = float(sums.sum() / weights.sum())
-    units = _by_group(np.column_stack([sums, weights]), groups)
-    carried_by = carriers(units[:, 0] - value * units[:, 1])
-    weighs = weights > 0.0
-    alike = np.unique(groups[weighs], return_inverse=True)[1].reshape(-1).astype(np.int64)
-    worth = effective_size((sums - value * weights)[weighs], alike, alpha).n
-    if carried_by >= FEWEST_CARRIERS:
-        bound = never_seen(value, worth, bounds, alpha, null=null)
-    else:
-        added = float(weights.sum()) / worth
-        bound = bounded_mean(units[:, 0], units[:, 1], bounds, alpha, added=added, null=null)
-    wide = replace(found.hull(bound), carriers=carried_by)
-    if (wide.low, wide.high) == (found.low, found.high):
-        return wide
-    return replace(wide, method=f"the farther of {found.method} and {bound.method}")
-
-
-def _linearised(
-    candidate: NDArray[np.float64], baseline: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return a difference of two weighted means as one: weight times score, and weight, each of shape (n,).
-
-    Exact where the weights of the arms are equal; elsewhere to first order (W. G. Cochran, Sampling Techniques, 1977,
-    section 6.3).
-    """
-    first, second = candidate[:, 1] / candidate[:, 1].mean(), baseline[:, 1] / baseline[:, 1].mean()
-    left, right = candidate[:, 0] / candidate[:, 1].mean(), baseline[:, 0] / baseline[:, 1].mean()
-    weights = 0.5 * (first + second)
-    own, its = left.mean(), right.mean()
-    return (left - own * first) - (right - its * second) + (own - its) * weights, weights
+    """Return the bootstrap's interval, or none where too few units differ."""
+    count = different(values)[0]
+    if count < FEWEST_DIFFERENT:
+        note = f"{count} of {len(values)} differ, too few for a bootstrap"
+        return Interval(low=None, high=None, method="none", note=note)
+    return _bootstrap(units, estimate, alpha, null, seed, resamples, strict=strict)
 
 
 def _bootstrap(
@@ -230,7 +191,7 @@ def _bootstrap(
     resamples = max(resamples, min(MOST_RESAMPLES, math.ceil(BEYOND / alpha)))
     drawn = f"{resamples:,} resamples"
     if len(units) > MOST_UNITS:
-        units = _by_group(units, deal(np.arange(len(units), dtype=np.int64), seed, MOST_UNITS))
+        units = by_group(units, deal(np.arange(len(units), dtype=np.int64), seed, MOST_UNITS))
         drawn += f" of {MOST_UNITS:,} random groups"
     with np.errstate(all="ignore"):
         value = float(estimate(total))

@@ -114,10 +114,12 @@ class JudgeCritic(Critic):
         parts = [
             f"{name}: Yes {sigmoid(value):.2f}" for name, value in zip(("follows", "breaks"), log_odds, strict=False)
         ]
-        note = f"asked {' and '.join(parts)}; probability of Yes or No {min(masses):.2f}"
         score = sigmoid(combined)
+        note = f"asked {' and '.join(parts)}; probability of Yes or No {min(masses):.2f}"
         if self._options.undecided and abs(score - 0.5) <= self._options.undecided:
-            return Unscored(reason=f"the judge cannot tell (score {score:.2f})"), note
+            # The score is in the note: one reason for all is counted as one.
+            reason = f"the judge cannot tell (a score within {self._options.undecided:g} of 0.5)"
+            return Unscored(reason=reason), f"score {score:.2f}; {note}"
         return score, note
 
     def _conversation(self, sample: Sample, reply: Completion) -> str:

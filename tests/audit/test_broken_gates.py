@@ -159,7 +159,7 @@ def test_a_bootstrap_that_knows_only_what_it_has_seen_is_found(recorded, monkeyp
     ]
     assert len(chosen) == 1
     assert not audited(chosen, None, simulations=200).failures
-    monkeypatch.setattr(procedures, "_unseen", lambda found, *_: found)
+    monkeypatch.setattr(procedures, "_wide", lambda found, *_, **__: found)
     assert [result.finding for result in audited(chosen, None, simulations=1000).results] == ["broken"]
 
 

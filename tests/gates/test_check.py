@@ -72,7 +72,8 @@ def test_sentences_of_limits(condition, yes, no, unscored, sentence, events):
          "failed: harm is 33.3 % against 3.3 % of promoted: +30.0 points [23.6, 37.6], against a margin of 8 points"),
         (NON_INFERIOR, (0, 20), (0, 20),
          ("inconclusive: harm is 0.0 % against 0.0 % of promoted: +0.0 points [-13.9, 13.9], against a margin of 8 "
-          "points; 20 samples could not pass even with perfect data, at least 36 are needed")),
+          "points; 20 samples could not pass even with a candidate that gives the baseline's result on every sample, at least "
+              "36 are needed")),
         (SUPERIOR, (4, 116), (40, 80),
          "passed: harm is 3.3 % against 33.3 % of promoted: -30.0 points [-37.6, -23.6], which is better"),
         (SUPERIOR, (40, 80), (4, 116),

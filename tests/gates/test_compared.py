@@ -44,7 +44,8 @@ def rows(make_table, plain, outcomes, direction="lower"):
           "about 1,492 samples would decide at this difference with 80 % power")),
         ((1, 39), (1, 39),
          ("inconclusive: harm is 2.5 % against 2.5 % of promoted: +0.0 points [-7.2, 7.2], against a margin of ±4 points; "
-          "40 samples could not pass even with perfect data, at least 74 are needed")),
+          "40 samples could not pass even with a candidate that gives the baseline's result on every sample, at least "
+          "74 are needed")),
     ],
 )  # fmt: skip
 def test_sentences_of_equivalence(candidate, baseline, sentence, events):

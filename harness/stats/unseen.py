@@ -1,0 +1,139 @@
+"""What a bootstrap of bounded scores may not have seen: its interval, made as wide as that asks for.
+
+The parts are in `harness.stats.bounded`; here is how much each weighs, on samples that differ in weight and come in
+clusters.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.stats.bounded import bounded_mean, carriers, fade, never_seen
+from harness.stats.interval import Interval, Spread
+from harness.stats.proportion import FEWEST_APART, effective_size
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def with_unseen(
+    found: Interval | None, sums: NDArray[np.float64], weights: NDArray[np.float64], groups: NDArray[np.int64],
+    bounds: tuple[float, float], alpha: float, null: float | None, *, filled: bool,
+) -> Interval:  # fmt: skip
+    """Return the interval of a weighted mean of bounded scores.
+
+    It covers the bootstrap's, that of scores that were never seen, and that of Gaffke's bound, whose added score counts
+    in full where up to `FEWEST_CARRIERS` samples carry the spread, and fades until twice as many do.
+
+    Args:
+        found: the bootstrap's; None where too few scores differ for one.
+        sums: weight times score, shape (n,).
+        weights: at least 0, with a sum above 0, shape (n,).
+        groups: cluster number of each sample, from 0 without gaps, shape (n,).
+        bounds: least and greatest possible score.
+        alpha: one-sided level.
+        null: the mean to test against.
+        filled: whether rows stand for samples that could not be scored. Gaffke's bound then counts in full, so that
+            losing a score never narrows an interval.
+    """
+    spread = spread_of(sums, weights, groups, bounds, alpha)
+    total = float(weights.sum())
+    parts = [] if found is None else [found]
+    parts.append(never_seen(float(sums.sum()) / total, spread.worth, bounds, alpha, null=null))
+    share = 1.0 if filled or found is None else fade(spread.carriers)
+    if share > 0.0 and spread.carriers > 0.0:
+        units = by_group(np.column_stack([sums, weights]), groups)
+        below, above = (share * total / worth for worth in spread.worth)
+        parts.append(bounded_mean(units[:, 0], units[:, 1], bounds, alpha, added=(below, above), null=null))
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = whole.hull(part)
+    decisive = [part.method for part in parts if part is found or whole.low == part.low or whole.high == part.high]
+    method = decisive[0]
+    if found is not None and (whole.low, whole.high) != (found.low, found.high):
+        method = f"the farther of {', '.join(decisive[:-1])} and {decisive[-1]}"
+    elif found is None:
+        method = " and ".join(decisive)
+    return replace(whole, method=method, spread=spread)
+
+
+def spread_of(
+    sums: NDArray[np.float64], weights: NDArray[np.float64], groups: NDArray[np.int64], bounds: tuple[float, float],
+    alpha: float,
+) -> Spread:  # fmt: skip
+    """Return what the scores tell of the mean's error, and of how much a score that was not seen could weigh.
+
+    Args:
+        sums: weight times score, shape (n,).
+        weights: shape (n,).
+        groups: cluster number of each sample, shape (n,).
+        bounds: least and greatest possible score.
+        alpha: one-sided level of the interval it is for.
+    """
+    total = float(weights.sum())
+    value = float(sums.sum()) / total
+    residuals = np.bincount(groups, weights=sums - value * weights).astype(np.float64)
+    units = len(residuals)
+    error = math.sqrt(units / max(1, units - 1) * float((residuals**2).sum())) / total
+    weighs = weights > 0.0
+    worth = _Worth(sums[weighs] / weights[weighs], weights[weighs], groups[weighs], alpha)
+    return Spread(error=error, carriers=carriers(residuals), worth=(worth.towards(bounds[0]), worth.towards(bounds[1])))
+
+
+class _Worth:
+    """How many independent samples a score that was not seen is one of."""
+
+    def __init__(
+        self, scores: NDArray[np.float64], weights: NDArray[np.float64], groups: NDArray[np.int64], alpha: float
+    ) -> None:
+        self._scores, self._weights, self._alpha = scores, weights, alpha
+        self._groups = np.unique(groups, return_inverse=True)[1].reshape(-1).astype(np.int64)
+        self._value = float((scores * weights).sum() / weights.sum())
+
+    def towards(self, end: float) -> float:
+        """Return the number for scores at one end of the range.
+
+        How alike the samples of a cluster are is known of scores that were seen there: at least half of the way to the
+        end, in `FEWEST_APART` clusters. Elsewhere a whole cluster may turn at once. By weights, samples and clusters
+        are worth Kish's sum of sizes squared over sum of squared sizes.
+        """
+        whole = _kish(np.bincount(self._groups, weights=self._weights).astype(np.float64))
+        if len(self._groups) == int(self._groups.max()) + 1:
+            return whole
+        far = (self._scores - self._value) * math.copysign(1.0, end - self._value) >= 0.5 * abs(end - self._value)
+        if len(np.unique(self._groups[far])) < FEWEST_APART:
+            return whole
+        residuals = self._weights * (self._scores - self._value)
+        return min(effective_size(residuals, self._groups, self._alpha).n, _kish(self._weights))
+
+
+def by_group(rows: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the sums of rows within each cluster, shape (clusters, k)."""
+    return np.column_stack([np.bincount(groups, weights=column) for column in rows.T])
+
+
+def linearised(
+    candidate: NDArray[np.float64], baseline: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return a difference of two weighted means as one: weight times score, and weight, each of shape (n,).
+
+    Exact where the weights of the arms are equal; elsewhere to first order (W. G. Cochran, Sampling Techniques, 1977,
+    section 6.3).
+
+    Args:
+        candidate: rows (weight times score, weight), shape (n, 2).
+        baseline: likewise, on the same samples.
+    """
+    first, second = candidate[:, 1] / candidate[:, 1].mean(), baseline[:, 1] / baseline[:, 1].mean()
+    left, right = candidate[:, 0] / candidate[:, 1].mean(), baseline[:, 0] / baseline[:, 1].mean()
+    weights = 0.5 * (first + second)
+    own, its = left.mean(), right.mean()
+    return (left - own * first) - (right - its * second) + (own - its) * weights, weights
+
+
+def _kish(sizes: NDArray[np.float64]) -> float:
+    return float(sizes.sum() ** 2 / (sizes**2).sum())
