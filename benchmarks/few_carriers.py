@@ -3,7 +3,7 @@
     python benchmarks/few_carriers.py            print the table
     python benchmarks/few_carriers.py --write    put it into docs/statistics.md
 
-About two minutes on one core. 260 scores, all within about 0.01 of 0 but for a few between 0.4 and 1 (for differences,
+About four minutes on one core. 260 scores, all within about 0.01 of 0 but for a few between 0.4 and 1 (for differences,
 of either sign): the bounds of a bootstrap alone, and those that gates go by. Each rate is of 2,000 simulated runs with
 1,000 resamples; its standard error is half a point.
 """
