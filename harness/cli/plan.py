@@ -98,10 +98,11 @@ def plan(
         truth="equal" if truth == "equal" else "seen", discordant=discordant,
         changes=_numbers(changes, "--change", gated), values=_shares(values, gated),
     )  # fmt: skip
-    found = make_plan(
-        prepared, assumptions, app.plugins.registries, workspace, samples=samples, wanted=power,
-        simulations=simulations, seed=seed, run=stored,
-    )  # fmt: skip
+    with app.progress() as progress:
+        found = make_plan(
+            prepared, assumptions, app.plugins.registries, workspace, samples=samples, wanted=power,
+            simulations=simulations, seed=seed, run=stored, progress=progress,
+        )  # fmt: skip
     if app.json:
         app.print_json({"attempt": None if level is None else level[0], **to_plain(found)})
     else:

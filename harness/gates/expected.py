@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.gates.attainable import samples_needed
 from harness.gates.detectable import worst_distance
 from harness.gates.simulate import CANDIDATE, arm_of
 from harness.gates.valid import COMPARES
@@ -26,7 +27,7 @@ from harness.stats.power import (
     paired_samples,
     proportion_samples,
 )
-from harness.stats.proportion import effective_size
+from harness.stats.proportion import clusters_apart, effective_size
 from harness.stats.worst_case import is_weighted_mean
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
     from harness.contracts import Metric
     from harness.gates.simulate import Pool, Truth
     from harness.types import Gate
+
+
+_SURELY_APART = 13
+"""Expected clusters with another value of which four runs in five have `FEWEST_APART`, by the Poisson distribution."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +58,11 @@ class Expected:
     """Of the same; 3 where it is not known."""
     design_effect: float
     """How many clustered samples are worth one independent one; 1 where samples are independent."""
+    whole_effect: float = 1.0
+    """The same where every cluster repeats one answer."""
+    telling: float | None = None
+    """Of clustered proportions: clusters that hold another value than the commonest, for each sample. With fewer than
+    `FEWEST_APART` of them a gate takes the whole effect. None where that does not matter."""
 
 
 def expected(gate: Gate, pool: Pool, truth: Truth, change: float) -> Expected:
@@ -76,6 +86,7 @@ def expected(gate: Gate, pool: Pool, truth: Truth, change: float) -> Expected:
         return Expected(
             value=value + change, difference=None, discordant=None, spread=_deviation(residuals),
             kurtosis=_kurtosis(residuals), design_effect=_design_effect(residuals, groups),
+            whole_effect=_whole_effect(groups), telling=_telling(metric, first[:, 0], groups),
         )  # fmt: skip
     left, right = _residuals(metric, first), _residuals(metric, second)
     apart = None if left is None or right is None else left - right
@@ -83,13 +94,20 @@ def expected(gate: Gate, pool: Pool, truth: Truth, change: float) -> Expected:
         value=value + change, difference=(0.0 if truth == "equal" else own - its) + change,
         discordant=_discordant(first, second, value, change) if metric.kind == "proportion" else None,
         spread=_deviation(apart), kurtosis=_kurtosis(apart), design_effect=_design_effect(apart, groups),
+        whole_effect=_whole_effect(groups), telling=_telling(metric, first[:, 0] - second[:, 0], groups),
     )  # fmt: skip
 
 
 def samples_for(gate: Gate, metric: Metric, known: Expected, power: float = POWER) -> int | None:
     """Return about how many samples would let the gate pass with the wanted power; None where no number would."""
     needed = _independent(gate, metric, known, power)
-    return None if needed is None else math.ceil(needed * known.design_effect)
+    if needed is None:
+        return None
+    found = math.ceil(needed * known.design_effect)
+    if known.telling is not None:
+        told = math.ceil(_SURELY_APART / known.telling) if known.telling > 0.0 else found
+        found = min(math.ceil(needed * known.whole_effect), max(found, told))
+    return max(found, math.ceil((samples_needed(gate, metric) or 1) * known.whole_effect))
 
 
 def _independent(gate: Gate, metric: Metric, known: Expected, power: float) -> int | None:
@@ -199,6 +217,16 @@ def _deviation(residuals: NDArray[np.float64] | None) -> float | None:
 def _kurtosis(residuals: NDArray[np.float64] | None) -> float:
     carried_by = 0.0 if residuals is None else carriers(residuals - residuals.mean())
     return 3.0 if residuals is None or carried_by == 0.0 else len(residuals) / carried_by
+
+
+def _whole_effect(groups: NDArray[np.int64]) -> float:
+    sizes = np.bincount(groups).astype(np.float64)
+    return float((sizes**2).sum() / sizes.sum())
+
+
+def _telling(metric: Metric, values: NDArray[np.float64], groups: NDArray[np.int64]) -> float | None:
+    alone = int(groups.max()) + 1 == len(groups)
+    return None if alone or metric.kind != "proportion" else clusters_apart(values, groups) / len(groups)
 
 
 def _design_effect(residuals: NDArray[np.float64] | None, groups: NDArray[np.int64]) -> float:

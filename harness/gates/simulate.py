@@ -18,6 +18,7 @@ import numpy as np
 from harness.errors import InputError
 from harness.gates.check import check_gate
 from harness.gates.valid import COMPARES
+from harness.progress import NoProgress
 from harness.stats import MetricTable
 from harness.stats.worst_case import is_weighted_mean
 from harness.types import NotApplicable, Row, Unscored
@@ -25,7 +26,7 @@ from harness.types import NotApplicable, Row, Unscored
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from harness.contracts import Metric
+    from harness.contracts import Metric, Progress
     from harness.types import Gate, Status
 
 CANDIDATE = ""
@@ -158,7 +159,7 @@ def simulable(gate: Gate, pool: Pool) -> bool:
 
 def simulate(
     suites: Sequence[Planned], *, truth: Truth = "equal", changes: Mapping[str, float] | None = None,
-    simulations: int = 400, seed: int = 0,
+    simulations: int = 400, seed: int = 0, progress: Progress | None = None,
 ) -> Tally:  # fmt: skip
     """Draw and decide runs, all suites each time.
 
@@ -169,7 +170,9 @@ def simulate(
         changes: planted in the candidate, by metric.
         simulations: how many.
         seed: of the first; the others follow.
+        progress: where the bar is drawn; None draws none.
     """
+    bar = (progress or NoProgress()).start("simulate", simulations, unit="runs")
     tally = Tally(by_gate=[{"passed": 0, "failed": 0, "inconclusive": 0} for s in suites for _ in s.gates])
     for number in range(simulations):
         verdicts: list[Status] = []
@@ -185,6 +188,8 @@ def simulate(
             counts[verdict] += 1
         tally.simulations += 1
         tally.together += all(verdict == "passed" for verdict in verdicts)
+        bar.advance()
+    bar.finish()
     return tally
 
 

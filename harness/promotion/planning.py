@@ -21,7 +21,7 @@ from harness.store.runs import list_runs
 from harness.types import Gate, NotApplicable
 
 if TYPE_CHECKING:
-    from harness.contracts import Metric
+    from harness.contracts import Metric, Progress
     from harness.evaluation.prepare import PreparedSuite
     from harness.gates.simulate import Column
     from harness.plugins import Registries
@@ -92,6 +92,7 @@ class Plan:
 def make_plan(
     suites: Sequence[PreparedSuite], assumptions: Assumptions, registries: Registries, workspace: Workspace | None,
     *, samples: int | None = None, wanted: float = POWER, simulations: int = 400, seed: int = 0, run: str | None = None,
+    progress: Progress | None = None,
 ) -> Plan:  # fmt: skip
     """Plan gates, all suites together.
 
@@ -105,6 +106,7 @@ def make_plan(
         simulations: at most so many; fewer where there are many samples.
         seed: of the simulation.
         run: a stored run to draw from, instead of each suite's newest.
+        progress: where the bar is drawn; None draws none.
 
     Raises:
         InputError: for a run that is not there, or a change that cannot be planted.
@@ -123,7 +125,9 @@ def make_plan(
             planned.append(Planned(pool=pool, gates=gates, n=samples or len(suite.samples)))
     work = sum(part.n * len(part.gates) for part in planned)
     times = 0 if not work else min(simulations, max(_FEWEST, _MOST_WORK // work))
-    tally = simulate(planned, truth=assumptions.truth, changes=assumptions.changes, simulations=times, seed=seed)
+    tally = simulate(
+        planned, truth=assumptions.truth, changes=assumptions.changes, simulations=times, seed=seed, progress=progress
+    )
     return _plan(suites, pools, places, tally, assumptions, samples, wanted)
 
 

@@ -97,7 +97,7 @@ def effective_size(values: NDArray[np.float64], groups: NDArray[np.int64], alpha
     spread = float(values.var())
     if clusters < 2:
         return Effective(n=1.0, clusters=clusters, clustered=True)
-    if _clusters_apart(values, groups) < FEWEST_APART:
+    if clusters_apart(values, groups) < FEWEST_APART:
         size = repeated
     else:
         residuals = np.bincount(groups, weights=values - values.mean())
@@ -109,7 +109,7 @@ def effective_size(values: NDArray[np.float64], groups: NDArray[np.int64], alpha
     )  # fmt: skip
 
 
-def _clusters_apart(values: NDArray[np.float64], groups: NDArray[np.int64]) -> int:
+def clusters_apart(values: NDArray[np.float64], groups: NDArray[np.int64]) -> int:
     """Return how many clusters hold a value other than the commonest one."""
     known, which, counts = np.unique(values, return_inverse=True, return_counts=True)
     apart = which.reshape(-1) != int(counts.argmax()) if len(known) else np.zeros(0, dtype=np.bool_)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from scipy.stats import binom
@@ -11,7 +13,7 @@ from harness.gates import detectable
 from harness.gates.expected import expected, samples_for
 from harness.gates.simulate import CANDIDATE, Planned, Pool, simulable, simulate
 from harness.stats.misclassified import lang_reiczigel
-from harness.stats.power import binomial_power, equivalence_power
+from harness.stats.power import binomial_power, equivalence_power, paired_samples
 from harness.types import Calibration, Gate, NotApplicable, Unscored
 
 
@@ -106,6 +108,33 @@ def test_clusters_are_drawn_whole_and_kinds_of_sample_keep_their_share(plain):
     assert table.clustered
     known = expected(gate("max", limit=0.6), pool, "equal", 0.0)
     assert known.design_effect == pytest.approx(2.0, rel=0.1)
+
+
+def test_so_many_clustered_samples_are_named_that_their_likeness_can_be_seen(plain):
+    """Where few clusters differ, a gate counts each as one sample; more of them tell that their samples are not alike."""
+    generator = np.random.default_rng(4)
+    metric, clusters = plain("proportion", "higher", name="harm"), [f"c{i // 8}" for i in range(144)]
+    own = generator.random(144) < 0.6
+    beside = own ^ (generator.random(144) < 0.07)
+    rows = {arm: {"harm": [(float(one), 1.0) for one in values]} for arm, values in (("", own), ("promoted", beside))}
+    pool = Pool(metrics={"harm": metric}, clusters=clusters, rows=rows)
+    condition = gate("non_inferior", margin=0.12)
+    known = expected(condition, pool, "equal", 0.0)
+    needed = samples_for(condition, metric, known)
+    assert known.telling < 10 / 144
+    assert needed > math.ceil(paired_samples(0.035, 0.035, 0.12, 0.05))
+    assert passes(pool, condition, n=needed, times=150) >= 0.65
+    assert passes(pool, condition, n=needed // 2, times=150) < 0.6
+
+
+def test_no_fewer_samples_are_named_than_perfect_data_need(plain):
+    rows = [(1.0 + 0.001 * i, 1.0) for i in range(60)]
+    metric = plain("mean", name="harm")
+    pool = Pool(
+        metrics={"harm": metric}, clusters=[None] * 60, rows={CANDIDATE: {"harm": rows}, "promoted": {"harm": rows}}
+    )
+    condition = gate("max", limit=30.0)
+    assert samples_for(condition, metric, expected(condition, pool, "equal", 0.0)) == 11
 
 
 def test_unscored_samples_stay_unscored(plain):
