@@ -104,7 +104,7 @@ def _scatter(population: Population, plants: Sequence[Plant], gate: Gate, n: int
             worth.append(effective_size(candidate[:, 0] - baseline[:, 0], groups, gate.alpha).n)
         elif scores is not None:
             reach = scores[1] - scores[0]
-            spread = spread_of(*linearised(candidate, baseline), groups, (-reach, reach), gate.alpha)
+            spread = spread_of(linearised(candidate, baseline), groups, (-reach, reach), gate.alpha)
             # Low values are good where the upper bound has to clear the line.
             worth.append(spread.worth[1 if metric.direction == "lower" else 0])
             carried_by.append(spread.carriers)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def detectable(
     gate: Gate, metric: Metric, n: int, *, power: float = POWER, discordant: float = 0.2, spread: float | None = None,
-    kurtosis: float = 3.0,
+    kurtosis: float = 3.0, unseen: float = 1.0,
 ) -> float | None:  # fmt: skip
     """Return how far the truth must be on the good side of the gate's line for the gate to pass `power` of the time.
 
@@ -35,6 +35,7 @@ def detectable(
         discordant: for comparisons of proportions: share of the samples on which the two arms differ.
         spread: for means and ratios: the standard deviation of one sample's value, or of one pair's difference.
         kurtosis: of the same; far above 3 where a few large scores decide, for which bounds are wider.
+        unseen: for bounded means: as how many independent samples a score that was not seen may weigh.
 
     Returns:
         The distance in the metric's unit; None where no truth passes so often.
@@ -45,7 +46,7 @@ def detectable(
     require_valid(gate, metric)
     if gate.kind == "max_unscored" or gate.evidence == "point" or n <= 0:
         return None
-    worst = worst_distance(gate, metric)
+    worst = worst_distance(gate, metric) * unseen
     if gate.kind == "equivalent":
         variance = discordant if metric.kind == "proportion" else None if spread is None else spread**2
         return None if variance is None else _sameness(gate, variance, n, power, (worst, kurtosis))

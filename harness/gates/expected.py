@@ -16,7 +16,6 @@ from harness.gates.detectable import worst_distance
 from harness.gates.simulate import CANDIDATE, arm_of
 from harness.gates.valid import COMPARES
 from harness.stats import MetricTable
-from harness.stats.bounded import carriers
 from harness.stats.misclassified import corrected_samples, rogan_gladen
 from harness.stats.power import (
     POWER,
@@ -27,8 +26,9 @@ from harness.stats.power import (
     paired_samples,
     proportion_samples,
 )
-from harness.stats.proportion import clusters_apart, effective_size
-from harness.stats.worst_case import is_weighted_mean
+from harness.stats.proportion import FEWEST_CLUSTERS, clusters_apart, effective_size
+from harness.stats.unseen import Weighed, linearised, spread_of
+from harness.stats.worst_case import is_weighted_mean, score_range
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,11 +58,20 @@ class Expected:
     """Of the same; 3 where it is not known."""
     design_effect: float
     """How many clustered samples are worth one independent one; 1 where samples are independent."""
+    unseen_effect: float = 1.0
+    """Of bounded means: how many samples a score that was not seen may weigh as."""
+    cluster_size: float = 1.0
+    """Samples in a cluster, on average."""
     whole_effect: float = 1.0
     """The same where every cluster repeats one answer."""
     telling: float | None = None
     """Of clustered proportions: clusters that hold another value than the commonest, for each sample. With fewer than
     `FEWEST_APART` of them a gate takes the whole effect. None where that does not matter."""
+
+    @property
+    def unseen_weight(self) -> float:
+        """As how many independent samples a score that was not seen may weigh."""
+        return self.unseen_effect / self.design_effect
 
 
 def expected(gate: Gate, pool: Pool, truth: Truth, change: float) -> Expected:
@@ -85,16 +94,17 @@ def expected(gate: Gate, pool: Pool, truth: Truth, change: float) -> Expected:
         residuals = _residuals(metric, first)
         return Expected(
             value=value + change, difference=None, discordant=None, spread=_deviation(residuals),
-            kurtosis=_kurtosis(residuals), design_effect=_design_effect(residuals, groups),
-            whole_effect=_whole_effect(groups), telling=_telling(metric, first[:, 0], groups),
+            design_effect=_design_effect(residuals, groups), telling=_telling(metric, first[:, 0], groups),
+            **_clustering(groups), **_unseen(gate, metric, first, None, groups, _design_effect(residuals, groups)),
         )  # fmt: skip
     left, right = _residuals(metric, first), _residuals(metric, second)
     apart = None if left is None or right is None else left - right
     return Expected(
         value=value + change, difference=(0.0 if truth == "equal" else own - its) + change,
         discordant=_discordant(first, second, value, change) if metric.kind == "proportion" else None,
-        spread=_deviation(apart), kurtosis=_kurtosis(apart), design_effect=_design_effect(apart, groups),
-        whole_effect=_whole_effect(groups), telling=_telling(metric, first[:, 0] - second[:, 0], groups),
+        spread=_deviation(apart), design_effect=_design_effect(apart, groups),
+        telling=_telling(metric, first[:, 0] - second[:, 0], groups), **_clustering(groups),
+        **_unseen(gate, metric, first, second, groups, _design_effect(apart, groups)),
     )  # fmt: skip
 
 
@@ -107,6 +117,8 @@ def samples_for(gate: Gate, metric: Metric, known: Expected, power: float = POWE
     if known.telling is not None:
         told = math.ceil(_SURELY_APART / known.telling) if known.telling > 0.0 else found
         found = min(math.ceil(needed * known.whole_effect), max(found, told))
+    if known.cluster_size > 1.0:
+        found = max(found, math.ceil(FEWEST_CLUSTERS * known.cluster_size))
     return max(found, math.ceil((samples_needed(gate, metric) or 1) * known.whole_effect))
 
 
@@ -124,7 +136,7 @@ def _independent(gate: Gate, metric: Metric, known: Expected, power: float) -> i
     if distance <= 0.0:
         return None
     if known.discordant is None:
-        worst = worst_distance(gate, metric)
+        worst = worst_distance(gate, metric) * known.unseen_weight
         return mean_samples(known.spread or 0.0, 1, distance, gate.alpha, power, worst=worst, kurtosis=known.kurtosis)
     return _of_pairs(gate, known.discordant, difference, distance, power)
 
@@ -146,7 +158,7 @@ def _of_sameness(gate: Gate, metric: Metric, known: Expected, difference: float,
         return paired_equivalence_samples(
             (differ + difference) / 2, (differ - difference) / 2, margin, gate.alpha, power
         )
-    variance, worst = (known.spread or 0.0) ** 2, worst_distance(gate, metric)
+    variance, worst = (known.spread or 0.0) ** 2, worst_distance(gate, metric) * known.unseen_weight
     return equivalence_samples(variance, difference, margin, gate.alpha, power, worst=worst, kurtosis=known.kurtosis)
 
 
@@ -164,7 +176,7 @@ def _of_limit(gate: Gate, metric: Metric, known: Expected, power: float) -> int 
         return proportion_samples(min(1.0, max(0.0, value)), limit, gate.alpha, power)
     if known.spread is None:
         return None
-    worst = worst_distance(gate, metric, value)
+    worst = worst_distance(gate, metric, value) * known.unseen_weight
     return mean_samples(known.spread, 1, value - limit, gate.alpha, power, worst=worst, kurtosis=known.kurtosis)
 
 
@@ -214,14 +226,28 @@ def _deviation(residuals: NDArray[np.float64] | None) -> float | None:
     return None if residuals is None else float(np.sqrt(np.mean((residuals - residuals.mean()) ** 2)))
 
 
-def _kurtosis(residuals: NDArray[np.float64] | None) -> float:
-    carried_by = 0.0 if residuals is None else carriers(residuals - residuals.mean())
-    return 3.0 if residuals is None or carried_by == 0.0 else len(residuals) / carried_by
+def _unseen(
+    gate: Gate, metric: Metric, first: NDArray[np.float64], second: NDArray[np.float64] | None,
+    groups: NDArray[np.int64], design_effect: float,
+) -> dict[str, float]:  # fmt: skip
+    """Return `kurtosis` and `unseen_effect` of a bounded mean: they tell the carriers and the worth of n samples."""
+    scores = score_range(metric)
+    if scores is None:
+        return {"kurtosis": 3.0, "unseen_effect": 1.0}
+    reach = scores[1] - scores[0]
+    weighed = Weighed.of(first) if second is None else linearised(first, second)
+    spread = spread_of(weighed, groups, scores if second is None else (-reach, reach), gate.alpha)
+    upper = gate.kind == "max" or (gate.kind in COMPARES and metric.direction == "lower")
+    worth = min(spread.worth) if gate.kind == "equivalent" else spread.worth[1 if upper else 0]
+    n = len(first)
+    return {
+        "kurtosis": n / (design_effect * spread.carriers) if spread.carriers else 3.0, "unseen_effect": n / worth
+    }  # fmt: skip
 
 
-def _whole_effect(groups: NDArray[np.int64]) -> float:
+def _clustering(groups: NDArray[np.int64]) -> dict[str, float]:
     sizes = np.bincount(groups).astype(np.float64)
-    return float((sizes**2).sum() / sizes.sum())
+    return {"whole_effect": float((sizes**2).sum() / sizes.sum()), "cluster_size": float(sizes.mean())}
 
 
 def _telling(metric: Metric, values: NDArray[np.float64], groups: NDArray[np.int64]) -> float | None:

@@ -177,7 +177,7 @@ class _Known:
         scores: tuple[float, float],
     ) -> _Known:  # fmt: skip
         """Return it from an interval's spread, or of what has none from the interval's width."""
-        if spread is None or spread.error <= 0.0:
+        if spread is None:
             return cls(error=width / quantile_sum(gate.alpha, 1 - gate.alpha), worst=0.0, kurtosis=3.0)
         # Above the line it is the lower bound that has to clear it.
         away, worth = (value - scores[0], spread.worth[0]) if value > line else (scores[1] - value, spread.worth[1])

@@ -171,8 +171,12 @@ def _gate_plan(
     worth = n if known is None else max(1, round(n / known.design_effect))
     if metric.kind == "proportion" or (known is not None and known.spread is not None):
         discordant = assumptions.discordant if known is None or known.discordant is None else known.discordant
-        spread, kurtosis = (None, 3.0) if known is None else (known.spread, known.kurtosis)
-        detects = detectable(gate, metric, worth, power=wanted, discordant=discordant, spread=spread, kurtosis=kurtosis)
+        spread, kurtosis, unseen = (None, 3.0, 1.0) if known is None else (
+            known.spread, known.kurtosis, known.unseen_weight,
+        )  # fmt: skip
+        detects = detectable(
+            gate, metric, worth, power=wanted, discordant=discordant, spread=spread, kurtosis=kurtosis, unseen=unseen
+        )
     note = ""
     if power is None:
         note = "a point value has no power" if gate.evidence == "point" else "no rows of it"

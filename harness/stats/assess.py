@@ -119,5 +119,5 @@ def _worst(
         return anything.within(bounds), bounds or (None, None)
     lowest, low = _procedure(table, at, least, alpha, null, seed, resamples, corrected=corrected, filled=True)
     highest, high = _procedure(table, at, greatest, alpha, null, seed, resamples, corrected=corrected, filled=True)
-    # The middle one counts too: one value that repeats can have a narrower interval than the scored samples' own.
-    return low.hull(high).hull(found), (lowest, highest)
+    # The scored samples' own counts too: one value that repeats can have a narrower interval.
+    return found.hull(low).hull(high), (lowest, highest)

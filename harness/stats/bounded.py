@@ -69,6 +69,8 @@ def never_seen(
         null: the mean to test against; a bound clears it exactly where its p is at most `alpha`.
     """
 
+    value = min(max(value, bounds[0]), bounds[1])  # rounding may lift it above the end
+
     def bound(end: float, count: float) -> float:
         return value - math.expm1(math.log(alpha) / count) * (end - value)
 

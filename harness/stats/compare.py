@@ -187,7 +187,7 @@ class _Arms:
             return anything.within(reach), reach or (None, None)
         lowest, low = self.procedure(least[0], least[1], alpha, null, seed, resamples, filled=True)
         highest, high = self.procedure(greatest[0], greatest[1], alpha, null, seed, resamples, filled=True)
-        return low.hull(high).hull(found), (_minus(lowest), _minus(highest))
+        return found.hull(low).hull(high), (_minus(lowest), _minus(highest))
 
 
 def _defined(first: float, second: float) -> Values:

@@ -16,7 +16,7 @@ from harness.stats.jackknife import deal, jackknife
 from harness.stats.misclassified import corrected_interval
 from harness.stats.paired import paired_difference
 from harness.stats.proportion import clopper_pearson, effective_size
-from harness.stats.unseen import by_group, linearised, with_unseen
+from harness.stats.unseen import Weighed, by_group, linearised, with_unseen
 from harness.stats.worst_case import bounds_of, is_weighted_mean
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def weighted(
     found = _alone(units, values, metric.estimate, alpha, null, seed, resamples, strict=False)
     if bounds is None:
         return found
-    return _wide(found, (rows[:, 0], rows[:, 1]), groups, bounds, alpha, null, filled=filled)
+    return _wide(found, Weighed.of(rows), groups, bounds, alpha, null, filled=filled)
 
 
 def weighted_difference(
@@ -108,7 +108,7 @@ def weighted_difference(
         return _alone(units, numbers, difference, alpha, null, seed, resamples, strict=True).within(reach)
     used = units[(units[:, 1] > 0) & (units[:, k + 1] > 0)]
     if not len(used):
-        return _NO_WEIGHT.within(reach)
+        return replace(_NO_WEIGHT, note="no sample has weight in both runs").within(reach)
     values = used[:, 0] / used[:, 1] - used[:, k] / used[:, k + 1]
     found = _alone(units, values, difference, alpha, null, seed, resamples, strict=True)
     if reach is None:
@@ -120,12 +120,12 @@ _NO_WEIGHT = Interval(low=None, high=None, method="none", note="no sample has an
 
 
 def _wide(
-    found: Interval, weighed: tuple[NDArray[np.float64], NDArray[np.float64]], groups: NDArray[np.int64],
-    bounds: tuple[float, float], alpha: float, null: float | None, *, filled: bool,
+    found: Interval, weighed: Weighed, groups: NDArray[np.int64], bounds: tuple[float, float], alpha: float,
+    null: float | None, *, filled: bool,
 ) -> Interval:  # fmt: skip
     """Return what a bootstrap found, or the note that says why there is none, with what may not have been seen."""
     boot = None if found.method == "none" else found
-    whole = with_unseen(boot, *weighed, groups, bounds, alpha, null, filled=filled)
+    whole = with_unseen(boot, weighed, groups, bounds, alpha, null, filled=filled)
     return replace(whole, note=found.note).within(bounds)
 
 

@@ -7,7 +7,7 @@ clusters.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,9 +20,29 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+_NEAR = 0.9
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Weighed:
+    """Scores of samples with their weights, each of shape (n,)."""
+
+    sums: NDArray[np.float64]
+    """Weight times score."""
+    weights: NDArray[np.float64]
+    """At least 0, with a sum above 0."""
+    heavy: NDArray[np.float64]
+    """How far each sample can move the mean, in the unit of the weights: of a difference, the larger of its two."""
+
+    @classmethod
+    def of(cls, rows: NDArray[np.float64]) -> Weighed:
+        """Return the scores of rows (weight times score, weight), shape (n, 2)."""
+        return cls(sums=rows[:, 0], weights=rows[:, 1], heavy=rows[:, 1])
+
+
 def with_unseen(
-    found: Interval | None, sums: NDArray[np.float64], weights: NDArray[np.float64], groups: NDArray[np.int64],
-    bounds: tuple[float, float], alpha: float, null: float | None, *, filled: bool,
+    found: Interval | None, weighed: Weighed, groups: NDArray[np.int64], bounds: tuple[float, float], alpha: float,
+    null: float | None, *, filled: bool,
 ) -> Interval:  # fmt: skip
     """Return the interval of a weighted mean of bounded scores.
 
@@ -31,16 +51,16 @@ def with_unseen(
 
     Args:
         found: the bootstrap's; None where too few scores differ for one.
-        sums: weight times score, shape (n,).
-        weights: at least 0, with a sum above 0, shape (n,).
+        weighed: the scores.
         groups: cluster number of each sample, from 0 without gaps, shape (n,).
         bounds: least and greatest possible score.
         alpha: one-sided level.
         null: the mean to test against.
-        filled: whether rows stand for samples that could not be scored. Gaffke's bound then counts in full, so that
-            losing a score never narrows an interval.
+        filled: whether rows stand for samples that could not be scored. Gaffke's bound then counts in full, and
+            clusters whole, so that no rule which a lost score moves narrows an interval.
     """
-    spread = spread_of(sums, weights, groups, bounds, alpha)
+    spread = spread_of(weighed, groups, bounds, alpha, filled=filled)
+    sums, weights = weighed.sums, weighed.weights
     total = float(weights.sum())
     parts = [] if found is None else [found]
     parts.append(never_seen(float(sums.sum()) / total, spread.worth, bounds, alpha, null=null))
@@ -62,53 +82,59 @@ def with_unseen(
 
 
 def spread_of(
-    sums: NDArray[np.float64], weights: NDArray[np.float64], groups: NDArray[np.int64], bounds: tuple[float, float],
-    alpha: float,
-) -> Spread:  # fmt: skip
+    weighed: Weighed, groups: NDArray[np.int64], bounds: tuple[float, float], alpha: float, *, filled: bool = False
+) -> Spread:
     """Return what the scores tell of the mean's error, and of how much a score that was not seen could weigh.
 
     Args:
-        sums: weight times score, shape (n,).
-        weights: shape (n,).
+        weighed: the scores.
         groups: cluster number of each sample, shape (n,).
         bounds: least and greatest possible score.
         alpha: one-sided level of the interval it is for.
+        filled: see `with_unseen`.
     """
+    sums, weights = weighed.sums, weighed.weights
     total = float(weights.sum())
     value = float(sums.sum()) / total
     residuals = np.bincount(groups, weights=sums - value * weights).astype(np.float64)
     units = len(residuals)
     error = math.sqrt(units / max(1, units - 1) * float((residuals**2).sum())) / total
-    weighs = weights > 0.0
-    worth = _Worth(sums[weighs] / weights[weighs], weights[weighs], groups[weighs], alpha)
-    return Spread(error=error, carriers=carriers(residuals), worth=(worth.towards(bounds[0]), worth.towards(bounds[1])))
+    worth = _Worth(weighed, groups, alpha)
+    low, high = (worth.whole, worth.whole) if filled else (worth.towards(bounds[0]), worth.towards(bounds[1]))
+    return Spread(error=error, carriers=carriers(residuals), worth=(low, high))
 
 
 class _Worth:
-    """How many independent samples a score that was not seen is one of."""
+    """How many independent samples a score that was not seen is one of.
 
-    def __init__(
-        self, scores: NDArray[np.float64], weights: NDArray[np.float64], groups: NDArray[np.int64], alpha: float
-    ) -> None:
-        self._scores, self._weights, self._alpha = scores, weights, alpha
-        self._groups = np.unique(groups, return_inverse=True)[1].reshape(-1).astype(np.int64)
-        self._value = float((scores * weights).sum() / weights.sum())
+    The heaviest sample, or cluster, may be the one that was not seen: so it is the sum of their weights over the
+    largest, which is their number where they weigh alike.
+    """
+
+    def __init__(self, weighed: Weighed, groups: NDArray[np.int64], alpha: float) -> None:
+        weighs = weighed.weights > 0.0
+        self._weights, self._heavy, self._alpha = weighed.weights[weighs], weighed.heavy[weighs], alpha
+        self._scores = weighed.sums[weighs] / self._weights
+        self._groups = np.unique(groups[weighs], return_inverse=True)[1].reshape(-1).astype(np.int64)
+        self._value = float((self._scores * self._weights).sum() / self._weights.sum())
+        self.whole = self._over_largest(np.bincount(self._groups, weights=self._heavy).astype(np.float64))
+
+    def _over_largest(self, sizes: NDArray[np.float64]) -> float:
+        return max(1.0, float(self._weights.sum() / sizes.max()))
 
     def towards(self, end: float) -> float:
         """Return the number for scores at one end of the range.
 
-        How alike the samples of a cluster are is known of scores that were seen there: at least half of the way to the
-        end, in `FEWEST_APART` clusters. Elsewhere a whole cluster may turn at once. By weights, samples and clusters
-        are worth Kish's sum of sizes squared over sum of squared sizes.
+        How alike the samples of a cluster are is known of scores that were seen there: at least nine tenths of the way
+        to the end, in `FEWEST_APART` clusters. Elsewhere a whole cluster may turn at once.
         """
-        whole = _kish(np.bincount(self._groups, weights=self._weights).astype(np.float64))
         if len(self._groups) == int(self._groups.max()) + 1:
-            return whole
-        far = (self._scores - self._value) * math.copysign(1.0, end - self._value) >= 0.5 * abs(end - self._value)
-        if len(np.unique(self._groups[far])) < FEWEST_APART:
-            return whole
+            return self.whole
+        way = (self._scores - self._value) * math.copysign(1.0, end - self._value)
+        if len(np.unique(self._groups[way >= _NEAR * abs(end - self._value)])) < FEWEST_APART:
+            return self.whole
         residuals = self._weights * (self._scores - self._value)
-        return min(effective_size(residuals, self._groups, self._alpha).n, _kish(self._weights))
+        return min(effective_size(residuals, self._groups, self._alpha).n, self._over_largest(self._heavy))
 
 
 def by_group(rows: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -116,10 +142,8 @@ def by_group(rows: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np
     return np.column_stack([np.bincount(groups, weights=column) for column in rows.T])
 
 
-def linearised(
-    candidate: NDArray[np.float64], baseline: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return a difference of two weighted means as one: weight times score, and weight, each of shape (n,).
+def linearised(candidate: NDArray[np.float64], baseline: NDArray[np.float64]) -> Weighed:
+    """Return a difference of two weighted means as one weighted mean.
 
     Exact where the weights of the arms are equal; elsewhere to first order (W. G. Cochran, Sampling Techniques, 1977,
     section 6.3).
@@ -132,8 +156,5 @@ def linearised(
     left, right = candidate[:, 0] / candidate[:, 1].mean(), baseline[:, 0] / baseline[:, 1].mean()
     weights = 0.5 * (first + second)
     own, its = left.mean(), right.mean()
-    return (left - own * first) - (right - its * second) + (own - its) * weights, weights
-
-
-def _kish(sizes: NDArray[np.float64]) -> float:
-    return float(sizes.sum() ** 2 / (sizes**2).sum())
+    sums = (left - own * first) - (right - its * second) + (own - its) * weights
+    return Weighed(sums=sums, weights=weights, heavy=np.maximum(first, second))

@@ -137,6 +137,29 @@ def test_no_fewer_samples_are_named_than_perfect_data_need(plain):
     assert samples_for(condition, metric, expected(condition, pool, "equal", 0.0)) == 11
 
 
+@pytest.mark.parametrize("weigh", ["clusters", "weights"])
+def test_samples_for_bounded_means_reckon_with_what_a_score_may_weigh(plain, weigh):
+    generator = np.random.default_rng(5)
+    weights = np.where(np.arange(200) % 10 == 0, 5.0, 1.0) if weigh == "weights" else np.ones(200)
+    clusters = [f"c{i // 4}" for i in range(200)] if weigh == "clusters" else [None] * 200
+    scores = generator.normal(0.01, 0.002, 200).clip(0, 1)
+    rows = [(float(s * w), float(w)) for s, w in zip(scores, weights, strict=True)]
+    metric = plain("mean" if weigh == "clusters" else "ratio", bounds=(0.0, 1.0), name="harm")
+    pool = Pool(metrics={"harm": metric}, clusters=clusters, rows={CANDIDATE: {"harm": rows}})
+    condition = gate("max", limit=0.05)
+    needed = samples_for(condition, metric, expected(condition, pool, "seen", 0.0))
+    assert passes(pool, condition, n=needed + 8, times=20, truth="seen") >= 0.75
+    assert passes(pool, condition, n=needed // 2, times=20, truth="seen") <= 0.25
+
+
+def test_fewer_clusters_than_a_gate_takes_are_never_named(plain):
+    rows, clusters = column(11, 39), [f"c{i // 5}" for i in range(50)]
+    metric = plain("proportion", name="harm")
+    pool = Pool(metrics={"harm": metric}, clusters=clusters, rows={CANDIDATE: {"harm": rows}})
+    condition = gate("max", limit=0.9)
+    assert samples_for(condition, metric, expected(condition, pool, "seen", 0.0)) >= 100
+
+
 def test_unscored_samples_stay_unscored(plain):
     rows = {CANDIDATE: {"harm": column(2, 88, 10)}, "promoted": {"harm": column(2, 98)}}
     pool = Pool(metrics={"harm": plain("proportion", name="harm")}, clusters=[None] * 100, rows=rows)

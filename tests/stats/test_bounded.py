@@ -220,14 +220,14 @@ def test_whole_clusters_that_turn_are_reckoned_with(clusters, size, share, plain
     assert clopper_pearson(missed, 200, 0.005).low <= 0.05
 
 
-def test_heavy_samples_that_turn_are_reckoned_with(plain, make_table):
+@pytest.mark.parametrize(("heavies", "weight", "share"), [(26, 50.0, 0.11), (26, 9.0, 0.1), (10, 10.0, 0.2)])
+def test_heavy_samples_that_turn_are_reckoned_with(heavies, weight, share, plain, make_table):
     generator = np.random.default_rng(2)
-    share = 0.0236
-    mean = (0.1 * 50 * (share + (1 - share) * 0.002) + 0.9 * 0.002) / 5.9
+    heavy = np.arange(260) < heavies
+    weights = np.where(heavy, weight, 1.0)
+    mean = float((weights * np.where(heavy, share + (1 - share) * 0.002, 0.002)).sum() / weights.sum())
     missed = 0
     for run in range(200):
-        heavy = generator.random(260) < 0.1
-        weights = np.where(heavy, 50.0, 1.0)
         scores = np.where(heavy & (generator.random(260) < share), 1.0, smooth(generator, 260))
         rows = list(zip((scores * weights).tolist(), weights.tolist(), strict=True))
         found = assess(make_table(plain("ratio", bounds=UNIT), rows), alpha=0.05, null=mean, seed=run, resamples=500)
@@ -263,3 +263,29 @@ def test_advice_does_not_take_what_was_never_seen_for_spread(plain, make_table):
     found = check_gate(Gate(metric="plain", kind="superior", to="base"), candidate, baseline)
     named = int(re.search(r"about ([\d,]+) samples", found.sentence)[1].replace(",", ""))
     assert named == pytest.approx((noise.std() * 2.486 / 0.01) ** 2, rel=0.05)
+
+
+def test_a_sample_that_is_heavy_in_one_arm_moves_a_difference_by_its_whole_weight(plain, make_table):
+    generator = np.random.default_rng(7)
+    weights = np.where(np.arange(260) < 26, 9.0, 1.0)
+    metric, share, passed = plain("ratio", bounds=UNIT), 0.1, 0
+    margin = float(weights[:26].sum() / weights.sum() * share)
+    for run in range(150):
+        bad = (np.arange(260) < 26) & (generator.random(260) < share)
+        own, its = np.where(bad, 1.0, smooth(generator, 260)), smooth(generator, 260)
+        first = make_table(metric, list(zip((own * weights).tolist(), weights.tolist(), strict=True)))
+        found = compare(first, make_table(metric, [(float(s), 1.0) for s in its]), null=margin, seed=run, resamples=500)
+        passed += found.p_below <= 0.05
+    assert clopper_pearson(passed, 150, 0.005).low <= 0.05
+
+
+def test_a_lost_score_of_a_cluster_does_not_vouch_for_others(plain, make_table):
+    """Nine clusters near the end and a tenth that was lost: filled in as the worst it would be the tenth of them."""
+    scores = [0.95 if i in range(0, 18, 2) else 0.5 if i == 18 else 0.3 for i in range(40)]
+    names, metric = [f"c{i // 2}" for i in range(40)], plain("mean", bounds=UNIT)
+    rows = [(score, 1.0) for score in scores]
+    whole = assess(make_table(metric, rows, names), alpha=0.05).worst
+    lost = [Unscored(reason="time-out") if i == 18 else row for i, row in enumerate(rows)]
+    part = assess(make_table(metric, lost, names), alpha=0.05).worst
+    assert part.low <= whole.low
+    assert part.high >= whole.high
