@@ -102,7 +102,7 @@ def _scatter(population: Population, plants: Sequence[Plant], gate: Gate, n: int
         scores = score_range(metric)
         if metric.kind == "proportion":
             worth.append(effective_size(candidate[:, 0] - baseline[:, 0], groups, gate.alpha).n)
-        elif scores is not None:
+        elif scores is not None and candidate[:, 1].sum() > 0.0 and baseline[:, 1].sum() > 0.0:
             reach = scores[1] - scores[0]
             spread = spread_of(linearised(candidate, baseline), groups, (-reach, reach), gate.alpha)
             # Low values are good where the upper bound has to clear the line.

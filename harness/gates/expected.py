@@ -63,7 +63,7 @@ class Expected:
     cluster_size: float = 1.0
     """Samples in a cluster, on average."""
     whole_effect: float = 1.0
-    """The same where every cluster repeats one answer."""
+    """How many samples are worth one independent one where every cluster repeats one answer."""
     telling: float | None = None
     """Of clustered proportions: clusters that hold another value than the commonest, for each sample. With fewer than
     `FEWEST_APART` of them a gate takes the whole effect. None where that does not matter."""
@@ -86,9 +86,9 @@ def expected(gate: Gate, pool: Pool, truth: Truth, change: float) -> Expected:
     metric = pool.metrics[gate.metric]
     other = arm_of(pool, gate.to or "")
     first, second, groups = _rows(pool, gate.metric, other)
-    if not len(first):
+    own, its = (_value(metric, rows) if len(rows) else math.nan for rows in (first, second))
+    if not math.isfinite(own) or not math.isfinite(its):
         return Expected(value=None, difference=None, discordant=None, spread=None, kurtosis=3.0, design_effect=1.0)
-    own, its = _value(metric, first), _value(metric, second)
     value = (own + its) / 2 if truth == "equal" else own
     if gate.kind not in COMPARES:
         residuals = _residuals(metric, first)

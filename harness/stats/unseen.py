@@ -19,8 +19,8 @@ from harness.stats.proportion import FEWEST_APART, effective_size
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-
 _NEAR = 0.9
+"""Of the way from the mean to an end of the range: scores that far tell how alike clusters are there."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

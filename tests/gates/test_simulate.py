@@ -152,6 +152,13 @@ def test_samples_for_bounded_means_reckon_with_what_a_score_may_weigh(plain, wei
     assert passes(pool, condition, n=needed // 2, times=20, truth="seen") <= 0.25
 
 
+def test_rows_without_weight_plan_nothing(plain):
+    metric = plain("ratio", bounds=(0.0, 1.0), name="harm")
+    pool = Pool(metrics={"harm": metric}, clusters=[None] * 9, rows={CANDIDATE: {"harm": [(0.0, 0.0)] * 9}})
+    condition = gate("max", limit=0.5)
+    assert samples_for(condition, metric, expected(condition, pool, "seen", 0.0)) is None
+
+
 def test_fewer_clusters_than_a_gate_takes_are_never_named(plain):
     rows, clusters = column(11, 39), [f"c{i // 5}" for i in range(50)]
     metric = plain("proportion", name="harm")
