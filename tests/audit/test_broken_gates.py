@@ -151,7 +151,7 @@ def test_the_gate_itself_is_not(cases):
 
 
 def test_a_bootstrap_that_knows_only_what_it_has_seen_is_found(recorded, monkeypatch):
-    """Replies of which a few are very toxic: the mean of equal arms seems better in 8 of 100 runs, not in 5."""
+    """Replies of which a few are very toxic: the mean of equal arms seems better too often."""
     chosen = [
         case
         for case in recorded.cases
