@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.audit.plants import Exchange, Plant, lay_all
 from harness.audit.population import BASELINE, CANDIDATE, SCORED, Population
-from harness.gates.detectable import worst_distance
+from harness.gates.detectable import worst_distance, worth_of
 from harness.stats.bounded import expected_reach
 from harness.stats.power import POWER, mcnemar_power, quantile_sum
 from harness.stats.proportion import effective_size
@@ -105,8 +105,7 @@ def _scatter(population: Population, plants: Sequence[Plant], gate: Gate, n: int
         elif scores is not None and candidate[:, 1].sum() > 0.0 and baseline[:, 1].sum() > 0.0:
             reach = scores[1] - scores[0]
             spread = spread_of(linearised(candidate, baseline), groups, (-reach, reach), gate.alpha)
-            # Low values are good where the upper bound has to clear the line.
-            worth.append(spread.worth[1 if metric.direction == "lower" else 0])
+            worth.append(worth_of(gate, metric, spread))
             carried_by.append(spread.carriers)
     return _Scatter(
         error=float(np.std(differences, ddof=1)), gains=float(np.mean(gains)), losses=float(np.mean(losses)),

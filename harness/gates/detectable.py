@@ -14,6 +14,7 @@ from harness.stats.worst_case import score_range
 
 if TYPE_CHECKING:
     from harness.contracts import Metric
+    from harness.stats.interval import Spread
     from harness.types import Calibration, Gate
 
 
@@ -85,6 +86,14 @@ def worst_distance(gate: Gate, metric: Metric, value: float | None = None) -> fl
         return scores[1] - scores[0]
     at = (gate.limit or 0.0) if value is None else value
     return max(0.0, scores[1] - at if gate.kind == "max" else at - scores[0])
+
+
+def worth_of(gate: Gate, metric: Metric, spread: Spread) -> float:
+    """Return of how many independent samples a score that was not seen is one, on the side that keeps the gate open."""
+    if gate.kind == "equivalent":
+        return min(spread.worth)
+    upper = gate.kind == "max" or (gate.kind in COMPARES and metric.direction == "lower")
+    return spread.worth[1 if upper else 0]
 
 
 def _room(gate: Gate, metric: Metric) -> float:

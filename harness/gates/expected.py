@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.gates.attainable import samples_needed
-from harness.gates.detectable import worst_distance
+from harness.gates.detectable import worst_distance, worth_of
 from harness.gates.simulate import CANDIDATE, arm_of
 from harness.gates.valid import COMPARES
 from harness.stats import MetricTable
@@ -237,12 +237,9 @@ def _unseen(
     reach = scores[1] - scores[0]
     weighed = Weighed.of(first) if second is None else linearised(first, second)
     spread = spread_of(weighed, groups, scores if second is None else (-reach, reach), gate.alpha)
-    upper = gate.kind == "max" or (gate.kind in COMPARES and metric.direction == "lower")
-    worth = min(spread.worth) if gate.kind == "equivalent" else spread.worth[1 if upper else 0]
     n = len(first)
-    return {
-        "kurtosis": n / (design_effect * spread.carriers) if spread.carriers else 3.0, "unseen_effect": n / worth
-    }  # fmt: skip
+    kurtosis = n / (design_effect * spread.carriers) if spread.carriers else 3.0
+    return {"kurtosis": kurtosis, "unseen_effect": n / worth_of(gate, metric, spread)}
 
 
 def _clustering(groups: NDArray[np.int64]) -> dict[str, float]:
