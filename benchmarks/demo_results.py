@@ -10,10 +10,10 @@ import os
 import platform
 from pathlib import Path
 
-from harness.cli.tables import describe_gate, interval, number
 from harness.promotion.decide import read_decision
 from harness.store.runs import read_run
 from harness.store.workspace import Workspace
+from harness.tables import describe_gate, interval, number
 from harness.training.records import read_record
 
 TARGET = Path(__file__).parents[1] / "docs" / "results.md"

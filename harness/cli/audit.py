@@ -98,7 +98,7 @@ def _is_workspace(app: App) -> bool:
 
 def _list(app: App, origin: Origin, prepared: Prepared) -> None:
     from harness.audit.audit import times
-    from harness.cli.tables import plain_table
+    from harness.tables import plain_table
     from harness.terminal import safe_text
 
     rows = [
@@ -122,7 +122,7 @@ def _list(app: App, origin: Origin, prepared: Prepared) -> None:
 
 def _show(app: App, found: Audit) -> None:
     from harness.audit.tables import header, rows, summary
-    from harness.cli.tables import plain_table
+    from harness.tables import plain_table
     from harness.terminal import safe_text
 
     for group, results in found.by_group().items():
@@ -174,7 +174,7 @@ def _full(app: App, names: tuple[str, ...], folder: Path, *, dry_run: bool) -> i
 
 def _show_full(app: App, found: FullAudit) -> None:
     from harness.audit.tables import FULL_HEADER, full_rows
-    from harness.cli.tables import plain_table
+    from harness.tables import plain_table
     from harness.terminal import safe_text
 
     rows = [tuple(safe_text(cell) for cell in row) for row in full_rows(found.outcomes)]

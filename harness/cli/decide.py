@@ -114,7 +114,7 @@ def decide(
 
 def show_decision(app: App, found: PolicyRun) -> None:
     """Print every run's metrics, all gates, the decision and the next step."""
-    from harness.cli.tables import checks_table, estimates_table, status_text
+    from harness.tables import checks_table, estimates_table, status_text
     from harness.terminal import safe_text
 
     decision, console = found.decision, app.console

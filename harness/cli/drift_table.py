@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.cli.tables import number
+from harness.tables import number
 
 if TYPE_CHECKING:
     from harness.types import DriftCheck, DriftShift, Estimate, RunRecord

@@ -98,7 +98,7 @@ def gate(
 
 
 def _show(app: App, found: Recheck) -> None:
-    from harness.cli.tables import checks_table, status_text
+    from harness.tables import checks_table, status_text
     from harness.terminal import safe_text
 
     app.console.print(f"run {found.record.id}", markup=False)

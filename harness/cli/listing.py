@@ -34,7 +34,7 @@ def list_(app: App, kind: str | None) -> int:
     if app.json:
         app.print_json(found)
         return EXIT_PASSED
-    from harness.cli.tables import plain_table
+    from harness.tables import plain_table
 
     for name, rows in found.items():
         if not rows:

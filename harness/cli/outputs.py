@@ -18,8 +18,8 @@ from xml.etree import ElementTree as ET
 
 import click
 
-from harness.cli.tables import describe_gate, interval, number
 from harness.errors import InputError
+from harness.tables import describe_gate, interval, number
 from harness.terminal import safe_text
 
 if TYPE_CHECKING:

@@ -176,7 +176,7 @@ def _shares(given: Sequence[str], gated: set[str]) -> dict[str, float]:
 
 
 def _show(app: App, found: Plan, level: tuple[int, float] | None) -> None:
-    from harness.cli.tables import plain_table
+    from harness.tables import plain_table
     from harness.terminal import safe_text
 
     console = app.console

@@ -151,7 +151,7 @@ def sentence(skill: Skill, at_least: float) -> str:
 def _show(app: App, skills: Sequence[Sequence[Skill]], at_least: float) -> None:
     from rich.text import Text
 
-    from harness.cli.tables import plain_table
+    from harness.tables import plain_table
     from harness.terminal import safe_text
 
     columns = ("principle\n  critic", "violations\nfound", "others let\nthrough", "near misses\nlet through")

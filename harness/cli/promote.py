@@ -82,9 +82,9 @@ def rollback(app: App, to: str | None, reason: str, drill: bool, samples: int) -
 
 
 def _drill(app: App, to: str | None, samples: int) -> int:
-    from harness.cli.tables import plain_table
     from harness.promotion.drill import drill
     from harness.serial import to_plain
+    from harness.tables import plain_table
     from harness.terminal import safe_text
 
     with app.progress() as progress:
@@ -212,7 +212,7 @@ def _what(workspace: Workspace, entry: LedgerEntry) -> str:
     if entry.kind == "review":
         return f"{body.get('decision')} {body.get('word')} by {body.get('by')}: {body.get('reason')}"
     if entry.kind == "reset":
-        from harness.cli.tables import counted
+        from harness.tables import counted
 
         after = counted(int(body["attempts"]), "attempt")
         return f"the count of the policy {body.get('policy')}, after {after}: {body.get('reason')}"

@@ -78,10 +78,10 @@ def policy() -> None:
 @common_options
 def reset(app: App, name: str, reason: str) -> int:
     """Count the attempts under the policy NAME from one again."""
-    from harness.cli.tables import counted
     from harness.promotion.attempts import reset as do_reset
     from harness.promotion.policies import find_policy
     from harness.serial import to_plain
+    from harness.tables import counted
 
     entry = do_reset(app.workspace, find_policy(name, app.config, app.plugins.registries), reason=reason)
     if app.json:

@@ -193,7 +193,7 @@ def _plain(outcome: SuiteRun) -> dict[str, Any]:
 def show_run(app: App, outcome: SuiteRun) -> None:
     """Print a run as tables: metrics beside the baseline's, gates, notes, and where it lies."""
     from harness.cli.drift_table import DRIFT_COLUMNS, drift_line, drift_rows, dtype_of
-    from harness.cli.tables import checks_table, estimates_table, plain_table, status_text
+    from harness.tables import checks_table, estimates_table, plain_table, status_text
     from harness.terminal import safe_text
 
     run, console = outcome.run, app.console
@@ -223,8 +223,8 @@ def show_run(app: App, outcome: SuiteRun) -> None:
 
 def _forecast(app: App, prepared: list[PreparedSuite], candidate: Candidate, spec: RunSpec, judge: str | None) -> int:
     from harness.cli.forecast_table import FORECAST_COLUMNS, FORECAST_WHOLE, forecast_line, forecast_rows
-    from harness.cli.tables import plain_table
     from harness.evaluation.forecast import forecast
+    from harness.tables import plain_table
 
     with app.progress() as progress:
         rows = forecast(prepared, candidate, app.plugins, app.writable_workspace(), app.surroundings(seed=spec.seed),

@@ -48,9 +48,9 @@ def runs() -> None:
 @common_options
 def list_(app: App, suite: str | None, last: int | None) -> int:
     """List runs, the oldest first."""
-    from harness.cli.tables import plain_table
     from harness.serial import to_plain
     from harness.store.runs import list_runs
+    from harness.tables import plain_table
 
     problems: list[str] = []
     records = list_runs(app.workspace, problems=problems)
@@ -127,7 +127,7 @@ def diff(app: App, baseline: str, candidate: str, flips: int, confidence: float)
 
 
 def _show_difference(app: App, found: Difference, flips: int, confidence: float) -> None:
-    from harness.cli.tables import plain_table
+    from harness.tables import plain_table
     from harness.terminal import safe_text
 
     for name, record in (("baseline", found.baseline), ("candidate", found.candidate)):

@@ -92,7 +92,7 @@ def _print_json(app: App, recipe: Recipe, results: Sequence[StageResult], outcom
 
 def show_stages(app: App, recipe: Recipe, results: Sequence[StageResult]) -> None:
     """Print what became of each stage, and warn of what was cut."""
-    from harness.cli.tables import plain_table
+    from harness.tables import plain_table
 
     app.console.print(
         plain_table(

@@ -39,7 +39,7 @@ def why(app: App, name: str | None) -> int:
 
 
 def _show(app: App, found: Why) -> None:
-    from harness.cli.tables import checks_table, status_text
+    from harness.tables import checks_table, status_text
     from harness.terminal import safe_text
 
     decision, console = found.decision, app.console
@@ -83,7 +83,7 @@ def _show_changes(found: Why, say: Callable[..., None]) -> None:
 
 
 def _facts(found: Why) -> list[tuple[str, str]]:
-    from harness.cli.tables import counted
+    from harness.tables import counted
 
     decision, left = found.decision, found.policy
     attempt = "none: exploratory"

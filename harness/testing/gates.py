@@ -30,7 +30,7 @@ class GateNotPassedError(AssertionError):
 
 
 def _line(check: Check) -> str:
-    from harness.cli.tables import describe_gate
+    from harness.tables import describe_gate
 
     because = check.sentence.removeprefix(f"{check.status}: ")
     return f"  {check.status:<12}  {_shown(describe_gate(check))}: {_shown(because)}"

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import __version__
-from harness.cli.tables import interval, number
 from harness.errors import InputError
+from harness.tables import interval, number
 from harness_report import fragments, reading, samples
 from harness_report.figures import gate_figure, key_metrics, metric_rows, principle_figures, run_status, when, with_unit
 from harness_report.markup import Html, el, join

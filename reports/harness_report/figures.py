@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from harness.cli.tables import describe_gate, number
+from harness.tables import describe_gate, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

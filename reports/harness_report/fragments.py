@@ -6,7 +6,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 from harness.cli.drift_table import DRIFT_COLUMNS, drift_line, drift_rows
-from harness.cli.tables import interval, number
+from harness.tables import interval, number
 from harness.types import Completion, LogLikelihood, LogProb, NoReply, NotApplicable, Unscored
 from harness_report.figures import MARKS, gate_figure, with_unit
 from harness_report.markup import Html, el, join, text

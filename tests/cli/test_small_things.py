@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from harness.cli.tables import checks_table, estimates_table
+from harness.tables import checks_table, estimates_table
 from harness.types import Check, Estimate, Gate
 from tests.cli.adapters import write_adapter
 

@@ -24,6 +24,7 @@ LAYERS = [
     {"hookspecs"},
     {"reading"},
     {"contracts", "reporting"},
+    {"tables"},
     {"plugin_code", "progress", "registry"},
     {"types"},
     {"serial", "hashing", "paths", "terminal", "threads"},

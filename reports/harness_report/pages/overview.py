@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from harness.cli.tables import interval
 from harness.errors import InputError
+from harness.tables import interval
 from harness.terminal import safe_text
 from harness_report import cached, charts, fragments
 from harness_report.choosing import empty

@@ -138,7 +138,7 @@ def _principles(run: RunRecord, baseline: RunRecord | None) -> None:
 
 
 def _share(figure: PrincipleFigure) -> str:
-    from harness.cli.tables import interval, number
+    from harness.tables import interval, number
 
     found = figure.estimate
     return "not measured" if found is None else f"{number(found.value, found)} {interval(found)}"
