@@ -1,7 +1,7 @@
 """harness decides whether a fine-tuned language model has earned promotion.
 
-The names a plugin author needs are importable from here; the contracts live in `harness.contracts`, the records in
-`harness.types` and the hooks in `harness.hookspecs`.
+The names a plugin author needs most are importable from here, and all that plugins may use from `harness.api`; the
+hooks are listed in `harness.hookspecs`.
 """
 
 from importlib import import_module

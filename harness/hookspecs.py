@@ -56,7 +56,7 @@ def register_classifiers(register: Callable[..., None]) -> None:
 
 @hookspec
 def register_metrics(register: Callable[..., None]) -> None:
-    """Register metric factories: `register("toxicity", make)`; see `harness.contracts.MetricFactory`."""
+    """Register metric factories: `register("toxicity", make)`; see `harness.api.MetricFactory`."""
 
 
 @hookspec
@@ -76,7 +76,7 @@ def register_policies(register: Callable[..., None]) -> None:
 
 @hookspec
 def register_report_sections(register: Callable[..., None]) -> None:
-    """Register pages of the report: `register("my-section", make)`; see `harness.reporting.ReportSection`."""
+    """Register pages of the report: `register("my-section", make)`; see `harness.api.ReportSection`."""
 
 
 @hookspec

@@ -10,8 +10,7 @@ from harness import hookimpl
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from harness.contracts import Metric, SourceInput, Stage
-    from harness.types import Principle, Sample
+    from harness.api import Metric, Principle, Sample, SourceInput, Stage
 
 
 def make_stage() -> Stage:

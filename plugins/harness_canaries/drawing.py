@@ -13,8 +13,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from harness.errors import InputError
-from harness.hashing import sha256_json
+from harness.api import InputError, sha256_json
 
 KIND = "canaries"
 """What a record of planted canaries calls itself."""

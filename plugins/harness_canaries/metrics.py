@@ -14,17 +14,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from harness.contracts import Metric
-from harness.errors import InputError
-from harness.reading.strict import StrictModel
-from harness.types import Completion, Generate, LogLikelihood, LogProb, NoReply, NotApplicable, Unscored
+from harness.api import (
+    Completion,
+    Generate,
+    InputError,
+    LogLikelihood,
+    LogProb,
+    Metric,
+    NoReply,
+    NotApplicable,
+    StrictModel,
+    Unscored,
+)
 from harness_canaries.drawing import Canary
 from harness_metrics.options import read_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.types import Decoding, Findings, Principle, Reply, Request, Row, Sample, Verdict
+    from harness.api import Decoding, Findings, Principle, Reply, Request, Row, Sample, Verdict
 
 _FOREIGN = NotApplicable(reason="the sample is no canary")
 

@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from harness.errors import InputError
-from harness.reading.strict import StrictModel, dotted
+from harness.api import InputError, StrictModel, dotted
 from harness_canaries.drawing import DEFAULT_FORMATS, KIND, CanarySet, Format
 
 Count = Annotated[int, Field(ge=1, le=10_000)]

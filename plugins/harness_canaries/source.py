@@ -7,9 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.contracts import SourceInput
-from harness.errors import InputError
-from harness.types import Message, Sample
+from harness.api import InputError, Message, Sample, SourceInput
 from harness_canaries.options import read_set
 
 _HOW = "train it with a canaries stage, or name the stage.json of what was planted with --data: see docs/leaks.md"

@@ -7,11 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from harness.contracts import Stage
-from harness.errors import InputError
-from harness.hashing import sha256_file, sha256_json
-from harness.training.options import stage_options
-from harness.types import Message, StageInput, StageOutput
+from harness.api import InputError, Message, Stage, StageInput, StageOutput, sha256_file, sha256_json, stage_options
 from harness_canaries.drawing import CanarySet
 from harness_canaries.options import CanaryOptions, check_formats
 from harness_stages.data import find_data

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import pluggy
+from harness import hookimpl
 
 if TYPE_CHECKING:
-    from harness.contracts import Classifier, Surroundings
-
-hookimpl = pluggy.HookimplMarker("harness")
+    from harness.api import Classifier, Surroundings
 
 
 def _detoxify(options: Mapping[str, Any], surroundings: Surroundings) -> Classifier:

@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import InputError
-from harness.hashing import sha256_json
+from harness.api import InputError, sha256_json
 
 KEY = "classifiers.detoxify"
 

@@ -10,10 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from harness.contracts import Classifier, Surroundings
-from harness.errors import InputError
-from harness.reading.strict import StrictModel
-from harness.types import Finding, Findings, Unscored
+from harness.api import Classifier, Finding, Findings, InputError, StrictModel, Surroundings, Unscored
 from harness_classifiers.checkpoint import (
     KEY,
     NAMED,

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.errors import BrokenRunError
-from harness.hashing import canonical_json
+from harness.api import BrokenRunError, canonical_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

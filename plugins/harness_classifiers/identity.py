@@ -6,8 +6,7 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 
-from harness.errors import MissingDependencyError
-from harness.hashing import sha256_json
+from harness.api import MissingDependencyError, sha256_json
 
 
 def fingerprint_of(

@@ -8,9 +8,16 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from harness.contracts import Classifier, Surroundings
-from harness.reading.strict import StrictModel
-from harness.types import Finding, Findings, Unscored
+from harness.api import (
+    Classifier,
+    Finding,
+    Findings,
+    StrictModel,
+    Surroundings,
+    Unscored,
+    memoised_sha256,
+    weights_hash,
+)
 from harness_classifiers.embedding import WEIGHTS, Embedder
 from harness_classifiers.head import Head, load_head
 from harness_classifiers.identity import fingerprint_of
@@ -42,8 +49,6 @@ class MiniLMToxicity(Classifier):
 
     def fingerprint(self) -> str:
         """Return the hash of encoder, head and package versions, without loading."""
-        from harness.weights import memoised_sha256, weights_hash
-
         store = self.surroundings.weights
         weights = f"{weights_hash(WEIGHTS, store=store)} {memoised_sha256(HEAD, store=store)}"
         return fingerprint_of(
@@ -71,7 +76,7 @@ class MiniLMToxicity(Classifier):
 
     def _load(self) -> tuple[Embedder, Head]:
         if self._loaded is None:
-            from harness.weights import weights_path
+            from harness.api import weights_path
 
             folder = weights_path(WEIGHTS, store=self.surroundings.weights)
             head = load_head(HEAD)

@@ -7,10 +7,17 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from harness.contracts import Classifier, Surroundings
-from harness.errors import InputError, unknown_name
-from harness.reading.strict import StrictModel
-from harness.types import Finding, Findings, Unscored
+from harness.api import (
+    Classifier,
+    Finding,
+    Findings,
+    InputError,
+    StrictModel,
+    Surroundings,
+    Unscored,
+    unknown_name,
+    weights_hash,
+)
 from harness_classifiers.identity import fingerprint_of, require_package
 from harness_classifiers.presidio_engine import ENTITIES, MAX_CHARS, PHONE_SCORE, build_engine
 from harness_classifiers.settings import read_options
@@ -80,8 +87,6 @@ class PresidioClassifier(Classifier):
 
     def fingerprint(self) -> str:
         """Return the hash of weights, options and package versions, without loading."""
-        from harness.weights import weights_hash
-
         self._require()
         return fingerprint_of(
             "presidio", version=1, weights=weights_hash(WEIGHTS, store=self.surroundings.weights),
@@ -128,7 +133,7 @@ class PresidioClassifier(Classifier):
 
     def _load(self) -> Any:  # noqa: ANN401 - presidio has no types
         if self._engine is None:
-            from harness.weights import weights_path
+            from harness.api import weights_path
 
             self._require()
             self._engine = build_engine(weights_path(WEIGHTS, store=self.surroundings.weights), self.settings.entities)

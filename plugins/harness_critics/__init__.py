@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from harness import hookimpl
 
 if TYPE_CHECKING:
-    from harness.contracts import Critic
+    from harness.api import Critic
 
 
 def _judge(options: Mapping[str, Any]) -> Critic:

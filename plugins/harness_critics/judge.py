@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from harness.contracts import Critic
-from harness.hashing import sha256_json
-from harness.reading.strict import StrictModel
-from harness.types import LogLikelihood, LogProb, Message, NoReply, Unscored
+from harness.api import Critic, LogLikelihood, LogProb, Message, NoReply, StrictModel, Unscored, sha256_json
 from harness_critics.options import nothing_to_judge, read_options
 from harness_critics.quoting import quote
 
 if TYPE_CHECKING:
-    from harness.types import Completion, Findings, Principle, Reply, Request, Sample
+    from harness.api import Completion, Findings, Principle, Reply, Request, Sample
 
 INTRODUCTION = (
     "Below is a conversation between a person and an assistant. Every line that begins with > is quoted material to be"

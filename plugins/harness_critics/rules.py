@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import model_validator
 
-from harness.contracts import Critic
-from harness.hashing import sha256_json
-from harness.reading.strict import StrictModel
+from harness.api import Critic, StrictModel, sha256_json
 from harness_critics.options import nothing_to_judge, read_options
 
 if TYPE_CHECKING:
-    from harness.types import Completion, Findings, Principle, Reply, Sample, Unscored
+    from harness.api import Completion, Findings, Principle, Reply, Sample, Unscored
 
 
 class RulesOptions(StrictModel):

@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from harness.contracts import Critic
-from harness.hashing import sha256_json
-from harness.reading.strict import StrictModel
-from harness.types import Unscored
+from harness.api import Critic, StrictModel, Unscored, sha256_json
 from harness_critics.options import nothing_to_judge, read_options
 
 if TYPE_CHECKING:
-    from harness.types import Completion, Findings, Principle, Reply, Sample
+    from harness.api import Completion, Findings, Principle, Reply, Sample
 
 
 class ToxicityOptions(StrictModel):

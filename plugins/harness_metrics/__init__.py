@@ -10,8 +10,7 @@ from harness import hookimpl
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from harness.contracts import Metric, MetricFactory
-    from harness.types import Principle
+    from harness.api import Metric, MetricFactory, Principle
 
 _FACTORIES: tuple[tuple[str, str, str], ...] = (
     ("perplexity", "perplexity:make", "Perplexity per token, word and byte, and bits per byte, of plain texts"),

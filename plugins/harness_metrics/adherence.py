@@ -6,10 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from harness.adherence import combine_verdicts
-from harness.errors import unknown_name
-from harness.reading.strict import StrictModel
-from harness.types import Calibration, Completion, NotApplicable, Unscored
+from harness.api import Calibration, Completion, NotApplicable, StrictModel, Unscored, combine_verdicts, unknown_name
 from harness_metrics.calibration import CalibrationSection
 from harness_metrics.options import read_options
 from harness_metrics.replies import TextMetric, completion
@@ -17,8 +14,7 @@ from harness_metrics.replies import TextMetric, completion
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.contracts import Metric
-    from harness.types import Findings, Principle, Reply, Row, Sample, Verdict
+    from harness.api import Findings, Metric, Principle, Reply, Row, Sample, Verdict
 
 _INFORMS = "Informs and does not gate until its critics are calibrated"
 

@@ -6,8 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from harness.reading.strict import StrictModel
-from harness.types import Calibration
+from harness.api import Calibration, StrictModel
 
 Counts = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1)]]
 """(labelled right, all)."""

@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from harness.contracts import Metric
-from harness.errors import InputError
-from harness.types import LogLikelihood, LogProb, NoReply, NotApplicable, Unscored
+from harness.api import InputError, LogLikelihood, LogProb, Metric, NoReply, NotApplicable, Unscored
 from harness_metrics.options import NoOptions, read_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.types import Decoding, Findings, Principle, Reply, Request, Row, Sample, Verdict
+    from harness.api import Decoding, Findings, Principle, Reply, Request, Row, Sample, Verdict
 
 
 def choice_requests(sample: Sample) -> tuple[Request, ...]:

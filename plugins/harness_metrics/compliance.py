@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from harness.reading.strict import StrictModel
-from harness.types import Calibration, Completion, NotApplicable, Unscored
+from harness.api import Calibration, Completion, NotApplicable, StrictModel, Unscored
 from harness_metrics.calibration import CalibrationSection
 from harness_metrics.labelling import label_reply
 from harness_metrics.options import read_options
@@ -17,8 +16,7 @@ from harness_metrics.replies import TextMetric, completion
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.contracts import Metric
-    from harness.types import Findings, Principle, Reply, Row, Sample, Verdict
+    from harness.api import Findings, Metric, Principle, Reply, Row, Sample, Verdict
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,13 +13,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import InputError, nearest
+from harness.api import InputError, nearest
 from harness_metrics.text import contains_span, normalise, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from harness.types import Sample
+    from harness.api import Sample
 
 _ABBREVIATIONS = ("Mr", "Mrs", "Ms", "Dr", "Prof", "St", "vs", "e.g", "i.e")
 # Their dots are masked before sentences are counted. Abbreviations that often end a sentence (etc., a.m.) are left out.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.types import Completion, Unscored
+from harness.api import Completion, Unscored
 from harness_metrics.options import NoOptions, read_options
 from harness_metrics.replies import TextMetric, completion
 from harness_metrics.text import ngrams, words
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from harness.contracts import Metric
-    from harness.types import Findings, NotApplicable, Principle, Reply, Row, Sample, Verdict
+    from harness.api import Findings, Metric, NotApplicable, Principle, Reply, Row, Sample, Verdict
 
 _REPEATED = 4
 """Length of the n-grams whose repetition counts, as seq-rep-4 of Welleck et al. 2020."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.errors import InputError
+from harness.api import InputError
 
 if TYPE_CHECKING:
-    from harness.types import Sample
+    from harness.api import Sample
 
 
 def texts(sample: Sample, field: str) -> tuple[str, ...]:

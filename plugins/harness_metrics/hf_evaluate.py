@@ -18,10 +18,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from harness.errors import BrokenRunError, InputError, MissingDependencyError
-from harness.hashing import sha256_file
-from harness.reading.strict import StrictModel
-from harness.types import Completion, Unscored
+from harness.api import (
+    BrokenRunError,
+    Completion,
+    InputError,
+    MissingDependencyError,
+    StrictModel,
+    Unscored,
+    sha256_file,
+)
 from harness_metrics.numbers import final_number
 from harness_metrics.options import read_options
 from harness_metrics.replies import TextMetric, completion, gated_by_target
@@ -29,8 +34,7 @@ from harness_metrics.replies import TextMetric, completion, gated_by_target
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.contracts import Metric
-    from harness.types import Decoding, Findings, NotApplicable, Principle, Reply, Request, Row, Sample, Verdict
+    from harness.api import Decoding, Findings, Metric, NotApplicable, Principle, Reply, Request, Row, Sample, Verdict
 
 _BUNDLED = Path(__file__).parent / "modules"
 _COMMIT = re.compile(r"[0-9a-f]{40}")

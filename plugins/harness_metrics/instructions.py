@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness.types import Completion, NotApplicable
+from harness.api import Completion, NotApplicable
 from harness_metrics.constraints import read_constraints
 from harness_metrics.options import NoOptions, read_options
 from harness_metrics.replies import TextMetric, completion, generate
@@ -12,8 +12,7 @@ from harness_metrics.replies import TextMetric, completion, generate
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.contracts import Metric
-    from harness.types import Decoding, Findings, Principle, Reply, Request, Row, Sample, Unscored, Verdict
+    from harness.api import Decoding, Findings, Metric, Principle, Reply, Request, Row, Sample, Unscored, Verdict
 
 
 class _Instruction(TextMetric):

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from harness.errors import InputError
-from harness.reading.strict import StrictModel
-from harness.types import Completion
+from harness.api import Completion, InputError, StrictModel
 from harness_metrics.fields import texts
 from harness_metrics.numbers import final_number
 from harness_metrics.options import read_options
@@ -19,10 +17,10 @@ from harness_metrics.text import contains_span, normalise
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.contracts import Metric
-    from harness.types import (
+    from harness.api import (
         Decoding,
         Findings,
+        Metric,
         NotApplicable,
         Principle,
         Reply,

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from harness.errors import InputError, nearest
-from harness.reading.strict import StrictModel, dotted
+from harness.api import InputError, StrictModel, dotted, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

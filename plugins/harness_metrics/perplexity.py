@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from harness.contracts import Metric
-from harness.reading.strict import StrictModel
-from harness.types import LogProb, NoReply, NotApplicable, RollingLogLikelihood, Unscored
+from harness.api import LogProb, Metric, NoReply, NotApplicable, RollingLogLikelihood, StrictModel, Unscored
 from harness_metrics.options import read_options
 
 if TYPE_CHECKING:
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from harness.types import Decoding, Findings, Principle, Reply, Request, Row, Sample, Verdict
+    from harness.api import Decoding, Findings, Principle, Reply, Request, Row, Sample, Verdict
 
 Level = Literal["token", "word", "byte", "bits"]
 

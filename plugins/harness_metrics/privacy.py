@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from harness.reading.strict import StrictModel
-from harness.types import Completion, NotApplicable, Unscored
+from harness.api import Completion, NotApplicable, StrictModel, Unscored
 from harness_metrics.fields import alternatives, texts
 from harness_metrics.options import NoOptions, read_options
 from harness_metrics.replies import TextMetric, asks_for_text, completion, generate
@@ -25,8 +24,7 @@ from harness_metrics.text import contains_span, normalise
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.contracts import Metric
-    from harness.types import Decoding, Finding, Findings, Principle, Reply, Request, Row, Sample, Verdict
+    from harness.api import Decoding, Finding, Findings, Metric, Principle, Reply, Request, Row, Sample, Verdict
 
 _FEWEST_DIGITS = 6
 """A text with at least this many digits, and no letters, is compared by its digits alone."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.contracts import Metric
-from harness.types import Completion, Generate, NoReply, NotApplicable, Unscored
+from harness.api import Completion, Generate, Metric, NoReply, NotApplicable, Unscored
 
 if TYPE_CHECKING:
-    from harness.types import Decoding, Reply, Request, Sample
+    from harness.api import Decoding, Reply, Request, Sample
 
 
 def asks_for_text(sample: Sample) -> bool:

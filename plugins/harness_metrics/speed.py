@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from harness.contracts import Metric
-from harness.reading.strict import StrictModel
-from harness.types import Unscored
+from harness.api import Metric, StrictModel, Unscored
 from harness_metrics.options import NoOptions, read_options
 from harness_metrics.replies import generate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.types import Decoding, Principle, Request, RunFacts, Sample
+    from harness.api import Decoding, Principle, Request, RunFacts, Sample
 
 _MIB = 1 << 20
 

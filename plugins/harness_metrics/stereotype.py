@@ -13,10 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from harness.contracts import Metric
-from harness.errors import InputError, nearest
-from harness.reading.strict import StrictModel
-from harness.types import NotApplicable, Unscored
+from harness.api import InputError, Metric, NotApplicable, StrictModel, Unscored, nearest
 from harness_metrics.choice import best, choice_requests, choice_scores
 from harness_metrics.fields import index
 from harness_metrics.options import read_options
@@ -26,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from harness.types import Decoding, Findings, Principle, Reply, Request, Row, Sample, Verdict
+    from harness.api import Decoding, Findings, Principle, Reply, Request, Row, Sample, Verdict
 
 Condition = Literal["ambiguous", "disambiguated"]
 _CONDITIONS: tuple[Condition, ...] = ("ambiguous", "disambiguated")

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from harness.reading.strict import StrictModel
-from harness.types import Completion, Unscored
+from harness.api import Completion, StrictModel, Unscored
 from harness_metrics.calibration import CalibrationSection
 from harness_metrics.options import read_options
 from harness_metrics.replies import TextMetric, completion
@@ -15,8 +14,7 @@ from harness_metrics.replies import TextMetric, completion
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.contracts import Metric
-    from harness.types import Findings, NotApplicable, Principle, Reply, Row, Sample, Verdict
+    from harness.api import Findings, Metric, NotApplicable, Principle, Reply, Row, Sample, Verdict
 
 _USUAL_LABELS = ("toxicity", "toxic")
 

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import numpy as np
 from pydantic import Field
 
-from harness.errors import MissingDependencyError
-from harness.reading.strict import StrictModel
-from harness.types import Completion
+from harness.api import Completion, MissingDependencyError, StrictModel
 from harness_metrics.options import read_options
 from harness_metrics.replies import TextMetric, completion, gated_by_target
 
@@ -18,10 +16,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from harness.contracts import Metric
-    from harness.types import (
+    from harness.api import (
         Decoding,
         Findings,
+        Metric,
         NotApplicable,
         Principle,
         Reply,

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from harness import hookimpl
 
 if TYPE_CHECKING:
-    from harness.contracts import Model, Surroundings
-    from harness.types import ModelSpec
+    from harness.api import Model, ModelSpec, Surroundings
 
 
 def make_hf(spec: ModelSpec, surroundings: Surroundings) -> Model:

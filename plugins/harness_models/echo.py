@@ -13,9 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from harness.contracts import Model
-from harness.hashing import sha256_text
-from harness.types import (
+from harness.api import (
     Candidate,
     Completion,
     Decoding,
@@ -23,10 +21,12 @@ from harness.types import (
     LogLikelihood,
     LogProb,
     Message,
+    Model,
     NoReply,
     Reply,
     Request,
     Timing,
+    sha256_text,
 )
 
 REFUSAL = "I can't help with that."

@@ -14,15 +14,24 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.contracts import Model
-from harness.errors import InputError, nearest
-from harness.hashing import sha256_json
-from harness.types import Candidate, Completion, Generate, Message, NoReply, Reply, Request
-from harness.weights import memoised_sha256
+from harness.api import (
+    Candidate,
+    Completion,
+    Generate,
+    InputError,
+    Message,
+    Model,
+    NoReply,
+    Reply,
+    Request,
+    memoised_sha256,
+    nearest,
+    read_text,
+    sha256_json,
+)
 
 if TYPE_CHECKING:
-    from harness.contracts import Surroundings
-    from harness.types import ModelSpec
+    from harness.api import ModelSpec, Surroundings
 
 _KEYS = frozenset({"prompt", "messages", "response", "id", "metadata"})
 
@@ -89,8 +98,6 @@ def read_transcripts(path: Path) -> dict[str, list[str]]:
     Raises:
         InputError: naming file, line and key.
     """
-    from harness.reading.strict import read_text
-
     responses: dict[str, list[str]] = {}
     for number, line in enumerate(read_text(path, what="file of transcripts").split("\n"), start=1):
         if line.strip():

@@ -16,7 +16,7 @@ _CONSTITUTIONS = {
 @hookimpl
 def register_constitutions(register: Callable[..., None]) -> None:
     """Register the project's constitutions."""
-    from harness.paths import data_dir
+    from harness.api import data_dir
 
     folder = data_dir("constitutions")
     for name, about in _CONSTITUTIONS.items():

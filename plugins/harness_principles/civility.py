@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.types import Example, Principle
+from harness.api import Example, Principle
 
 CIVILITY = Principle(
     id="civility",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from harness import hookimpl
-from harness.contracts import SourceInput
-from harness.paths import data_dir
-from harness.types import Sample
-from harness_sources.shipped import about_of
+
+if TYPE_CHECKING:
+    from harness.api import Sample, SourceInput
 
 _READERS = (
     ("jsonl", "rows:read_jsonl", "One JSON object a line; gzip, a column mapping"),
@@ -50,6 +50,9 @@ def register_sources(register: Callable[..., None]) -> None:
 @hookimpl
 def register_suites(register: Callable[..., None]) -> None:
     """Register every YAML file of the suites folder under its file's name."""
+    from harness.api import data_dir
+    from harness_sources.shipped import about_of
+
     for path in sorted(data_dir("suites").glob("*.yaml")):
         register(path.stem, path, about=about_of(path))
 
@@ -57,5 +60,8 @@ def register_suites(register: Callable[..., None]) -> None:
 @hookimpl
 def register_policies(register: Callable[..., None]) -> None:
     """Register every YAML file of the policies folder under its file's name."""
+    from harness.api import data_dir
+    from harness_sources.shipped import about_of
+
     for path in sorted((data_dir("suites") / "policies").glob("*.yaml")):
         register(path.stem, path, about=about_of(path))

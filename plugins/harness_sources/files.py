@@ -13,8 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from harness.contracts import SourceInput
-from harness.errors import InputError
+from harness.api import InputError, SourceInput
 
 Row = Mapping[str, Any]
 Numbered = tuple[int, Row]

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.contracts import SourceInput
-from harness.errors import InputError, MissingDependencyError
-from harness.types import Sample
+from harness.api import InputError, MissingDependencyError, Sample, SourceInput
 from harness_sources.rows import read_options, samples_of
 
 _OWN = ("name", "config", "split", "revision")

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from harness.contracts import SourceInput
-from harness.errors import InputError
-from harness.hashing import sha256_text
-from harness.types import Message, Sample
+from harness.api import InputError, Message, Sample, SourceInput, sha256_text
 from harness_sources.files import Row, csv_rows, data_path, jsonl_rows, need
 
 _LETTERS = "ABCD"

@@ -6,9 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.contracts import SourceInput
-from harness.errors import InputError
-from harness.types import Message, Role, Sample
+from harness.api import InputError, Message, Role, Sample, SourceInput
 from harness_sources.files import csv_rows, data_path, jsonl_rows, lines, need
 
 _TURN = re.compile(r"\n\n(Human|Assistant): ?")

@@ -8,9 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from harness.contracts import SourceInput
-from harness.errors import InputError, nearest
-from harness.types import Message, Sample
+from harness.api import InputError, Message, Sample, SourceInput, nearest
 from harness_sources.files import Numbered, Row, csv_rows, data_path, json_rows, jsonl_rows, parquet_rows
 
 FIELDS = ("id", "prompt", "messages", "target", "choices", "answer", "tags", "cluster", "metadata")

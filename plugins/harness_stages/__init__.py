@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harness import hookimpl
 
 if TYPE_CHECKING:
-    from harness.contracts import Stage
+    from harness.api import Stage
 
 RECIPES = Path(__file__).parent / "recipes"
 

@@ -6,9 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness.errors import InputError
-from harness.training.paths import resolve_path
-from harness.types import StageInput
+from harness.api import InputError, StageInput, resolve_path
 
 
 def find_data(inputs: StageInput, reference: str | None, error_at: Callable[[str], dict[str, Any]]) -> Path:

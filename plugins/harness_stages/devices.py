@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.errors import InputError
+from harness.api import InputError
 
 
 def choose_device(wanted: str) -> str:

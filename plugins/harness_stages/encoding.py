@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import InputError
-from harness.types import Message
+from harness.api import InputError, Message
 from harness_models.hf.chat import Prompt, Renderer, TemplateRefusalError
 from harness_stages.rows import TrainingRow
 

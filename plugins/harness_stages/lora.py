@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import InputError, nearest
+from harness.api import InputError, nearest, tensor_shapes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -114,8 +114,6 @@ def check_fits(folder: Path, model: PreTrainedModel) -> None:
     Raises:
         InputError: naming the first weight that is missing or has another shape.
     """
-    from harness.weights import tensor_shapes
-
     shapes = {name: tuple(module.weight.shape) for name, module in model.named_modules() if hasattr(module, "weight")}
     file = folder / "adapter_model.safetensors"
     found = tensor_shapes(file)

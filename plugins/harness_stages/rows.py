@@ -15,8 +15,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
 
-from harness.errors import InputError
-from harness.types import Message, Role
+from harness.api import InputError, Message, Role
 
 FORMATS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "chat": (("messages",), ("system",)),

@@ -8,10 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from harness.contracts import Stage
-from harness.errors import InputError, MissingDependencyError
-from harness.training.options import stage_options
-from harness.types import Message, StageInput, StageOutput
+from harness.api import InputError, Message, MissingDependencyError, Stage, StageInput, StageOutput, stage_options
 from harness_stages.data import find_data
 from harness_stages.lora import check_shape, read_adapter_config
 from harness_stages.rows import TrainingRow, read_rows

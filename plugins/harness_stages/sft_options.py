@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from harness.reading.strict import StrictModel
+from harness.api import StrictModel
 
 Scheduler = Literal["constant", "constant_with_warmup", "cosine", "linear"]
 

@@ -11,8 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import BrokenRunError, InputError
-from harness.types import StageInput, StageOutput
+from harness.api import BrokenRunError, InputError, StageInput, StageOutput
 from harness_stages.devices import choose_device, choose_dtype
 from harness_stages.encoding import Encoded, Encoder, read_end_ids
 from harness_stages.lora import check_fits, choose_targets

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
-from harness.errors import BrokenRunError
+from harness.api import BrokenRunError
 
 if TYPE_CHECKING:
-    from harness.contracts import Progress, ProgressTask
+    from harness.api import Progress, ProgressTask
 
 
 class Watcher(TrainerCallback):  # type: ignore[misc]  # transformers is not typed here

@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[2] / "harness"
 LAYERS = [
     {"testing"},
     {"cli"},
+    {"api"},
     {"audit"},
     {"training"},
     {"promotion"},

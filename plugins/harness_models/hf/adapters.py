@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import InputError
-from harness.weights import tensor_shapes
+from harness.api import InputError, tensor_shapes
 from harness_models.hf.checking import check_adapter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.types import AdapterSpec, ModelSpec
+    from harness.api import AdapterSpec, ModelSpec
     from harness_models.hf.loading import Loaded
 
 _SHARE = 0.5

@@ -18,8 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.hashing import sha256_json
-from harness.types import Decoding
+from harness.api import Decoding, sha256_json
 from harness_models.hf.generating import generating
 from harness_models.hf.generation import generate
 from harness_models.hf.memory import activation_bytes, budget_for, cache_bytes
@@ -31,8 +30,7 @@ from harness_models.hf.scoring import score
 from harness_models.hf.work import Counts, Work, scoring
 
 if TYPE_CHECKING:
-    from harness.contracts import Surroundings
-    from harness.types import Candidate
+    from harness.api import Candidate, Surroundings
     from harness_models.hf.loading import Loaded
     from harness_models.hf.rows import Generated
 

@@ -10,12 +10,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import InputError
+from harness.api import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.types import Message
+    from harness.api import Message
 
 _FIRST_SENTINEL = 0xF0000  # a private plane of Unicode: no text of ours or of a template has its characters
 

@@ -7,15 +7,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import InputError
-from harness.weights import tensor_shapes
-from harness.weights.materialise import base_shapes_folder
+from harness.api import InputError, base_shapes_folder, tensor_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.contracts import Surroundings
-    from harness.types import AdapterSpec, ModelSpec
+    from harness.api import AdapterSpec, ModelSpec, Surroundings
 
 _TAKEN_FROM_THE_BASE = ("pissa", "corda", "olora", "loftq", "lora_ga")
 _NOT_ON_A_SHARED_BASE = (

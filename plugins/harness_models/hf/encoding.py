@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from harness.types import Generate, LogLikelihood, NoReply, RollingLogLikelihood
+from harness.api import Generate, LogLikelihood, NoReply, RollingLogLikelihood
 from harness_models.hf.chat import Prompt, TemplateRefusalError
 from harness_models.hf.generation import Ask
 from harness_models.hf.planning import Branches, common
 from harness_models.hf.rolling import windows
 
 if TYPE_CHECKING:
-    from harness.types import Message, Request
+    from harness.api import Message, Request
     from harness_models.hf.chat import Renderer
 
 Refuse = Callable[[int, NoReply], None]

@@ -7,16 +7,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.hashing import sha256_text
-from harness.weights import base_hash
+from harness.api import base_hash, sha256_text
 from harness_models.hf.checking import check_adapters
 from harness_models.hf.device import placement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from harness.contracts import Surroundings
-    from harness.types import Candidate, ModelSpec
+    from harness.api import Candidate, ModelSpec, Surroundings
 
 _DATE = "strftime_now"
 """What chat templates call for today's date."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.types import Workload
+from harness.api import Workload
 from harness_models.hf.encoding import asks, continuations, texts
 from harness_models.hf.generating import generating, spread
 from harness_models.hf.generation import FORESIGHT
@@ -16,7 +16,7 @@ from harness_models.hf.packing import WORTH
 from harness_models.hf.work import scoring
 
 if TYPE_CHECKING:
-    from harness.types import Request
+    from harness.api import Request
     from harness_models.hf.calibration import Calibration
     from harness_models.hf.chat import Renderer
 

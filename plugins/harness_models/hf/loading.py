@@ -11,9 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.errors import InputError
-from harness.threads import let_threads_doze
-from harness.weights import materialise, tensor_shapes
+from harness.api import InputError, let_threads_doze, materialise, tensor_shapes
 from harness_models.hf.device import Placement, placement
 from harness_models.hf.probing import probe
 from harness_models.hf.reach import Reach
@@ -24,8 +22,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from harness.contracts import Surroundings
-    from harness.types import ModelSpec
+    from harness.api import ModelSpec, Surroundings
     from harness_models.hf.layout import Mask
 
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness.contracts import Model
-from harness.types import (
+from harness.api import (
     Candidate,
     Completion,
     Generate,
     LogProb,
+    Model,
     NoReply,
     Reply,
     Request,
@@ -29,8 +29,7 @@ from harness_models.hf.memory import budget_for
 from harness_models.hf.scoring import Scored, score
 
 if TYPE_CHECKING:
-    from harness.contracts import Surroundings
-    from harness.types import ModelSpec
+    from harness.api import ModelSpec, Surroundings
     from harness_models.hf.adapters import AdapterRack
     from harness_models.hf.calibration import Calibration
     from harness_models.hf.forecasting import Unloaded

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from transformers import DynamicCache
 
-from harness.errors import InputError
+from harness.api import InputError
 from harness_models.hf.plain import padded, with_one_more
 from harness_models.hf.probing import alike, narrowed
 from harness_models.hf.reach import reach_of

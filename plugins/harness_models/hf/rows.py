@@ -12,7 +12,7 @@ from harness_models.hf.stopping import Decode, Stops, TextStream
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from harness.types import Decoding
+    from harness.api import Decoding
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING
 
-from harness.hashing import sha256_json
+from harness.api import sha256_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import torch
 
-    from harness.types import Decoding
+    from harness.api import Decoding
     from harness_models.hf.rows import Row
 
 _NUCLEUS = 1024

@@ -15,7 +15,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 import certifi
 
-from harness.errors import BrokenRunError, InputError
+from harness.api import BrokenRunError, InputError
 from harness_models.remote.answers import Answer, RequestFailedError, json_object, message, one_line, retry_after
 from harness_models.remote.limits import Limits, wait_after
 from harness_models.remote.pace import Pace

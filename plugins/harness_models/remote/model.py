@@ -9,16 +9,13 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from harness.contracts import Model
-from harness.errors import InputError
-from harness.types import Candidate, Generate, LogLikelihood, Message, NoReply, Reply, Request, Timing
+from harness.api import Candidate, Generate, InputError, LogLikelihood, Message, Model, NoReply, Reply, Request, Timing
 from harness_models.remote.answers import RequestFailedError
 from harness_models.remote.limits import Limits
 from harness_models.remote.replies import likelihood, read_alternatives, read_completion
 
 if TYPE_CHECKING:
-    from harness.contracts import Surroundings
-    from harness.types import ModelSpec
+    from harness.api import ModelSpec, Surroundings
     from harness_models.remote.client import Client
     from harness_models.remote.side_by_side import SideBySide
 

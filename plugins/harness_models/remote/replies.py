@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.types import Completion, LogProb, NoReply, Reply, Timing
+from harness.api import Completion, LogProb, NoReply, Reply, Timing
 from harness_models.remote.answers import RequestFailedError
 
 

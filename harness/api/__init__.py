@@ -1,0 +1,87 @@
+"""What a plugin may import: `harness` and this package, and nothing else of harness.
+
+Here stand the contracts and what they are handed, all records, errors, strict options, hashing, weights and the files
+that ship with harness. Whatever else harness holds may change from one release to the next.
+"""
+
+from harness import types as _records
+from harness.adherence import combine_verdicts
+from harness.contracts import (
+    Classifier,
+    Critic,
+    Metric,
+    MetricFactory,
+    Model,
+    Progress,
+    ProgressTask,
+    Source,
+    SourceInput,
+    Stage,
+    Surroundings,
+)
+from harness.errors import (
+    BrokenRunError,
+    HarnessError,
+    InputError,
+    MissingDependencyError,
+    nearest,
+    unknown_name,
+)
+from harness.hashing import canonical_json, sha256_file, sha256_json, sha256_text
+from harness.paths import data_dir
+from harness.reading.strict import StrictModel, dotted, read_text
+from harness.reporting import ReportSection
+from harness.threads import let_threads_doze
+from harness.training.options import stage_options
+from harness.training.paths import resolve_path
+from harness.types import *  # noqa: F403 - all of them; `harness.types` lists their names
+from harness.weights import (
+    base_hash,
+    materialise,
+    memoised_sha256,
+    tensor_shapes,
+    weights_hash,
+    weights_path,
+)
+from harness.weights.materialise import base_shapes_folder
+
+__all__ = [
+    "BrokenRunError",
+    "Classifier",
+    "Critic",
+    "HarnessError",
+    "InputError",
+    "Metric",
+    "MetricFactory",
+    "MissingDependencyError",
+    "Model",
+    "Progress",
+    "ProgressTask",
+    "ReportSection",
+    "Source",
+    "SourceInput",
+    "Stage",
+    "StrictModel",
+    "Surroundings",
+    "base_hash",
+    "base_shapes_folder",
+    "canonical_json",
+    "combine_verdicts",
+    "data_dir",
+    "dotted",
+    "let_threads_doze",
+    "materialise",
+    "memoised_sha256",
+    "nearest",
+    "read_text",
+    "resolve_path",
+    "sha256_file",
+    "sha256_json",
+    "sha256_text",
+    "stage_options",
+    "tensor_shapes",
+    "unknown_name",
+    "weights_hash",
+    "weights_path",
+]
+__all__ += _records.__all__
