@@ -157,7 +157,7 @@ def audit_adapters(place: Place, names: Sequence[str] = ()) -> FullAudit:
     folder = place.workspace.root / "audit"
     outcomes: list[Outcome] = []
     environment: Mapping[str, str] = {}
-    with place.workspace.lock("harness gate audit --full"):
+    with place.workspace.working("harness gate audit --full"):
         declare(place.workspace, [policy for known in chosen for _, _, policy in policies(known, folder)])
         made: dict[str, AdapterSpec] = {}
         for known in chosen:

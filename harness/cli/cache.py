@@ -77,7 +77,7 @@ def prune(app: App, older_than: float | None, keep_bytes: int | None, dry_run: b
     elif dry_run:
         found = workspace.cache.prunable(older_than=older_than, keep_bytes=keep_bytes)
     else:
-        with workspace.lock("harness cache prune"):
+        with workspace.alone("harness cache prune"):
             found = workspace.cache.prune(older_than=older_than, keep_bytes=keep_bytes)
     if app.json:
         app.print_json({**asdict(found), "dry_run": dry_run})

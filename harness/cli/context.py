@@ -134,7 +134,14 @@ class App:
         """Return the workspace, made where there is none."""
         from harness.store.workspace import Workspace
 
-        return Workspace.open(self.workspace_path, create=True)
+        if "workspace" not in vars(self):
+            self.workspace = Workspace.open(self.workspace_path, create=True)
+        return self.workspace
+
+    def close(self) -> None:
+        """Close the workspace's databases, so that all that was written stands in their files."""
+        if "workspace" in vars(self):
+            self.workspace.close()
 
     def surroundings(self, *, seed: int = 0) -> Surroundings:
         """Return what plugins may know of where they run."""
@@ -229,7 +236,10 @@ def common_options(command: F) -> F:
             keep_libraries_offline()
         before = (ctx.find_root().obj or {}).get("plugins", ())
         app = App(plugins=(*before, *plugins), workspace=workspace, offline=offline, json=json_)
-        return ctx.invoke(command, app, **rest)
+        try:
+            return ctx.invoke(command, app, **rest)
+        finally:
+            app.close()
 
     return wrapper  # type: ignore[return-value] # click takes the options off
 

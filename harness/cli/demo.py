@@ -70,7 +70,7 @@ def _train(app: App) -> Candidate:
     recipe = read_recipe(find_recipe(RECIPE, registries))
     workspace = app.writable_workspace()
     surroundings = app.surroundings(seed=recipe.seed)
-    with workspace.lock("harness demo"), app.progress() as progress:
+    with workspace.working("harness demo"), app.progress() as progress:
         results = train(
             recipe,
             TrainSetting(plugins=app.plugins, workspace=workspace, surroundings=surroundings, progress=progress),
@@ -153,7 +153,7 @@ def _run_again(app: App, candidate: Candidate) -> Sequence[SuiteRun]:
         suites=tuple(section.suite for section in policy.suites), model=candidate.model.reference,
         adapters=tuple(adapter.reference for adapter in candidate.adapters), baseline="base", offline=app.offline,
     )  # fmt: skip
-    with workspace.lock("harness demo"), app.progress() as progress:
+    with workspace.working("harness demo"), app.progress() as progress:
         setting = Setting(
             plugins=app.plugins, workspace=workspace, surroundings=surroundings, progress=progress, spec=spec
         )

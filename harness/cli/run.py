@@ -160,7 +160,7 @@ def _run(
     from harness.evaluation.runner import Setting, run_suites
 
     workspace = app.writable_workspace()
-    with workspace.lock("harness run"), app.progress() as progress:
+    with workspace.working("harness run"), app.progress() as progress:
         outcomes = run_suites(
             prepared, candidate,
             Setting(

@@ -48,7 +48,7 @@ def train(app: App, recipe: str, seed: int | None, device: str, dry_run: bool, f
     found = read_recipe(find_recipe(recipe, app.plugins.registries))
     then_policy = None if no_then else check_then(found, app.config, app.plugins.registries)
     workspace = app.writable_workspace()
-    with workspace.lock(f"harness train {recipe}"), app.progress() as progress:
+    with workspace.working(f"harness train {recipe}"), app.progress() as progress:
         if not dry_run:
             declare_all(workspace, app.config, app.plugins.registries)
         surroundings = app.surroundings(seed=found.seed if seed is None else seed)

@@ -68,7 +68,7 @@ def run_suites(
 ) -> tuple[SuiteRun, ...]:
     """Run suites on a candidate, and on the baselines that their gates compare with.
 
-    The caller holds the workspace's lock. Everything that can be refused is refused before the first model loads.
+    The caller is `Workspace.working`. Everything that can be refused is refused before the first model loads.
 
     Args:
         prepared: the suites.

@@ -76,7 +76,7 @@ def run_policy(
         policy: what promotion needs.
         candidate: who is judged.
         plugins: all of them whole.
-        workspace: whose lock is taken for the whole time.
+        workspace: where; its lock is held for moments alone.
         surroundings: where models run.
         progress: where bars are drawn.
         judge: reference of the judge's model, where the policy names none; None is the candidate's bare base.
@@ -114,13 +114,15 @@ def run_policy(
         plugins=plugins, workspace=workspace, surroundings=surroundings, progress=progress, spec=spec,
         drift_check=drift_check,
     )  # fmt: skip
-    with workspace.lock():
+    with workspace.working():
         declare(workspace, [policy])
         known = _Known.of(largest, candidate, setting, fresh=fresh)
-        attempt = plan_attempt(workspace, policy, known.fingerprint, known.tested(largest), exploratory=exploratory)
-        possible = _attainable([_at_level(look, attempt.look_level) for look in prepared], policy, attempt)
-        attempt_was = attempt.replay
-        attempt = spend(workspace, policy, known.fingerprint, attempt)
+        tested = known.tested(largest)
+        with workspace.lock():  # from counting to spending no other attempt comes in between
+            attempt = plan_attempt(workspace, policy, known.fingerprint, tested, exploratory=exploratory)
+            possible = _attainable([_at_level(look, attempt.look_level) for look in prepared], policy, attempt)
+            attempt_was = attempt.replay
+            attempt = spend(workspace, policy, known.fingerprint, attempt)
         earlier: list[Decision] = []
         for look in possible:
             outcomes, reused = _outcomes(look.suites, candidate, setting, known)

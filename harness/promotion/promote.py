@@ -93,7 +93,8 @@ def promote(
         if vetoes:  # raised inside, it would take the row back
             said = "; ".join(f"{veto.owner}: {safe_text(veto.reason, one_line=True)}" for veto in vetoes)
             raise PromotionRefusedError(f"the decision {found.id} is vetoed by {said} (entry {entry.number})")
-        _announce(workspace, entry, plugins, warn)
+        _derive_alias(workspace, warn)
+    _announce(entry, plugins, warn)
     return entry
 
 
@@ -127,7 +128,8 @@ def rollback(
             body: dict[str, Any] = {"to": target, "from": now.promotion, "reason": reason}
             body |= _restored(workspace, target)
             entry = ledger.append("rollback", body)
-        _announce(workspace, entry, plugins, warn)
+        _derive_alias(workspace, warn)
+    _announce(entry, plugins, warn)
     return entry
 
 
@@ -258,12 +260,16 @@ def _restored(workspace: Workspace, target: int) -> dict[str, Any]:
     return {"candidate": entry.body["candidate"], "candidate_fingerprint": entry.body["candidate_fingerprint"]}
 
 
-def _announce(workspace: Workspace, entry: LedgerEntry, plugins: Plugins, warn: Warn) -> None:
-    """Write the alias and tell the plugins. The change stands already, so that nothing here can undo or fail it."""
+def _derive_alias(workspace: Workspace, warn: Warn) -> None:
+    """Write the alias. The change stands already, so that nothing here can undo or fail it."""
     try:
         mend_alias(workspace)
     except HarnessError as error:
         warn(f"the change stands in the ledger, but its alias could not be written: {error}")
+
+
+def _announce(entry: LedgerEntry, plugins: Plugins, warn: Warn) -> None:
+    """Tell the plugins, who may take long: nobody waits for them."""
     warnings: Sequence[str] = plugins.notify("promotion_changed", entry=entry)
     for warning in warnings:
         warn(warning)

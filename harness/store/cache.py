@@ -68,7 +68,7 @@ class Cache:
         self.path = path
         self._mutex = threading.Lock()
         with explained_sqlite(path, damaged=_DAMAGED):
-            self._connection = connect(path, synchronous="NORMAL")
+            self._connection = connect(path, synchronous="NORMAL", journal="WAL")
             try:
                 self._connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
                 self._connection.execute(

@@ -80,7 +80,7 @@ class Ledger:
         self.path = path
         self._mutex = threading.RLock()
         with explained_sqlite(path, damaged=_DAMAGED):
-            self._connection = connect(path, synchronous="FULL")
+            self._connection = connect(path, synchronous="EXTRA", journal="DELETE")
             try:
                 self._connection.text_factory = _text
                 self._begin()

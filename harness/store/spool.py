@@ -35,7 +35,7 @@ class Spool:
     """Writes sample records to a Parquet file, a row group at a time. A context manager: what is not put in place goes.
 
     Args:
-        workspace: whose lock the caller holds, so that nobody sweeps the folder away.
+        workspace: in which the caller is `working`, or whose lock it holds, so that nobody sweeps the folder away.
 
     Raises:
         BrokenRunError: when the disk is full or the place may not be written.

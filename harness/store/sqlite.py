@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -21,27 +23,65 @@ _PAGES_KIB = 16 * 1024
 """Memory for pages of one connection, whatever the size of the file."""
 
 
-def connect(path: Path, *, synchronous: str) -> sqlite3.Connection:
-    """Open or make a database in WAL mode, file mode 0600, without implicit transactions.
+def connect(path: Path, *, synchronous: str, journal: str) -> sqlite3.Connection:
+    """Open or make a database, file mode 0600, without implicit transactions.
+
+    In a place that may not be written it is opened for reading; where there is no file, an empty one in memory is.
 
     Args:
         path: the database file.
-        synchronous: `FULL` (a commit survives a power cut) or `NORMAL` (it survives a killed process).
+        synchronous: `EXTRA` (a commit survives a power cut) or `NORMAL` (it survives a killed process).
+        journal: `DELETE` (between transactions the file is all there is) or `WAL` (writers do not wait for readers).
 
     Raises:
         sqlite3.Error: translate it with `explained_sqlite`.
         BrokenRunError: when the file cannot be made.
     """
+    if not may_write(path.parent) or (path.exists() and not may_write(path)):
+        return _connect_reading(path)
     create_private(path)
     connection = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        _set_journal(connection, journal)
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute(f"PRAGMA cache_size = {-_PAGES_KIB}")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def may_write(path: Path) -> bool:
+    """Tell whether this process may write the file, or into the folder; never on a read-only mount."""
+    return os.access(path, os.W_OK)
+
+
+def _set_journal(connection: sqlite3.Connection, journal: str) -> None:
+    """Change the journal where it is another. SQLite does not wait for other connections here, so that this does."""
+    deadline = time.monotonic() + _WAIT
+    while True:
+        try:
+            if connection.execute("PRAGMA journal_mode").fetchone()[0].upper() != journal:
+                connection.execute(f"PRAGMA journal_mode = {journal}")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
+def _connect_reading(path: Path) -> sqlite3.Connection:
+    """Open a database that may not be written."""
+    if not path.exists():
+        return sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    where = f"{path.absolute().as_uri()}?mode=ro"
+    left = [path.with_name(path.name + end) for end in ("-wal", "-journal")]
+    if not any(file.exists() and file.stat().st_size for file in left):
+        # Nobody who may write is at work, and the file is all there is. Without this word SQLite wants to make side
+        # files for a database that was last written with a write-ahead log.
+        where += "&immutable=1"
+    return sqlite3.connect(where, uri=True, timeout=_WAIT, isolation_level=None, check_same_thread=False)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -13,8 +13,9 @@ from harness.errors import BrokenRunError, InputError
 from harness.store.atomic import FULL, TEMPORARY, make_folder, sweep, write_file
 from harness.store.cache import Cache
 from harness.store.ledger import Ledger
-from harness.store.lock import WriterLock
+from harness.store.lock import FileLock
 from harness.store.pending import PREFIX, settle
+from harness.store.sqlite import may_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,9 @@ MARKER = "workspace.json"
 """The file that says a folder is a workspace, and of which layout."""
 
 _LAYOUT = '{"layout": 1}\n'
-_KNOWN = {MARKER, ".gitignore", "lock", "runs", "adapters", "datasets", "decisions"}
+_LONG_PATIENCE = 600.0
+"""Seconds for which a command that has worked for long waits for others to put their things in place."""
+_KNOWN = {MARKER, ".gitignore", "lock", "working", "runs", "adapters", "datasets", "decisions"}
 _PREFIXES = (TEMPORARY, PREFIX, "cache.db", "ledger.db")
 
 
@@ -40,8 +43,10 @@ class Workspace:
         self.decisions = root / "decisions"
         self.cache_path = root / "cache.db"
         self.ledger_path = root / "ledger.db"
-        self._lock = WriterLock(root / "lock")
+        self._lock = FileLock(root / "lock")
         self._depth = 0
+        self._work = FileLock(root / "working")
+        self._working = 0
 
     @classmethod
     def open(cls, path: Path | str, *, create: bool = False) -> Self:
@@ -90,10 +95,15 @@ class Workspace:
                 )  # fmt: skip
         try:
             make_folder(self.root)
-            write_file(
-                self.root / ".gitignore", "# Prompts, answers and adapters are personal: keep them out of git.\n*\n"
-            )
-            write_file(self.root / MARKER, _LAYOUT)
+            self._lock.acquire(_command())  # so that nobody who came first sweeps the files away
+            try:
+                write_file(
+                    self.root / ".gitignore",
+                    "# Prompts, answers and adapters are personal: keep them out of git.\n*\n",
+                )
+                write_file(self.root / MARKER, _LAYOUT)
+            finally:
+                self._lock.release()
         except BrokenRunError as error:
             refused = error.__cause__
             if not isinstance(refused, OSError) or refused.errno in {*FULL, errno.EIO}:
@@ -105,16 +115,18 @@ class Workspace:
 
     @contextmanager
     def lock(self, command: str | None = None) -> Iterator[None]:
-        """Be the only writer. It may be taken again inside; what a killed process left is cleaned first.
+        """Be the only one who puts things in place, for as short as can be: other commands wait for it.
+
+        It may be taken again inside. What a killed process left is settled first.
 
         Args:
             command: what the person ran, for the sentence that a second process shows; None takes it from sys.argv.
 
         Raises:
-            InputError: when another process writes, naming its pid, its command and since when.
+            InputError: when another process keeps it, naming its pid, its command and since when.
         """
         if self._depth == 0:
-            self._lock.acquire(command or _command())
+            self._lock.acquire(command or _command(), patience=_LONG_PATIENCE if self._working else None)
         self._depth += 1
         try:
             if self._depth == 1:
@@ -125,22 +137,57 @@ class Workspace:
             if self._depth == 0:
                 self._lock.release()
 
+    @contextmanager
+    def working(self, command: str | None = None) -> Iterator[None]:
+        """Say that a command is at work, as others may be: while one is, nobody sweeps unfinished files away.
+
+        It may be taken again inside. Arguments and errors as `lock`.
+        """
+        if self._working == 0:
+            with self.lock(command):  # within it the exclusive lock is never held by others
+                self._work.acquire(command or _command(), shared=True)
+        self._working += 1
+        try:
+            yield
+        finally:
+            self._working -= 1
+            if self._working == 0:
+                self._work.release()
+
+    @contextmanager
+    def alone(self, command: str | None = None) -> Iterator[None]:
+        """Hold the lock while no command is at work; raises InputError at once, naming one, where one is."""
+        with self.lock(command), self._nobody_working():
+            yield
+
     def _recover(self) -> None:
         """Bring the workspace to the state that the last writer had reached, without its leftovers."""
         from harness.store.promoted import mend_alias
 
-        for folder in (self.root, self.runs, self.adapters, self.decisions):
-            sweep(folder)
+        if not self._working:
+            with suppress(InputError), self._nobody_working():
+                for folder in (self.root, self.runs, self.adapters, self.decisions):
+                    sweep(folder)
         settle(self)
         mend_alias(self)
 
+    @contextmanager
+    def _nobody_working(self) -> Iterator[None]:
+        self._work.acquire(_command(), patience=0)
+        try:
+            yield
+        finally:
+            self._work.release()
+
     @property
     def locked(self) -> bool:
-        """Whether this object holds the writer lock."""
+        """Whether this object holds the lock."""
         return self._depth > 0
 
     def try_lock(self) -> bool:
         """Take the lock if nobody holds it, for a repair that can wait; give it back with `release`."""
+        if not may_write(self.root):
+            return False
         try:
             self._lock.acquire("mending the workspace", patience=0)
         except InputError:

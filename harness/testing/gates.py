@@ -123,7 +123,7 @@ def assert_gate(
             setting = Setting(
                 plugins=loaded, workspace=place, surroundings=surroundings, progress=NoProgress(), spec=spec
             )  # fmt: skip
-            with place.lock("harness.testing"):
+            with place.working("harness.testing"):
                 (outcome,) = run_suites(
                     [prepared], candidate, setting, baseline=baseline, judge=config.judge if judge is None else judge
                 )  # fmt: skip

@@ -70,7 +70,7 @@ class _State:
 
 
 def train(recipe: Recipe, setting: TrainSetting) -> tuple[StageResult, ...]:
-    """Run a recipe's stages in order. The caller holds the workspace's lock, unless it is a dry run.
+    """Run a recipe's stages in order. The caller is `Workspace.working`, unless it is a dry run.
 
     Every stage is checked before the first one trains, except behind a stage that writes a dataset.
 

@@ -88,10 +88,11 @@ class Shelf:
             planted=distinct(record.planted, () if output.planted is None else (output.planted,)),
         )  # fmt: skip
         text = to_json(record, indent=2) + "\n"
-        if output.dataset is not None and record.dataset is not None:
-            self._keep_dataset(output.dataset, record.dataset, text)
-        if output.adapter is not None and record.adapter is not None:
-            self._keep_adapter(output.adapter, record.adapter, text)
+        with self._workspace.lock():
+            if output.dataset is not None and record.dataset is not None:
+                self._keep_dataset(output.dataset, record.dataset, text)
+            if output.adapter is not None and record.adapter is not None:
+                self._keep_adapter(output.adapter, record.adapter, text)
         return record
 
     def _keep_adapter(self, folder: Path, identity: str, text: str) -> None:
@@ -111,10 +112,17 @@ class Shelf:
         except HarnessError:
             return False
 
+    @staticmethod
+    def _holds(file: Path, sha256: str) -> bool:
+        return file.is_file() and sha256_file(file) == sha256
+
     def _keep_dataset(self, file: Path, sha256: str, text: str) -> None:
         target = self.dataset(sha256).parent
         self._datasets.mkdir(mode=0o700, exist_ok=True)
         sweep(self._datasets)
+        if target.is_dir() and self._holds(target / DATASET_FILE, sha256):  # another command may be reading it
+            write_file(target / RECORD_FILE, text)
+            return
         if target.is_dir():
             shutil.rmtree(target)
         with new_folder(target) as temporary:

@@ -75,7 +75,7 @@ def test_what_is_no_quantity_is_refused(cli, filled, options, words):
 def test_prune_refuses_while_another_command_writes(cli, filled):
     from harness.store.workspace import Workspace
 
-    with Workspace.open(".harness").lock("harness run big"):
+    with Workspace.open(".harness").working("harness run big"):
         assert cli("cache", "prune", "--keep", "0") == 2
         assert "harness run big" in cli.err
         assert cli("cache", "prune", "--keep", "0", "--dry-run") == 0

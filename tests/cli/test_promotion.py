@@ -206,7 +206,8 @@ def test_broken_plugins_stop_decisions_but_not_status(home):
     assert home("status", "-p", "bad.py") == 0
 
 
-def test_a_second_process_is_told(home):
+def test_a_second_process_is_told(home, monkeypatch):
+    monkeypatch.setattr("harness.store.lock.PATIENCE", 0.2)
     home("decide", "--adapter", "./one")
     with subprocess.Popen([sys.executable, "-c", HOLD], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "held\n"

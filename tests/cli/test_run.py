@@ -155,7 +155,8 @@ def test_a_dropped_in_principle_is_judged(cli):
     assert any("bare base" in note for note in document["runs"][0]["run"]["notes"])
 
 
-def test_a_second_process_in_the_workspace_is_told_who_holds_it(cli):
+def test_a_second_process_in_the_workspace_is_told_who_holds_it(cli, monkeypatch):
+    monkeypatch.setattr("harness.store.lock.PATIENCE", 0.2)
     holder = subprocess.Popen(
         [sys.executable, "-c",
          "import sys, pathlib\nfrom harness.store.workspace import Workspace\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -255,7 +256,7 @@ import resource
 from pathlib import Path
 from harness.store.ledger import Ledger
 ledger = Ledger(Path({str(ledger.path)!r}))
-size = ledger.path.with_name("ledger.db-wal").stat().st_size
+size = ledger.path.stat().st_size
 resource.setrlimit(resource.RLIMIT_FSIZE, (size + 5000, size + 5000))
 try:
     ledger.append("run", {{"x": "y" * 100000}})
@@ -267,3 +268,24 @@ except Exception as error:
     assert ledger.verify().entries == 5
     ledger.append("run", {})
     assert ledger.verify().entries == 6
+
+
+def test_the_file_alone_holds_every_row_also_while_it_is_open(tmp_path, ledger):
+    fill(ledger)
+    shutil.copy(ledger.path, tmp_path / "copy.db")
+    assert [path.name for path in ledger.path.parent.glob("ledger.db-*")] == []
+    with Ledger(tmp_path / "copy.db") as copy:
+        assert copy.verify() == ledger.verify()
+
+
+def test_a_ledger_of_an_earlier_version_is_taken_out_of_its_write_ahead_log(tmp_path, ledger):
+    fill(ledger)
+    ledger.close()
+    other = sqlite3.connect(ledger.path, isolation_level=None)
+    assert other.execute("PRAGMA journal_mode = WAL").fetchone() == ("wal",)
+    other.close()
+    with Ledger(ledger.path) as again:
+        again.append("run", {"last": True})
+        shutil.copy(ledger.path, tmp_path / "copy.db")
+    with Ledger(tmp_path / "copy.db") as copy:
+        assert copy.last().body == {"last": True}
