@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -34,7 +35,8 @@ Examples:
   harness report --port 9000 --no-browser
   harness report --export report.html
 
-The report reads the workspace, shows new runs as they come, and never loads a model. Ctrl-C stops it."""
+The report reads the workspace, shows new runs as they come, and never loads a model. Its address holds a token that is
+new each time: who has it can read the report on this machine. Ctrl-C stops it."""
 
 
 @click.command(epilog=_EPILOG)
@@ -44,6 +46,10 @@ The report reads the workspace, shows new runs as they come, and never loads a m
 )  # fmt: skip
 @click.option("--no-browser", is_flag=True, help="Print the address, and open nothing.")
 @click.option(
+    "--allow-host", "hosts", multiple=True, metavar="NAME",
+    help="A further name by which a browser reaches this machine, such as that of a proxy.",
+)  # fmt: skip
+@click.option(
     "--export", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.html",
     help="Write one self-contained HTML file instead of serving.",
 )  # fmt: skip
@@ -52,21 +58,26 @@ The report reads the workspace, shows new runs as they come, and never loads a m
     help="Samples of each run in the exported file.",
 )  # fmt: skip
 @common_options
-def report(app: App, port: int | None, no_browser: bool, export: Path | None, samples: int) -> int:
+def report(
+    app: App, port: int | None, no_browser: bool, hosts: tuple[str, ...], export: Path | None, samples: int
+) -> int:
     """Open the report in a browser."""
     if export is not None:
         return _export(app, export, samples)
     _require_packages()
     app.workspace.close()  # it exists and can be read; the server opens it on its own
-    chosen = _free_port(port)
-    with _server(app, chosen) as server:
-        url = f"http://{ADDRESS}:{chosen}"
+    chosen, token = _free_port(port), secrets.token_urlsafe(32)
+    url = f"http://{ADDRESS}:{chosen}/?token={token}"
+    with (
+        _server(app, chosen, {"TOKEN": token, "HOSTS": json.dumps(hosts)}) as server,
+        tempfile.TemporaryDirectory() as own,
+    ):
         if app.json:
             click.echo(json.dumps({"url": url, "pid": server.pid}))
         else:
             click.echo(f"the report of {app.workspace_path} is at {url}\nCtrl-C stops it")
         if not no_browser:
-            _open_browser(app, url)
+            _open_browser(app, url, Path(own))
         code = server.wait()
     raise BrokenRunError(f"the report's server ended by itself (exit code {code}); start it again with: harness report")
 
@@ -132,26 +143,18 @@ def _is_free(port: int) -> bool:
 
 
 def _arguments(port: int) -> list[str]:
-    options = {
-        "server.address": ADDRESS, "server.port": port, "server.headless": "true", "server.fileWatcherType": "none",
-        "server.enableStaticServing": "false", "browser.serverAddress": ADDRESS, "browser.gatherUsageStats": "false",
-        "client.toolbarMode": "minimal", "client.showErrorDetails": "none", "client.showErrorLinks": "false",
-        "logger.level": "error", "theme.light.primaryColor": "#3b7dd8", "theme.dark.primaryColor": "#3b7dd8",
-    }  # fmt: skip
-    script = str(_reports() / "app.py")
-    return [
-        sys.executable, "-m", "streamlit", "run", script, *(f"--{name}={value}" for name, value in options.items())
-    ]  # fmt: skip
+    return [sys.executable, str(_reports() / "serve.py"), str(port)]
 
 
 @contextmanager
-def _server(app: App, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the server for the length of a block, from when it answers until it has ended."""
-    environment = os.environ | {
-        "HARNESS_REPORT_WORKSPACE": str(app.workspace_path),
-        "HARNESS_REPORT_PLUGINS": json.dumps([*app.config.plugins, *app.plugin_options]),
-        "PYTHONUNBUFFERED": "1",
-    }
+def _server(app: App, port: int, access: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the server for the length of a block, from when it answers until it has ended.
+
+    The token goes through the environment, which other users cannot read, as they can arguments.
+    """
+    plugins = [*app.config.plugins, *app.plugin_options]
+    given = {"WORKSPACE": str(app.workspace_path), "PLUGINS": json.dumps(plugins), **access}
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"} | {f"HARNESS_REPORT_{name}": it for name, it in given.items()}
     with tempfile.TemporaryFile() as errors, _terminable():
         # In a session of its own, so that Ctrl-C reaches this process alone, which then ends the server.
         server = subprocess.Popen(
@@ -159,7 +162,7 @@ def _server(app: App, port: int) -> Iterator[subprocess.Popen[bytes]]:
             start_new_session=True,
         )  # fmt: skip
         try:
-            _await_health(server, port, errors)
+            _await_health(server, f"http://{ADDRESS}:{port}/_stcore/health?token={access['TOKEN']}", errors)
             yield server
         except KeyboardInterrupt:
             click.echo("\nthe report is closed", err=True)
@@ -186,16 +189,16 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _await_health(server: subprocess.Popen[bytes], port: int, errors: IO[bytes]) -> None:
+def _await_health(server: subprocess.Popen[bytes], url: str, errors: IO[bytes]) -> None:
     import httpx
 
     deadline = time.monotonic() + _PATIENCE
-    with httpx.Client(trust_env=False, timeout=2) as client:
+    with httpx.Client(trust_env=False, timeout=2, follow_redirects=True) as client:
         while time.monotonic() < deadline:
             if server.poll() is not None:
                 raise BrokenRunError(f"the report's server did not start: {_last_line(errors)}")
             try:
-                if client.get(f"http://{ADDRESS}:{port}/_stcore/health").is_success:
+                if client.get(url).is_success:
                     return
             except httpx.HTTPError:
                 pass  # it does not listen yet
@@ -219,11 +222,16 @@ def _end(server: subprocess.Popen[bytes]) -> None:
             server.wait()
 
 
-def _open_browser(app: App, url: str) -> None:
+def _open_browser(app: App, url: str, folder: Path) -> None:
+    """Open a page of one's own that leads there: the browser's arguments, with an address in them, all can read."""
     import webbrowser
 
+    from harness.store.atomic import write_file
+
+    page = folder / "report.html"
+    write_file(page, f'<!DOCTYPE html><meta http-equiv="refresh" content="0; url={url}">\n')
     try:
-        opened = webbrowser.open(url)
+        opened = webbrowser.open(page.as_uri())
     except webbrowser.Error:
         opened = False
     if not opened:

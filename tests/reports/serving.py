@@ -21,7 +21,7 @@ def free_port() -> int:
 
 @contextmanager
 def served(root: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Serve a workspace's report for the length of a block; yield its address and the command's process."""
+    """Serve a workspace's report for the length of a block; yield its address, token included, and the command's process."""
     command = [
         sys.executable, "-m", "harness.cli.main", "report", "--no-browser", "--json", "--workspace", str(root),
         "--port", str(free_port()), *options,

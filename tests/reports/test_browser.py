@@ -49,6 +49,22 @@ def url(root, browser):
         yield address
 
 
+SLOW_PANDAS = """
+import sys
+import time
+
+
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == "pandas.core.api":
+            time.sleep(5)
+        return None
+
+
+sys.meta_path.insert(0, Slow())
+"""
+
+
 class Watched:
     """A page, with everything it should not do written down."""
 
@@ -68,6 +84,7 @@ class Watched:
             self.wrong.append(f"console {text}")
 
     def _request(self, address: str, url: str) -> None:
+        url = url.partition("?")[0]
         if not address.startswith((url, "data:", "blob:", url.replace("http", "ws"))):
             self.wrong.append(f"request {address}")
 
@@ -159,6 +176,25 @@ def test_the_other_pages_open_in_the_dark_too(browser, url):
     assert max(int(part) for part in ground[4:-1].split(",")[:3]) < 80, ground
     made.context.close()
     assert not made.wrong
+
+
+def test_visitors_at_once_never_see_a_library_half_imported(browser, root, tmp_path, monkeypatch):
+    """Altair looks into `sys.modules` for pandas, and finds what another visitor's thread is still importing."""
+    (tmp_path / "sitecustomize.py").write_text(SLOW_PANDAS)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with served(root) as (address, _):
+        visitors = []
+        for _ in range(3):
+            made = Watched(browser, address)
+            visitors.append(made)
+            made.page.goto(address)
+            made.page.get_by_text("echo: + ./one").first.wait_for()
+            made.page.wait_for_timeout(700)
+        for made in visitors:
+            made.page.locator("[data-testid=stVegaLiteChart], .hr-notice-error").first.wait_for()
+            made.settled()
+            assert made.page.get_by_text("This is a defect of harness").count() == 0
+            made.context.close()
 
 
 def test_the_exported_file_runs_nothing(browser, root, tmp_path):
