@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from harness.errors import InputError, nearest
+from harness.terminal import redacted
 from harness.types import ModelSpec
 from harness.weights.catalog import catalog
 
@@ -38,6 +39,11 @@ def resolve_model(
     text = reference.strip()
     if not text:
         raise InputError("the model reference is empty", hint="try smollm2-135m, or see `harness list models`")
+    if "://" in text and redacted(text) != text:
+        raise InputError(
+            f"the address in {redacted(text)} carries a user, password, query or fragment, which would end in records",
+            hint="give the key in an environment variable: see docs/remote.md",
+        )
     _check_device(dtype, device)
 
     def spec(scheme: str, name: str, *, revision: str | None = None, endpoint: str | None = None) -> ModelSpec:
@@ -88,11 +94,6 @@ def _remote(text: str, rest: str, spec: Callable[..., ModelSpec]) -> ModelSpec:
         wrong = True
     if wrong:
         raise InputError(f"the address of {name} is not an http or https one", hint="write http://host:port/v1")
-    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-        raise InputError(
-            f"the address of {name} carries a user, password, query or fragment, which would end in records",
-            hint="give the key in the environment variable OPENAI_API_KEY",
-        )
     return spec("openai", name, endpoint=url.rstrip("/"))
 
 

@@ -172,6 +172,9 @@ def _explain(error: BaseException) -> int:
         click.echo("\ninterrupted; what was finished is kept: the same command goes on from there", err=True)
         return EXIT_INTERRUPTED
     if isinstance(error, click.ClickException):
+        from harness.terminal import redacted
+
+        error.message = redacted(error.message)
         error.show()
         return EXIT_INPUT
     if isinstance(error, HarnessError):
@@ -189,9 +192,9 @@ def _explain(error: BaseException) -> int:
 
 
 def _complain(message: str) -> None:
-    from harness.terminal import safe_text
+    from harness.terminal import redacted, safe_text
 
-    click.echo(click.style("error: ", fg="red", bold=True) + safe_text(message), err=True)
+    click.echo(click.style("error: ", fg="red", bold=True) + safe_text(redacted(message)), err=True)
 
 
 def _unexpected(error: BaseException) -> int:

@@ -16,6 +16,7 @@ from harness.store.ledger import Ledger
 from harness.store.lock import FileLock
 from harness.store.pending import PREFIX, settle
 from harness.store.sqlite import may_write
+from harness.terminal import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -245,7 +246,7 @@ class Workspace:
 
 
 def _command() -> str:
-    """Return the command line of this process, short enough for one sentence."""
+    """Return the command line of this process without secrets, short enough for one sentence."""
     words = [Path(sys.argv[0]).name or "python", *sys.argv[1:]] if sys.argv else ["python"]
-    text = " ".join(words)
+    text = " ".join(map(redacted, words))
     return text if len(text) <= 120 else text[:117] + "..."

@@ -49,7 +49,8 @@ def server() -> Iterator[Server]:
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(OpenAIModel, "limits", Limits(first_wait=0.01, longest_wait=0.05, connect=2))
     monkeypatch.delenv("HARNESS_API_KEY", raising=False)
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "HARNESS_API_KEYS"):
+        monkeypatch.delenv(name, raising=False)
     yield
     while MADE:
         MADE.pop().close()
@@ -229,7 +230,7 @@ def test_a_server_whose_name_nobody_knows_breaks_the_run(monkeypatch: pytest.Mon
 
 def test_a_wrong_key_a_wrong_model_and_a_redirect_end_the_run_with_the_next_step(server: Server) -> None:
     for answer, words in (
-        ((401, {}, {"error": {"message": "bad key"}}), "HARNESS_API_KEY"),
+        ((401, {}, {"error": {"message": "bad key"}}), r"HARNESS_API_KEYS=127.0.0.1:\d+=KEY"),
         ((404, {}, {"error": "no such model"}), "no such model"),
         ((307, {"Location": "http://elsewhere.example/v1"}, {}), "elsewhere.example"),
     ):
@@ -240,7 +241,7 @@ def test_a_wrong_key_a_wrong_model_and_a_redirect_end_the_run_with_the_next_step
 
 
 def test_the_key_is_sent_to_the_server_and_shown_nowhere(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("HARNESS_API_KEYS", f"elsewhere.example=other {server.url.split('/')[2]}={KEY}")
     server.answer = lambda body: (400, {}, {"error": {"message": f"your key {KEY} is odd"}})
     model, candidate = make_remote(server.url)
     (reason,) = reasons(ask(model, candidate, generates("hi")))
@@ -249,15 +250,33 @@ def test_the_key_is_sent_to_the_server_and_shown_nowhere(server: Server, monkeyp
     assert KEY not in json.dumps([dict(model.fingerprint(candidate)), dict(model.facts())])
 
 
-def test_a_vendors_key_is_not_sent_in_the_clear(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_is_sent_to_its_own_server_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     from harness_models.remote.client import key_for
 
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    assert key_for("http://somewhere.example/v1") is None
-    assert key_for("https://somewhere.example/v1") == KEY
+    assert key_for("https://api.openai.com/v1") == KEY
+    for other in ("https://judge.example/v1", "http://localhost:8000/v1", "http://api.openai.com/v1"):
+        assert key_for(other) is None
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://localhost:8000/v1")
     assert key_for("http://localhost:8000/v1") == KEY
-    monkeypatch.setenv("HARNESS_API_KEY", "mine")
-    assert key_for("http://somewhere.example/v1") == "mine"
+    assert key_for("http://localhost:8001/v1") is None
+    assert key_for("https://api.openai.com/v1") is None
+    monkeypatch.setenv("HARNESS_API_KEYS", "Judge.example=one judge.example:8443=two")
+    assert key_for("https://judge.example/v1") == key_for("https://JUDGE.example:443/v1") == "one"
+    assert key_for("https://judge.example:8443/v1") == "two"
+    assert key_for("https://judge.example.net/v1") is None
+
+
+def test_a_key_that_names_no_server_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness_models.remote.client import key_for
+
+    monkeypatch.setenv("HARNESS_API_KEY", KEY)
+    with pytest.raises(InputError, match=r"set HARNESS_API_KEYS=a\.example=KEY instead"):
+        key_for("https://a.example/v1")
+    monkeypatch.setenv("HARNESS_API_KEYS", KEY)
+    with pytest.raises(InputError, match="is not host=KEY") as caught:
+        key_for("https://a.example/v1")
+    assert KEY not in str(caught.value)
 
 
 def test_without_a_key_none_is_sent(server: Server) -> None:
@@ -345,6 +364,7 @@ def test_the_environments_proxy_is_used_and_told_no_key_in_the_clear(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://somewhere.example/v1")
     monkeypatch.setenv("http_proxy", server.url.removesuffix("/v1"))
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)

@@ -133,3 +133,12 @@ def test_a_refused_recovery_gives_the_lock_back(workspace):
     (workspace.root / ".intent-broken").unlink()
     with Workspace(workspace.root).lock("b"):
         pass
+
+
+def test_the_lock_file_holds_no_secret(workspace, monkeypatch):
+    reference = "openai:m@http://me:pass-1@h/v1?api_key=pass-2"
+    monkeypatch.setattr(sys, "argv", ["harness", "run", "x", f"--model={reference}", "--judge", reference])
+    with workspace.lock():
+        held = (workspace.root / "lock").read_text()
+    assert "harness run x --model=openai:m@http://" in held
+    assert "pass" not in held

@@ -156,7 +156,7 @@ class Client:
         if answer.status == 401:
             raise InputError(
                 f"the server {self._endpoint} wants a key ({said})",
-                hint="set the environment variable HARNESS_API_KEY (or OPENAI_API_KEY)",
+                hint=f"set the environment variable HARNESS_API_KEYS={_server(self._endpoint)}=KEY",
             )
         if answer.status == 404:
             raise InputError(
@@ -206,13 +206,37 @@ def _no_connection(error: Exception) -> str:
 
 
 def key_for(endpoint: str) -> str | None:
-    """Return the key from the environment. The vendor's own variable is not sent in the clear to other machines."""
-    own = os.environ.get("HARNESS_API_KEY")
-    if own:
-        return own
-    if endpoint.startswith("https://") or _is_loopback(endpoint):
+    """Return the key that the environment gives for this very server, and for no other.
+
+    HARNESS_API_KEYS holds `host=KEY` or `host:port=KEY`, separated by spaces. OPENAI_API_KEY belongs to the host of
+    OPENAI_BASE_URL, and to api.openai.com where that is not set; it is not sent in the clear to other machines.
+
+    Raises:
+        InputError: when HARNESS_API_KEYS is not written so, or a key does not say for whom it is.
+    """
+    server = _server(endpoint)
+    for entry in os.environ.get("HARNESS_API_KEYS", "").split():
+        host, equals, key = entry.partition("=")
+        if not equals or not key:
+            raise InputError("an entry of HARNESS_API_KEYS is not host=KEY", hint=f"write {server}=KEY")
+        if host.lower() == server:
+            return key
+    vendor = _server(os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1")
+    if server == vendor and (endpoint.startswith("https://") or _is_loopback(endpoint)):
         return os.environ.get("OPENAI_API_KEY") or None
+    if os.environ.get("HARNESS_API_KEY"):
+        raise InputError(
+            "HARNESS_API_KEY does not say which server it is for", hint=f"set HARNESS_API_KEYS={server}=KEY instead"
+        )
     return None
+
+
+def _server(endpoint: str) -> str:
+    """Return host, or host:port where the port is not the scheme's own."""
+    parts = urlsplit(endpoint)
+    host = (parts.hostname or "").lower()
+    own = {"http": 80, "https": 443}.get(parts.scheme)
+    return host if parts.port in {None, own} else f"{host}:{parts.port}"
 
 
 def _is_loopback(endpoint: str) -> bool:
