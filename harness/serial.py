@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.errors import InputError
@@ -39,11 +40,27 @@ def from_json(cls: type[T], text: str | bytes, *, file: Path | None = None) -> T
     """Read a record back.
 
     Raises:
-        InputError: when the text is not JSON or does not have the record's fields.
+        InputError: when the text is not JSON or does not have the record's fields; of a file, when a key stands twice.
     """
     try:
+        if file is not None:
+            json.loads(text, object_pairs_hook=unique_keys)
         value: T = _adapter(cls).validate_json(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         first = str(error).splitlines()[0]
         raise InputError(f"not a readable {getattr(cls, '__name__', cls)} ({first})", file=file) from error
     return value
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object's members, as `object_pairs_hook`, where no key stands twice: else the last would win.
+
+    Raises:
+        ValueError: naming the key.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for index, key in enumerate(keys) if key in keys[:index])
+        raise ValueError(f"the key {twice[:60]!r} stands twice")
+    return found

@@ -29,7 +29,8 @@ from harness.errors import (
 )
 from harness.hashing import canonical_json, sha256_file, sha256_json, sha256_text
 from harness.paths import data_dir
-from harness.reading.strict import StrictModel, dotted, read_text
+from harness.reading.files import MOST_WHOLE, opened, parse_json, read_bytes, read_lines, read_text
+from harness.reading.strict import StrictModel, dotted
 from harness.reporting import ReportSection
 from harness.threads import let_threads_doze
 from harness.training.options import stage_options
@@ -43,9 +44,11 @@ from harness.weights import (
     weights_hash,
     weights_path,
 )
+from harness.weights.hub import asking_no_hub
 from harness.weights.materialise import base_shapes_folder
 
 __all__ = [
+    "MOST_WHOLE",
     "BrokenRunError",
     "Classifier",
     "Critic",
@@ -63,6 +66,7 @@ __all__ = [
     "Stage",
     "StrictModel",
     "Surroundings",
+    "asking_no_hub",
     "base_hash",
     "base_shapes_folder",
     "canonical_json",
@@ -73,6 +77,10 @@ __all__ = [
     "materialise",
     "memoised_sha256",
     "nearest",
+    "opened",
+    "parse_json",
+    "read_bytes",
+    "read_lines",
     "read_text",
     "resolve_path",
     "sha256_file",

@@ -82,7 +82,7 @@ def decide(
     from harness.evaluation.resolve import resolve_base, resolve_candidate
     from harness.promotion.policies import declare_all, default_policy, find_policy
     from harness.promotion.policy_run import run_policy
-    from harness.reading.strict import read_text
+    from harness.reading.files import read_text
 
     app.require_plugins()
     registries = app.plugins.registries

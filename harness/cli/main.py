@@ -174,7 +174,7 @@ def _explain(error: BaseException) -> int:
     if isinstance(error, click.ClickException):
         from harness.terminal import redacted
 
-        error.message = redacted(error.message)
+        vars(error)["message"] = redacted(error.message)
         error.show()
         return EXIT_INPUT
     if isinstance(error, HarnessError):

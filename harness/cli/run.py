@@ -148,7 +148,7 @@ def _rules(registries: Registries, principles: tuple[str, ...], constitution: st
 
 
 def _template(option: str) -> str:
-    from harness.reading.strict import read_text
+    from harness.reading.files import read_text
 
     return option if option in {"auto", "none"} else read_text(Path(option), what="chat template")
 

@@ -5,6 +5,7 @@ An error names the file, the line, the dotted key, the cause and, for a misspelt
 
 from __future__ import annotations
 
+import re
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, get_args, get_origin
 
@@ -12,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.errors import InputError, nearest
+from harness.reading.files import MOST_WRITTEN, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,15 +23,22 @@ if TYPE_CHECKING:
 
 Place = tuple[str | int, ...]
 M = TypeVar("M", bound="StrictModel")
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's, where PyYAML has it: a MiB takes Python's own several seconds."""
+_DEEPEST = 100
+_MOST_NODES = 100_000
+_LONGEST_NUMBER = {"int": 18, "float": 40}
+"""Characters, so that a whole number has 64 bits."""
+_INFINITE = re.compile(r"[eE]\+?0*[23456789]\d\d|[eE]\+?0*\d{4}")
 
 
 class StrictModel(BaseModel):
     """A file's section: unknown keys are refused, yes and no are no numbers, instances are frozen.
 
-    A number may be quoted: YAML 1.1 takes `1e-4`, which people write, for a text.
+    Numbers are finite. A number may be quoted: YAML 1.1 takes `1e-4`, which people write, for a text.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Document:
@@ -72,27 +81,6 @@ def dotted(place: Iterable[str | int]) -> str:
     return text
 
 
-def read_text(path: Path, *, what: str = "file") -> str:
-    """Return a UTF-8 file's text.
-
-    Raises:
-        InputError: when it is absent, unreadable or not UTF-8, naming the line of the first bad byte.
-    """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise InputError(f"no such {what}", file=path, hint="check the path") from error
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", file=path) from error
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise InputError(
-            f"byte 0x{data[error.start]:02x} is not UTF-8", file=path, line=line, hint="save the file as UTF-8"
-        ) from error
-
-
 def read_document(path: Path, *, what: str = "file") -> Document:
     """Read a YAML file.
 
@@ -100,13 +88,14 @@ def read_document(path: Path, *, what: str = "file") -> Document:
         InputError: when it is absent, not UTF-8, not YAML, or repeats a key.
     """
     text = read_text(path, what=what)
+    reader = _Reader(path)
     try:
-        loader = yaml.SafeLoader(text)
+        reader.check_shape(text)
+        loader = _Loader(text)
         try:
             node = loader.get_single_node()
-            lines: dict[Place, int] = {}
             if node is not None:
-                _walk(node, (), lines, path)
+                reader.walk(node, ())
             value = None if node is None else loader.construct_document(node)
         finally:
             loader.dispose()
@@ -114,47 +103,83 @@ def read_document(path: Path, *, what: str = "file") -> Document:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise InputError(
-            f"not valid YAML ({problem})", file=path, line=None if mark is None else mark.line + 1,
+            f"not valid YAML ({problem[:200]})", file=path, line=None if mark is None else mark.line + 1,
             hint="check the indentation and quotes there",
         ) from error  # fmt: skip
     except (RecursionError, ValueError, OverflowError) as error:
         raise InputError(f"not usable YAML ({error})", file=path) from error
-    return Document(path, value, lines, text)
+    return Document(path, value, reader.lines, text)
 
 
-def _walk(node: yaml.Node, place: Place, lines: dict[Place, int], path: Path) -> None:
-    lines.setdefault(place, node.start_mark.line + 1)
-    if isinstance(node, yaml.MappingNode):
+class _Reader:
+    """Goes through a file's nodes: notes the line of each, and refuses what no record can hold.
+
+    Aliases let a few hundred bytes stand for billions of nodes, so that nodes are counted where they are used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.lines: dict[Place, int] = {}
+        self._path = path
+        self._nodes = self._characters = 0
+
+    def check_shape(self, text: str) -> None:
+        """Refuse many nodes, and deep nesting, which libyaml composes by a recursion that Python does not bound."""
+        depth = 0
+        for count, event in enumerate(yaml.parse(text, Loader=_Loader)):
+            if count > _MOST_NODES:
+                raise self._error(event, f"more than {_MOST_NODES:,} keys and values", (), "put data in a JSONL file")
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:
+                raise self._error(event, f"more than {_DEEPEST} levels", (), "write it flatter")
+
+    def walk(self, node: yaml.Node, place: Place) -> None:
+        """Note the lines of a node and of all in it."""
+        self.lines.setdefault(place, node.start_mark.line + 1)
+        self._nodes += 1
+        self._characters += len(node.value) if isinstance(node, yaml.ScalarNode) else 0
+        if self._nodes > _MOST_NODES or self._characters > 4 * MOST_WRITTEN or len(place) > _DEEPEST:
+            raise self._error(node, "the file's aliases make too much of it", place, "write out what is meant")
+        if isinstance(node, yaml.MappingNode):
+            self._mapping(node, place)
+        elif isinstance(node, yaml.SequenceNode):
+            for index, item in enumerate(node.value):
+                self.walk(item, (*place, index))
+        elif isinstance(node, yaml.ScalarNode) and (problem := _scalar_problem(node)):
+            raise self._error(node, problem[0], place, problem[1])
+
+    def _mapping(self, node: yaml.MappingNode, place: Place) -> None:
         seen: dict[str, int] = {}
         for key_node, value_node in node.value:
-            key, line = str(key_node.value), key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise self._error(key_node, "a key must be text", place, "check the brackets there")
+            key, line = key_node.value, key_node.start_mark.line + 1
             if key in seen:
-                raise InputError(
-                    f"the key stands twice (first on line {seen[key]})", file=path, line=line,
-                    key=dotted((*place, key)), hint="keep one of them",
-                )  # fmt: skip
+                cause = f"the key stands twice (first on line {seen[key]})"
+                raise self._error(key_node, cause, (*place, key), "keep one of them")
+            if problem := _scalar_problem(key_node):
+                raise self._error(key_node, problem[0], place, problem[1])
             seen[key] = line
-            lines[(*place, key)] = line
-            _walk(value_node, (*place, key), lines, path)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            _walk(item, (*place, index), lines, path)
-    elif problem := _scalar_problem(node):
-        cause, hint = problem
-        raise InputError(cause, file=path, line=node.start_mark.line + 1, key=dotted(place) or None, hint=hint)
+            self.lines[(*place, key)] = line
+            self.walk(value_node, (*place, key))
+
+    def _error(self, at: yaml.Node | yaml.Event, cause: str, place: Place, hint: str) -> InputError:
+        line = None if at.start_mark is None else at.start_mark.line + 1
+        return InputError(cause, file=self._path, line=line, key=dotted(place[:8]) or None, hint=hint)
 
 
-def _scalar_problem(node: yaml.Node) -> tuple[str, str] | None:
+def _scalar_problem(node: yaml.ScalarNode) -> tuple[str, str] | None:
     """Return cause and hint of a scalar that no record can hold, which JSON decides; None for all others."""
-    kind = str(node.tag).rpartition(":")[2]
-    if "\0" in node.value:
+    kind, text = str(node.tag).rpartition(":")[2], node.value
+    if "\0" in text:
         return "holds a NUL character", "remove it"
     if kind == "timestamp":
-        return f"{node.value} is read as a date", "put it in quotes"
+        return f"{text[:40]} is read as a date", "put it in quotes"
     if kind == "binary":
         return "holds bytes", "write text"
-    if kind == "float" and node.value.lower().strip("+-").removeprefix(".") in {"nan", "inf"}:
-        return f"{node.value} is not a number", "give a number"
+    if kind == "float" and text.lower().strip("+-").removeprefix(".") in {"nan", "inf"}:
+        return f"{text} is not a number", "give a number"
+    if len(text) > _LONGEST_NUMBER.get(kind, len(text)) or (kind == "float" and _INFINITE.search(text)):
+        return f"{text[:20]}… is too large a number", "write it smaller, or put it in quotes where it is a text"
     return None
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.api import InputError, Message, Sample, SourceInput
+from harness.api import MOST_WHOLE, InputError, Message, Sample, SourceInput, parse_json, read_text
 from harness_canaries.options import read_set
 
 _HOW = "train it with a canaries stage, or name the stage.json of what was planted with --data: see docs/leaks.md"
@@ -48,12 +47,7 @@ def read_canaries(source: SourceInput) -> Iterator[Sample]:
 
 
 def _records(path: Path) -> Sequence[Mapping[str, Any]]:
-    try:
-        value = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"cannot be read as JSON ({str(error).splitlines()[0]})", file=path, hint=_HOW) from error
+    value = parse_json(read_text(path, most=MOST_WHOLE), path)
     planted = value.get("planted") if isinstance(value, dict) else None
     if not isinstance(planted, list) or not all(isinstance(record, dict) for record in planted):
         raise InputError("has no list `planted`", file=path, hint=_HOW)

@@ -11,6 +11,7 @@ import math
 import os
 import re
 import shutil
+import sys
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -33,6 +34,7 @@ from harness_metrics.replies import TextMetric, completion, gated_by_target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from fractions import Fraction
 
     from harness.api import Decoding, Findings, Metric, NotApplicable, Principle, Reply, Request, Row, Sample, Verdict
 
@@ -124,7 +126,7 @@ class EvaluateMetric(TextMetric):
             return text.strip(), sample.target[0]
         if self.options.predict == "number":
             said, wanted = final_number(text), final_number(sample.target[0])
-            return None if said is None else float(said), None if wanted is None else float(wanted)
+            return _float(said), _float(wanted)
         places = {i: text.casefold().find(choice.casefold()) for i, choice in enumerate(sample.choices)}
         named = [i for i, place in places.items() if place >= 0]
         # The first choice named; of two that begin there, the longer ("no" stands in "not known").
@@ -146,6 +148,10 @@ class EvaluateMetric(TextMetric):
                     key="module",
                 ) from error
         return self._module
+
+
+def _float(value: Fraction | None) -> float | None:
+    return None if value is None or abs(value) > sys.float_info.max else float(value)
 
 
 @cache

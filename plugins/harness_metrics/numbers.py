@@ -12,6 +12,7 @@ _NUMBER = re.compile(
     rf"(?:(?P<whole>\d+)\s+(?P<over>\d+)\s?/\s?(?P<under>\d+)(?![\d/])"
     rf"|(?P<top>{_PLAIN})(?:\s?/\s?(?P<bottom>{_PLAIN})(?![\d/]))?)"
 )
+_LONGEST = 300
 _BOXED = re.compile(r"\\boxed\{([^{}]*)\}")
 _TEX_FRACTION = re.compile(r"\\[dt]?frac\{(-?\d+)\}\{(\d+)\}")
 
@@ -21,11 +22,14 @@ def numbers(text: str) -> list[Fraction]:
 
     Read are: a sign (also the Unicode minus), a currency sign before the number, thousands separated by commas,
     decimals with a point, powers of ten (1e5), fractions a/b and \frac{a}{b}, and mixed numbers (1 1/2). A per-cent
-    sign is dropped, so 50% is 50. Not read are: numbers in words, decimal commas, digits inside a word (H2O).
+    sign is dropped, so 50% is 50. Not read are: numbers in words, decimal commas, digits inside a word (H2O), and what
+    takes more than 300 characters.
     """
     text = _TEX_FRACTION.sub(r" \1/\2 ", text)
     found = []
     for match in _NUMBER.finditer(text):
+        if len(match.group()) > _LONGEST:
+            continue
         value = _value(match)
         if value is not None:
             found.append(-value if (match["sign"] or "").strip() in {"-", "−", "–"} else value)

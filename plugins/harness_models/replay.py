@@ -9,7 +9,6 @@ turn is that text. Where several lines answer the same thing, they are its draws
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -26,7 +25,8 @@ from harness.api import (
     Request,
     memoised_sha256,
     nearest,
-    read_text,
+    parse_json,
+    read_lines,
     sha256_json,
 )
 
@@ -99,7 +99,7 @@ def read_transcripts(path: Path) -> dict[str, list[str]]:
         InputError: naming file, line and key.
     """
     responses: dict[str, list[str]] = {}
-    for number, line in enumerate(read_text(path, what="file of transcripts").split("\n"), start=1):
+    for number, line in read_lines(path, what="file of transcripts"):
         if line.strip():
             key, response = _read_line(path, number, line)
             responses.setdefault(key, []).append(response)
@@ -112,10 +112,7 @@ def _read_line(path: Path, number: int, line: str) -> tuple[str, str]:
     def wrong(cause: str, key: str | None = None, hint: str | None = None) -> InputError:
         return InputError(cause, file=path, line=number, key=key, hint=hint)
 
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise wrong(f"is not JSON ({error})", hint="each line is one JSON object") from error
+    row = parse_json(line, path, number)
     if not isinstance(row, dict):
         raise wrong("is not a JSON object")
     for key in row:

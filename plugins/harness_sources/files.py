@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
-import math
-import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from harness.api import InputError, SourceInput
+from harness.api import MOST_WHOLE, InputError, SourceInput, opened, parse_json, read_bytes, read_lines, read_text
 
 Row = Mapping[str, Any]
 Numbered = tuple[int, Row]
@@ -38,92 +34,20 @@ def data_path(source: SourceInput, *, what: str) -> Path:
     return source.path
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a file to read bytes, through gzip where its name ends in .gz.
-
-    Raises:
-        InputError: when it cannot be read, or its compression is damaged.
-    """
-    try:
-        if path.suffix == ".gz":
-            with gzip.open(path, "rb") as stream:
-                yield stream  # type: ignore[misc]
-        else:
-            with path.open("rb") as plain:
-                yield plain
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(f"damaged gzip data ({error})", file=path, hint="fetch the file again") from error
-    except IsADirectoryError as error:
-        raise InputError("this is a folder, not a file", file=path, hint="name the file in it") from error
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror or error})", file=path) from error
-
-
-def lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield a text file's lines with their numbers, without line ends.
-
-    Raises:
-        InputError: naming the line whose bytes are not UTF-8.
-    """
-    with opened(path) as stream:
-        for number, raw in enumerate(stream, start=1):
-            try:
-                text = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                raise InputError(
-                    f"byte 0x{raw[error.start]:02x} is not UTF-8", file=path, line=number, hint="save it as UTF-8"
-                ) from error
-            yield number, text.rstrip("\r\n")
-
-
 def jsonl_rows(path: Path) -> Iterator[Numbered]:
     """Yield the objects of a JSONL file; blank lines are passed over."""
-    for number, text in lines(path):
+    for number, text in read_lines(path):
         if text.strip():
-            yield number, _object(_json(text, path, number), path, number)
+            yield number, _object(parse_json(text, path, number), path, number)
 
 
 def json_rows(path: Path) -> Iterator[Numbered]:
     """Yield the objects of a JSON file that holds one list."""
-    with opened(path) as stream:
-        data = stream.read()
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise InputError("not UTF-8", file=path, line=line, hint="save it as UTF-8") from error
-    value = _json(text, path, None)
+    value = parse_json(read_text(path, most=MOST_WHOLE), path)
     if not isinstance(value, list):
         raise InputError("the file must hold one list of objects", file=path, hint="or use the source jsonl")
     for number, item in enumerate(value, start=1):
         yield number, _object(item, path, number)
-
-
-def _json(text: str, path: Path, line: int | None) -> Any:  # noqa: ANN401 - any JSON value
-    try:
-        value = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
-    except (ValueError, RecursionError) as error:
-        at = line if line is not None else getattr(error, "lineno", None)
-        cause = getattr(error, "msg", str(error))
-        raise InputError(f"not valid JSON ({cause})", file=path, line=at, hint="mend or remove it") from error
-    try:
-        text.encode()
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        raise InputError("half of a surrogate pair stands alone", file=path, line=line, hint="mend it") from error
-    return value
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"the number {text[:20]} is too large")
-    return value
 
 
 def _object(value: object, path: Path, line: int) -> Row:
@@ -141,7 +65,7 @@ def csv_rows(path: Path, *, header: bool = True) -> Iterator[Numbered]:
         InputError: for rows with more or fewer cells than the header.
     """
     csv.field_size_limit(_CELL_LIMIT)
-    reader = csv.reader((text + "\n" for _, text in lines(path)), strict=True)
+    reader = csv.reader((text + "\n" for _, text in read_lines(path)), strict=True)
     names: list[str] | None = None
     try:
         for cells in reader:
@@ -170,7 +94,7 @@ def parquet_rows(path: Path) -> Iterator[Numbered]:
 
     try:
         with opened(path) as stream:
-            handle = io.BytesIO(stream.read()) if path.suffix == ".gz" else stream
+            handle = io.BytesIO(read_bytes(path)) if path.suffix == ".gz" else stream
             number = 0
             for batch in pq.ParquetFile(handle).iter_batches(batch_size=1024):
                 for row in batch.to_pylist():

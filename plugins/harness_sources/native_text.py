@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.api import InputError, Message, Role, Sample, SourceInput
-from harness_sources.files import csv_rows, data_path, jsonl_rows, lines, need
+from harness.api import InputError, Message, Role, Sample, SourceInput, read_lines
+from harness_sources.files import csv_rows, data_path, jsonl_rows, need
 
 _TURN = re.compile(r"\n\n(Human|Assistant): ?")
 _HEADING = re.compile(r"^ = [^=].* = $")
@@ -122,7 +122,7 @@ def read_wikitext(source: SourceInput) -> Iterator[Sample]:
     """Yield WikiText's articles (Merity et al. 2016, arXiv:1609.07843) from the raw text, one sample an article."""
     path = data_path(source, what="WikiText")
     title, text, number = "", "", 0
-    for _, line in lines(path):
+    for _, line in read_lines(path):
         if _HEADING.match(line.rstrip() + " "):
             if text.strip():
                 number += 1

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from harness.api import InputError, Message, Sample, SourceInput, nearest
+from harness.api import InputError, Message, Sample, SourceInput, canonical_json, nearest
 from harness_sources.files import Numbered, Row, csv_rows, data_path, json_rows, jsonl_rows, parquet_rows
 
 FIELDS = ("id", "prompt", "messages", "target", "choices", "answer", "tags", "cluster", "metadata")
@@ -137,6 +137,11 @@ def _sample(row: Mapping[str, Any], options: RowOptions, path: Path, line: int) 
     metadata = row.get("metadata") or {}
     if not isinstance(metadata, dict):
         raise _wrong("metadata", "an object", metadata, path, line)
+    for key, value in metadata.items():
+        try:
+            canonical_json({key: value})
+        except (TypeError, ValueError) as error:  # Parquet and hub sets hold NaN, bytes, dates, …
+            raise _wrong(f"metadata.{key}", "what JSON can hold", value, path, line) from error
     cluster = row.get("cluster")
     return Sample(
         id=_id(row, path, line), messages=messages, target=target, choices=choices,
@@ -198,7 +203,9 @@ def _answer(value: object, choices: tuple[str, ...], path: Path, line: int) -> i
     index = value
     if isinstance(value, str):
         text = value.strip()
-        index = int(text) if text.isdecimal() else _LETTERS.find(text.upper()) if len(text) == 1 else -1
+        index = (
+            int(text) if text.isdecimal() and len(text) < 9 else _LETTERS.find(text.upper()) if len(text) == 1 else -1
+        )
     if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(choices):
         allowed = f"0 to {len(choices) - 1}, a letter, or a choice's text" if choices else "absent without choices"
         raise _wrong("answer", allowed, value, path, line)

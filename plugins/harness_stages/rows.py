@@ -6,16 +6,13 @@ to one.
 
 from __future__ import annotations
 
-import gzip
-import json
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
 
-from harness.api import InputError, Message, Role
+from harness.api import MOST_WHOLE, InputError, Message, Role, opened, parse_json, read_lines, read_text
 
 FORMATS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "chat": (("messages",), ("system",)),
@@ -63,45 +60,14 @@ def read_rows(path: Path) -> tuple[TrainingRow, ...]:
 
 
 def _values(path: Path) -> Iterator[tuple[int, object]]:
-    text = _read(path)
-    if text.lstrip().startswith("["):
-        try:
-            values = json.loads(text)
-        except ValueError as error:
-            line = getattr(error, "lineno", None)
-            raise InputError(f"not valid JSON ({getattr(error, 'msg', error)})", file=path, line=line) from error
-        yield from enumerate(values, 1)
+    with opened(path, what="training data") as stream:
+        array = stream.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
+    if array:
+        yield from enumerate(parse_json(read_text(path, most=MOST_WHOLE), path), 1)
         return
-    for number, line_text in enumerate(text.split("\n"), 1):
-        if not line_text.strip():
-            continue
-        try:
-            yield number, json.loads(line_text)
-        except (ValueError, RecursionError) as error:
-            raise InputError(
-                f"not valid JSON ({getattr(error, 'msg', error)})", file=path, line=number,
-                hint="write one JSON object per line",
-            ) from error  # fmt: skip
-
-
-def _read(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-        if path.suffix == ".gz":
-            data = gzip.decompress(data)
-    except FileNotFoundError as error:
-        raise InputError("no such training data", file=path, hint="check the path under data:") from error
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError("not a whole gzip file", file=path, hint="fetch or pack it again") from error
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", file=path) from error
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise InputError(
-            f"byte 0x{data[error.start]:02x} is not UTF-8", file=path, line=line, hint="save the file as UTF-8"
-        ) from error
+    for number, text in read_lines(path):
+        if text.strip():
+            yield number, parse_json(text, path, number)
 
 
 def _format_of(row: Mapping[str, Any], path: Path, line: int) -> str:

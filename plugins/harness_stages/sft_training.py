@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.api import BrokenRunError, InputError, StageInput, StageOutput
+from harness.api import BrokenRunError, InputError, StageInput, StageOutput, asking_no_hub
 from harness_stages.devices import choose_device, choose_dtype
 from harness_stages.encoding import Encoded, Encoder, read_end_ids
 from harness_stages.lora import check_fits, choose_targets
@@ -27,7 +27,7 @@ def train_sft(inputs: StageInput, plan: SFTPlan) -> StageOutput:
     """Train as planned; see `SFTStage.run`."""
     device = choose_device(inputs.device)
     dtype = choose_dtype(plan.options.dtype, device)
-    with _quiet_libraries():
+    with _quiet_libraries(), asking_no_hub():
         tokenizer = _load_tokenizer(inputs.base_path)
         encoder = Encoder(tokenizer, read_end_ids(inputs.base_path))
         encoded = encoder.encode(plan.rows, max_length=plan.options.max_length, path=plan.data)

@@ -131,7 +131,7 @@ def test_replay_is_known_by_its_files_hash(tmp_path: Path, surroundings: Surroun
 @pytest.mark.parametrize(
     ("rows", "line", "words"),
     [
-        (['{"prompt": "p", "response": "r"}', "{oops"], 2, "not JSON"),
+        (['{"prompt": "p", "response": "r"}', "{oops"], 2, "not valid JSON"),
         (["[1]"], 1, "not a JSON object"),
         (['{"prompt": "p", "responze": "r"}'], 1, "did you mean 'response'"),
         (['{"prompt": "p"}'], 1, "response: must be a text"),

@@ -94,9 +94,9 @@ def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(InputError, match=r"latin.jsonl:2: byte 0xe9 is not UTF-8"):
         read_rows(tmp_path / "latin.jsonl")
     (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(b"x" * 100)[:-9])
-    with pytest.raises(InputError, match="not a whole gzip file"):
+    with pytest.raises(InputError, match="damaged gzip data"):
         read_rows(tmp_path / "cut.jsonl.gz")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is a folder"):
         read_rows(tmp_path)
 
 

@@ -222,3 +222,24 @@ def test_the_stage_keeps_its_contract(stage_input, lab):
     dataset = stage_input({key: value for key, value in QUICK.items() if key != "data"},
                           dataset=lab.folder / "rows.jsonl")  # fmt: skip
     assert stage.inputs(dataset) == {"data": lab.folder / "rows.jsonl"}
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_local_base_asks_no_hub(lab, monkeypatch, again):
+    """The libraries ask the hub about local folders too, where nothing says that they must not."""
+    import socket
+
+    import huggingface_hub.constants
+
+    tried = []
+
+    def refuse(*arguments, **_):
+        tried.append(arguments)
+        raise OSError("this test opens no sockets")
+
+    for name in ("socket", "create_connection", "getaddrinfo"):
+        monkeypatch.setattr(socket, name, refuse)
+    first = lab.train(lab.write(QUICK))[0].adapter.id if again else None
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    assert lab.train(lab.write(QUICK, adapter=first))[0].trained
+    assert tried == []

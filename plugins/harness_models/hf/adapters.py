@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.api import InputError, tensor_shapes
+from harness.api import InputError, asking_no_hub, tensor_shapes
 from harness_models.hf.checking import check_adapter
 
 if TYPE_CHECKING:
@@ -93,10 +93,11 @@ class AdapterRack:
         folder = Path(adapter.path)
         self._active = None  # peft leaves the new one active or not by its own rules: it is set anew
         try:
-            if self._peft is None:
-                self._peft = PeftModel.from_pretrained(self._loaded.model, str(folder), adapter_name=adapter.id)
-            else:
-                self._peft.load_adapter(str(folder), adapter_name=adapter.id)
+            with asking_no_hub():
+                if self._peft is None:
+                    self._peft = PeftModel.from_pretrained(self._loaded.model, str(folder), adapter_name=adapter.id)
+                else:
+                    self._peft.load_adapter(str(folder), adapter_name=adapter.id)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
             raise InputError(

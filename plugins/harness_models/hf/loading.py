@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.api import InputError, let_threads_doze, materialise, tensor_shapes
+from harness.api import InputError, asking_no_hub, let_threads_doze, materialise, tensor_shapes
 from harness_models.hf.device import Placement, placement
 from harness_models.hf.probing import probe
 from harness_models.hf.reach import Reach
@@ -133,7 +133,8 @@ def load_tokenizer(spec: ModelSpec, surroundings: Surroundings) -> tuple[Any, in
     from transformers import AutoConfig, AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), **_FROM_DISK)
+        with asking_no_hub():
+            tokenizer = AutoTokenizer.from_pretrained(str(folder), **_FROM_DISK)
         config = AutoConfig.from_pretrained(str(folder), **_FROM_DISK)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"the model {spec.reference} cannot be read ({_first_line(error)})", file=folder) from error
@@ -157,10 +158,11 @@ def _load_from(folder: Path, spec: ModelSpec, place: Placement) -> Loaded:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), **_FROM_DISK)
-        model = AutoModelForCausalLM.from_pretrained(
-            str(folder), dtype=getattr(torch, place.dtype), use_safetensors=True, **_FROM_DISK
-        )
+        with asking_no_hub():
+            tokenizer = AutoTokenizer.from_pretrained(str(folder), **_FROM_DISK)
+            model = AutoModelForCausalLM.from_pretrained(
+                str(folder), dtype=getattr(torch, place.dtype), use_safetensors=True, **_FROM_DISK
+            )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise InputError(
             f"the model {spec.reference} cannot be loaded ({_first_line(error)})",
