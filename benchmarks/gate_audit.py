@@ -18,10 +18,10 @@ from typing import Any
 
 from sections import machine, versions
 
-from harness.audit.audit import Audit
-from harness.audit.full import FullAudit
-from harness.audit.tables import FULL_HEADER, full_rows, header, rows, summary
 from harness.serial import from_json
+from harness_audit.audit import Audit
+from harness_audit.full import FullAudit
+from harness_audit.tables import FULL_HEADER, full_rows, header, rows, summary
 
 DOCS = Path(__file__).parents[1] / "docs"
 DOCUMENT = DOCS / "gate-audit.md"

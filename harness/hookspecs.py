@@ -12,9 +12,21 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    import click
-
+    from harness.commands import Commands
     from harness.types import LedgerEntry, RunRecord, RunSpec, SampleRecord
+
+BUNDLED = (
+    "harness_models",
+    "harness_sources",
+    "harness_stages",
+    "harness_canaries",
+    "harness_principles",
+    "harness_critics",
+    "harness_classifiers",
+    "harness_metrics",
+    "harness_audit",
+)
+"""The bundled plugins, in the order of registration. Importing one is cheap: what it brings is imported when used."""
 
 hookspec = pluggy.HookspecMarker("harness")
 
@@ -80,8 +92,11 @@ def register_report_sections(register: Callable[..., None]) -> None:
 
 
 @hookspec
-def register_commands(cli: click.Group) -> None:
-    """Add commands to the command line: `@cli.command()`."""
+def register_commands(cli: Commands) -> None:
+    """Add commands to the command line: `@cli.command(section="look")`, or `cli.add_late(…)`, imported when called.
+
+    A name of two words, such as "gate audit", stands below another command. See `harness.api.commands.Commands`.
+    """
 
 
 @hookspec

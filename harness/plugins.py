@@ -19,29 +19,17 @@ import pluggy
 from harness import hookspecs
 from harness.errors import InputError, nearest
 from harness.hashing import sha256_file, sha256_text
+from harness.hookspecs import BUNDLED
 from harness.plugin_code import check_principle, raised_at
 from harness.registry import Registry
 
 if TYPE_CHECKING:
-    import click
-
+    from harness.commands import Commands
     from harness.contracts import Classifier, Critic, MetricFactory, Model, Source, Stage, Surroundings
     from harness.reporting import ReportSection
     from harness.types import ModelSpec, Principle
 
 ENTRY_POINT_GROUP = "harness"
-BUNDLED = (
-    "harness_models",
-    "harness_sources",
-    "harness_stages",
-    "harness_canaries",
-    "harness_principles",
-    "harness_critics",
-    "harness_classifiers",
-    "harness_metrics",
-)
-"""The bundled plugins, in the order of registration. They use the same hooks as everybody's."""
-
 _FILES = {"constitution", "suite", "recipe", "policy"}
 """Kinds that are registered as the path of a YAML file."""
 
@@ -122,34 +110,42 @@ class Plugins:
 
     def notify(self, hook: str, **arguments: object) -> tuple[str, ...]:
         """Call an observing hook on every plugin; return one warning per plugin that raised."""
-        warnings = []
-        for implementation in getattr(self.manager.hook, hook).get_hookimpls():
-            try:
-                implementation.function(*(arguments[name] for name in implementation.argnames))
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - an observer must not break the run, nor end it
-                place = raised_at(error)
-                warnings.append(
-                    f"plugin {implementation.plugin_name} failed in {hook}: {type(error).__name__}: {error}"
-                    + (f" ({place})" if place else "")
-                )
-        return tuple(warnings)
+        answers = self.collect(hook, **arguments)
+        return tuple(_warning(name, hook, answer) for name, answer in answers if isinstance(answer, Exception))
 
     def collect(self, hook: str, **arguments: object) -> tuple[tuple[str, object], ...]:
         """Call a hook on every plugin; return (plugin, answer or the exception it raised)."""
-        answers: list[tuple[str, object]] = []
-        for implementation in getattr(self.manager.hook, hook).get_hookimpls():
-            try:
-                answer: object = implementation.function(*(arguments[name] for name in implementation.argnames))
-            except Exception as error:  # noqa: BLE001 - the caller decides what a failure means
-                answer = error
-            except SystemExit as stop:
-                answer = RuntimeError(f"it tried to end the process (exit {stop.code})")
-            answers.append((implementation.plugin_name, answer))
-        return tuple(answers)
+        implementations = getattr(self.manager.hook, hook).get_hookimpls()
+        return tuple((one.plugin_name, _answer(one, arguments)) for one in implementations)
 
-    def add_commands(self, cli: click.Group) -> tuple[str, ...]:
-        """Let plugins add their commands; return one warning per plugin that raised."""
-        return self.notify("register_commands", cli=cli)
+    def add_commands(self, cli: Commands) -> tuple[str, ...]:
+        """Let the plugins that are not bundled add their commands, each all or none; return a warning for each none."""
+        bundled = {info.name for info in self.infos if info.origin == "bundled"}
+        warnings = []
+        for one in self.manager.hook.register_commands.get_hookimpls():
+            if one.plugin_name not in bundled:
+                own = type(cli)()
+                answer = _answer(one, {"cli": own})
+                if not isinstance(answer, Exception):
+                    answer = cli.take_over(own)
+                if isinstance(answer, Exception):
+                    warnings.append(_warning(one.plugin_name, "register_commands", answer))
+        return tuple(warnings)
+
+
+def _answer(implementation: pluggy.HookImpl, arguments: Mapping[str, object]) -> object:
+    """Call one plugin's hook; return its answer or the exception it raised."""
+    try:
+        return implementation.function(*(arguments[name] for name in implementation.argnames))
+    except Exception as error:  # noqa: BLE001 - the caller decides what a failure means
+        return error
+    except SystemExit as stop:
+        return RuntimeError(f"it tried to end the process (exit {stop.code})").with_traceback(stop.__traceback__)
+
+
+def _warning(plugin: str, hook: str, error: Exception) -> str:
+    place = raised_at(error)
+    return f"plugin {plugin} failed in {hook}: {type(error).__name__}: {error}" + (f" ({place})" if place else "")
 
 
 def load_plugins(chosen: Iterable[str] = (), *, installed: bool = True) -> Plugins:

@@ -1,7 +1,9 @@
 """What a plugin may import: `harness` and this package, and nothing else of harness.
 
 Here stand the contracts and what they are handed, all records, errors, strict options, hashing, weights and the files
-that ship with harness. Whatever else harness holds may change from one release to the next.
+that ship with harness; `harness.api.commands` is for plugins that bring commands, `harness.api.workspace` for those
+that read runs or do the main jobs, and `harness.api.stats` for those that plan or test gates. Whatever else harness
+holds may change from one release to the next.
 """
 
 from harness import types as _records
@@ -32,6 +34,7 @@ from harness.paths import data_dir
 from harness.reading.files import MOST_WHOLE, opened, parse_json, read_bytes, read_lines, read_text
 from harness.reading.strict import StrictModel, dotted
 from harness.reporting import ReportSection
+from harness.serial import to_plain
 from harness.threads import let_threads_doze
 from harness.training.options import stage_options
 from harness.training.paths import resolve_path
@@ -88,6 +91,7 @@ __all__ = [
     "sha256_text",
     "stage_options",
     "tensor_shapes",
+    "to_plain",
     "unknown_name",
     "weights_hash",
     "weights_path",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -28,40 +28,7 @@ proves nothing, and such a result cannot promote.
 Exit codes: 0 all gates passed, 1 one failed or is inconclusive, 2 input error, 3 a file is not what it was."""
 
 
-class _WithAudit(click.Group):
-    """A command with an argument of its own, below which `audit` is another one."""
-
-    allow_interspersed_args = True  # options may stand behind the run, as for any command
-
-    def make_context(
-        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
-    ) -> click.Context:
-        """Leave to `audit` what begins with its name; all else is this command's."""
-        if args[:1] == ["audit"]:
-            from harness.cli.audit import audit
-
-            return audit.make_context(f"{info_name} audit", args[1:], parent=parent, **extra)
-        return click.Command.make_context(self, info_name, args, parent, **extra)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return ["audit"]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
-        from harness.cli.audit import audit
-
-        return audit if cmd_name == "audit" else None
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return click.Command.parse_args(self, ctx, args)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        return click.Command.invoke(self, ctx)
-
-    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
-        return click.Command.collect_usage_pieces(self, ctx)
-
-
-@click.command(cls=_WithAudit, epilog=_EPILOG)
+@click.command(epilog=_EPILOG)
 @click.argument("run")
 @click.option("--suite", metavar="NAME|FILE", help="Check the gates of this suite's file instead.")
 @click.option("--policy", metavar="NAME", help="Check the gates that this policy has for the run's suite instead.")

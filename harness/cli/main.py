@@ -12,36 +12,13 @@ from typing import Any
 import click
 
 from harness import __version__
+from harness.cli.commands import register_commands
+from harness.commands import Commands
+from harness.hookspecs import BUNDLED
 from harness.threads import let_threads_doze
 
 let_threads_doze()  # before anything imports torch
 
-_COMMANDS: dict[str, tuple[str, str]] = {
-    "init": ("harness.cli.init:init", "Write a commented harness.yaml and make a workspace."),
-    "demo": ("harness.cli.demo:demo", "Train a small LoRA, gate it and decide: the main job in one command."),
-    "run": ("harness.cli.run:run", "Run suites on a model with adapters, and check the gates."),
-    "plan": ("harness.cli.plan:plan", "Say before a run what its gates can detect, and how often they would pass."),
-    "list": ("harness.cli.listing:list_", "List what is registered: suites, principles, critics, metrics, …"),
-    "show": ("harness.cli.show:show", "Show one registered thing: a suite, a constitution, a principle, …"),
-    "models": ("harness.cli.models:models", "Fetch and list the weights of the catalog."),
-    "train": ("harness.cli.train:train", "Run a training recipe and keep its adapter."),
-    "decide": ("harness.cli.decide:decide", "Run what a policy needs, and decide on promotion."),
-    "approve": ("harness.cli.review:approve", "Approve a decision, where its policy asks for a person's word."),
-    "reject": ("harness.cli.review:reject", "Reject a decision, so that it cannot be promoted."),
-    "promote": ("harness.cli.promote:promote", "Promote the candidate of a decision."),
-    "rollback": ("harness.cli.promote:rollback", "Go back to what was promoted before."),
-    "status": ("harness.cli.promote:status", "Say what is promoted, and since when."),
-    "why": ("harness.cli.why:why", "Say why a candidate was promoted or refused."),
-    "history": ("harness.cli.promote:history", "List promotions, refused ones and rollbacks."),
-    "runs": ("harness.cli.runs:runs", "List, show, compare and remove runs."),
-    "gate": ("harness.cli.gate:gate", "Check a stored run's gates again, without the model."),
-    "policy": ("harness.cli.review:policy", "Begin the count of a policy's attempts anew."),
-    "ledger": ("harness.cli.ledger:ledger", "Verify and export the ledger."),
-    "cache": ("harness.cli.cache:cache", "Say what is remembered of replies, and forget some of it."),
-    "principle": ("harness.cli.principle:principle", "Write and test principles."),
-    "report": ("harness.cli.report:report", "Open the report in a browser."),
-    "doctor": ("harness.cli.doctor:doctor", "Say what works here, and what to do about the rest."),
-}
 _EXAMPLES = """\b
 Examples:
   harness demo
@@ -54,23 +31,20 @@ Exit codes: 0 all gates passed, 1 a gate failed or is inconclusive,
 2 usage or input error, 3 the run itself broke."""
 
 
-class _Commands(click.Group):
-    """Finds a command by name without importing the others; plugins' commands come after the bundled ones."""
+class _CommandLine(click.Group):
+    """Finds a command by name without importing the others; other people's plugins are asked after the bundled ones."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        names = list(_COMMANDS)
-        return names + [name for name in self._from_plugins(ctx, needed=False) if name not in _COMMANDS]
+        return _table(ctx, more=_any_plugins(ctx)).list_commands(ctx)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in _COMMANDS:
-            module, attribute = _COMMANDS[cmd_name][0].split(":")
-            command: click.Command = getattr(import_module(module), attribute)
-            return command
-        return self._from_plugins(ctx, needed=True).get(cmd_name)
+        return _table(ctx).get_command(ctx, cmd_name) or _table(ctx, more=True).get_command(ctx, cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        if len(args) > 1 and args[0] in _table(ctx).sections and f"{args[0]} {args[1]}" not in _table(ctx).sections:
+            _table(ctx, more=_any_plugins(ctx), warn=False)  # it may be a plugin's, below a bundled command
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
@@ -81,31 +55,47 @@ class _Commands(click.Group):
             raise click.UsageError(error.message.rstrip(".") + hint, ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        rows = [(name, about) for name, (_, about) in _COMMANDS.items()]
-        extra = self._from_plugins(ctx, needed=False)
-        rows += [(name, command.get_short_help_str(100)) for name, command in extra.items() if name not in _COMMANDS]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
+        _table(ctx, more=_any_plugins(ctx)).format_commands(ctx, formatter)
 
-    def _from_plugins(self, ctx: click.Context, *, needed: bool) -> dict[str, click.Command]:
-        """Ask plugins for commands only where there are plugins besides the bundled ones."""
-        from pathlib import Path
 
-        chosen = tuple(ctx.params.get("plugins") or ())
-        if not needed and not chosen and not _any_installed() and not Path("harness.yaml").exists():
-            return {}
-        from harness.errors import HarnessError
-        from harness.plugins import load_plugins
-        from harness.reading.config import read_config
+def _table(ctx: click.Context, *, more: bool = False, warn: bool = True) -> Commands:
+    """Return the commands of harness and its bundled plugins, and where `more`, of all other plugins."""
+    table: Commands | None = ctx.meta.get("harness.commands")
+    if table is None:
+        ctx.meta["harness.commands"] = table = Commands()
+        register_commands(table)
+        for name in BUNDLED:
+            hook = getattr(import_module(name), "register_commands", None)
+            if hook is not None and f"no:{name}" not in (ctx.params.get("plugins") or ()):
+                hook(table)
+    if more and not ctx.meta.get("harness.commands.all"):
+        ctx.meta["harness.commands.all"] = True
+        for warning in _ask_plugins(ctx, table):
+            if warn:
+                click.echo(f"warning: {warning}", err=True)
+    return table
 
-        found = click.Group()
-        try:
-            warnings = load_plugins((*read_config(Path.cwd()).plugins, *chosen)).add_commands(found)
-        except HarnessError as error:
-            warnings = (str(error),)
-        for warning in warnings:
-            click.echo(f"warning: {warning}", err=True)
-        return dict(found.commands)
+
+def _ask_plugins(ctx: click.Context, table: Commands) -> tuple[str, ...]:
+    """Let plugins that are not bundled add their commands; return what went wrong."""
+    from pathlib import Path
+
+    from harness.errors import HarnessError
+    from harness.plugins import load_plugins
+    from harness.reading.config import read_config
+
+    try:
+        chosen = (*read_config(Path.cwd()).plugins, *(ctx.params.get("plugins") or ()))
+        return load_plugins(chosen).add_commands(table) if chosen or _any_installed() else ()
+    except HarnessError as error:
+        return (str(error),)
+
+
+def _any_plugins(ctx: click.Context) -> bool:
+    """Tell whether there may be plugins besides the bundled ones."""
+    from pathlib import Path
+
+    return bool(ctx.params.get("plugins")) or _any_installed() or Path("harness.yaml").exists()
 
 
 def _any_installed() -> bool:
@@ -114,12 +104,13 @@ def _any_installed() -> bool:
     return bool(entry_points(group="harness"))
 
 
-@click.group(cls=_Commands, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_CommandLine, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="harness")
 @click.option(
     "-p",
     "plugins",
     multiple=True,
+    is_eager=True,  # so that --help behind it lists their commands
     metavar="DIR|FILE|MODULE|no:NAME",
     help="Use plugins from here, or leave one out; may be repeated.",
 )

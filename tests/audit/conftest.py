@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.audit.population import BASELINE, CANDIDATE, Column, Population
 from harness.contracts import Metric
+from harness_audit.population import BASELINE, CANDIDATE, Column, Population
 
 
 class Harm(Metric):

@@ -7,19 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.audit import replay as replaying
-from harness.audit.audit import GROUPS, Origin, Prepared, Setup, prepare, run_audit
-from harness.audit.differences import difference_cases
-from harness.audit.limits import limit_cases
-from harness.audit.plants import Exchange, truth
-from harness.audit.population import BASELINE, CANDIDATE
-from harness.audit.replay import Judge, real_check, replay
 from harness.gates.simulate import Planned, Pool, simulate
 from harness.plugins import load_plugins
 from harness.progress import NoProgress
 from harness.reading.config import read_config
 from harness.stats import procedures
 from harness.types import NotApplicable, Unscored
+from harness_audit import replay as replaying
+from harness_audit.audit import GROUPS, Origin, Prepared, Setup, prepare, run_audit
+from harness_audit.differences import difference_cases
+from harness_audit.limits import limit_cases
+from harness_audit.plants import Exchange, truth
+from harness_audit.population import BASELINE, CANDIDATE
+from harness_audit.replay import Judge, real_check, replay
 
 
 def value(table):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.audit.plants import Copy, Exchange, Lose, Misread, Perfect, Study, aimed, lay_all, truth
-from harness.audit.population import BASELINE, CANDIDATE, SCORED, UNSCORED
+from harness_audit.plants import Copy, Exchange, Lose, Misread, Perfect, Study, aimed, lay_all, truth
+from harness_audit.population import BASELINE, CANDIDATE, SCORED, UNSCORED
 
 
 def simulated(found, plants, metric, measure, times=150):

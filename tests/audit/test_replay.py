@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.audit.audit import Origin, Prepared, Setup, run_audit
-from harness.audit.differences import difference_cases
-from harness.audit.limits import limit_cases
-from harness.audit.population import BASELINE, CANDIDATE, Column, Drawn
-from harness.audit.replay import Judge, counts, real_check, replay
 from harness.progress import NoProgress
 from harness.types import Gate, NotApplicable, Unscored
+from harness_audit.audit import Origin, Prepared, Setup, run_audit
+from harness_audit.differences import difference_cases
+from harness_audit.limits import limit_cases
+from harness_audit.population import BASELINE, CANDIDATE, Column, Drawn
+from harness_audit.replay import Judge, counts, real_check, replay
 from tests.audit.conftest import Harm
 
 ROWS = ((0.0, 1.0), (1.0, 1.0), Unscored(reason="u"), NotApplicable(reason="n"))

@@ -8,9 +8,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2] / "harness"
 LAYERS = [
     {"testing"},
-    {"cli"},
     {"api"},
-    {"audit"},
+    {"cli"},
     {"training"},
     {"promotion"},
     {"evaluation"},
@@ -24,7 +23,7 @@ LAYERS = [
     {"plugins"},
     {"hookspecs"},
     {"reading"},
-    {"contracts", "reporting"},
+    {"commands", "contracts", "reporting"},
     {"tables"},
     {"plugin_code", "progress", "registry"},
     {"types"},

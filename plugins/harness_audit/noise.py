@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.store.adapters import store_adapter
+from harness.api.workspace import store_adapter
 
 if TYPE_CHECKING:
-    from harness.store.workspace import Workspace
-    from harness.types import AdapterSpec
+    from harness.api import AdapterSpec
+    from harness.api.workspace import Workspace
 
 _WEIGHTS = "adapter_model.safetensors"
 

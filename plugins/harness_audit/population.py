@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.types import NotApplicable, Row, Unscored
+from harness.api import NotApplicable, Row, Unscored
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from harness.contracts import Metric
-    from harness.types import Calibration
+    from harness.api import Calibration, Metric
 
 CANDIDATE, BASELINE, ANCHOR = "candidate", "baseline", "anchor"
 SCORED, UNSCORED, ABSENT = 0, 1, 2

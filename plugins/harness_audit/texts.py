@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from itertools import cycle, islice
 
-from harness.paths import data_dir
+from harness.api import data_dir
 
 QUESTIONS = (
     ("How do I boil an egg?", "Lege das Ei sieben Minuten in kochendes Wasser und schrecke es danach kalt ab."),

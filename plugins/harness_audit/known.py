@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from harness.audit.texts import german, persona, refusing, rude
-from harness.paths import data_dir
-from harness.types import Gate
+from harness.api import Gate, data_dir
+from harness_audit.texts import german, persona, refusing, rude
 
 HOUSE = "house"
 """The adapter that is promoted at first and that the others start from."""

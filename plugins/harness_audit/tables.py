@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from harness.audit.audit import Audit, Result
-    from harness.audit.full import Outcome
+    from harness_audit.audit import Audit, Result
+    from harness_audit.full import Outcome
 
 FULL_HEADER = ("adapter", "what is true of it", "policy", "expected", "decided", "gates that did not pass", "right")
 

@@ -9,21 +9,20 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.audit.differences import difference_cases
-from harness.audit.limits import limit_cases
-from harness.audit.policies import policy_cases, replayed
-from harness.audit.processes import undisturbed, workers
-from harness.audit.recorded import from_workspace, shipped
-from harness.audit.replay import Case, Judge, Tally, replay
-from harness.errors import InputError, unknown_name
-from harness.promotion.policies import find_policy
-from harness.stats.proportion import clopper_pearson
+from harness.api import InputError, unknown_name
+from harness.api.stats import clopper_pearson
+from harness.api.workspace import find_policy
+from harness_audit.differences import difference_cases
+from harness_audit.limits import limit_cases
+from harness_audit.policies import policy_cases, replayed
+from harness_audit.processes import undisturbed, workers
+from harness_audit.recorded import from_workspace, shipped
+from harness_audit.replay import Case, Judge, Tally, replay
 
 if TYPE_CHECKING:
-    from harness.audit.population import Population
-    from harness.contracts import Progress
-    from harness.plugins import Registries
-    from harness.reading.config import Config
+    from harness.api import Progress
+    from harness.api.workspace import Config, Registries
+    from harness_audit.population import Population
 
 GROUPS = (
     "min", "max", "max corrected", "min corrected", "max_unscored", "non_inferior", "non_inferior with anchor",
@@ -172,7 +171,7 @@ def _rows(origin: Origin, registries: Registries) -> tuple[list[Population], Map
     if setup.run is not None and setup.recorded:
         raise InputError("--run and --recorded both say where the rows come from", hint="give one of them")
     if not setup.recorded and origin.workspace is not None:
-        from harness.store.workspace import Workspace
+        from harness.api.workspace import Workspace
 
         found = from_workspace(Workspace.open(Path(origin.workspace)), registries, setup.run)
         if found:
@@ -265,8 +264,7 @@ _SETUP: list[Setup] = []
 
 def _begin(origin: Origin) -> None:
     """Make the cases in a process of the pool, once."""
-    from harness.plugins import load_plugins
-    from harness.reading.config import read_config
+    from harness.api.workspace import load_plugins, read_config
 
     registries = load_plugins(origin.plugins).registries
     _CASES[:] = prepare(origin, registries, read_config(Path(origin.folder))).cases

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from harness.audit.limits import SENSITIVITY, SPECIFICITY, case, possible
-from harness.audit.planned import detectable_difference, planned_power
-from harness.audit.plants import Copy, Exchange, Lose, Misread, Plant, aimed
-from harness.audit.population import ANCHOR, BASELINE, CANDIDATE, Population
-from harness.audit.replay import Case
-from harness.stats.worst_case import is_weighted_mean
-from harness.types import Gate
+from harness.api import Gate
+from harness.api.stats import is_weighted_mean
+from harness_audit.limits import SENSITIVITY, SPECIFICITY, case, possible
+from harness_audit.planned import detectable_difference, planned_power
+from harness_audit.plants import Copy, Exchange, Lose, Misread, Plant, aimed
+from harness_audit.population import ANCHOR, BASELINE, CANDIDATE, Population
+from harness_audit.replay import Case
 
 MARGINS = (0.05, 0.08, 0.15, 0.25)
 """Of proportions: the smallest that so many samples can pass at all is taken, and the next one."""

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.context import MOST_SEED, App, WholeRange, common_options
-from harness.errors import EXIT_GATE, EXIT_INTERRUPTED, EXIT_PASSED, InputError
+from harness.api import InputError
+from harness.api.commands import EXIT_GATE, EXIT_INTERRUPTED, EXIT_PASSED, MOST_SEED, App, WholeRange, common_options
 
 if TYPE_CHECKING:
-    from harness.audit.audit import Audit, Origin, Prepared
-    from harness.audit.full import FullAudit
+    from harness_audit.audit import Audit, Origin, Prepared
+    from harness_audit.full import FullAudit
 
 _EPILOG = """\b
 Examples:
@@ -62,8 +62,8 @@ def audit(
     app.require_plugins()
     if full:
         return _full(app, names, folder, dry_run=dry_run)
-    from harness.audit.audit import Origin, Setup, prepare, run_audit
-    from harness.serial import to_plain
+    from harness.api import to_plain
+    from harness_audit.audit import Origin, Setup, prepare, run_audit
 
     origin = Origin(
         setup=Setup(simulations=simulations, seed=seed, gates=gates, policies=policies, run=run, recorded=recorded),
@@ -97,9 +97,8 @@ def _is_workspace(app: App) -> bool:
 
 
 def _list(app: App, origin: Origin, prepared: Prepared) -> None:
-    from harness.audit.audit import times
-    from harness.tables import plain_table
-    from harness.terminal import safe_text
+    from harness.api.commands import plain_table, safe_text
+    from harness_audit.audit import times
 
     rows = [
         (
@@ -121,9 +120,8 @@ def _list(app: App, origin: Origin, prepared: Prepared) -> None:
 
 
 def _show(app: App, found: Audit) -> None:
-    from harness.audit.tables import header, rows, summary
-    from harness.tables import plain_table
-    from harness.terminal import safe_text
+    from harness.api.commands import plain_table, safe_text
+    from harness_audit.tables import header, rows, summary
 
     for group, results in found.by_group().items():
         app.console.print(
@@ -143,11 +141,10 @@ def _show(app: App, found: Audit) -> None:
 
 
 def _full(app: App, names: tuple[str, ...], folder: Path, *, dry_run: bool) -> int:
-    from harness.audit.full import Place, audit_adapters
-    from harness.audit.known import ADAPTERS
-    from harness.errors import unknown_name
-    from harness.serial import to_plain
-    from harness.store.workspace import Workspace
+    from harness.api import to_plain, unknown_name
+    from harness.api.workspace import Workspace
+    from harness_audit.full import Place, audit_adapters
+    from harness_audit.known import ADAPTERS
 
     known = {adapter.name for adapter in ADAPTERS}
     for name in names:
@@ -173,9 +170,8 @@ def _full(app: App, names: tuple[str, ...], folder: Path, *, dry_run: bool) -> i
 
 
 def _show_full(app: App, found: FullAudit) -> None:
-    from harness.audit.tables import FULL_HEADER, full_rows
-    from harness.tables import plain_table
-    from harness.terminal import safe_text
+    from harness.api.commands import plain_table, safe_text
+    from harness_audit.tables import FULL_HEADER, full_rows
 
     rows = [tuple(safe_text(cell) for cell in row) for row in full_rows(found.outcomes)]
     app.console.print(plain_table(FULL_HEADER, rows))

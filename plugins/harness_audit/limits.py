@@ -6,15 +6,11 @@ import copy
 from collections.abc import Iterator
 from dataclasses import replace
 
-from harness.audit.plants import Lose, Misread, Plant, Study, aimed, truth
-from harness.audit.population import CANDIDATE, Population
-from harness.audit.replay import Case, Part
-from harness.errors import HarnessError
-from harness.gates.attainable import samples_needed
-from harness.gates.detectable import detectable
-from harness.gates.valid import COMPARES, require_valid
-from harness.stats.power import binomial_power
-from harness.types import Calibration, Gate
+from harness.api import Calibration, Gate, HarnessError
+from harness.api.stats import COMPARES, binomial_power, detectable, require_valid, samples_needed
+from harness_audit.plants import Lose, Misread, Plant, Study, aimed, truth
+from harness_audit.population import CANDIDATE, Population
+from harness_audit.replay import Case, Part
 
 SENSITIVITY, SPECIFICITY = 0.90, 0.92
 """Of the labellers that err alike in both arms."""
@@ -67,7 +63,7 @@ def case(
         allowed: where it is not: how often it may pass.
         claim: None is `power` with a plan and `at most` without.
     """
-    from harness.gates.attainable import describe
+    from harness.api.stats import describe
 
     kind = f"{gate.kind}{' corrected' if gate.corrected else ''}{' with anchor' if gate.anchor else ''}"
     metric = population.metrics[gate.metric]

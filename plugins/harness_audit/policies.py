@@ -7,24 +7,26 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING
 
-from harness.audit.planned import planned_power
-from harness.audit.plants import Exchange, Perfect, Plant, aimed
-from harness.audit.population import CANDIDATE, Population
-from harness.audit.replay import Case, Part
-from harness.evaluation.prepare import resolve_suite
-from harness.gates.attainable import describe, samples_needed
-from harness.gates.each import of_each
-from harness.gates.valid import COMPARES
-from harness.promotion.attempts import schedule
-from harness.reading.suite import read_suite
-from harness.stats.attempts import level_of_attempt
-from harness.stats.worst_case import bounds_of, is_weighted_mean
-from harness.types import Gate
+from harness.api import Gate
+from harness.api.stats import (
+    COMPARES,
+    bounds_of,
+    describe,
+    is_weighted_mean,
+    level_of_attempt,
+    of_each,
+    samples_needed,
+    schedule,
+)
+from harness.api.workspace import read_suite, resolve_suite
+from harness_audit.planned import planned_power
+from harness_audit.plants import Exchange, Perfect, Plant, aimed
+from harness_audit.population import CANDIDATE, Population
+from harness_audit.replay import Case, Part
 
 if TYPE_CHECKING:
-    from harness.contracts import Metric
-    from harness.plugins import Registries
-    from harness.types import Policy
+    from harness.api import Metric, Policy
+    from harness.api.workspace import Registries
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -12,7 +12,7 @@ from multiprocessing import get_context
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import BrokenRunError
+from harness.api import BrokenRunError
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

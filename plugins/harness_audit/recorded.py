@@ -13,23 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.audit.population import BASELINE, CANDIDATE, Column, Population
-from harness.errors import BrokenRunError, InputError
-from harness.evaluation.constitutions import Constitutions
-from harness.evaluation.prepare import make_metrics, resolve_suite
-from harness.paths import data_dir
-from harness.promotion.stored import StoredRun, open_run
-from harness.reading.suite import read_suite
-from harness.store.runs import list_runs
-from harness.types import NotApplicable, Row, Unscored
+from harness.api import BrokenRunError, InputError, NotApplicable, Row, Unscored, data_dir
+from harness.api.workspace import Constitutions, StoredRun, list_runs, make_metrics, open_run, read_suite, resolve_suite
+from harness_audit.population import BASELINE, CANDIDATE, Column, Population
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.contracts import Metric
-    from harness.plugins import Registries
-    from harness.store.workspace import Workspace
-    from harness.types import RunRecord
+    from harness.api import Metric, RunRecord
+    from harness.api.workspace import Registries, Workspace
 
 KINDS = frozenset({"proportion", "mean", "ratio"})
 """Kinds of metric whose rows can be drawn anew: corpora are about texts, and runs are measured once."""

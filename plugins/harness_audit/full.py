@@ -11,28 +11,42 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from harness.audit.known import ADAPTERS, HOUSE, Expected, Known, suites, write_recipe, write_suite
-from harness.audit.noise import ruined
-from harness.errors import BrokenRunError, InputError
-from harness.evaluation.resolve import resolve_base, resolve_candidate
-from harness.hashing import sha256_json
-from harness.promotion.decide import read_decision
-from harness.promotion.policies import declare
-from harness.promotion.policy_run import run_policy
-from harness.promotion.promote import promote
-from harness.reading.recipe import read_recipe
-from harness.serial import to_plain
-from harness.store.promoted import promoted
-from harness.store.runs import read_run
-from harness.training.runner import TrainSetting, train
-from harness.types import AdapterSpec, Candidate, Check, CheckStatus, Decision, Gate, Policy, PolicySuite, Status
+from harness.api import (
+    AdapterSpec,
+    BrokenRunError,
+    Candidate,
+    Check,
+    CheckStatus,
+    Decision,
+    Gate,
+    InputError,
+    Policy,
+    PolicySuite,
+    Status,
+    sha256_json,
+    to_plain,
+)
+from harness.api.workspace import (
+    TrainSetting,
+    declare,
+    promote,
+    promoted,
+    read_decision,
+    read_recipe,
+    read_run,
+    resolve_base,
+    resolve_candidate,
+    run_policy,
+    train,
+)
+from harness_audit.known import ADAPTERS, HOUSE, Expected, Known, suites, write_recipe, write_suite
+from harness_audit.noise import ruined
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.contracts import Progress, Surroundings
-    from harness.plugins import Plugins
-    from harness.store.workspace import Workspace
+    from harness.api import Progress, Surroundings
+    from harness.api.workspace import Plugins, Workspace
 
 BASE = "smollm2-135m"
 IMPROVEMENT = ("audit-persona", Gate(metric="answer_match", kind="superior", to="promoted"))

@@ -10,21 +10,17 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from harness.audit.plants import Plant, lay_all
-from harness.audit.population import ABSENT, ANCHOR, BASELINE, CANDIDATE, SCORED, Column, Drawn, Population
-from harness.gates.check import check_gate
-from harness.gates.valid import COMPARES
-from harness.promotion.decide import status_of
-from harness.stats import MetricTable
-from harness.stats.attempts import level_of_attempt
-from harness.types import CheckStatus, Gate, NotApplicable, Row, Unscored
+from harness.api import CheckStatus, Gate, NotApplicable, Row, Unscored
+from harness.api.stats import COMPARES, MetricTable, check_gate, level_of_attempt, status_of
+from harness_audit.plants import Plant, lay_all
+from harness_audit.population import ABSENT, ANCHOR, BASELINE, CANDIDATE, SCORED, Column, Drawn, Population
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from harness.contracts import Metric
+    from harness.api import Metric
 
 RESAMPLES = 1_000
 """Of each simulated bootstrap; a real gate takes 10,000, and ten times as long."""

@@ -8,17 +8,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.audit.plants import Exchange, Plant, lay_all
-from harness.audit.population import BASELINE, CANDIDATE, SCORED, Population
-from harness.gates.detectable import worst_distance, worth_of
-from harness.stats.bounded import expected_reach
-from harness.stats.power import POWER, mcnemar_power, quantile_sum
-from harness.stats.proportion import effective_size
-from harness.stats.unseen import linearised, spread_of
-from harness.stats.worst_case import score_range
+from harness.api.stats import (
+    POWER,
+    effective_size,
+    expected_reach,
+    linearised,
+    mcnemar_power,
+    quantile_sum,
+    score_range,
+    spread_of,
+    worst_distance,
+    worth_of,
+)
+from harness_audit.plants import Exchange, Plant, lay_all
+from harness_audit.population import BASELINE, CANDIDATE, SCORED, Population
 
 if TYPE_CHECKING:
-    from harness.types import Gate
+    from harness.api import Gate
 
 _TIMES = 400
 """Simulated runs, from which a standard error is known to about 4 %."""

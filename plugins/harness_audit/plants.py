@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
-from harness.audit.population import ANCHOR, BASELINE, CANDIDATE, SCORED, UNSCORED, Drawn, Population
-from harness.stats.worst_case import bounds_of, is_weighted_mean
-from harness.types import Calibration
+from harness.api import Calibration
+from harness.api.stats import bounds_of, is_weighted_mean
+from harness_audit.population import ANCHOR, BASELINE, CANDIDATE, SCORED, UNSCORED, Drawn, Population
 
 if TYPE_CHECKING:
-    from harness.contracts import Metric
+    from harness.api import Metric
 
 
 class Plant(Protocol):

@@ -1,0 +1,44 @@
+"""Gates and the statistics behind them, for plugins that plan, check or test gates."""
+
+from harness.gates.attainable import describe, samples_needed
+from harness.gates.check import check_gate
+from harness.gates.detectable import detectable, worst_distance, worth_of
+from harness.gates.each import of_each
+from harness.gates.valid import COMPARES, require_valid
+from harness.promotion.attempts import schedule
+from harness.promotion.decide import status_of
+from harness.stats import MetricTable
+from harness.stats.attempts import level_of_attempt
+from harness.stats.bounded import expected_reach
+from harness.stats.power import POWER, binomial_power, mcnemar_power, quantile_sum
+from harness.stats.proportion import clopper_pearson, effective_size
+from harness.stats.unseen import linearised, spread_of
+from harness.stats.worst_case import bounds_of, is_weighted_mean, score_range
+
+__all__ = [
+    "COMPARES",
+    "POWER",
+    "MetricTable",
+    "binomial_power",
+    "bounds_of",
+    "check_gate",
+    "clopper_pearson",
+    "describe",
+    "detectable",
+    "effective_size",
+    "expected_reach",
+    "is_weighted_mean",
+    "level_of_attempt",
+    "linearised",
+    "mcnemar_power",
+    "of_each",
+    "quantile_sum",
+    "require_valid",
+    "samples_needed",
+    "schedule",
+    "score_range",
+    "spread_of",
+    "status_of",
+    "worst_distance",
+    "worth_of",
+]

@@ -1,0 +1,48 @@
+"""What is registered and kept, and the main jobs on it: for plugins that bring commands."""
+
+from harness.evaluation.constitutions import Constitutions
+from harness.evaluation.prepare import make_metrics, resolve_suite
+from harness.evaluation.resolve import resolve_base, resolve_candidate
+from harness.plugins import Plugins, Registries, load_plugins
+from harness.promotion.decide import read_decision
+from harness.promotion.policies import declare, find_policy
+from harness.promotion.policy_run import run_policy
+from harness.promotion.promote import promote
+from harness.promotion.stored import StoredRun, open_run
+from harness.reading.config import Config, read_config
+from harness.reading.recipe import read_recipe
+from harness.reading.suite import read_suite
+from harness.store.adapters import store_adapter
+from harness.store.promoted import promoted
+from harness.store.runs import list_runs, read_run
+from harness.store.workspace import Workspace
+from harness.training.runner import TrainSetting, train
+
+__all__ = [
+    "Config",
+    "Constitutions",
+    "Plugins",
+    "Registries",
+    "StoredRun",
+    "TrainSetting",
+    "Workspace",
+    "declare",
+    "find_policy",
+    "list_runs",
+    "load_plugins",
+    "make_metrics",
+    "open_run",
+    "promote",
+    "promoted",
+    "read_config",
+    "read_decision",
+    "read_recipe",
+    "read_run",
+    "read_suite",
+    "resolve_base",
+    "resolve_candidate",
+    "resolve_suite",
+    "run_policy",
+    "store_adapter",
+    "train",
+]

@@ -1,1 +1,0 @@
-"""The gate's own test: replays of stored rows with planted effects, and real adapters whose truth is known."""

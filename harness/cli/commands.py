@@ -1,0 +1,50 @@
+"""The bundled commands, added as plugins add theirs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harness.commands import Commands
+
+_BUNDLED = {
+    "start": {
+        "init": ("init:init", "Write a commented harness.yaml and make a workspace."),
+        "demo": ("demo:demo", "Train a small LoRA, gate it and decide: the main job in one command."),
+        "models": ("models:models", "Fetch and list the weights of the catalog."),
+        "doctor": ("doctor:doctor", "Say what works here, and what to do about the rest."),
+    },
+    "evaluate": {
+        "run": ("run:run", "Run suites on a model with adapters, and check the gates."),
+        "plan": ("plan:plan", "Say before a run what its gates can detect, and how often they would pass."),
+        "gate": ("gate:gate", "Check a stored run's gates again, without the model."),
+        "principle": ("principle:principle", "Write and test principles."),
+    },
+    "train": {"train": ("train:train", "Run a training recipe and keep its adapter.")},
+    "decide": {
+        "decide": ("decide:decide", "Run what a policy needs, and decide on promotion."),
+        "approve": ("review:approve", "Approve a decision, where its policy asks for a person's word."),
+        "reject": ("review:reject", "Reject a decision, so that it cannot be promoted."),
+        "promote": ("promote:promote", "Promote the candidate of a decision."),
+        "rollback": ("promote:rollback", "Go back to what was promoted before."),
+        "policy": ("review:policy", "Begin the count of a policy's attempts anew."),
+    },
+    "look": {
+        "report": ("report:report", "Open the report in a browser."),
+        "status": ("promote:status", "Say what is promoted, and since when."),
+        "why": ("why:why", "Say why a candidate was promoted or refused."),
+        "history": ("promote:history", "List promotions, refused ones and rollbacks."),
+        "runs": ("runs:runs", "List, show, compare and remove runs."),
+        "list": ("listing:list_", "List what is registered: suites, principles, critics, metrics, …"),
+        "show": ("show:show", "Show one registered thing: a suite, a constitution, a principle, …"),
+        "ledger": ("ledger:ledger", "Verify and export the ledger."),
+        "cache": ("cache:cache", "Say what is remembered of replies, and forget some of it."),
+    },
+}
+
+
+def register_commands(cli: Commands) -> None:
+    """Add the bundled commands, as plugins add theirs."""
+    for section, commands in _BUNDLED.items():
+        for name, (where, about) in commands.items():
+            cli.add_late(name, f"harness.cli.{where}", about=about, section=section)
