@@ -327,6 +327,9 @@ class Metric(ABC):
     about_principle: str | None = None
     """Where `name` is `<other>.<id>`: the id of the one principle it is about, for gates on `<other>` that say
     `each: principle`."""
+    code: str = ""
+    """Code besides the plugin's own that it runs because the suite says so: a folder's full path, or a name with a
+    version. It is refused where the user has not said `-p trust:` and this."""
     calibration: Calibration | None = None
     """For kind `proportion`: how often its labeller agreed with people, for gates that say `corrected: true`."""
 

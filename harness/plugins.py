@@ -56,6 +56,12 @@ class Registries:
     recipes: Registry[Path]
     policies: Registry[Path]
     report_sections: Registry[ReportSection]
+    trusted: frozenset[str] = frozenset()
+    """Code besides plugins that the user lets run, by `-p trust:PLACE`: see `Metric.code`."""
+
+    def each(self) -> Mapping[str, Registry[Any]]:
+        """Return the registries by kind."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, Registry)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,8 +158,8 @@ def load_plugins(chosen: Iterable[str] = (), *, installed: bool = True) -> Plugi
     """Load bundled, installed and dropped-in plugins, register everything, and freeze.
 
     Args:
-        chosen: the `-p` options: a folder of one-file plugins, a single `.py` file, an importable module, or `no:NAME`
-            to leave one out.
+        chosen: the `-p` options: a folder of one-file plugins, a single `.py` file, an importable module, `no:NAME` to
+            leave one out, or `trust:PLACE` to let a suite run code that is no plugin.
         installed: whether to look at the entry points of installed packages.
 
     Raises:
@@ -166,13 +172,13 @@ def load_plugins(chosen: Iterable[str] = (), *, installed: bool = True) -> Plugi
     if installed:
         found += _entry_points()
     for option in options:
-        if not option.startswith("no:"):
+        if not option.startswith(("no:", "trust:")):
             found += list(_dropped_in(option))
     _check_blocked(blocked, [name for name, _, _ in found])
 
     manager = pluggy.PluginManager("harness")
     manager.add_hookspecs(hookspecs)
-    registries = _new_registries()
+    registries = _new_registries(frozenset(map(_trusted, options)) - {""})
     infos: list[PluginInfo] = []
     broken: list[BrokenPlugin] = []
     for name, origin, load in found:
@@ -187,7 +193,7 @@ def load_plugins(chosen: Iterable[str] = (), *, installed: bool = True) -> Plugi
             broken.append(_broken(name, error))
             continue
         infos.append(PluginInfo(name=name, version=_version(name, origin, plugin), origin=origin))
-    for registry in vars(registries).values():
+    for registry in registries.each().values():
         registry.freeze()
     return Plugins(registries=registries, infos=tuple(infos), broken=tuple(broken), manager=manager)
 
@@ -206,8 +212,16 @@ def _broken(name: str, error: BaseException) -> BrokenPlugin:
     return BrokenPlugin(name=name, reason=reason, detail=detail)
 
 
-def _new_registries() -> Registries:
+def _trusted(option: str) -> str:
+    """Return what a `-p trust:PLACE` names: a folder's full path, or else PLACE as it is; empty for other options."""
+    place = option.removeprefix("trust:") if option.startswith("trust:") else ""
+    folder = Path(place).expanduser()
+    return str(folder.resolve()) if place and folder.is_dir() else place
+
+
+def _new_registries(trusted: frozenset[str]) -> Registries:
     return Registries(
+        trusted=trusted,
         models=Registry("model scheme"),
         sources=Registry("source"),
         stages=Registry("stage"),
@@ -230,7 +244,7 @@ def _add_plugin(manager: pluggy.PluginManager, registries: Registries, name: str
     _check_hooks(plugin)
     trial.register(plugin, name)
     staged: list[tuple[Registry[Any], tuple[str, object, str]]] = []
-    for kind, registry in vars(registries).items():
+    for kind, registry in registries.each().items():
         for implementation in getattr(trial.hook, f"register_{kind}").get_hookimpls():
             implementation.function(_stager(staged, registry, kind))
     for registry, (key, _, _) in staged:

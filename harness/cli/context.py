@@ -214,7 +214,7 @@ def common_options(command: F) -> F:
     """Add -p, --workspace, --offline and --json to a click command, which gets an `App` as its first argument."""
 
     @click.option(
-        "-p", "--plugins-dir", "plugins", multiple=True, metavar="DIR|FILE|MODULE|no:NAME",
+        "-p", "--plugins-dir", "plugins", multiple=True, metavar="DIR|FILE|MODULE|no:NAME|trust:PLACE",
         help="Use plugins from here, or leave one out; may be repeated.",
     )  # fmt: skip
     @click.option("--workspace", metavar="DIR", help="The workspace folder.  [default: .harness]")

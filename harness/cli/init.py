@@ -30,7 +30,8 @@ timeout: 300
 # The policy of `harness decide` when it gives no --policy: one from below, or from harness list policies.
 policy: demo
 
-# Folders or files with plugins of your own, as for -p; no:NAME leaves one out.
+# Folders or files with plugins of your own, as for -p; no:NAME leaves one out,
+# and trust:FOLDER lets a suite run a folder's code that is no plugin.
 plugins: []
 
 # What promotion needs. A policy names suites; gates that stand here replace the suite's own.

@@ -111,8 +111,8 @@ def _any_installed() -> bool:
     "plugins",
     multiple=True,
     is_eager=True,  # so that --help behind it lists their commands
-    metavar="DIR|FILE|MODULE|no:NAME",
-    help="Use plugins from here, or leave one out; may be repeated.",
+    metavar="DIR|FILE|MODULE|no:NAME|trust:PLACE",
+    help="Use plugins from here, leave one out, or let a suite run other code; may be repeated.",
 )
 @click.pass_context
 def cli(ctx: click.Context, plugins: tuple[str, ...]) -> None:

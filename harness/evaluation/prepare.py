@@ -109,6 +109,11 @@ def make_metrics(suite: Suite, registries: Registries, constitutions: Constituti
                 key=f"measure[{index}].{name}" + (f".{error.key}" if error.key else ""), hint=error.hint,
             ) from error  # fmt: skip
         for metric in made:
+            if metric.code and metric.code not in registries.trusted:
+                raise suite.document.error(
+                    f"the metric {metric.name} would run the code in {metric.code}, which you have not allowed", place,
+                    hint=f"read it, then allow it with -p trust:{metric.code}, or under plugins: in harness.yaml",
+                )  # fmt: skip
             if any(metric.name == other.name for other in metrics):
                 raise suite.document.error(f"the metric {metric.name!r} is measured twice", place, hint="keep one")
             metrics.append(metric)

@@ -93,7 +93,7 @@ class ConfigFile(StrictModel):
     """Seconds that a remote server has for one answer."""
     policy: str = "demo"
     plugins: list[str] = []
-    """Folders, files or `no:NAME`, as for -p."""
+    """Folders, files, `no:NAME` or `trust:PLACE`, as for -p."""
     policies: dict[str, PolicyFile] = {}
 
 
@@ -125,10 +125,7 @@ def read_config(folder: Path) -> Config:
     else:
         document = read_document(path)
         file = ConfigFile() if document.value is None else validate(document, ConfigFile)
-    plugins = tuple(
-        option if option.startswith("no:") or not _is_path(option) else str((folder / option).resolve())
-        for option in file.plugins
-    )
+    plugins = tuple(_at(folder, option) for option in file.plugins)
     return Config(
         path=path if path.exists() else None, model=file.model, workspace=(folder / file.workspace).resolve(),
         judge=file.judge, concurrency=file.concurrency, timeout=file.timeout, policy=file.policy, plugins=plugins,
@@ -142,12 +139,20 @@ def require_plugins(config: Config) -> None:
     Raises:
         InputError: naming the line of the first one that is not.
     """
-    for index, option in enumerate(config.plugins):
+    for index, option in enumerate(one.removeprefix("trust:") for one in config.plugins):
         if config.path is not None and _is_path(option) and not option.startswith("no:") and not Path(option).exists():
             raise read_document(config.path).error(
                 f"there is no plugin file or folder {option}", ("plugins", index),
                 hint="check the path, which is relative to this file's folder",
             )  # fmt: skip
+
+
+def _at(folder: Path, option: str) -> str:
+    """Return a plugin's option with its path as it is seen from the file's folder."""
+    kind, place = ("trust:", option[6:]) if option.startswith("trust:") else ("", option)
+    if option.startswith("no:") or not _is_path(place) or (kind and "@" in place):
+        return option
+    return kind + str((folder / place).resolve())
 
 
 def _is_path(option: str) -> bool:

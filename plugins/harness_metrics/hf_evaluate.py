@@ -1,7 +1,7 @@
 """Metrics of the Hugging Face `evaluate` library, from a local folder or pinned on the hub, computed per sample.
 
-A module is Python code and runs with this process's rights. A folder is the user's own; a module of the hub is loaded
-only with `trust: true` and a commit, and not offline.
+A module is Python code and runs with this process's rights. One that is not ours runs only where the user, not the
+suite, allows it (`-p trust:FOLDER`, `-p trust:NAME@COMMIT`); one of the hub needs a commit, and is not loaded offline.
 """
 
 from __future__ import annotations
@@ -62,7 +62,6 @@ class EvaluateOptions(StrictModel):
     arguments: dict[str, str | int | float | bool] = Field(default_factory=dict)
     """Handed to the module's compute()."""
     revision: str | None = None
-    trust: bool = False
 
 
 class EvaluateMetric(TextMetric):
@@ -70,8 +69,9 @@ class EvaluateMetric(TextMetric):
 
     kind = "mean"
 
-    def __init__(self, options: EvaluateOptions, place: str, *, pinned: str) -> None:
+    def __init__(self, options: EvaluateOptions, place: str, *, pinned: str, code: str) -> None:
         self.options = options
+        self.code = code
         self.place = place
         self.direction = options.direction
         self.bounds = options.bounds
@@ -182,7 +182,7 @@ def make(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle
     """Return one metric.
 
     Raises:
-        InputError: for a folder without its module, or a hub id without trust and commit, or offline.
+        InputError: for a folder without its module, or a hub id without its commit, or offline.
     """
     chosen = read_options(EvaluateOptions, options, "evaluate")
     for folder in (Path(chosen.module).expanduser(), _BUNDLED / chosen.module):
@@ -191,17 +191,19 @@ def make(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle
         file = folder.resolve() / f"{folder.resolve().name}.py"
         if not file.is_file():
             raise InputError(f"the folder lacks {file.name}", file=folder, key="module")
-        return [EvaluateMetric(chosen, str(file.parent), pinned=f"sha256 {sha256_file(file)[:16]}")]
+        code = "" if file.parent.parent == _BUNDLED.resolve() else str(file.parent)
+        return [EvaluateMetric(chosen, str(file.parent), pinned=f"sha256 {sha256_file(file)[:16]}", code=code)]
     if chosen.module.startswith((".", "/", "~")) or chosen.module.count("/") > 1:
         raise InputError("no such folder", file=chosen.module, key="module", hint="check the path")
-    if not chosen.trust or chosen.revision is None or not _COMMIT.fullmatch(chosen.revision):
+    if chosen.revision is None or not _COMMIT.fullmatch(chosen.revision):
         raise InputError(
             f"{chosen.module!r} is no local folder, and a module of the hub runs its code here", key="module",
-            hint="give a folder, or trust: true with revision: the 40-digit commit you have read",
+            hint="give a folder, or revision: the 40-digit commit you have read",
         )  # fmt: skip
     if _offline():
         raise InputError(
             f"the module {chosen.module!r} is on the hub, and this run is offline", key="module",
             hint="copy it into a folder and name the folder",
         )  # fmt: skip
-    return [EvaluateMetric(chosen, chosen.module, pinned=f"commit {chosen.revision}")]
+    code = f"{chosen.module}@{chosen.revision}"
+    return [EvaluateMetric(chosen, chosen.module, pinned=f"commit {chosen.revision}", code=code)]

@@ -94,8 +94,7 @@ class Encoder:
         if not prompt.chat:
             joint = "" if prompt.text[-1:].isspace() else " "
             return self._content(joint + content.strip()) + self._default_end
-        turns = [{"role": message.role, "content": message.content} for message in messages]
-        whole = str(self._tokenizer.apply_chat_template(turns, tokenize=False))
+        whole = self._renderer.whole(messages)
         behind = whole[len(prompt.text) :] if whole.startswith(prompt.text) else ""
         shown = content if behind.startswith(content) else content.strip()  # some templates strip contents
         tokens = self._content(shown)

@@ -70,21 +70,56 @@ def test_the_choice_that_a_reply_names_first(measure):
     assert metric._pair(sample, "Maybe") == (None, 2)
 
 
-def test_the_hub_needs_trust_a_commit_and_a_network(measure, monkeypatch, tmp_path):
+def test_the_hub_needs_a_commit_and_a_network(measure, monkeypatch, tmp_path):
     commit = "a" * 40
-    for options in ({}, {"trust": True}, {"revision": commit}, {"trust": True, "revision": "main"}):
+    for options in ({}, {"revision": "main"}):
         with pytest.raises(InputError, match=r"module.*runs its code here"):
             measure("evaluate", module="accuracy", key="accuracy", **options)
-    pinned = {"module": "accuracy", "key": "accuracy", "trust": True, "revision": commit}
+    with pytest.raises(InputError, match="trust: unknown option"):
+        measure("evaluate", module="accuracy", key="accuracy", revision=commit, trust=True)
+    pinned = {"module": "accuracy", "key": "accuracy", "revision": commit}
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(InputError, match="offline"):
         measure("evaluate", **pinned)
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     monkeypatch.delenv("HF_EVALUATE_OFFLINE", raising=False)  # a command that was called with --offline sets it
-    assert commit in measure("evaluate", **pinned)["evaluate_accuracy_accuracy"].about
+    metric = measure("evaluate", **pinned)["evaluate_accuracy_accuracy"]
+    assert commit in metric.about
+    assert metric.code == f"accuracy@{commit}"
     assert hf_evaluate._offline() is False
     with pytest.raises(InputError, match="no such folder"):
         measure("evaluate", module="./absent", key="x")
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"lacks empty\.py"):
         measure("evaluate", module=str(tmp_path / "empty"), key="x")
+
+
+def test_a_suite_runs_code_that_the_user_allows_and_no_other(tmp_path, monkeypatch):
+    from harness.evaluation.constitutions import Constitutions
+    from harness.evaluation.prepare import make_metrics
+    from harness.plugins import load_plugins
+    from harness.reading.config import read_config
+    from harness.reading.suite import read_suite
+
+    monkeypatch.chdir(tmp_path)
+    ran = tmp_path / "ran"
+    for name in ("near", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.py").write_text(f"open({str(ran)!r}, 'w')\n{MODULE}", encoding="utf-8")
+    (tmp_path / "s.yaml").write_text(
+        "id: s\nsamples: {path: x.jsonl}\nmeasure:\n  - evaluate: {module: near, key: near, predict: number}\n"
+    )
+
+    def make(*plugins: str):
+        registries = load_plugins(plugins).registries
+        suite = read_suite(tmp_path / "s.yaml")
+        (metric,) = make_metrics(suite, registries, Constitutions(registries, tmp_path))
+        return metric
+
+    for chosen in ((), ("trust:other",), ("trust:nearby",)):
+        with pytest.raises(InputError, match=r"s.yaml:4: measure.*would run the code in .*near, .*-p trust:/"):
+            make(*chosen)
+    assert make("trust:near").code == str(tmp_path / "near")
+    (tmp_path / "harness.yaml").write_text("plugins: ['trust:./near']\n")
+    assert make(*read_config(tmp_path).plugins).code
+    assert not ran.exists()

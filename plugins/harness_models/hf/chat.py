@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from harness.api import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from harness.api import Message
+    from harness_models.hf.templates import ChatTemplate
 
 _FIRST_SENTINEL = 0xF0000  # a private plane of Unicode: no text of ours or of a template has its characters
 
@@ -40,7 +41,7 @@ class Renderer:
 
     Args:
         tokenizer: a transformers tokenizer.
-        template: `auto`, `none`, or the text of a Jinja template (rendered in transformers' sandbox).
+        template: `auto`, `none`, or the text of a Jinja template (rendered in a sandbox, within bounds).
 
     Raises:
         InputError: when the template is not valid Jinja.
@@ -49,11 +50,10 @@ class Renderer:
     def __init__(self, tokenizer: Any, template: str) -> None:  # noqa: ANN401
         self._tokenizer = tokenizer
         own = tokenizer.chat_template if template == "auto" else None if template == "none" else template
-        self._template: str | None = own if isinstance(own, str) else (own or {}).get("default")
+        text: str | None = own if isinstance(own, str) else (own or {}).get("default")
         self._controls = sorted({token for token in tokenizer.all_special_tokens if token}, key=len, reverse=True)
         self._control = re.compile("|".join(map(re.escape, self._controls))) if self._controls else None
-        if self._template is not None:
-            _check_jinja(self._template)
+        self._template = None if text is None else _compiled(text)
 
     @property
     def chat(self) -> bool:
@@ -71,20 +71,22 @@ class Renderer:
         """
         spelled: list[str] = []
         turns = [{"role": message.role, "content": self._mask(message.content, spelled)} for message in messages]
+        text = self._rendered(turns, "continued" if messages and messages[-1].role == "assistant" else "prompt")
+        return Prompt(text=text, chat=self.chat, spelled=tuple(spelled))
+
+    def whole(self, messages: Sequence[Message]) -> str:
+        """Render a conversation that ends with the assistant's turn, and close that turn; raises as `render`."""
+        return self._rendered([{"role": message.role, "content": message.content} for message in messages], "none")
+
+    def _rendered(self, turns: Sequence[Mapping[str, str]], ending: str) -> str:
         if self._template is None:
-            text = "\n\n".join(turn["content"] for turn in turns)
-            return Prompt(text=text, chat=False, spelled=tuple(spelled))
+            return "\n\n".join(turn["content"] for turn in turns)
         from jinja2 import TemplateError
 
-        continued = bool(messages) and messages[-1].role == "assistant"
         try:
-            text = self._tokenizer.apply_chat_template(
-                turns, chat_template=self._template, tokenize=False,
-                add_generation_prompt=not continued, continue_final_message=continued,
-            )  # fmt: skip
+            return self._template.render(turns, self._tokenizer.special_tokens_map, ending=ending)
         except (TemplateError, TypeError, ValueError) as error:
             raise TemplateRefusalError(f"the chat template refuses this conversation: {error}") from error
-        return Prompt(text=text, chat=True, spelled=tuple(spelled))
 
     def encode(self, prompts: Sequence[Prompt]) -> list[list[int]]:
         """Return token ids. Plain text gets the tokenizer's own special tokens around it, rendered text none."""
@@ -142,16 +144,17 @@ class Renderer:
         return ids
 
 
-def _check_jinja(template: str) -> None:
+def _compiled(template: str) -> ChatTemplate:
     from jinja2 import TemplateSyntaxError
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    from harness_models.hf.templates import ChatTemplate
 
     try:
-        # The extensions that transformers renders with: loop controls and its own `generation` block.
-        text = re.sub(r"{%-?\s*(end)?generation\s*-?%}", "", template)
-        ImmutableSandboxedEnvironment(extensions=["jinja2.ext.loopcontrols"]).parse(text)
+        return ChatTemplate(template)
     except TemplateSyntaxError as error:
         raise InputError(
             f"the chat template is not valid Jinja (line {error.lineno}: {error.message})",
             hint="use `auto`, `none`, or mend the template",
         ) from error
+    except RecursionError as error:
+        raise InputError("the chat template is nested too deep", hint="use `auto` or `none`") from error
