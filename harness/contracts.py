@@ -183,6 +183,13 @@ class Model(ABC):
         """Return the peak bytes allocated on the device; None where only the process's own peak is known."""
         return None
 
+    def check_base(self) -> None:  # noqa: B027 - most models share nothing that an adapter could change
+        """Prove that what candidates share still is what it was; called before anything of a run is believed.
+
+        Raises:
+            BaseChangedError: when it is not.
+        """
+
     def close(self) -> None:  # noqa: B027 - most models have nothing to close
         """Free memory and connections."""
 

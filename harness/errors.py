@@ -68,6 +68,10 @@ class BrokenRunError(HarnessError):
     """The run itself broke through no fault of its input: a crash, a full disk, a lost server. Exit code 3."""
 
 
+class BaseChangedError(BrokenRunError):
+    """A base that candidates share is not what it was: nothing that it answered since it was loaded is believed."""
+
+
 class MissingDependencyError(InputError):
     """A package that only some plugins need is not installed; the message names the command that installs it."""
 

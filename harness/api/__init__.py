@@ -22,6 +22,7 @@ from harness.contracts import (
     Surroundings,
 )
 from harness.errors import (
+    BaseChangedError,
     BrokenRunError,
     HarnessError,
     InputError,
@@ -48,10 +49,12 @@ from harness.weights import (
     weights_path,
 )
 from harness.weights.hub import asking_no_hub
+from harness.weights.lora import base_shapes, check_lora, misfit, read_adapter_config
 from harness.weights.materialise import base_shapes_folder
 
 __all__ = [
     "MOST_WHOLE",
+    "BaseChangedError",
     "BrokenRunError",
     "Classifier",
     "Critic",
@@ -71,17 +74,21 @@ __all__ = [
     "Surroundings",
     "asking_no_hub",
     "base_hash",
+    "base_shapes",
     "base_shapes_folder",
     "canonical_json",
+    "check_lora",
     "combine_verdicts",
     "data_dir",
     "dotted",
     "let_threads_doze",
     "materialise",
     "memoised_sha256",
+    "misfit",
     "nearest",
     "opened",
     "parse_json",
+    "read_adapter_config",
     "read_bytes",
     "read_lines",
     "read_text",

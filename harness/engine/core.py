@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 from harness.engine.effort import Pace
 from harness.engine.keeping import Keeper, ReplyCache
 from harness.engine.keys import reply_key
-from harness.errors import BrokenRunError, InputError
+from harness.errors import BaseChangedError, BrokenRunError, InputError
 from harness.plugin_code import check_fingerprints, check_reply, plugin_code
 from harness.serial import from_json, to_json
 from harness.types import Completion, LogProb, NoReply, Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from harness.contracts import Model, Progress
     from harness.types import Candidate, Request
@@ -55,6 +55,28 @@ class ModelCore:
         self.counts = Counts()
         self._cache = cache
         self._progress = progress
+        self._kept = bytearray()
+        """Keys of the replies that this core put into the cache, 32 bytes each."""
+
+    def check_base(self) -> None:
+        """Prove that the base still is what it was; what it answered is forgotten where it is not.
+
+        Raises:
+            BaseChangedError: when it is not.
+        """
+        with self._believed(), plugin_code(f"the model scheme {self.model.spec.scheme!r}", self.model):
+            self.model.check_base()
+
+    @contextmanager
+    def _believed(self) -> Iterator[None]:
+        """Forget every reply that this core has kept when its base turns out to be changed."""
+        try:
+            yield
+        except BaseChangedError:
+            if self._cache is not None:
+                self._cache.forget([self._kept[at : at + 32].hex() for at in range(0, len(self._kept), 32)])
+            self._kept.clear()
+            raise
 
     def fingerprint(self, candidate: Candidate) -> dict[str, str]:
         """Return what decides the candidate's replies, without loading it.
@@ -152,6 +174,7 @@ class ModelCore:
             reply = sound(reply)
             got[request] = reply
             if not isinstance(reply, NoReply) and self._cache is not None:
+                self._kept += bytes.fromhex(keys[request])
                 keeper.keep(keys[request], to_json(replace(reply, timing=None)).encode())
             if isinstance(reply, Completion):
                 tokens += reply.completion_tokens or 0
@@ -161,7 +184,7 @@ class ModelCore:
 
         keeper = Keeper(self._cache)
         try:
-            with keeper, plugin_code(f"the model scheme {self.model.spec.scheme!r}", self.model):
+            with self._believed(), keeper, plugin_code(f"the model scheme {self.model.spec.scheme!r}", self.model):
                 self.model.answer(candidate, missing, deliver)
         finally:
             bar.finish()

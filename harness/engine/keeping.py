@@ -25,6 +25,10 @@ class ReplyCache(Protocol):
         """Remember the items, all or none; may be called from any thread."""
         ...
 
+    def forget(self, keys: Sequence[str]) -> None:
+        """Forget what is remembered under the keys."""
+        ...
+
 
 class Keeper:
     """Takes replies at once, and commits them in a thread of its own: whatever has arrived while the last commit ran.

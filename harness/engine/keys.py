@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
     from harness.types import Message, Request
 
-FORMAT = 1
-"""Raised whenever a stored reply would no longer mean the same."""
+FORMAT = 2
+"""Raised whenever a stored reply would no longer mean the same, or must not be believed: those of format 1 may come
+from a base that an adapter's file had overwritten."""
 
 
 def _turns(messages: tuple[Message, ...]) -> list[list[str]]:

@@ -50,6 +50,15 @@ class ModelPool:
             self._cores[key] = ModelCore(model, self._cache, self._progress)
         return self._cores[key]
 
+    def check_bases(self) -> None:
+        """Prove that every base still is what it was when it was loaded.
+
+        Raises:
+            BaseChangedError: when one is not; what it answered is forgotten.
+        """
+        for core in self._cores.values():
+            core.check_base()
+
     def __enter__(self) -> Self:
         """Nothing is loaded yet."""
         return self
@@ -57,6 +66,10 @@ class ModelPool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close every model."""
-        for core in self._cores.values():
-            core.model.close()
+        """Close every model, after proving its base where nothing went wrong before."""
+        try:
+            if kind is None:
+                self.check_bases()
+        finally:
+            for core in self._cores.values():
+                core.model.close()

@@ -131,6 +131,13 @@ def _run_one(
             evaluated[name] = known[identity.candidate]
         own = identify(prepared, candidate, judge, pool)
         arm = known.get(own.candidate) or through(candidate, "candidate")
+        tables = {name: other.tables for name, other in evaluated.items()}
+        drift = check_drift(
+            prepared, DriftArm(candidate=candidate, tables=arm.tables),
+            {name: DriftArm(candidate=arms[name], tables=other.tables) for name, other in evaluated.items()}, judge,
+            pool, samples=setting.drift_check, cache=cache, progress=setting.progress, seed=setting.spec.seed,
+        )  # fmt: skip
+        pool.check_bases()  # before anything of the suite is written
         written = {
             id(other): _stored(other, setting)
             or _write(other, prepared, (), {}, _notes(prepared, other, judge_note), setting)
@@ -138,12 +145,6 @@ def _run_one(
             if other is not arm
         }
         records = {name: written[id(other)] for name, other in evaluated.items() if other is not arm}
-        tables = {name: other.tables for name, other in evaluated.items()}
-        drift = check_drift(
-            prepared, DriftArm(candidate=candidate, tables=arm.tables),
-            {name: DriftArm(candidate=arms[name], tables=other.tables) for name, other in evaluated.items()}, judge,
-            pool, samples=setting.drift_check, cache=cache, progress=setting.progress, seed=setting.spec.seed,
-        )  # fmt: skip
         verdicts = checks(
             prepared.gates, arm.tables, tables, seed=setting.spec.seed, device=arm.backend.get("device", "")
         )

@@ -13,11 +13,12 @@ from harness.promotion.decide import Evidence, collect_vetoes, read_entered_deci
 from harness.promotion.present import Present, check_present
 from harness.promotion.review import PromotionRefusedError, check_review
 from harness.serial import to_plain
-from harness.store.adapters import CONFIG_FILE, WEIGHTS_FILE, check_adapter, store_adapter
+from harness.store.adapters import check_adapter, store_adapter
 from harness.store.promoted import Live, live, live_after, mend_alias
 from harness.store.runs import check_run
 from harness.terminal import safe_text
 from harness.types import AdapterSpec, Candidate, Decision, LedgerEntry, RunRecord, Veto
+from harness.weights.lora import CONFIG_FILE, WEIGHTS_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -12,8 +11,8 @@ from harness.errors import BrokenRunError, InputError, unknown_name
 from harness.hashing import sha256_file, sha256_json
 from harness.store.atomic import new_folder, write_into
 from harness.store.promoted import promoted
-from harness.store.safetensors_file import read_header
 from harness.types import AdapterSpec
+from harness.weights.lora import CONFIG_FILE, WEIGHTS_FILE, check_lora, read_adapter_config
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["adapter_id", "list_adapters", "promoted", "resolve_adapters", "store_adapter"]
 
-CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
 PROMOTED = "promoted"
 """The reference that means the adapters of what is promoted."""
 
@@ -47,8 +45,8 @@ def adapter_id(folder: Path, *, fresh: bool = False) -> str:
         fresh: read the weights again even where the file looks unchanged since this process hashed it.
 
     Raises:
-        InputError: when the folder is no adapter, its configuration is malformed, its weights are damaged, or they
-            are pickled, since loading a pickle runs the code in it.
+        InputError: when the folder is no adapter, its configuration is malformed, its weights are damaged, hold a
+            tensor that the configuration does not explain, or are pickled, since loading a pickle runs the code in it.
     """
     config = _config(folder)
     weights = folder / WEIGHTS_FILE
@@ -60,8 +58,10 @@ def adapter_id(folder: Path, *, fresh: bool = False) -> str:
                 hint="save it again with peft's save_pretrained, which writes adapter_model.safetensors",
             )  # fmt: skip
         raise InputError("the adapter has no adapter_model.safetensors", file=folder, hint="copy or train it again")
+    if not check_lora(folder):
+        raise InputError("holds no tensors", file=weights, hint="copy or train the adapter again")
     if fresh:
-        digest = _check_weights(weights)
+        digest = sha256_file(weights)
     else:
         stat = weights.stat()
         digest = _weights_sha256(
@@ -72,38 +72,14 @@ def adapter_id(folder: Path, *, fresh: bool = False) -> str:
 
 @lru_cache(maxsize=256)
 def _weights_sha256(path: Path, identity: tuple[int, ...]) -> str:  # noqa: ARG001 - the identity is the memo's key
-    return _check_weights(path)
-
-
-def _check_weights(path: Path) -> str:
-    if not read_header(path):
-        raise InputError("holds no tensors", file=path, hint="copy or train the adapter again")
     return sha256_file(path)
 
 
 def _config(folder: Path) -> dict[str, Any]:
     """Return the fields that decide what the adapter answers; lists of names are sorted, as peft saves sets."""
-    path = folder / CONFIG_FILE
-    if not folder.is_dir():
-        raise InputError("no such adapter folder", file=folder, hint="check the path")
-    try:
-        config = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        inside = folder / "adapter"
-        hint = f"did you mean {inside}?" if (inside / CONFIG_FILE).is_file() else "name the folder that peft saved"
-        raise InputError(f"the folder is no adapter: it has no {CONFIG_FILE}", file=folder, hint=hint) from error
-    except (OSError, ValueError, RecursionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"cannot be read as JSON ({reason})", file=path, hint="copy or train the adapter again"
-        ) from error
-    if not isinstance(config, dict) or not isinstance(config.get("peft_type"), str):
-        raise InputError(
-            "is no peft configuration: it has no peft_type", file=path, hint="copy or train the adapter again"
-        )
     return {
         key: sorted(value) if isinstance(value, list) and all(isinstance(item, str) for item in value) else value
-        for key, value in config.items()
+        for key, value in read_adapter_config(folder).items()
         if key not in _WITHOUT_EFFECT and value is not None
     }
 

@@ -116,14 +116,24 @@ class Cache:
         if not rows:
             return
         with self._mutex, explained_sqlite(self.path, damaged=_DAMAGED):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                self._connection.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", rows)
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+            self._write("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", rows)
+
+    def forget(self, keys: Sequence[str]) -> None:
+        """Forget the values of these keys, all or none; raises as `put_many`."""
+        raw = [(_raw(key),) for key in keys]
+        with self._mutex, explained_sqlite(self.path, damaged=_DAMAGED):
+            self._write("DELETE FROM entries WHERE key = ?", raw)
+
+    def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        """Run a statement for all rows in one transaction."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._connection.executemany(statement, rows)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
 
     def stats(self) -> CacheStats:
         """Return how much the cache holds; reads every entry's size."""

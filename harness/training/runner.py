@@ -18,6 +18,7 @@ from harness.training.resources import make_generate, resolve_constitution, reso
 from harness.training.shelf import Shelf
 from harness.types import AdapterSpec, ModelSpec, StageInput
 from harness.weights import base_hash, materialise
+from harness.weights.lora import base_shapes, check_lora, misfit
 
 if TYPE_CHECKING:
     from harness.contracts import Progress, Stage, Surroundings
@@ -222,10 +223,19 @@ class _Run:
             work.mkdir(mode=0o700)
             try:
                 output = _explained(lambda: stage.run(replace(inputs, base_path=self._base, output=work)))
+                if output.adapter is not None:
+                    self._check_written(output.adapter, self._base, record.stage)
                 record = self.shelf.keep(output, record)
             finally:
                 shutil.rmtree(work, ignore_errors=True)
         return self._after(record, before), record
+
+    @staticmethod
+    def _check_written(adapter: Path, base: Path, stage: str) -> None:
+        """Refuse an adapter that its own configuration does not explain, or that fits no module of the base."""
+        why = misfit(check_lora(adapter), base_shapes(base))
+        if why:
+            raise BrokenRunError(f"the stage {stage} wrote an adapter that does not fit its base: {why}; none was kept")
 
 
 def _hash(path: Path) -> str:

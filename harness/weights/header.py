@@ -1,8 +1,13 @@
-"""Reads what a safetensors file holds from its header alone, without torch, and refuses a damaged one."""
+"""Reads what a safetensors file holds from its header alone, without torch, and refuses a damaged one.
+
+The format: 8 bytes with the header's length N (little-endian), N bytes of JSON, then the tensors' bytes without gaps.
+Source: https://huggingface.co/docs/safetensors/index#format
+"""
 
 from __future__ import annotations
 
 import json
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
@@ -10,58 +15,88 @@ from harness.errors import InputError
 if TYPE_CHECKING:
     from pathlib import Path
 
-_MOST_HEADER_BYTES = 100_000_000
-"""The format's own limit."""
-_BYTES = {
-    **dict.fromkeys(("F64", "I64", "U64"), 8),
-    **dict.fromkeys(("F32", "I32", "U32"), 4),
-    **dict.fromkeys(("F16", "BF16", "I16", "U16"), 2),
-    **dict.fromkeys(("F8_E4M3", "F8_E5M2", "I8", "U8", "BOOL"), 1),
-}
+_MOST_HEADER = 100_000_000
+"""Bytes; the limit that the format's own readers keep."""
+_BITS = {
+    "F64": 64, "I64": 64, "U64": 64, "C64": 64, "F32": 32, "I32": 32, "U32": 32, "F16": 16, "BF16": 16, "I16": 16,
+    "U16": 16, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "I8": 8, "U8": 8,
+    "BOOL": 8, "F6_E2M3": 6, "F6_E3M2": 6, "F4": 4,
+}  # fmt: skip
+_HINT = "the file is cut short or damaged: copy or train it again"
+
+
+def read_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Return (dtype, shape) by tensor name, after checking that the file holds every byte that its header promises.
+
+    Raises:
+        InputError: when the file is absent, cut short, padded, or its header is not what the format asks for.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            if size < 8 or length > min(size - 8, _MOST_HEADER):
+                raise InputError("is not a whole safetensors file (its header is cut short)", file=path, hint=_HINT)
+            header = json.loads(stream.read(length), object_pairs_hook=distinct_keys)
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", file=path) from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"is not a whole safetensors file (its header is not JSON: {str(error).splitlines()[0][:200]})", file=path,
+            hint=_HINT,
+        ) from error  # fmt: skip
+    tensors = _tensors(header, path)
+    end = 0
+    for name, (dtype, shape, start, stop) in sorted(tensors.items(), key=lambda item: item[1][2:]):
+        if start != end or stop - start != -(-prod(shape) * _BITS[dtype] // 8):
+            raise InputError(
+                f"is not a whole safetensors file (the tensor {name[:200]!r} does not lie where its header says)",
+                file=path,
+                hint=_HINT,
+            )
+        end = stop
+    if end != size - 8 - length:
+        raise InputError(
+            f"is not a whole safetensors file (it has {size - 8 - length} bytes of tensors, its header promises {end})",
+            file=path, hint=_HINT,
+        )  # fmt: skip
+    return {name: (dtype, shape) for name, (dtype, shape, _, _) in tensors.items()}
 
 
 def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return name and shape of every tensor in a safetensors file.
+    """Return name and shape of every tensor in a safetensors file; raises as `read_header`."""
+    return {name: shape for name, (_, shape) in read_header(path).items()}
+
+
+def distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make a JSON object of its pairs, for `json.loads`.
 
     Raises:
-        InputError: when the file is absent, cut short, or not safetensors.
+        ValueError: for a key that stands there twice, which another reader might take for the other one.
     """
-    try:
-        with path.open("rb") as stream:
-            size = stream.seek(0, 2)
-            stream.seek(0)
-            length = int.from_bytes(stream.read(8), "little")
-            if size < 8 or not 2 <= length <= min(size - 8, _MOST_HEADER_BYTES):
-                raise _damaged(path, "its header is cut short")
-            header = json.loads(stream.read(length))
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", file=path) from error
-    except ValueError as error:
-        raise _damaged(path, "its header is not JSON") from error
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands in one object twice")
+    return found
+
+
+def _tensors(header: Any, path: Path) -> dict[str, tuple[str, tuple[int, ...], int, int]]:  # noqa: ANN401 - JSON
     if not isinstance(header, dict):
-        raise _damaged(path, "its header is not an object")
-    header.pop("__metadata__", None)
-    shapes = {}
-    for name, facts in header.items():
-        shapes[name] = _shape(path, name, facts, size - 8 - length)
-    return shapes
-
-
-def _shape(path: Path, name: str, facts: Any, data: int) -> tuple[int, ...]:  # noqa: ANN401 - untrusted JSON
-    try:
-        shape = tuple(int(side) for side in facts["shape"])
-        start, end = (int(offset) for offset in facts["data_offsets"])
-        dtype = str(facts["dtype"])
-    except (TypeError, KeyError, ValueError) as error:
-        raise _damaged(path, f"the tensor {name!r} is not described") from error
-    width = _BYTES.get(dtype)
-    count = 1
-    for side in shape:
-        count *= side
-    if not 0 <= start <= end <= data or (width is not None and end - start != count * width):
-        raise _damaged(path, f"the tensor {name!r} lies outside the file")
-    return shape
-
-
-def _damaged(path: Path, why: str) -> InputError:
-    return InputError(f"is not a whole safetensors file ({why})", file=path, hint="copy or train it again")
+        raise InputError("is not a whole safetensors file (its header is not an object)", file=path, hint=_HINT)
+    tensors = {}
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        try:
+            dtype, shape, (start, stop) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
+            whole = isinstance(dtype, str) and all(
+                type(number) is int and number >= 0 for number in (*shape, start, stop)
+            )
+        except (KeyError, TypeError, ValueError):
+            whole, dtype, shape, start, stop = False, "", (), 0, 0
+        if not whole or dtype not in _BITS:
+            raise InputError(
+                f"is not a whole safetensors file (the tensor {name[:200]!r} is not described)", file=path, hint=_HINT
+            )
+        tensors[name] = (dtype, shape, start, stop)
+    return tensors

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.api import InputError, nearest, tensor_shapes
+from harness.api import InputError, check_lora, misfit, nearest
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -67,26 +66,6 @@ def choose_targets(model: PreTrainedModel, wanted: Sequence[str] | None, *, erro
     return list(wanted)
 
 
-def read_adapter_config(folder: Path) -> dict[str, Any]:
-    """Return an adapter's configuration.
-
-    Raises:
-        InputError: where the folder is not a LoRA adapter in safetensors.
-    """
-    file = folder / "adapter_config.json"
-    try:
-        config = json.loads(file.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise InputError("is no adapter folder: adapter_config.json is missing", file=folder) from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot be read ({error})", file=file) from error
-    if not isinstance(config, dict) or config.get("peft_type") != "LORA":
-        raise InputError("is not the configuration of a LoRA adapter", file=file)
-    if not (folder / "adapter_model.safetensors").is_file():
-        raise InputError("is no adapter folder: adapter_model.safetensors is missing", file=folder)
-    return config
-
-
 def check_shape(
     config: Mapping[str, Any], given: Mapping[str, object], *, adapter: Path, error_at: Callable[[str], dict[str, Any]]
 ) -> None:
@@ -112,22 +91,9 @@ def check_fits(folder: Path, model: PreTrainedModel) -> None:
     """Refuse an adapter whose weights do not belong to this base.
 
     Raises:
-        InputError: naming the first weight that is missing or has another shape.
+        InputError: naming the first weight that is missing, has another shape or is not explained.
     """
-    shapes = {name: tuple(module.weight.shape) for name, module in model.named_modules() if hasattr(module, "weight")}
-    file = folder / "adapter_model.safetensors"
-    found = tensor_shapes(file)
-    for name, shape in found.items():
-        layer, _, side = name.removeprefix("base_model.model.").partition(".lora_")
-        if not side:
-            continue
-        base = shapes.get(layer)
-        if base is None:
-            raise InputError(f"the base has no layer {layer}", file=file, hint="use the adapter with its own base")
-        # nn.Linear keeps (out, in) and GPT-2's Conv1D (in, out): LoRA's A ends in `in`, its B begins with `out`.
-        size = shape[1] if side.startswith("A") else shape[0]
-        if side[:1] in {"A", "B"} and size not in base:
-            raise InputError(
-                f"{layer} is {' × '.join(map(str, base))} in the base and the adapter was made for {size}", file=file,
-                hint="use the adapter with its own base",
-            )  # fmt: skip
+    base = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
+    why = misfit(check_lora(folder), base)
+    if why:
+        raise InputError(why, file=folder, hint="use the adapter with its own base")

@@ -8,9 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from harness.api import InputError, Message, MissingDependencyError, Stage, StageInput, StageOutput, stage_options
+from harness.api import (
+    InputError,
+    Message,
+    MissingDependencyError,
+    Stage,
+    StageInput,
+    StageOutput,
+    check_lora,
+    read_adapter_config,
+    stage_options,
+)
 from harness_stages.data import find_data
-from harness_stages.lora import check_shape, read_adapter_config
+from harness_stages.lora import check_shape
 from harness_stages.rows import TrainingRow, read_rows
 from harness_stages.sft_options import SFTOptions
 
@@ -63,8 +73,8 @@ class SFTStage(Stage):
         if options.system is not None:
             rows = tuple(_with_system(row, options.system) for row in rows)
         if inputs.adapter is not None:
-            config = read_adapter_config(inputs.adapter)
-            check_shape(config, options.shape, adapter=inputs.adapter, error_at=error_at)
+            check_lora(inputs.adapter)
+            check_shape(read_adapter_config(inputs.adapter), options.shape, adapter=inputs.adapter, error_at=error_at)
         return SFTPlan(options=options, data=data, rows=rows, error_at=error_at)
 
 

@@ -56,7 +56,8 @@ def adapter(folder: Path, weight: float = 1.0, **config: object) -> Path:
 
     folder.mkdir(parents=True, exist_ok=True)
     data = struct.pack("<4f", weight, 0.0, 0.0, 1.0)
-    header = json.dumps({"w": {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}}).encode()
+    name = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
+    header = json.dumps({name: {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}}).encode()
     (folder / "adapter_model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + data)
     content = {"peft_type": "LORA", "r": 2, "target_modules": ["q_proj", "v_proj"], **config}
     (folder / "adapter_config.json").write_text(json.dumps(content))

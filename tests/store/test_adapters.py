@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from harness.errors import BrokenRunError, InputError
 from harness.store.adapters import adapter_id, check_adapter, list_adapters, resolve_adapters, store_adapter
-from harness.store.safetensors_file import read_header
+from harness.weights.header import read_header
 
 
 def test_the_identity_is_of_content_not_of_place(tmp_path, make):
@@ -28,7 +28,7 @@ def test_the_identity_is_of_content_not_of_place(tmp_path, make):
     ("config", "same"),
     [
         ({"lora_alpha": 64}, False),
-        ({"r": 4}, False),
+        ({"use_rslora": True}, False),
         ({"target_modules": ["q_proj"]}, False),
         ({"a_field_of_tomorrow": 1}, False),
         ({"target_modules": ["v_proj", "q_proj"]}, True),

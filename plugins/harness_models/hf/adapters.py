@@ -111,20 +111,21 @@ class AdapterRack:
         self._find_layers()
 
     def _require_whole(self, adapter: AdapterSpec, folder: Path) -> None:
-        """Refuse an adapter whose file lacks weights that its configuration promises: peft would make some up."""
+        """Refuse an adapter whose file lacks weights that its configuration promises: peft would make some up.
+
+        What peft has no place for it leaves out; that is refused as well.
+        """
         from peft import get_peft_model_state_dict
 
         expected = get_peft_model_state_dict(self._peft, adapter_name=adapter.id, save_embedding_layers=False)
-        missing = sorted(
-            name for name in expected.keys() - tensor_shapes(folder / "adapter_model.safetensors").keys()
-            if ".lora_" in name
-        )  # fmt: skip
-        if missing:
-            raise InputError(
-                f"the adapter {adapter.reference} lacks {len(missing)} of its weights, such as {missing[0]}",
-                file=folder / "adapter_model.safetensors",
-                hint="save it again, or mend target_modules in its adapter_config.json",
-            )
+        file = folder / "adapter_model.safetensors"
+        found = tensor_shapes(file).keys()
+        for names, what in ((expected.keys() - found, "lacks"), (found - expected.keys(), "has no place for")):
+            if names:
+                raise InputError(
+                    f"the adapter {adapter.reference} {what} {len(names)} of its weights, such as {min(names)}",
+                    file=file, hint="save it again, or mend target_modules in its adapter_config.json",
+                )  # fmt: skip
 
     def _find_layers(self) -> None:
         from peft.tuners.tuners_utils import BaseTunerLayer

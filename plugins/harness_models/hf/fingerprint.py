@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 _DATE = "strftime_now"
 """What chat templates call for today's date."""
-ENGINE = "4"
-"""Raised whenever scoring or decoding would give other replies."""
+ENGINE = "5"
+"""Raised whenever scoring or decoding would give other replies, or what was stored must not be believed."""
 
 
 def fingerprint(spec: ModelSpec, candidate: Candidate, surroundings: Surroundings) -> Mapping[str, str]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.api import (
+    BaseChangedError,
     Candidate,
     Completion,
     Generate,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from harness_models.hf.forecasting import Unloaded
     from harness_models.hf.loading import Loaded
     from harness_models.hf.planning import Branches
+    from harness_models.hf.proof import BaseProof
 
 Deliver = Callable[[int, Reply], None]
 OnText = Callable[[int, str], None]
@@ -52,6 +54,11 @@ class HfModel(Model):
         super().__init__(spec, surroundings)
         self._loaded: Loaded | None = None
         self._rack: AdapterRack | None = None
+        self._proof: BaseProof | None = None
+        self._proven: frozenset[str] = frozenset()
+        """Ids of the adapters after whose first use the base was what it was."""
+        self._asked_since = False
+        """Whether anything was asked since the base was proven."""
         self._budget: Budget | None = None
         self._calibrations: dict[str, Calibration] = {}
         self._unloaded: Unloaded | None = None
@@ -82,6 +89,31 @@ class HfModel(Model):
         if any(isinstance(request, Generate) for request in requests):
             self._find_path(loaded, candidate)
         self._generate(loaded, renderer, requests, deliver, on_text)
+        self._asked_since = True
+        new = [adapter for adapter in candidate.adapters if adapter.id not in self._proven]
+        if new:
+            self.check_base()
+            self._proven |= {adapter.id for adapter in new}
+
+    def check_base(self) -> None:
+        """Prove that the base is byte for byte what it was when it was loaded.
+
+        Raises:
+            BaseChangedError: when it is not; it is loaded anew on next use.
+        """
+        if self._proof is None or not self._asked_since:
+            return
+        held = () if self._rack is None else self._rack.held
+        self._check(f"after {', '.join(held)} was used" if held else "though no adapter was put on it")
+
+    def _check(self, when: str) -> None:
+        assert self._proof is not None  # noqa: S101 - for the type checker
+        try:
+            self._proof.check(when)
+        except BaseChangedError:
+            self.close()
+            raise
+        self._asked_since = False
 
     def answer_alone(self, candidate: Candidate, request: Request) -> Reply:
         """Answer one request by whole forward passes over its own row: no shared prefix, no mask, no cut-off head."""
@@ -96,7 +128,7 @@ class HfModel(Model):
             self._loaded = replace(loaded, split=False, after_head=None, shares=False, generates="plain")
             self.answer(candidate, [request], got.__setitem__)
         finally:
-            self._loaded = loaded
+            self._loaded = None if self._rack is None else loaded
         return got.get(0, NoReply(reason="the model gave no reply"))
 
     def reference(self) -> ModelSpec | None:
@@ -171,18 +203,28 @@ class HfModel(Model):
 
     def close(self) -> None:
         """Drop the base and its adapters."""
-        self._loaded = self._rack = None
+        self._loaded = self._rack = self._proof = None
 
     def _ready(self, candidate: Candidate) -> Loaded:
         from harness_models.hf.adapters import AdapterRack
         from harness_models.hf.loading import load
+        from harness_models.hf.proof import BaseProof
 
         if self._loaded is None:
             self._loaded = load(self.spec, self.surroundings)
+            self._proof = BaseProof(self._loaded.model, self.spec.reference)
             self._budget = budget_for(self._loaded)
         if self._rack is None:
             self._rack = AdapterRack(self._loaded, self.spec)
-        self._rack.activate(candidate.adapters)
+        before = set(self._rack.held)
+        try:
+            self._rack.activate(candidate.adapters)
+        except BaseException:
+            self.close()  # peft may have left an adapter half put on
+            raise
+        new = [adapter.reference for adapter in candidate.adapters if adapter.id not in before]
+        if new:
+            self._check(f"after the adapter {', '.join(new)} was put on it")
         return self._loaded
 
     def _find_path(self, loaded: Loaded, candidate: Candidate) -> Loaded:

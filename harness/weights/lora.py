@@ -1,0 +1,240 @@
+"""Whether a LoRA adapter holds only what its own configuration explains, told from two files without torch.
+
+The base is shared between adapters, and peft copies any tensor of an adapter's file to whatever in the model has its
+name: `model.norm.weight` would change the base for everybody. So each tensor must be a part of a pair on a module that
+`target_modules` names, or of a copy that `modules_to_save` declares and peft keeps apart.
+Names and shapes as in peft 0.21: `tuners/lora/layer.py`, `tuners/tuners_utils.py` (check_target_module_exists),
+`utils/other.py` (get_pattern_key, ModulesToSaveWrapper).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import InputError
+from harness.weights.header import distinct_keys, tensor_shapes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
+
+_PREFIX = "base_model.model."
+_PART = re.compile(
+    r"(?P<module>.+)\.(?P<part>lora_A\.weight|lora_B\.(?:weight|bias)|lora_embedding_[AB]"
+    r"|lora_magnitude_vector)"
+)
+_INNER = re.compile(r"lora_.*|base_layer|original_module|modules_to_save|token_adapter|parametrizations")
+"""Names of modules that peft makes: a tensor may not reach into what it put around the base."""
+_TAKEN_FROM_THE_BASE = ("pissa", "corda", "olora", "loftq", "lora_ga")
+_NOT_ON_A_SHARED_BASE = (
+    "alora_invocation_tokens", "arrow_config", "ensure_weight_tying", "kasa_config", "layer_replication",
+    "megatron_config", "monteclora_config", "target_parameters", "trainable_token_indices", "use_bdlora", "use_qalora",
+    "velora_config",
+)  # fmt: skip
+"""Fields of adapter_config.json by which peft rebuilds or reparametrises the base, acts by the whole input, or (rows
+for single tokens) puts a wrapper around the embedding that no adapter without such rows can be loaded beside."""
+_AGAIN = "copy or train the adapter again"
+
+
+class UnexplainedTensorError(InputError):
+    """An adapter's file holds a tensor that its own configuration does not explain."""
+
+
+def read_adapter_config(folder: Path) -> dict[str, Any]:
+    """Return an adapter's configuration.
+
+    Raises:
+        InputError: when the folder is no adapter or its configuration is malformed.
+    """
+    path = folder / CONFIG_FILE
+    if not folder.is_dir():
+        raise InputError("no such adapter folder", file=folder, hint="check the path")
+    try:
+        config = json.loads(path.read_bytes(), object_pairs_hook=distinct_keys)
+    except FileNotFoundError as error:
+        inside = folder / "adapter"
+        hint = f"did you mean {inside}?" if (inside / CONFIG_FILE).is_file() else "name the folder that peft saved"
+        raise InputError(f"the folder is no adapter: it has no {CONFIG_FILE}", file=path, hint=hint) from error
+    except (OSError, ValueError, RecursionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"cannot be read as JSON ({reason})", file=path, hint=_AGAIN) from error
+    if not isinstance(config, dict) or not isinstance(config.get("peft_type"), str):
+        raise InputError("is no peft configuration: it has no peft_type", file=path, hint=_AGAIN)
+    return config
+
+
+def check_lora(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Check that the adapter is LoRA, leaves the base as it is, and explains every tensor; return shapes by name.
+
+    Raises:
+        UnexplainedTensorError: naming file, tensor and why.
+        InputError: when a file is absent or damaged, or the configuration asks for what changes the base itself.
+    """
+    config = read_adapter_config(folder)
+    file = folder / CONFIG_FILE
+    if config["peft_type"] != "LORA":
+        raise InputError(
+            f"the adapter is of type {config['peft_type']!r}", file=file, hint="only LoRA adapters can be used"
+        )
+    _refuse_what_outlasts(config, file)
+    shapes = tensor_shapes(folder / WEIGHTS_FILE)
+    for name, shape in shapes.items():
+        try:
+            why = _unexplained(config, name, shape)
+        except (re.error, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise InputError(f"cannot be understood ({str(error)[:200]})", file=file, hint=_AGAIN) from error
+        if why:
+            raise UnexplainedTensorError(
+                f"the tensor {name[:200]!r} is not explained by the adapter's own configuration ({why}): such a"
+                " tensor may overwrite the base that all adapters share", file=folder / WEIGHTS_FILE,
+                hint="remove the tensor (peft's save_pretrained with save_embedding_layers=False leaves out those of"
+                f" the base), declare it in {CONFIG_FILE}, or train the adapter again",
+            )  # fmt: skip
+    return shapes
+
+
+def misfit(shapes: Mapping[str, tuple[int, ...]], base: Mapping[str, tuple[int, ...]]) -> str:
+    """Say why a checked adapter does not fit a base; empty where it does.
+
+    Args:
+        shapes: of its tensors, as `check_lora` returns them.
+        base: shapes by name of the base's tensors.
+    """
+    for name, shape in shapes.items():
+        match = _PART.fullmatch(name.removeprefix(_PREFIX))
+        if match is None:
+            module, _, rest = name.removeprefix(_PREFIX).rpartition(".")
+            wanted = _tensor_of(module, rest, base)
+            if wanted is None:
+                return f"the base has no {module}.{rest}"
+            if wanted != shape:
+                return f"{module}.{rest} is {_times(wanted)} there, not {_times(shape)}"
+            continue
+        module, part = match["module"], match["part"]
+        weight = _tensor_of(module, "weight", base)
+        if weight is None:
+            return f"the base has no {module}"
+        width = -1 if part in {"lora_A.weight", "lora_embedding_A"} else 0
+        if len(weight) == 2 and shape[width] not in weight:
+            return f"{module} is {_times(weight)} there, not {shape[width]} wide"
+    return ""
+
+
+def base_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes by name of the tensors in a base's folder."""
+    return {name: shape for file in sorted(folder.glob("*.safetensors")) for name, shape in tensor_shapes(file).items()}
+
+
+def _refuse_what_outlasts(config: Mapping[str, Any], file: Path) -> None:
+    """Refuse adapters that change the base itself when they are put on it: the base alone would answer otherwise."""
+    if config.get("bias") not in (None, "none"):
+        raise InputError(
+            "the adapter changes biases of the base, which stay changed when it is off",
+            file=file, key="bias", hint="train it with bias: none",
+        )  # fmt: skip
+    start = config.get("init_lora_weights")
+    if isinstance(start, str) and start.lower().startswith(_TAKEN_FROM_THE_BASE):
+        raise InputError(
+            f"an adapter that began as {start!r} takes its part out of the base's weights, which stay changed when it"
+            " is off",
+            file=file, key="init_lora_weights",
+            hint="save it as plain LoRA: peft's save_pretrained has path_initial_model_for_weight_conversion",
+        )  # fmt: skip
+    other = next((key for key in _NOT_ON_A_SHARED_BASE if config.get(key)), None)
+    if other is not None:
+        raise InputError(
+            "the adapter changes how the base itself runs, so that it cannot share one with others",
+            file=file, key=other, hint="train it as plain LoRA, or merge it and give the merged model",
+        )  # fmt: skip
+
+
+def _unexplained(config: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> str:
+    """Return why the configuration does not explain the tensor; empty where it does."""
+    if not name.startswith(_PREFIX):
+        return f"its name does not begin with {_PREFIX}"
+    rest = name.removeprefix(_PREFIX)
+    match = _PART.fullmatch(rest)
+    module, part = (rest.rpartition(".")[0], "") if match is None else (match["module"], match["part"])
+    inner = next((step for step in module.split(".") if _INNER.fullmatch(step)), None)
+    if inner is not None:
+        return f"{inner} is what peft itself puts around the base"
+    if match is None:
+        saved = any(_ends(prefix, _names(config, "modules_to_save")) for prefix in _prefixes(module))
+        return "" if saved else "it is no part of a LoRA pair, and modules_to_save does not name its module"
+    if not _targeted(config, module):
+        return f"target_modules does not name {module}"
+    if part in {"lora_B.bias", "lora_magnitude_vector"}:
+        wanted = "lora_bias" if part == "lora_B.bias" else "use_dora"
+        return "it is one number" if not shape else "" if config.get(wanted) else f"{wanted} is off"
+    rank = _rank(config, module)
+    ranked = shape[0 if part in {"lora_A.weight", "lora_embedding_A"} else 1] if len(shape) >= 2 else None
+    return "" if ranked == rank else f"it is {_times(shape)}, and the rank is {rank}"
+
+
+def _targeted(config: Mapping[str, Any], module: str) -> bool:
+    """Tell whether a pair belongs on a module, as peft tells it."""
+    excluded = config.get("exclude_modules")
+    if excluded and (re.fullmatch(excluded, module) if isinstance(excluded, str) else _named(module, excluded)):
+        return False
+    if any(re.match(rf"(^|.*\.){re.escape(name)}($|\..*)", module) for name in _names(config, "modules_to_save")):
+        return False
+    targets = config.get("target_modules")
+    if isinstance(targets, str):
+        return targets == "all-linear" or re.fullmatch(targets, module) is not None
+    if not _named(module, _names(config, "target_modules")):
+        return False
+    layers = config.get("layers_to_transform")
+    if layers is None or layers == []:
+        return True
+    found = None
+    patterns = config.get("layers_pattern") or [r"[^.]*"]
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        found = found or re.match(rf"(?:^|.*?\.){pattern}\.(?P<index>\d+)\.", module)
+    return found is not None and int(found["index"]) in ([layers] if isinstance(layers, int) else layers)
+
+
+def _named(module: str, names: list[str]) -> bool:
+    return any(module == name or module.endswith(f".{name}") for name in names)
+
+
+def _ends(module: str, names: list[str]) -> bool:
+    """Tell whether `modules_to_save` means a module: peft asks for the end of its name alone."""
+    return any(module.endswith(name) for name in names)
+
+
+def _names(config: Mapping[str, Any], key: str) -> list[str]:
+    names = config.get(key) or []
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        raise ValueError(f"{key} is no list of names")
+    return names
+
+
+def _rank(config: Mapping[str, Any], module: str) -> object:
+    for pattern, rank in (config.get("rank_pattern") or {}).items():
+        if re.match(rf"(.*\.)?({pattern})$", module):
+            return rank
+    return config.get("r", 8)
+
+
+def _prefixes(module: str) -> Iterator[str]:
+    parts = module.split(".")
+    return (".".join(parts[:count]) for count in range(1, len(parts) + 1))
+
+
+def _tensor_of(module: str, tensor: str, base: Mapping[str, tuple[int, ...]]) -> tuple[int, ...] | None:
+    """Find a module's tensor; some checkpoints leave out the leading name of the body, or tie the head."""
+    name = f"{module}.{tensor}"
+    for known in (name, name.partition(".")[2]):
+        if known in base:
+            return base[known]
+    if module in ("lm_head", "embed_out") and tensor == "weight":
+        return next((shape for key, shape in base.items() if key.endswith(("embed_tokens.weight", "wte.weight"))), None)
+    return None
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape)) or "one number"

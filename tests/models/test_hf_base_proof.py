@@ -1,0 +1,162 @@
+"""No adapter changes the base that others share, and where something does, nothing of the run is believed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.contracts import Surroundings
+from harness.engine.core import ModelCore
+from harness.errors import BaseChangedError, InputError
+from harness.progress import NoProgress
+from harness.store.cache import Cache
+from harness.types import Candidate, LogLikelihood, LogProb
+from tests.models.conftest import Plain, adapter_of, ask, make, user
+
+QUESTION = LogLikelihood(messages=user("What is the capital of France?"), continuation="Paris is the capital.")
+OTHER = LogLikelihood(messages=user("Yes or No?"), continuation="No")
+PREFIX = "base_model.model."
+
+
+def logprob(replies: list) -> float:
+    assert isinstance(replies[0], LogProb)
+    return replies[0].logprob
+
+
+def with_tensor(adapter: Path, folder: Path, base: Path, name: str, *, of: str) -> Path:
+    """Copy an adapter, and put a ruined tensor of the base into its file."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text((adapter / "adapter_config.json").read_text())
+    weights = load_file(str(base / "model.safetensors"))
+    tensors = load_file(str(adapter / "adapter_model.safetensors"))
+    save_file({**tensors, PREFIX + name: torch.full_like(weights[of], 3.0)}, str(folder / "adapter_model.safetensors"))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "of"),
+    [
+        ("model.norm.weight", "model.norm.weight"),
+        ("model.layers.0.self_attn.q_proj.base_layer.weight", "model.layers.0.self_attn.q_proj.weight"),
+        ("model.layers.0.mlp.down_proj.weight", "model.layers.0.mlp.down_proj.weight"),
+        ("model.embed_tokens.weight", "model.embed_tokens.weight"),
+        ("lm_head.weight", "model.embed_tokens.weight"),
+    ],
+)
+@pytest.mark.parametrize("checked", [True, False])
+def test_an_adapter_file_cannot_overwrite_the_base(
+    tiny_base: Path, tiny_adapter: Path, surroundings: Surroundings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    name: str, of: str, *, checked: bool,
+) -> None:  # fmt: skip
+    """By its header where that is read; and by the base's own bytes where nobody had looked at the header."""
+    bad = adapter_of(with_tensor(tiny_adapter, tmp_path / "bad", tiny_base, name, of=of))
+    model, bare = make(tiny_base, surroundings)
+    before = logprob(ask(model, bare, [QUESTION]))
+    if not checked:
+        monkeypatch.setattr("harness_models.hf.adapters.check_adapter", lambda *_: None)
+        monkeypatch.setattr("harness_models.hf.adapters.AdapterRack._require_whole", lambda *_: None)
+    with pytest.raises(InputError if checked else BaseChangedError) as caught:
+        ask(model, Candidate(model=bare.model, adapters=(bad,)), [QUESTION])
+    assert (name if checked else of) in str(caught.value)
+    assert logprob(ask(model, bare, [QUESTION])) == before
+
+
+def test_an_adapter_that_fails_half_way_leaves_nothing_on_the_base(
+    tiny_base: Path, tiny_adapter: Path, surroundings: Surroundings, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    half = tmp_path / "half"
+    half.mkdir()
+    config = json.loads((tiny_adapter / "adapter_config.json").read_text())
+    (half / "adapter_config.json").write_text(json.dumps({**config, "init_lora_weights": False}))
+    tensors = load_file(str(tiny_adapter / "adapter_model.safetensors"))
+    del tensors[next(name for name in tensors if "lora_B" in name)]
+    save_file(tensors, str(half / "adapter_model.safetensors"))
+    model, bare = make(tiny_base, surroundings)
+    before = logprob(ask(model, bare, [QUESTION]))
+    with pytest.raises(InputError, match="lacks 1 of its weights"):
+        ask(model, Candidate(model=bare.model, adapters=(adapter_of(half),)), [QUESTION])
+    assert logprob(ask(model, bare, [QUESTION])) == before
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"modules_to_save": ["lm_head"]}, {"modules_to_save": ["embed_tokens"]}, {"modules_to_save": ["norm"]},
+        {"use_dora": True}, {"lora_bias": True},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_copies_that_peft_keeps_leave_the_base_as_it_is(
+    tiny_base: Path, tiny_adapter: Path, surroundings: Surroundings, tmp_path: Path, given: dict[str, object]
+) -> None:
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    config = LoraConfig(r=4, target_modules=["q_proj"], task_type="CAUSAL_LM", **given)
+    made = get_peft_model(AutoModelForCausalLM.from_pretrained(str(tiny_base)), config)
+    torch.manual_seed(9)
+    with torch.no_grad():
+        for weight in made.parameters():
+            if weight.requires_grad:
+                weight.add_(torch.randn_like(weight) * 0.3)
+    made.save_pretrained(str(tmp_path / "adapter"))
+    model, bare = make(tiny_base, surroundings)
+    arms = {
+        (): Plain(tiny_base),
+        (adapter_of(tmp_path / "adapter"),): Plain(tiny_base, tmp_path / "adapter"),
+        (adapter_of(tiny_adapter),): Plain(tiny_base, tiny_adapter),
+    }
+    expected = {who: plain.continuation(QUESTION.messages, QUESTION.continuation)[0] for who, plain in arms.items()}
+    assert len({round(value, 2) for value in expected.values()}) == 3
+    for who in [*arms, *reversed(arms), *arms]:
+        found = logprob(ask(model, Candidate(model=bare.model, adapters=who), [QUESTION]))
+        assert found == pytest.approx(expected[who], abs=1e-3)
+    model.check_base()
+
+
+def test_a_byte_that_changes_ends_the_run_and_its_replies_are_forgotten(
+    tiny_base: Path, tiny_adapter: Path, surroundings: Surroundings, tmp_path: Path
+) -> None:
+    import torch
+
+    model, bare = make(tiny_base, surroundings)
+    with Cache(tmp_path / "cache.db") as cache:
+        core = ModelCore(model, cache, NoProgress())
+        core.answer(bare, [QUESTION], label="")
+        core.answer(Candidate(model=bare.model, adapters=(adapter_of(tiny_adapter),)), [QUESTION], label="")
+        core.check_base()
+        assert cache.stats().entries == 2
+        weight = model._loaded.model.get_input_embeddings().weight  # type: ignore[attr-defined]
+        with torch.no_grad():
+            weight.view(torch.int32)[0, 0] ^= 1
+        core.answer(bare, [OTHER], label="")
+        assert cache.stats().entries == 3
+        with pytest.raises(BaseChangedError, match=r"not what it was when it was loaded.*embed_tokens"):
+            core.check_base()
+        assert cache.stats().entries == 0
+        expected = Plain(tiny_base).continuation(OTHER.messages, OTHER.continuation)[0]
+        assert logprob(core.answer(bare, [OTHER], label="")) == pytest.approx(expected, abs=1e-3)  # loaded anew
+
+
+def test_a_weight_that_is_replaced_is_noticed(tiny_base: Path, surroundings: Surroundings) -> None:
+    import torch
+
+    model, bare = make(tiny_base, surroundings)
+    ask(model, bare, [QUESTION])
+    body = model._loaded.model.model  # type: ignore[attr-defined]
+    body.norm = type(body.norm)(32)
+    with pytest.raises(BaseChangedError, match="norm"):
+        model.check_base()
+    ask(model, bare, [QUESTION])
+    norm = model._loaded.model.model.norm  # type: ignore[attr-defined]
+    norm.weight = torch.nn.Parameter(norm.weight + 1)
+    with pytest.raises(BaseChangedError, match="norm"):
+        model.check_base()
