@@ -146,3 +146,28 @@ def _workspace(app: App) -> Iterator[Row]:
         yield ("workspace", "broken", str(error), "harness ledger verify")
         return
     yield ("workspace", "ok", f"{path}: {entries} ledger entries, {free:.1f} GiB free", "")
+    yield from _touched(workspace)
+
+
+def _touched(workspace: Any) -> Iterator[Row]:
+    """Name what adapters that overwrite the shared base may have touched."""
+    from harness.promotion.touched import touched
+    from harness.store.promoted import live
+
+    try:
+        found, now = touched(workspace), live(workspace)
+    except HarnessError as error:
+        yield ("adapters", "broken", str(error), "harness ledger verify")
+        return
+    for identity, why in found.adapters.items():
+        yield (f"adapter {identity}", "broken", why, "do not use it; train the adapter again")
+    for number in found.promotions:
+        current = now is not None and now.promotion == number
+        step = "harness rollback" if current else f"do not go back to it with harness rollback --to {number}"
+        yield (f"promotion {number}", "broken", "rests on runs that such an adapter may have touched", step)
+    if found.runs:
+        said = f"such an adapter may have touched: {', '.join(found.runs)}"
+        yield ("runs", "broken", said, "run them again: nothing that was cached then is believed")
+    if found.unknown:
+        said = f"cannot be checked, being gone or unreadable: {', '.join(found.unknown)}"
+        yield ("adapters of runs", "absent", said, "run again what rests on them")

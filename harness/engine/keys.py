@@ -16,6 +16,9 @@ FORMAT = 2
 """Raised whenever a stored reply would no longer mean the same, or must not be believed: those of format 1 may come
 from a base that an adapter's file had overwritten."""
 
+REPLY_FORMAT = "reply format"
+"""Under what name a run's environment says the format of the replies that it rests on; none says 1."""
+
 
 def _turns(messages: tuple[Message, ...]) -> list[list[str]]:
     return [[message.role, message.content] for message in messages]

@@ -6,6 +6,8 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+from harness.engine.keys import FORMAT, REPLY_FORMAT
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -17,8 +19,8 @@ _PLUGIN = "plugin "
 
 
 def environment(plugins: Iterable[PluginInfo]) -> dict[str, str]:
-    """Return versions of Python, the packages that decide numbers, and every plugin that is not bundled."""
-    found = {"python": platform.python_version(), "platform": platform.platform(terse=True)}
+    """Return the format of cached replies, and versions of Python, deciding packages and plugins of others."""
+    found = {REPLY_FORMAT: str(FORMAT), "python": platform.python_version(), "platform": platform.platform(terse=True)}
     for package in _PACKAGES:
         try:
             found[package] = version(package)

@@ -12,6 +12,7 @@ from harness.errors import BrokenRunError, HarnessError, InputError
 from harness.promotion.decide import Evidence, collect_vetoes, read_entered_decision
 from harness.promotion.present import Present, check_present
 from harness.promotion.review import PromotionRefusedError, check_review
+from harness.promotion.touched import touched
 from harness.serial import to_plain
 from harness.store.adapters import check_adapter, store_adapter
 from harness.store.promoted import Live, live, live_after, mend_alias
@@ -73,6 +74,7 @@ def promote(
             reviewed = check_review(workspace, found)
             before = live(workspace)
             _check_baseline(found, before)
+            _check_untouched(workspace, found)
             runs, vetoes = _check_evidence(workspace, found, plugins)
             body: dict[str, Any] = {
                 "decision": found.id, "decision_sha256": row.body["decision_sha256"], "policy": found.policy,
@@ -175,6 +177,14 @@ def _check_baseline(decision: Decision, now: Live | None) -> None:
         f"the decision {decision.id} compared with {decision.baseline.label}, but what is promoted is {present}",
         hint="decide again: harness decide --adapter REF",
     )
+
+
+def _check_untouched(workspace: Workspace, decision: Decision) -> None:
+    if touched(workspace).by(decision):
+        raise InputError(
+            f"the decision {decision.id} rests on runs that an adapter which overwrites the shared base may have"
+            " touched (harness doctor names them)", hint="decide again, with an adapter that holds LoRA weights alone",
+        )  # fmt: skip
 
 
 def _check_evidence(
