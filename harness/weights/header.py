@@ -11,6 +11,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
+from harness.serial import unique_keys
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +38,7 @@ def read_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
             length = int.from_bytes(stream.read(8), "little")
             if size < 8 or length > min(size - 8, _MOST_HEADER):
                 raise InputError("is not a whole safetensors file (its header is cut short)", file=path, hint=_HINT)
-            header = json.loads(stream.read(length), object_pairs_hook=distinct_keys)
+            header = json.loads(stream.read(length), object_pairs_hook=unique_keys)
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", file=path) from error
     except (ValueError, RecursionError) as error:
@@ -66,18 +67,6 @@ def read_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
 def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """Return name and shape of every tensor in a safetensors file; raises as `read_header`."""
     return {name: shape for name, (_, shape) in read_header(path).items()}
-
-
-def distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make a JSON object of its pairs, for `json.loads`.
-
-    Raises:
-        ValueError: for a key that stands there twice, which another reader might take for the other one.
-    """
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key stands in one object twice")
-    return found
 
 
 def _tensors(header: Any, path: Path) -> dict[str, tuple[str, tuple[int, ...], int, int]]:  # noqa: ANN401 - JSON

@@ -14,7 +14,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
-from harness.weights.header import distinct_keys, tensor_shapes
+from harness.serial import unique_keys
+from harness.weights.header import tensor_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -54,7 +55,7 @@ def read_adapter_config(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise InputError("no such adapter folder", file=folder, hint="check the path")
     try:
-        config = json.loads(path.read_bytes(), object_pairs_hook=distinct_keys)
+        config = json.loads(path.read_bytes(), object_pairs_hook=unique_keys)
     except FileNotFoundError as error:
         inside = folder / "adapter"
         hint = f"did you mean {inside}?" if (inside / CONFIG_FILE).is_file() else "name the folder that peft saved"
