@@ -28,7 +28,7 @@ from sections import machine, table, versions, write_section
 
 from harness.contracts import Surroundings
 from harness.store.runs import list_runs, read_samples
-from harness.store.workspace import Workspace
+from harness.store.workspace import Workspace, refuse_inside
 from harness.types import Completion, LogProb, ModelSpec
 from harness.weights import materialise
 
@@ -189,6 +189,8 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
     parser.add_argument("--log", type=Path, help="append the raw figures to this file as JSON lines")
     options = parser.parse_args()
+    for path in filter(None, (options.sweeps, options.log)):
+        refuse_inside(path.resolve())
     model = str(_folder(options.model))
     rows, sweeps = [], []
     for name in options.workload:

@@ -23,6 +23,7 @@ from scipy.stats import rankdata
 from toxicity_data import Rows, benign, davidson, identities, mixtures, read_csv, read_lines, rows_of, unrelated
 
 from harness.hashing import sha256_file, sha256_json
+from harness.store.workspace import refuse_inside
 from harness.weights import weights_path
 from harness_classifiers.embedding import Embedder
 from harness_classifiers.head import Head, save_head
@@ -189,6 +190,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=HEAD)
     given = parser.parse_args()
+    refuse_inside(given.out.resolve())
     begun = time.perf_counter()
     folder = weights_path("minilm")
     embedder = Embedder(folder, layers=LAYERS)

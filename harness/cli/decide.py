@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.context import MOST_SEED, App, WholeRange, common_options, remote_options
-from harness.cli.outputs import Checked, output_options, write_outputs
+from harness.cli.outputs import Checked, Outputs, output_options
 from harness.errors import EXIT_GATE, EXIT_PASSED
 
 if TYPE_CHECKING:
@@ -75,8 +75,7 @@ def decide(
     drift_check: int | None,
     fresh: bool,
     samples: int | None,
-    junit: Path | None,
-    markdown: Path | None,
+    outputs: Outputs,
 ) -> int:
     """Run what a policy needs and is not stored yet, and decide on promotion."""
     from harness.evaluation.resolve import resolve_base, resolve_candidate
@@ -108,7 +107,7 @@ def decide(
     else:
         show_decision(app, found)
     checked = [Checked(run=outcome.run, checks=outcome.run.checks) for outcome in found.outcomes]
-    write_outputs(checked, junit=junit, markdown=markdown, decision=found.decision)
+    outputs.write(checked, found.decision)
     return EXIT_PASSED if found.decision.status == "passed" else EXIT_GATE
 
 

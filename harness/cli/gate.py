@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.context import App, common_options
-from harness.cli.outputs import Checked, output_options, write_outputs
+from harness.cli.outputs import Checked, Outputs, output_options
 from harness.errors import EXIT_GATE, EXIT_PASSED, InputError
 
 if TYPE_CHECKING:
@@ -32,10 +31,10 @@ Exit codes: 0 all gates passed, 1 one failed or is inconclusive, 2 input error, 
 @click.argument("run")
 @click.option("--suite", metavar="NAME|FILE", help="Check the gates of this suite's file instead.")
 @click.option("--policy", metavar="NAME", help="Check the gates that this policy has for the run's suite instead.")
-@output_options
 @common_options
+@output_options
 def gate(
-    app: App, run: str, suite: str | None, policy: str | None, junit: Path | None, markdown: Path | None
+    app: App, run: str, suite: str | None, policy: str | None, outputs: Outputs
 ) -> int:  # fmt: skip
     """Check a stored run's gates again, without the model."""
     from harness.promotion.recheck import recheck
@@ -60,7 +59,7 @@ def gate(
         )  # fmt: skip
     else:
         _show(app, found)
-    write_outputs([Checked(run=found.record, checks=found.checks, notes=found.notes)], junit=junit, markdown=markdown)
+    outputs.write([Checked(run=found.record, checks=found.checks, notes=found.notes)])
     return EXIT_PASSED if found.status == "passed" else EXIT_GATE
 
 

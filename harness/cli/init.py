@@ -66,18 +66,20 @@ them exits with 1 where one failed, or is inconclusive because the samples are t
 def init(app: App, folder: Path | None, force: bool) -> int:
     """Write a commented harness.yaml and make a workspace, here or in FOLDER."""
     from harness.reading.config import read_config
-    from harness.store.workspace import Workspace
+    from harness.store.outputs import Output
+    from harness.store.workspace import Workspace, refuse_inside
 
     home = (folder or Path.cwd()).resolve()
     path = home / CONFIG_NAME
     if path.exists() and not force:
         raise InputError("there is a harness.yaml already", file=path, hint="keep it, or overwrite it with --force")
+    refuse_inside(home)
     try:
         home.mkdir(parents=True, exist_ok=True)
-        path.write_text(TEMPLATE, encoding="utf-8")
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise InputError(f"cannot be written ({reason})", file=path, hint="choose another folder") from error
+    Output(path=path, force=force, workspace=app.workspace_path, mode=0o666).write(TEMPLATE)
     root = read_config(home).workspace
     Workspace.open(root, create=True)
     if app.json:

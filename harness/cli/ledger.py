@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
 from harness.cli.context import App, common_options
-from harness.errors import EXIT_PASSED, BrokenRunError, InputError
+from harness.errors import EXIT_PASSED
 
 _VERIFY = """\b
 Examples:
@@ -21,6 +22,9 @@ _EXPORT = """\b
 Examples:
   harness ledger export > ledger.jsonl
   harness ledger export -o ledger.jsonl"""
+
+_MARKS = ('{"number": 1, "created": ', '{"entries": 0, "head": ')
+"""How an export begins: with the first row, or of an empty ledger with the last line."""
 
 
 @click.group(epilog=_VERIFY.partition("\n\n")[0])
@@ -44,32 +48,30 @@ def verify(app: App, head: str | None) -> int:
 
 
 @ledger.command(epilog=_EXPORT)
-@click.option("-o", "--output", type=click.Path(dir_okay=False), metavar="FILE", help="Write here, not to the screen.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write here, not to the screen.")
+@click.option("--force", is_flag=True, help="Replace a file that this command did not write.")
 @common_options
-def export(app: App, output: str | None) -> int:
+def export(app: App, output: Path | None, force: bool) -> int:
     """Write the ledger as JSON Lines: one row each, and a last line with the number of rows and the head."""
     import json
-    from pathlib import Path
 
     from harness.serial import to_plain
-    from harness.store.atomic import write_file
+    from harness.store.outputs import Output
 
-    if output is not None and Path(output).resolve().is_relative_to(app.workspace.root):
-        raise InputError("lies in the workspace", file=output, hint="an export is a copy: write it elsewhere")
+    file = None if output is None else Output(path=output, marks=_MARKS, force=force, workspace=app.workspace.root)
+    if file is not None:
+        file.check()
     found = app.workspace.ledger.verify()
     rows = [to_plain(entry) for entry in app.workspace.ledger.entries()][: found.entries]
     lines = [json.dumps(row, ensure_ascii=True) for row in rows]
     lines.append(json.dumps({"entries": found.entries, "head": found.head}))
     text = "\n".join(lines) + "\n"
-    if output is None:
+    if file is None:
         sys.stdout.write(text)
         return EXIT_PASSED
-    try:
-        write_file(Path(output), text)
-    except BrokenRunError as error:
-        raise InputError(str(error).partition("; ")[0], hint="name a file in a folder that is there") from error
+    file.write(text)
     if app.json:
-        app.print_json({"file": output, "entries": found.entries, "head": found.head})
+        app.print_json({"file": str(output), "entries": found.entries, "head": found.head})
     else:
         app.console.print(f"{output}: {found.entries} entries, head {found.head}", markup=False, soft_wrap=True)
     return EXIT_PASSED

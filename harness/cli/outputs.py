@@ -19,16 +19,21 @@ from xml.etree import ElementTree as ET
 import click
 
 from harness.errors import InputError
+from harness.store.outputs import Output
 from harness.tables import describe_gate, interval, number
 from harness.terminal import safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from harness.cli.context import App
     from harness.types import Check, Decision, RunRecord
 
 F = TypeVar("F", bound=Callable[..., Any])
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>$])")
+_JUNIT = '<?xml version="1.0" encoding="UTF-8"?>\n<!-- Made by: harness, JUnit -->\n'
+_MARKDOWN = "<!-- Made by: harness, Markdown -->\n"
+"""How files of these kinds begin, by which harness knows its own."""
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -41,63 +46,65 @@ class Checked:
     notes: Sequence[str] = ()
 
 
-def output_options(command: F) -> F:
-    """Add --junit and --markdown to a click command, which gets them as `junit` and `markdown`.
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """The files that a person asked for beside the tables."""
 
-    A file that cannot be written is refused before the command begins, and not after hours of running.
+    junit: Output | None = None
+    markdown: Output | None = None
+
+    def check(self) -> None:
+        """Find out whether they may and can be written, before a command begins and not after hours of running.
+
+        Raises:
+            InputError: when a file may not or cannot be written, or both are one.
+        """
+        files = [file for file in (self.junit, self.markdown) if file is not None]
+        for file in files:
+            file.check()
+        if len(files) == 2 and files[0].is_same(files[1]):
+            raise InputError("--junit and --markdown name one file", file=files[0].path, hint="name two")
+
+    def write(self, checked: Sequence[Checked], decision: Decision | None = None) -> None:
+        """Write the files that were asked for.
+
+        Raises:
+            InputError: when a file cannot be written.
+        """
+        if self.junit is not None:
+            self.junit.write(junit_xml(checked, decision))
+        if self.markdown is not None:
+            text = markdown_summary(checked, decision)
+            self.markdown.write(text if self.markdown.adds else _MARKDOWN + text)
+
+
+def output_options(command: F) -> F:
+    """Add --junit, --markdown and --force to a click command, which gets them as `outputs`; checked before it begins.
+
+    Stands below `common_options`, since it reads the `App`.
     """
 
     @click.option(
-        "--junit", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-        help="Write the gates as JUnit XML too.",
+        "--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write the gates as JUnit XML too."
     )  # fmt: skip
     @click.option(
-        "--markdown", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+        "--markdown", type=click.Path(path_type=Path), metavar="FILE",
         help="Write a summary in Markdown too; $GITHUB_STEP_SUMMARY is added to.",
     )  # fmt: skip
+    @click.option("--force", is_flag=True, help="Let --junit and --markdown replace files that harness did not write.")
     @functools.wraps(command)
-    def wrapper(*arguments: Any, **options: Any) -> Any:
-        for path in (options["junit"], options["markdown"]):
-            if path is not None:
-                _require_writable(path)
-        return command(*arguments, **options)
+    def wrapper(app: App, /, *, junit: Path | None, markdown: Path | None, force: bool, **rest: Any) -> Any:
+        summary = os.environ.get("GITHUB_STEP_SUMMARY")
+        named = functools.partial(Output, force=force, workspace=app.workspace_path, mode=0o666)
+        shared = markdown is not None and bool(summary) and os.path.realpath(markdown) == os.path.realpath(str(summary))
+        outputs = Outputs(
+            junit=None if junit is None else named(path=junit, marks=(_JUNIT,)),
+            markdown=None if markdown is None else named(path=markdown, marks=(_MARKDOWN,), adds=shared),
+        )
+        outputs.check()
+        return command(app, outputs=outputs, **rest)
 
     return wrapper  # type: ignore[return-value]
-
-
-def write_outputs(
-    checked: Sequence[Checked], *, junit: Path | None, markdown: Path | None, decision: Decision | None = None
-) -> None:
-    """Write the files that were asked for.
-
-    Raises:
-        InputError: when a file cannot be written.
-    """
-    if junit is not None:
-        _write(junit, junit_xml(checked, decision))
-    if markdown is not None:
-        summary = os.environ.get("GITHUB_STEP_SUMMARY")
-        shared = summary is not None and markdown.resolve() == Path(summary).resolve()
-        _write(markdown, markdown_summary(checked, decision), add=shared)
-
-
-def _require_writable(path: Path) -> None:
-    """Try it: what is there stays as it is, and what was not there is taken away again."""
-    there = path.exists()
-    _write(path, "", add=True)
-    if not there:
-        path.unlink(missing_ok=True)
-
-
-def _write(path: Path, text: str, *, add: bool = False) -> None:
-    try:
-        with path.open("a" if add else "w", encoding="utf-8") as stream:
-            stream.write(text)
-    except (OSError, ValueError) as error:  # a name with a NUL is a ValueError
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise InputError(
-            f"cannot be written ({reason})", file=path, hint="name a file in a folder that is there"
-        ) from error
 
 
 def junit_xml(checked: Sequence[Checked], decision: Decision | None = None) -> str:
@@ -123,7 +130,7 @@ def junit_xml(checked: Sequence[Checked], decision: Decision | None = None) -> s
     for name in ("tests", "failures", "skipped"):
         root.set(name, str(sum(int(suite.get(name, "0")) for suite in root)))
     ET.indent(root)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+    return _JUNIT + ET.tostring(root, encoding="unicode") + "\n"
 
 
 def _case(suite: str, check: Check) -> ET.Element:

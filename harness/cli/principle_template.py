@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from harness.errors import InputError
+from harness.store.workspace import refuse_inside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,6 +76,7 @@ def write_principle(name: str, folder: Path) -> Path:
     if not folder.is_dir():
         raise InputError("no such folder", file=folder, hint="make it first, or leave --to out")
     path = folder / f"{name}.py"
+    refuse_inside(path.resolve())
     try:
         with path.open("x", encoding="utf-8") as stream:
             stream.write(_TEMPLATE.format(name=name))

@@ -50,20 +50,21 @@ new each time: who has it can read the report on this machine. Ctrl-C stops it."
     help="A further name by which a browser reaches this machine, such as that of a proxy.",
 )  # fmt: skip
 @click.option(
-    "--export", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.html",
+    "--export", type=click.Path(path_type=Path), metavar="FILE.html",
     help="Write one self-contained HTML file instead of serving.",
 )  # fmt: skip
 @click.option(
     "--samples", type=WholeRange(min=0), default=20, show_default=True, metavar="N",
     help="Samples of each run in the exported file.",
 )  # fmt: skip
+@click.option("--force", is_flag=True, help="Let --export replace a file that this command did not write.")
 @common_options
 def report(
-    app: App, port: int | None, no_browser: bool, hosts: tuple[str, ...], export: Path | None, samples: int
+    app: App, port: int | None, no_browser: bool, hosts: tuple[str, ...], export: Path | None, samples: int, force: bool
 ) -> int:
     """Open the report in a browser."""
     if export is not None:
-        return _export(app, export, samples)
+        return _export(app, export, samples, force=force)
     _require_packages()
     app.workspace.close()  # it exists and can be read; the server opens it on its own
     chosen, token = _free_port(port), secrets.token_urlsafe(32)
@@ -82,16 +83,17 @@ def report(
     raise BrokenRunError(f"the report's server ended by itself (exit code {code}); start it again with: harness report")
 
 
-def _export(app: App, target: Path, samples: int) -> int:
+def _export(app: App, target: Path, samples: int, *, force: bool) -> int:
     from importlib import import_module
 
-    from harness.store.atomic import write_file
+    from harness.store.outputs import Output
 
     sys.path.insert(0, str(_reports()))  # the report is shipped as data, and not installed as a package
-    text = str(import_module("harness_report.export").export_html(app.workspace.root, most=samples))
-    if target.parent != Path() and not target.parent.is_dir():
-        raise InputError("there is no such folder", file=target.parent, hint="make it, or choose another --export")
-    write_file(target, text)
+    module = import_module("harness_report.export")
+    output = Output(path=target, marks=(module.BEGIN,), force=force, workspace=app.workspace.root)
+    output.check()
+    text = str(module.export_html(app.workspace.root, most=samples))
+    output.write(text)
     if app.json:
         app.print_json({"file": str(target), "bytes": len(text.encode())})
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.context import MOST_SEED, App, WholeRange, common_options, remote_options
-from harness.cli.outputs import Checked, output_options, write_outputs
+from harness.cli.outputs import Checked, Outputs, output_options
 from harness.errors import EXIT_GATE, EXIT_PASSED, InputError
 
 if TYPE_CHECKING:
@@ -81,8 +81,7 @@ def run(
     drift_check: int | None,
     no_gates: bool,
     dry_run: bool,
-    junit: Path | None,
-    markdown: Path | None,
+    outputs: Outputs,
 ) -> int:
     """Run suites on a model with adapters, and check their gates."""
     from harness.evaluation.prepare import prepare_suite
@@ -125,7 +124,7 @@ def run(
         return _forecast(app, prepared, candidate, spec, judge)
     outcomes = _run(app, prepared, candidate, spec, judge, drift_check)
     checked = [Checked(run=outcome.run, checks=outcome.run.checks) for outcome in outcomes]
-    write_outputs(checked, junit=junit, markdown=markdown)
+    outputs.write(checked)
     return EXIT_PASSED if all(outcome.status == "passed" for outcome in outcomes) else EXIT_GATE
 
 

@@ -85,8 +85,13 @@ def create_private(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
 
 
-def write_file(path: Path, content: str | bytes) -> None:
+def write_file(path: Path, content: str | bytes, *, mode: int = 0o600) -> None:
     """Put a file in place, whole: another process sees the old content or the new, never a part.
+
+    Args:
+        path: the file; what is there is replaced.
+        content: all of it, text as UTF-8.
+        mode: its permissions, less the umask.
 
     Raises:
         BrokenRunError: when the disk is full or the place may not be written; the old content is still there.
@@ -95,7 +100,7 @@ def write_file(path: Path, content: str | bytes) -> None:
     temporary = temporary_beside(path)
     with explained(path):
         try:
-            _write_synced(temporary, data)
+            _write_synced(temporary, data, mode)
             temporary.replace(path)
             _sync_folder(path.parent)
         except BaseException:
@@ -196,8 +201,8 @@ def temporary_beside(path: Path) -> Path:
     return path.parent / f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(6)}"
 
 
-def _write_synced(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+def _write_synced(path: Path, data: bytes, mode: int = 0o600) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         view = memoryview(data)
         while view:

@@ -24,11 +24,41 @@ if TYPE_CHECKING:
 MARKER = "workspace.json"
 """The file that says a folder is a workspace, and of which layout."""
 
+_MARK = '{"layout"'
 _LAYOUT = '{"layout": 1}\n'
 _LONG_PATIENCE = 600.0
 """Seconds for which a command that has worked for long waits for others to put their things in place."""
 _KNOWN = {MARKER, ".gitignore", "lock", "working", "runs", "adapters", "datasets", "decisions"}
 _PREFIXES = (TEMPORARY, PREFIX, "cache.db", "ledger.db")
+
+
+def is_workspace(folder: Path) -> bool:
+    """Tell whether a folder is a workspace, by its files: one that lost its marker is one too."""
+    try:
+        with (folder / MARKER).open(encoding="utf-8", errors="replace") as stream:
+            if stream.read(len(_MARK)) == _MARK:
+                return True
+    except OSError:
+        pass  # no marker
+    return (folder / "runs").is_dir() and any((folder / name).is_file() for name in ("ledger.db", "cache.db"))
+
+
+def refuse_inside(path: Path, *, also: Path | None = None) -> None:
+    """Refuse a path, with links followed, that is or lies in any workspace.
+
+    Args:
+        path: the path, absolute.
+        also: a workspace that may be still to be made.
+
+    Raises:
+        InputError: naming the workspace.
+    """
+    for folder in (path, *path.parents):
+        if folder == also or is_workspace(folder):
+            raise InputError(
+                f"lies in the workspace {folder}", file=path,
+                hint="only harness itself writes there: name a place outside",
+            )  # fmt: skip
 
 
 class Workspace:
@@ -82,6 +112,7 @@ class Workspace:
         return workspace
 
     def _create(self) -> None:
+        refuse_inside(self.root.parent)
         if self.root.exists():
             if not self.root.is_dir():
                 raise InputError("this is a file, not a folder", file=self.root, hint="choose another --workspace")

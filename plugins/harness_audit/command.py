@@ -155,6 +155,8 @@ def _full(app: App, names: tuple[str, ...], folder: Path, *, dry_run: bool) -> i
             if not names or adapter.name in names:
                 app.console.print(f"{adapter.name}: {adapter.truth}; expected: {adapter.expected}", markup=False)
         return EXIT_PASSED
+    if folder.resolve() == app.workspace_path.resolve():
+        raise InputError("is the workspace in use", file=folder, hint="the audit promotes: name one of its own")
     workspace = Workspace.open(folder.resolve(), create=True)
     with app.progress() as progress:
         place = Place(

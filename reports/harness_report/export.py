@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from harness.types import RunRecord
     from harness_report.reading import Overview
 
+BEGIN = "<!DOCTYPE html>\n<!-- Made by: harness report -->\n"
+"""How an exported file begins, by which the command knows its own."""
+
 _PAGE_STYLE = """
 :root { color-scheme: light dark; }
 body { font: 16px/1.55 system-ui, sans-serif; margin: 0 auto; max-width: 1080px; padding: 1.5rem 1.2rem 4rem;
@@ -63,7 +66,7 @@ def export_html(root: Path, *, most: int = 20) -> str:
     parts = [_overview(found, newest), _decisions(found), *(_run(root, found, run, most) for run in newest)]
     made = f"Made {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by harness {__version__}."
     body = el("body", el("h1", "harness report"), el("p", made, cls="hr-dim"), *parts, cls="hr-page")
-    return f"<!DOCTYPE html>\n{el('html', head, body, lang='en')}\n"
+    return f"{BEGIN}{el('html', head, body, lang='en')}\n"
 
 
 def _overview(found: Overview, newest: list[RunRecord]) -> Html:

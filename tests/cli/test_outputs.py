@@ -65,9 +65,9 @@ def test_a_decision_that_passes_has_no_failure_and_a_run_without_gates_is_skippe
 def test_the_ci_pages_file_is_added_to_and_any_other_is_written_anew(home, monkeypatch):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(home.folder / "summary.md"))
     home.write("summary.md", "what an earlier step said\n")
-    home.write("other.md", "old\n")
-    home("run", "tiny.yaml", "--markdown", "summary.md")
-    home("run", "tiny.yaml", "--markdown", "other.md")
+    home.write("other.md", "<!-- Made by: harness, Markdown -->\nold\n")
+    assert home("run", "tiny.yaml", "--markdown", "summary.md") == 1
+    assert home("run", "tiny.yaml", "--markdown", "other.md") == 1, home.err
     assert (home.folder / "summary.md").read_text().startswith("what an earlier step said\n###")
     assert "old" not in (home.folder / "other.md").read_text()
 

@@ -68,4 +68,6 @@ def test_the_command_writes_it(root, tmp_path):
     assert said["bytes"] == target.stat().st_size
     assert target.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     assert target.stat().st_mode & 0o077 == 0
-    assert "no such folder" in harness("report", "--workspace", root, "--export", tmp_path / "none" / "x.html")
+    assert "name a file in a folder that is there" in harness(
+        "report", "--workspace", root, "--export", tmp_path / "none" / "x.html"
+    )
