@@ -10,7 +10,7 @@ import os
 import platform
 from pathlib import Path
 
-from harness.promotion.decide import read_decision
+from harness.store.decisions import read_decision
 from harness.store.runs import read_run
 from harness.store.workspace import Workspace
 from harness.tables import describe_gate, interval, number

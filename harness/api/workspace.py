@@ -4,7 +4,6 @@ from harness.evaluation.constitutions import Constitutions
 from harness.evaluation.prepare import make_metrics, resolve_suite
 from harness.evaluation.resolve import resolve_base, resolve_candidate
 from harness.plugins import Plugins, Registries, load_plugins
-from harness.promotion.decide import read_decision
 from harness.promotion.policies import declare, find_policy
 from harness.promotion.policy_run import run_policy
 from harness.promotion.promote import promote
@@ -13,6 +12,7 @@ from harness.reading.config import Config, read_config
 from harness.reading.recipe import read_recipe
 from harness.reading.suite import read_suite
 from harness.store.adapters import store_adapter
+from harness.store.decisions import read_decision
 from harness.store.promoted import promoted
 from harness.store.runs import list_runs, read_run
 from harness.store.workspace import Workspace

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -180,6 +180,13 @@ class App:
         from harness.terminal import safe_text
 
         click.echo(click.style("warning: ", fg="yellow") + safe_text(message, one_line=True), err=True)
+
+    def complain(self, problems: Iterable[str]) -> None:
+        """Print what is wrong on standard error, a sentence a line."""
+        from harness.terminal import safe_text
+
+        for problem in problems:
+            click.echo(click.style("error: ", fg="red", bold=True) + safe_text(problem, one_line=True), err=True)
 
     def print_json(self, value: object) -> None:
         """Print one JSON document on standard output."""

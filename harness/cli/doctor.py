@@ -7,7 +7,7 @@ import shutil
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -17,6 +17,8 @@ from harness.terminal import safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from harness.store.workspace import Workspace
 
 State = Literal["ok", "absent", "broken"]
 _PACKAGES = (
@@ -40,10 +42,11 @@ Examples:
 
 
 @click.command(epilog=_EPILOG)
+@click.option("--deep", is_flag=True, help="Hash every file of the workspace that the ledger names.")
 @common_options
-def doctor(app: App) -> int:
+def doctor(app: App, deep: bool) -> int:
     """Say what works here: versions, devices, weights, plugins, the workspace. Exit code 2 if something is broken."""
-    found = list(_look(app))
+    found = list(_look(app, deep=deep))
     if app.json:
         app.print_json([{"what": w, "state": s, "found": f, "next": n} for w, s, f, n in found])
     else:
@@ -67,14 +70,14 @@ def _print(app: App, found: Sequence[Row]) -> None:
             app.console.print(Text(f"{'':<{width + 10}}next: {safe_text(step)}", style="dim"), soft_wrap=True)
 
 
-def _look(app: App) -> Iterator[Row]:
+def _look(app: App, *, deep: bool) -> Iterator[Row]:
     yield ("python", "ok", f"{platform.python_version()} at {sys.executable}", "")
     for name, module, extra in _PACKAGES:
         yield _package(name, module, extra)
     yield _device()
     yield from _weights()
     yield from _plugins(app)
-    yield from _workspace(app)
+    yield from _workspace(app, deep=deep)
 
 
 def _package(name: str, module: str, extra: str | None) -> Row:
@@ -126,30 +129,28 @@ def _plugins(app: App) -> Iterator[Row]:
         yield (f"plugin {broken.name}", "broken", broken.reason, f"mend it, or use -p no:{broken.name}")
 
 
-def _workspace(app: App) -> Iterator[Row]:
+def _workspace(app: App, *, deep: bool) -> Iterator[Row]:
     path = app.workspace_path
     if not path.exists():
         yield ("workspace", "absent", str(path), "harness init")
         return
-    from harness.store.ledger import Ledger
+    from harness.store.reconcile import problems
 
     free = shutil.disk_usage(path).free / 2**30
     try:
-        workspace: Any = app.workspace
-        ledger = Ledger(workspace.ledger_path)
-        try:
-            ledger.verify()
-            entries = sum(1 for _ in ledger.entries())
-        finally:
-            ledger.close()
+        entries = app.workspace.ledger.verify().entries
+        wrong = list(problems(app.workspace, deep=deep))
     except HarnessError as error:
         yield ("workspace", "broken", str(error), "harness ledger verify")
         return
-    yield ("workspace", "ok", f"{path}: {entries} ledger entries, {free:.1f} GiB free", "")
-    yield from _touched(workspace)
+    for problem in wrong:
+        yield ("workspace", "broken", problem, "harness ledger verify")
+    if not wrong:
+        yield ("workspace", "ok", f"{path}: {entries} ledger entries, {free:.1f} GiB free", "")
+    yield from _touched(app.workspace)
 
 
-def _touched(workspace: Any) -> Iterator[Row]:
+def _touched(workspace: Workspace) -> Iterator[Row]:
     """Name what adapters that overwrite the shared base may have touched."""
     from harness.promotion.touched import touched
     from harness.store.promoted import live

@@ -8,16 +8,18 @@ from pathlib import Path
 import click
 
 from harness.cli.context import App, common_options
-from harness.errors import EXIT_PASSED
+from harness.errors import EXIT_BROKEN, EXIT_PASSED
 
 _VERIFY = """\b
 Examples:
   harness ledger verify
   harness ledger verify --head 9f2c1a7be0d34c55
+  harness ledger verify --deep
 
+Besides the chain, runs, decisions and what is promoted are compared with it, in both directions.
 A head is printed with every promotion. Keep some outside this machine: a chain that was cut short or computed anew
 does not hold them. A chain proves nothing against an owner who rebuilds it and changes every kept head too.
-Exit codes: 0 the chain is whole, 3 it is not."""
+Exit codes: 0 all is whole, 3 it is not."""
 _EXPORT = """\b
 Examples:
   harness ledger export > ledger.jsonl
@@ -34,17 +36,22 @@ def ledger() -> None:
 
 @ledger.command(epilog=_VERIFY)
 @click.option("--head", metavar="HASH", help="A head that was printed once, or at least its first 8 digits.")
+@click.option("--deep", is_flag=True, help="Hash every file of every run, adapter and dataset.")
 @common_options
-def verify(app: App, head: str | None) -> int:
-    """Check every row's number, link and hash; name the first bad row."""
+def verify(app: App, head: str | None, deep: bool) -> int:
+    """Check every row's number, link and hash, and that the workspace's files are what the rows say of them."""
+    from harness.store.reconcile import problems
+
     found = app.workspace.ledger.verify(head)
+    wrong = list(problems(app.workspace, deep=deep))
     if app.json:
-        app.print_json({"whole": True, "entries": found.entries, "head": found.head})
+        app.print_json({"whole": not wrong, "entries": found.entries, "head": found.head, "problems": wrong})
     else:
         app.console.print(f"the ledger is whole: {found.entries} entries, head {found.head}", soft_wrap=True)
         if head is not None:
             app.console.print(f"it holds the head {head}", markup=False)
-    return EXIT_PASSED
+        app.complain(wrong)
+    return EXIT_BROKEN if wrong else EXIT_PASSED
 
 
 @ledger.command(epilog=_EXPORT)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.context import App, WholeRange, common_options
-from harness.errors import EXIT_GATE, EXIT_PASSED
+from harness.errors import EXIT_BROKEN, EXIT_GATE, EXIT_PASSED
 
 if TYPE_CHECKING:
     from harness.store.promoted import Live
@@ -25,6 +25,7 @@ Exit codes: 0 promoted, 1 the decision did not pass or a plugin objects, 2 the d
 _ROLLBACK = """\b
 Examples:
   harness rollback
+  harness rollback --from 15      (leave what is promoted since entry 15, once, however often it is said)
   harness rollback --to 12 --reason "too terse for our users"
   harness rollback --to base
   harness rollback --drill        (load it, ask it for stored answers, change nothing)
@@ -33,7 +34,9 @@ Exit codes: 0 done, 1 a drill found another answer than the stored one, 2 input 
 _STATUS = """\b
 Examples:
   harness status
-  harness status --json"""
+  harness status --json
+
+Exit codes: 0 it is what was promoted, 3 its bytes are not."""
 _HISTORY = """\b
 Examples:
   harness history
@@ -63,22 +66,33 @@ def promote(app: App, decision: str) -> int:
 @click.option(
     "--to", metavar="ENTRY", help="A promotion's entry, a decision's id, or `base`.  [default: the one before]"
 )
+@click.option(
+    "--from", "leaves", type=WholeRange(min=1), metavar="ENTRY",
+    help="Which entry to leave; after a rollback it must be named to go further back.  [default: the promotion]",
+)  # fmt: skip
 @click.option("--reason", default="", help="Recorded in the ledger.")
 @click.option("--drill", is_flag=True, help="Change nothing: see whether it still gives its stored answers.")
 @click.option(
     "--samples", type=WholeRange(min=1), default=8, show_default=True, help="How many answers a drill asks for."
 )
 @common_options
-def rollback(app: App, to: str | None, reason: str, drill: bool, samples: int) -> int:
-    """Go back to what was promoted before."""
+def rollback(app: App, to: str | None, leaves: int | None, reason: str, drill: bool, samples: int) -> int:
+    """Go back to what was promoted before; said once more, as after a kill, it changes nothing."""
     from harness.promotion.promote import rollback as do_rollback
+    from harness.store.promoted import live
 
     app.require_plugins()
     workspace = app.workspace
     if drill:
         return _drill(app, to, samples)
-    entry = do_rollback(workspace, app.plugins, to=to, reason=reason, warn=app.warn)
-    return _changed(app, workspace, entry, "rolled back to")
+    before = live(workspace)
+    entry = do_rollback(workspace, app.plugins, leaves=leaves, to=to, reason=reason, warn=app.warn)
+    if before is None or entry.number != before.entry.number:
+        return _changed(app, workspace, entry, "rolled back to")
+    code = _changed(app, workspace, entry, "nothing was changed: rolled back already to")
+    if not app.json:
+        app.console.print(f"to go further back: harness rollback --from {entry.number}", markup=False)
+    return code
 
 
 def _drill(app: App, to: str | None, samples: int) -> int:
@@ -133,14 +147,16 @@ def _changed(app: App, workspace: Workspace, entry: LedgerEntry, word: str) -> i
 @click.command(epilog=_STATUS)
 @common_options
 def status(app: App) -> int:
-    """Say what is promoted, since when, and what was decided last."""
+    """Say what is promoted, since when, and what was decided last; the bytes of what is promoted are checked."""
     from harness.serial import to_plain
     from harness.store.promoted import alias_path, live
+    from harness.store.reconcile import promoted_problems
     from harness.terminal import safe_text
 
     workspace = app.workspace
     now = live(workspace)
     newest = workspace.ledger.last("decision")
+    wrong = list(promoted_problems(workspace))
     if app.json:
         app.print_json(
             {
@@ -150,12 +166,14 @@ def status(app: App) -> int:
                 "head": workspace.ledger.head(),
                 "alias": str(alias_path(workspace)) if now is not None else None,
                 "workspace": str(workspace.root),
+                "problems": wrong,
             }
         )
-        return EXIT_PASSED
+        return EXIT_BROKEN if wrong else EXIT_PASSED
     for name, value in _status_rows(workspace, now):
         app.console.print(f"{name:<14} {safe_text(value, one_line=True)}", markup=False, soft_wrap=True)
-    return EXIT_PASSED
+    app.complain(wrong)
+    return EXIT_BROKEN if wrong else EXIT_PASSED
 
 
 def _status_rows(workspace: Workspace, now: Live | None) -> list[tuple[str, str]]:

@@ -187,13 +187,9 @@ def _score(value: float | None) -> str:
 @common_options
 def rm(app: App, names: tuple[str, ...]) -> int:
     """Remove runs that no decision rests on."""
-    from harness.store.runs import find_run, remove_run
+    from harness.store.runs import remove_runs
 
-    workspace = app.workspace
-    with workspace.lock():
-        meant = list(dict.fromkeys(find_run(workspace, name) for name in names))
-        for name in meant:
-            remove_run(workspace, name)
+    meant = remove_runs(app.workspace, names)
     if app.json:
         app.print_json({"removed": meant})
     else:

@@ -19,6 +19,7 @@ from harness.errors import InputError
 from harness.hashing import sha256_json
 from harness.promotion.policies import declared, versions
 from harness.stats.attempts import level_of_attempt, spent
+from harness.store.reconcile import require_known
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -139,7 +140,12 @@ def spend(workspace: Workspace, policy: Policy, candidate: str, attempt: Attempt
 
 
 def attempts(workspace: Workspace, policy: str, fingerprint: str) -> list[LedgerEntry]:
-    """Return the attempts that count under a version of a policy: those since its last reset, in order."""
+    """Return the attempts that count under a version of a policy: those since its last reset, in order.
+
+    Raises:
+        BrokenRunError: where runs or decisions lie in the workspace that the ledger does not know.
+    """
+    require_known(workspace)
     counted: list[LedgerEntry] = []
     for entry in workspace.ledger.entries("attempt", "reset"):
         if (entry.body.get("policy"), entry.body.get("policy_fingerprint")) != (policy, fingerprint):

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from harness.errors import BrokenRunError, InputError, unknown_id
+from harness.errors import BrokenRunError, InputError
 from harness.gates.each import as_written
-from harness.hashing import sha256_file, sha256_json, sha256_text
+from harness.hashing import sha256_json
 from harness.promotion.attempts import Attempt, schedule
 from harness.promotion.wording import sentence
-from harness.serial import from_json, to_json, to_plain
-from harness.store.atomic import write_file
-from harness.store.pending import intend, settle
+from harness.serial import to_plain
+from harness.store.decisions import store_decision
 from harness.store.runs import check_run, run_sha256
 from harness.types import Candidate, CheckStatus, Decision, Gate, Policy, PolicySuite, RunRecord, Status, Veto
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from harness.plugins import Plugins
     from harness.store.workspace import Workspace
-    from harness.types import LedgerEntry
 
 PROMOTED = "promoted"
-LATEST = "latest"
-"""Stands for the newest decision wherever one is named."""
-_NAME = re.compile(r"[0-9a-f]{12}")
 _LONGEST_REASON = 2000
 """Characters of a veto: it stays in the ledger for ever."""
 
@@ -127,7 +119,7 @@ def decide(
             weights=dict(weights or {}),
         )  # fmt: skip
         decision = replace(decision, id=sha256_json(to_plain(decision))[:12])
-        _store(workspace, decision)
+        store_decision(workspace, decision)
     return decision
 
 
@@ -208,77 +200,3 @@ def status_of(statuses: Iterable[CheckStatus], vetoes: Sequence[Veto] = ()) -> S
     if vetoes or "failed" in found:
         return "failed"
     return "passed" if found == {"passed"} else "inconclusive"
-
-
-def _store(workspace: Workspace, decision: Decision) -> None:
-    text = to_json(decision, indent=1)
-    digest = sha256_text(text)
-    path = decision_path(workspace, decision.id)
-    body = {
-        "decision": decision.id, "decision_sha256": digest, "status": decision.status, "sentence": decision.sentence,
-        "policy": decision.policy, "policy_fingerprint": decision.policy_fingerprint,
-        "candidate_fingerprint": decision.candidate_fingerprint,
-        "adapters": [spec.id for spec in decision.candidate.adapters],
-        "baseline_fingerprint": decision.baseline_fingerprint,
-        "runs": dict(decision.runs), "baseline_runs": dict(decision.baseline_runs),
-        "attempt": decision.attempt, "level": decision.level, "exploratory": decision.exploratory,
-        "review": decision.review,
-    }  # fmt: skip
-    intend(workspace, path, digest, "decision", body)
-    write_file(path, text)
-    settle(workspace)
-
-
-def decision_path(workspace: Workspace, decision: str) -> Path:
-    """Return the file of a decision by its whole id."""
-    return workspace.decisions / f"{decision}.json"
-
-
-def find_decision(workspace: Workspace, name: str) -> str:
-    """Return the id of the one decision that `name` means: an id, the unique beginning of one, or `latest`.
-
-    Raises:
-        InputError: when none or several are meant.
-    """
-    known = [
-        path.stem for path in workspace.decisions.iterdir() if path.suffix == ".json" and _NAME.fullmatch(path.stem)
-    ]
-    if name == LATEST:
-        newest = workspace.ledger.last("decision")
-        if newest is None:
-            raise InputError("there are no decisions yet", hint="make one with: harness decide --adapter REF")
-        return str(newest.body["decision"])
-    meant = [decision for decision in known if name and decision.startswith(name)]
-    if len(meant) > 1:
-        raise InputError(f"{name!r} is the beginning of {len(meant)} decisions", hint="give more of the id")
-    if not meant:
-        made = [str(row.body["decision"]) for row in workspace.ledger.entries("decision")] if known else []
-        raise unknown_id(
-            "decision", name, list(dict.fromkeys(reversed(made))), listed="harness history --decisions",
-            made="harness decide --adapter REF",
-        )  # fmt: skip
-    return meant[0]
-
-
-def read_decision(workspace: Workspace, name: str) -> Decision:
-    """Return a stored decision, after checking its file against the ledger.
-
-    Raises:
-        InputError: when none or several are meant, or the file cannot be read.
-        BrokenRunError: when the file is not the decision that the ledger holds.
-    """
-    return read_entered_decision(workspace, name)[0]
-
-
-def read_entered_decision(workspace: Workspace, name: str) -> tuple[Decision, LedgerEntry]:
-    """Return a decision with its row in the ledger; raises as `read_decision`."""
-    decision = find_decision(workspace, name)
-    path = decision_path(workspace, decision)
-    rows = [entry for entry in workspace.ledger.entries("decision") if entry.body.get("decision") == decision]
-    if not path.is_file():
-        raise BrokenRunError(f"{path}: the decision is in the ledger, but its file is gone; decide again")
-    if not rows:
-        raise BrokenRunError(f"{path}: the decision is not in the ledger; decide again")
-    if sha256_file(path) != rows[-1].body.get("decision_sha256"):
-        raise BrokenRunError(f"{path}: the file is not what the ledger has; decide again")
-    return from_json(Decision, path.read_bytes(), file=path), rows[-1]

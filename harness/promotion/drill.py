@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from harness.errors import InputError
 from harness.evaluation.pool import ModelPool
-from harness.promotion.decide import read_decision
 from harness.promotion.present import check_weights, differences_of_machine
 from harness.promotion.promote import target_of
 from harness.store.adapters import check_adapter
+from harness.store.decisions import read_decision
 from harness.store.promoted import live, live_after
 from harness.store.runs import check_run, read_samples
 from harness.types import Candidate, Completion, LogProb, NoReply, Reply, Request

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from harness import __version__
 from harness.errors import BrokenRunError, HarnessError, InputError
-from harness.promotion.decide import Evidence, collect_vetoes, read_entered_decision
+from harness.promotion.decide import Evidence, collect_vetoes
 from harness.promotion.present import Present, check_present
 from harness.promotion.review import PromotionRefusedError, check_review
 from harness.promotion.touched import touched
 from harness.serial import to_plain
 from harness.store.adapters import check_adapter, store_adapter
+from harness.store.decisions import read_entered_decision
 from harness.store.promoted import Live, live, live_after, mend_alias
 from harness.store.runs import check_run
 from harness.terminal import safe_text
@@ -102,20 +103,27 @@ def promote(
 
 
 def rollback(
-    workspace: Workspace, plugins: Plugins, *, to: str | None = None, reason: str = "", warn: Warn = lambda _: None
-) -> LedgerEntry:
-    """Go back to an earlier promotion, or to the bare base.
+    workspace: Workspace, plugins: Plugins, *, leaves: int | None = None, to: str | None = None, reason: str = "",
+    warn: Warn = lambda _: None,
+) -> LedgerEntry:  # fmt: skip
+    """Go back to an earlier promotion, or to the bare base; the same once more, as after a kill, changes nothing.
 
     Args:
         workspace: where.
-        plugins: who are told afterwards.
+        plugins: who are told afterwards, again where nothing changed: a killed process may not have come to it.
+        leaves: the number of the row that made live what is to be left. None is the newest promotion's; after a
+            rollback it must be named to go further back.
         to: the number of a promotion's row in the ledger, a decision's id that was promoted, or `base`; None is what
             was promoted before the present candidate.
         reason: recorded in the ledger.
         warn: takes a sentence for what went wrong after the rollback stood.
 
+    Returns:
+        The ledger's new row, or the one that had done it already.
+
     Raises:
-        InputError: when nothing is promoted, `to` names no promotion or the present one, or its adapter is damaged.
+        InputError: when nothing is promoted, something else than `leaves` is, `to` names no promotion or the present
+            one, or its adapter is damaged.
         BrokenRunError: when the ledger does not verify, or the adapter is not what was promoted.
     """
     with workspace.lock():
@@ -124,16 +132,31 @@ def rollback(
             now = live(workspace)
             if now is None:
                 raise InputError("nothing was ever promoted, so there is nothing to go back to")
-            target = target_of(workspace, now, to)
-            if target == now.promotion:
-                what = "the bare base" if target == 0 else f"entry {target}"
-                raise InputError(f"{what} is what is promoted already", hint="see harness history")
-            body: dict[str, Any] = {"to": target, "from": now.promotion, "reason": reason}
-            body |= _restored(workspace, target)
-            entry = ledger.append("rollback", body)
+            entry = now.entry
+            if not _went_back(workspace, now, leaves, to):
+                if leaves not in {None, entry.number}:
+                    raise InputError(
+                        f"what is promoted is so since entry {entry.number}, not {leaves}", hint="see harness history"
+                    )
+                target = target_of(workspace, now, to)
+                if target == now.promotion:
+                    what = "the bare base" if target == 0 else f"entry {target}"
+                    raise InputError(f"{what} is what is promoted already", hint="see harness history")
+                body: dict[str, Any] = {
+                    "to": target, "from": now.promotion, "leaves": entry.number, "reason": reason,
+                    **_restored(workspace, target),
+                }  # fmt: skip
+                entry = ledger.append("rollback", body)
         _derive_alias(workspace, warn)
     _announce(entry, plugins, warn)
     return entry
+
+
+def _went_back(workspace: Workspace, now: Live, leaves: int | None, to: str | None) -> bool:
+    """Tell whether the newest change is the rollback that is asked for."""
+    if now.entry.kind != "rollback" or leaves not in {None, now.entry.body.get("leaves")}:
+        return False
+    return to is None or target_of(workspace, now, to) == now.promotion
 
 
 def history(workspace: Workspace) -> tuple[LedgerEntry, ...]:

@@ -10,7 +10,7 @@ import platform
 from typing import TYPE_CHECKING, Literal
 
 from harness.errors import EXIT_GATE, HarnessError, InputError
-from harness.promotion.decide import read_entered_decision
+from harness.store.decisions import read_entered_decision
 
 if TYPE_CHECKING:
     from harness.store.workspace import Workspace

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from harness.engine.keys import REPLY_FORMAT
 from harness.errors import InputError
-from harness.promotion.decide import read_decision
 from harness.store.adapters import list_adapters
+from harness.store.decisions import read_decision
 from harness.store.runs import list_runs
 from harness.weights.lora import UnexplainedTensorError, check_lora
 

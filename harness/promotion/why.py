@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError, InputError
 from harness.promotion.attempts import Budget, budget
-from harness.promotion.decide import find_decision, read_decision
 from harness.promotion.review import reviews
 from harness.store.adapters import resolve_adapters
+from harness.store.decisions import find_decision, read_decision
 from harness.store.promoted import live
 from harness.types import Decision, LedgerEntry, Policy
 

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import BrokenRunError, HarnessError, InputError, unknown_id
-from harness.hashing import sha256_file, sha256_text
+from harness.hashing import sha256_file
 from harness.serial import from_json, to_json
 from harness.store.atomic import explained, put_in_place, remove_folder, write_into
-from harness.store.pending import intend, settle
+from harness.store.intents import begin, commit
 from harness.store.spool import BATCH, SAMPLES_FILE, Spool
 from harness.types import Constitution, RunRecord, SampleRecord
 
@@ -26,10 +26,16 @@ if TYPE_CHECKING:
     from harness.store.workspace import Workspace
 
 RUN_FILE, SUITE_FILE, CONSTITUTIONS_FILE = "run.json", "suite.yaml", "constitutions.json"
+_FILES = {
+    RUN_FILE: "run_sha256", SAMPLES_FILE: "samples_sha256", SUITE_FILE: "suite_sha256",
+    CONSTITUTIONS_FILE: "constitutions_sha256",
+}  # fmt: skip
+"""The files of a run, and the keys of their hashes in its row in the ledger."""
 LATEST = "latest"
 """Stands for the newest run wherever a run is named."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
+"""What runs are called."""
 
 
 def new_run_id(suite: str) -> str:
@@ -89,24 +95,33 @@ def finish_run(
         write_into(spool.folder, SUITE_FILE, suite_text)
         write_into(spool.folder, CONSTITUTIONS_FILE, to_json(constitutions, tuple[Constitution, ...]))
         write_into(spool.folder, RUN_FILE, text)
-        row = _row(stored, text, suite_text, spool.folder)
-        intend(workspace, folder / RUN_FILE, sha256_text(text), "run", row)
+        row = row_of_folder(spool.folder)
+        intent = begin(workspace, "run", stored.id, row["run_sha256"])
         put_in_place(spool.folder, folder)
-        settle(workspace)
+        commit(workspace, intent, row)
     return stored
 
 
 def _check_name(run: str) -> None:
-    if not _NAME.fullmatch(run) or run == LATEST:
+    if not NAME.fullmatch(run) or run == LATEST:
         raise ValueError(f"{run!r} is no name for a run")
 
 
-def _row(record: RunRecord, text: str, suite_text: str, folder: Path) -> dict[str, Any]:
-    """Return the body of the ledger's row: every file of the run by hash."""
+def row_of_folder(folder: Path) -> dict[str, Any]:
+    """Return the body of a run's row in the ledger, made from its files: every one of them by hash.
+
+    Raises:
+        InputError: when a file cannot be read.
+        BrokenRunError: when the samples are not those that run.json names.
+    """
+    record = from_json(RunRecord, _text(folder / RUN_FILE), file=folder / RUN_FILE)
+    found = {name: sha256_file(folder / name) if (folder / name).is_file() else "absent" for name in _FILES}
+    for name, digest in found.items():
+        if digest == "absent" or (name == SAMPLES_FILE and digest != record.samples_sha256):
+            raise BrokenRunError(f"{folder / name}: is not what was put in place")
     return {
-        "run": record.id, "run_sha256": sha256_text(text), "samples_sha256": record.samples_sha256,
-        "suite_sha256": sha256_text(suite_text), "constitutions_sha256": sha256_file(folder / CONSTITUTIONS_FILE),
-        "suite": record.suite, "candidate_fingerprint": record.candidate_fingerprint, "status": record.verdict,
+        "run": record.id, **{key: found[name] for name, key in _FILES.items()}, "suite": record.suite,
+        "candidate_fingerprint": record.candidate_fingerprint, "status": record.verdict,
     }  # fmt: skip
 
 
@@ -134,7 +149,7 @@ def find_run(workspace: Workspace, name: str) -> str:
 
 
 def _is_run(path: Path) -> bool:
-    return _NAME.fullmatch(path.name) is not None and path.is_dir()
+    return NAME.fullmatch(path.name) is not None and path.is_dir()
 
 
 def run_folder(workspace: Workspace, run: str) -> Path:
@@ -251,10 +266,7 @@ def check_run(workspace: Workspace, run: str, *, sha256: str | None = None) -> R
     if not rows:
         raise BrokenRunError(f"the run {folder.name} is not in the ledger; run its suite again")
     row = rows[-1].body
-    for name, key in (
-        (RUN_FILE, "run_sha256"), (SAMPLES_FILE, "samples_sha256"), (SUITE_FILE, "suite_sha256"),
-        (CONSTITUTIONS_FILE, "constitutions_sha256"),
-    ):  # fmt: skip
+    for name, key in _FILES.items():
         path = folder / name
         found = sha256_file(path) if path.is_file() else "absent"
         if found != row.get(key) or (name == RUN_FILE and sha256 not in {None, found}):
@@ -273,22 +285,33 @@ def is_whole(workspace: Workspace, record: RunRecord) -> bool:
         return False
 
 
-def remove_run(workspace: Workspace, run: str) -> str:
-    """Remove a run's folder; its row in the ledger stays.
+def remove_runs(workspace: Workspace, names: Iterable[str]) -> list[str]:
+    """Remove runs' folders, all or none; their rows in the ledger stay, and another one says that they are gone.
+
+    Args:
+        workspace: where.
+        names: as `find_run` takes them, or whole ids of runs whose folders are gone already.
 
     Returns:
-        The id of the removed run.
+        The ids of the removed runs.
 
     Raises:
-        InputError: when no run or several are meant, or a decision rests on the run.
+        InputError: when no run or several are meant, or a decision rests on a run.
     """
     with workspace.lock():
-        name = find_run(workspace, run)
+        known = {str(entry.body.get("run")): entry.body for entry in workspace.ledger.entries("run")}
+        removed = {entry.body.get("run") for entry in workspace.ledger.entries("removal")}
+        meant = [name if name in known and name not in removed else find_run(workspace, name) for name in names]
         for entry in workspace.ledger.entries("decision"):
-            if name in entry.body.get("runs", {}) or name in entry.body.get("baseline_runs", {}):
-                raise InputError(
-                    f"the run {name} cannot be removed: the decision {entry.body.get('decision')} rests on it",
-                    hint="runs behind decisions are kept as their evidence",
-                )
-        remove_folder(workspace.runs / name)
-    return name
+            for name in meant:
+                if name in entry.body.get("runs", {}) or name in entry.body.get("baseline_runs", {}):
+                    raise InputError(
+                        f"the run {name} cannot be removed: the decision {entry.body.get('decision')} rests on it",
+                        hint="runs behind decisions are kept as their evidence",
+                    )
+        for name in (meant := list(dict.fromkeys(meant))):
+            if name in known and name not in removed:
+                workspace.ledger.append("removal", {"run": name, "run_sha256": known[name].get("run_sha256")})
+            if (workspace.runs / name).exists():
+                remove_folder(workspace.runs / name)
+    return meant

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Self
 from harness.errors import BrokenRunError, InputError
 from harness.store.atomic import FULL, TEMPORARY, make_folder, sweep, write_file
 from harness.store.cache import Cache
+from harness.store.intents import PREFIX
 from harness.store.ledger import Ledger
 from harness.store.lock import FileLock
-from harness.store.pending import PREFIX, settle
 from harness.store.sqlite import may_write
 from harness.terminal import redacted
 
@@ -28,7 +28,7 @@ _MARK = '{"layout"'
 _LAYOUT = '{"layout": 1}\n'
 _LONG_PATIENCE = 600.0
 """Seconds for which a command that has worked for long waits for others to put their things in place."""
-_KNOWN = {MARKER, ".gitignore", "lock", "working", "runs", "adapters", "datasets", "decisions"}
+_KNOWN = {MARKER, ".gitignore", "lock", "working", "runs", "adapters", "datasets", "decisions", "quarantine"}
 _PREFIXES = (TEMPORARY, PREFIX, "cache.db", "ledger.db")
 
 
@@ -195,12 +195,13 @@ class Workspace:
     def _recover(self) -> None:
         """Bring the workspace to the state that the last writer had reached, without its leftovers."""
         from harness.store.promoted import mend_alias
+        from harness.store.recovery import recover
 
         if not self._working:
             with suppress(InputError), self._nobody_working():
                 for folder in (self.root, self.runs, self.adapters, self.decisions):
                     sweep(folder)
-        settle(self)
+        recover(self)
         mend_alias(self)
 
     @contextmanager

@@ -15,7 +15,9 @@ CheckStatus = Literal["passed", "failed", "inconclusive", "not_applicable"]
 DeviceKind = Literal["cpu", "cuda", "mps"]
 GateKind = Literal["min", "max", "non_inferior", "superior", "equivalent", "max_unscored"]
 Review = Literal["none", "manual"]
-LedgerKind = Literal["run", "policy", "attempt", "decision", "review", "promotion", "refusal", "rollback", "reset"]
+LedgerKind = Literal[
+    "run", "removal", "policy", "attempt", "decision", "review", "promotion", "refusal", "rollback", "reset"
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.errors import BrokenRunError, HarnessError, InputError
-from harness.promotion.decide import read_decision
 from harness.promotion.promote import history
+from harness.store.decisions import read_decision
 from harness.store.promoted import live
 from harness.store.runs import (
     RUN_FILE,

@@ -61,6 +61,9 @@ def test_the_whole_way(home):
     assert home("promote", "latest") == 0
     assert home("rollback", "--reason", "too terse") == 0, home.err
     assert "rolled back to echo: + ./one (" in home.out
+    assert home("rollback") == 0, home.err
+    assert "nothing was changed: rolled back already to echo: + ./one (" in home.out
+    assert "to go further back: harness rollback --from" in home.out
     assert home("history") == 0
     assert [line.split()[3] for line in home.out.splitlines() if "UTC" in line] == ["UTC"] * 3
     assert "too terse" in home.out
@@ -231,7 +234,7 @@ def test_export_is_the_whole_chain(home):
     assert home("ledger", "export", "-o", "ledger.jsonl") == 0
     assert (home.folder / "ledger.jsonl").read_text().splitlines()[0] == json.dumps(lines[0])
     _, verified = home.json("ledger", "verify")
-    assert verified == {"whole": True, "entries": declared + 5, "head": lines[-1]["head"]}
+    assert verified == {"whole": True, "entries": declared + 5, "head": lines[-1]["head"], "problems": []}
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ import pytest
 
 from harness import hookimpl
 from harness.errors import BrokenRunError, InputError
-from harness.promotion.decide import collect_vetoes, decision_path, find_decision, read_decision
+from harness.promotion.decide import collect_vetoes
 from harness.store import runs
 from harness.store.atomic import write_file
+from harness.store.decisions import decision_path, find_decision, read_decision
 from harness.types import Gate, PolicySuite, Veto
 
 
@@ -166,5 +167,5 @@ def test_runs_behind_a_decision_cannot_be_removed(workspace, make, good):
     decision = make.decide(workspace, make.policy(), good)
     for run in (*decision.runs, *decision.baseline_runs):
         with pytest.raises(InputError, match=f"the decision {decision.id} rests on it"):
-            runs.remove_run(workspace, run)
+            runs.remove_runs(workspace, [run])
         runs.check_run(workspace, run)

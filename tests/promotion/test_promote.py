@@ -14,11 +14,11 @@ import pytest
 
 from harness import hookimpl
 from harness.errors import EXIT_GATE, BrokenRunError, InputError
-from harness.promotion.decide import decision_path
 from harness.promotion.promote import PromotionRefusedError, history, promote, rollback
 from harness.store import promoted as promoted_module
 from harness.store.adapters import promoted, resolve_adapters
 from harness.store.atomic import write_file
+from harness.store.decisions import decision_path
 from harness.store.promoted import alias_path, live
 from harness.store.workspace import Workspace
 
@@ -346,17 +346,15 @@ def test_rollback_walks_back_and_can_be_told_where(workspace, plugins, decided):
     ]
     assert rollback(workspace, plugins, reason="users complained").body["reason"] == "users complained"
     assert fingerprints(workspace) == "fp-b"
-    rollback(workspace, plugins)
+    rollback(workspace, plugins, leaves=live(workspace).entry.number)
     assert fingerprints(workspace) == "fp-a"
-    rollback(workspace, plugins)
+    rollback(workspace, plugins, leaves=live(workspace).entry.number)
     assert fingerprints(workspace) is None
     assert json.loads(alias_path(workspace).read_text())["candidate"] is None
     with pytest.raises(InputError, match="nothing was before it"):
-        rollback(workspace, plugins)
+        rollback(workspace, plugins, leaves=live(workspace).entry.number)
     rollback(workspace, plugins, to=str(entries[2].number))
     assert fingerprints(workspace) == "fp-c"
-    with pytest.raises(InputError, match="promoted already"):
-        rollback(workspace, plugins, to=str(entries[2].number))
     rollback(workspace, plugins, to=entries[0].body["decision"][:9])
     assert fingerprints(workspace) == "fp-a"
     rollback(workspace, plugins, to="base")
@@ -365,6 +363,45 @@ def test_rollback_walks_back_and_can_be_told_where(workspace, plugins, decided):
         with pytest.raises(InputError, match="promotion"):
             rollback(workspace, plugins, to=wrong)
     assert workspace.ledger.verify().head == workspace.ledger.head()
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("to", [None, "base"])
+def test_a_rollback_that_is_said_again_goes_back_once(workspace, decided, make, named, to):
+    told = []
+    plugins = make.plugins(watcher=Watcher(told))
+    promote(workspace, decided("a", 1.0).id, plugins)
+    left = promote(workspace, decided("b", 2.0).id, plugins).number
+    told.clear()
+    answers = [rollback(workspace, plugins, leaves=left if named else None, to=to) for _ in range(3)]
+    assert answers[0] == answers[1] == answers[2]
+    assert answers[0].body["leaves"] == left
+    assert fingerprints(workspace) == (None if to else "fp-a")
+    assert told == [answers[0].number] * 3
+
+
+class Watcher:
+    """Notes the entries that it is told of."""
+
+    def __init__(self, told: list[int]) -> None:
+        self.told = told
+
+    @hookimpl
+    def promotion_changed(self, entry):
+        self.told.append(entry.number)
+
+
+def test_a_rollback_that_comes_too_late_is_told_what_is_promoted(workspace, plugins, decided):
+    left = promote(workspace, decided("a", 1.0).id, plugins).number
+    now = promote(workspace, decided("b", 2.0).id, plugins).number
+    with pytest.raises(InputError, match=f"since entry {now}, not {left}"):
+        rollback(workspace, plugins, leaves=left)
+    rollback(workspace, plugins, leaves=now)
+    with pytest.raises(InputError, match=f"not {left}"):
+        rollback(workspace, plugins, leaves=left)
+    with pytest.raises(InputError, match=f"not {now}"):
+        rollback(workspace, plugins, leaves=now, to="base")  # it left that entry for another
+    assert fingerprints(workspace) == "fp-a"
 
 
 def test_after_a_rollback_the_next_promotion_goes_back_to_what_was_live(workspace, plugins, decided):

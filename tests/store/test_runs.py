@@ -142,7 +142,12 @@ except Exception as error:
 )
 def test_names_never_leave_the_folder(workspace, make, name):
     make.stored_run(workspace, make.run_record())
-    for use in (runs.read_run, runs.run_folder, runs.remove_run, lambda w, n: next(runs.read_samples(w, n))):
+    for use in (
+        runs.read_run,
+        runs.run_folder,
+        lambda w, n: runs.remove_runs(w, [n]),
+        lambda w, n: next(runs.read_samples(w, n)),
+    ):
         with pytest.raises(InputError):
             use(workspace, name)
     assert len(runs.list_runs(workspace)) == 1
@@ -225,9 +230,11 @@ def test_cut_short_samples_are_one_sentence(workspace, make):
 
 def test_a_run_is_removed_whole(workspace, make):
     record = make.stored_run(workspace, make.run_record())
-    assert runs.remove_run(workspace, record.id[:12]) == record.id
+    assert runs.remove_runs(workspace, [record.id[:12]]) == [record.id]
     assert list(workspace.runs.iterdir()) == []
-    assert len(workspace.ledger.entries("run")) == 1
+    assert [entry.kind for entry in workspace.ledger.entries()] == ["run", "removal"]
+    with pytest.raises(InputError, match="no run is called"):
+        runs.remove_runs(workspace, [record.id])
     workspace.ledger.verify()
 
 
@@ -241,7 +248,7 @@ def test_an_owed_row_is_appended_by_whoever_comes_next(workspace, make, monkeypa
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "settle", die)
+        patch.setattr(runs, "commit", die)
         with pytest.raises(Killed):
             make.stored_run(workspace, make.run_record())
     assert workspace.ledger.entries() == ()
