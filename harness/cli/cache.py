@@ -9,7 +9,7 @@ import click
 
 from harness.cli.context import App, common_options
 from harness.cli.quantities import duration, size, size_text
-from harness.errors import EXIT_PASSED, InputError
+from harness.errors import EXIT_GATE, EXIT_PASSED, InputError
 
 if TYPE_CHECKING:
     from harness.store.cache import Pruned
@@ -18,6 +18,10 @@ _STATS = """\b
 Examples:
   harness cache stats
   harness cache stats --json"""
+_VERIFY = """\b
+Examples:
+  harness cache verify
+  harness cache verify --forget"""
 _PRUNE = """\b
 Examples:
   harness cache prune --older-than 30d
@@ -54,6 +58,31 @@ def stats(app: App) -> int:
     if found.entries:
         console.print(f"stored from {_time(found.oldest)} to {_time(found.newest)}")
     return EXIT_PASSED
+
+
+@cache.command(epilog=_VERIFY)
+@click.option("--forget", is_flag=True, help="Take away the rows that are not believed.")
+@common_options
+def verify(app: App, forget: bool) -> int:
+    """Say how many rows are not what this workspace wrote. Exit code 1 if any are left, or others may read the key."""
+    from dataclasses import asdict
+
+    from harness.store.cache import Verified
+
+    workspace = app.workspace
+    there = workspace.cache_path.exists()
+    found = workspace.cache.verify(forget=forget) if there else Verified(entries=0, refused=0)
+    if app.json:
+        app.print_json(asdict(found))
+    else:
+        key = workspace.cache_path.with_suffix(".key")
+        said = (
+            f"{found.refused:,} of {found.entries:,} entries are not what this workspace wrote, and are never believed"
+        )
+        app.console.print(said + (f"; forgot {found.forgotten:,}" if forget else ""))
+        if not found.private:
+            app.console.print(f"others may read the key, and so forge entries: chmod 600 {key}", markup=False)
+    return EXIT_PASSED if found.refused == found.forgotten and found.private else EXIT_GATE
 
 
 @cache.command(epilog=_PRUNE)

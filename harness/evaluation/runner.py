@@ -23,7 +23,6 @@ from harness.types import Candidate, Check, DriftCheck, RunRecord, RunSpec, Stat
 
 if TYPE_CHECKING:
     from harness.contracts import Progress, Surroundings
-    from harness.engine.keeping import ReplyCache
     from harness.evaluation.prepare import PreparedSuite
     from harness.plugins import Plugins
     from harness.store.workspace import Workspace
@@ -107,11 +106,12 @@ def _run_one(
     judge: Candidate,
     judge_note: str | None,
     pool: ModelPool,
-    cache: ReplyCache,
+    cache: Cache,
     setting: Setting,
     warnings: tuple[str, ...],
 ) -> SuiteRun:
     """Run one suite: its baselines first, since the candidate's checks need them."""
+    refused = cache.refused
     with ExitStack() as spools:
 
         def through(arm: Candidate, name: str) -> Arm:
@@ -152,6 +152,10 @@ def _run_one(
         same = tuple(name for name, other in evaluated.items() if other is arm)
         ids = {name: record.id for name, record in records.items()}
         notes = (*_notes(prepared, arm, judge_note, same), *drift_notes(prepared, candidate, pool))
+        if cache.refused > refused:
+            notes += (
+                f"{cache.refused - refused} cached rows were not what this workspace wrote, and were asked again",
+            )
         run = _write(arm, prepared, verdicts, ids, notes, setting, drift)
     records |= dict.fromkeys(same, run)
     warnings += tuple(_observed(run, setting))

@@ -23,6 +23,7 @@ from harness.promotion.policies import declare
 from harness.promotion.wording import which
 from harness.store.runs import is_whole, list_runs
 from harness.types import Candidate, Decision, Policy, RunSpec
+from harness.weights.memo import reading_anew
 
 if TYPE_CHECKING:
     from harness.contracts import Progress, Surroundings
@@ -209,7 +210,8 @@ class _Known:
         judge, _ = resolve_judge(setting.spec.judge, candidate, registries)
         identities, drift = [], []
         with ModelPool(registries, setting.surroundings, None, setting.progress) as pool:
-            weights = pool.core(candidate.model).fingerprint(candidate)
+            with reading_anew():  # the decision rests on what the files hold, not on what is remembered of them
+                weights = pool.core(candidate.model).fingerprint(candidate)
             for suite in suites:
                 found = {name: identify(suite, arm, judge, pool) for name, arm in {"": candidate, **arms}.items()}
                 if found[""].candidate == found[PROMOTED].candidate:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness.errors import BrokenRunError, InputError
@@ -11,6 +11,7 @@ from harness.evaluation.pool import ModelPool
 from harness.evaluation.prepare import prepare_suite
 from harness.progress import NoProgress
 from harness.types import Policy
+from harness.weights.memo import reading_anew
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -33,7 +34,7 @@ class Present:
 
 
 def check_present(decision: Decision, runs: Sequence[RunRecord], plugins: Plugins, present: Present) -> None:
-    """Check policy, suites, data and weights. Large files are read only where their size, times or inode are new.
+    """Check policy, suites, data and weights. Weights that `read_weights` has just read are not read again.
 
     Args:
         decision: with its adapters where they lie now.
@@ -70,6 +71,17 @@ def check_present(decision: Decision, runs: Sequence[RunRecord], plugins: Plugin
             raise InputError(f"{changed} of {run.suite} changed since the decision {decision.id} was made", hint=again)
     with ModelPool(plugins.registries, present.surroundings, None, NoProgress()) as pool:
         check_weights(decision, pool.core(decision.candidate.model).fingerprint(decision.candidate))
+
+
+def read_weights(decision: Decision, plugins: Plugins, present: Present) -> None:
+    """Read the base's weights whole, so that `check_present`, under the ledger's transaction, finds them remembered.
+
+    Raises:
+        InputError: when they are gone or damaged.
+    """
+    bare = replace(decision.candidate, adapters=())
+    with reading_anew(), ModelPool(plugins.registries, present.surroundings, None, NoProgress()) as pool:
+        pool.core(bare.model).fingerprint(bare)
 
 
 def check_weights(decision: Decision, found: Mapping[str, str], *, only: Collection[str] | None = None) -> None:

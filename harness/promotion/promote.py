@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import __version__
 from harness.errors import BrokenRunError, HarnessError, InputError
-from harness.promotion.decide import Evidence, collect_vetoes
-from harness.promotion.present import Present, check_present
+from harness.promotion.decide import Evidence, collect_vetoes, read_decision
+from harness.promotion.present import Present, check_present, read_weights
 from harness.promotion.review import PromotionRefusedError, check_review
 from harness.promotion.touched import touched
 from harness.serial import to_plain
@@ -66,6 +67,9 @@ def promote(
 
     A veto is put into the ledger before it is raised: no promotion comes of it, and `history` and `why` show it.
     """
+    if present is not None:
+        with suppress(HarnessError):  # whatever it is, the check under the lock says it
+            read_weights(read_decision(workspace, decision), plugins, present)
     with workspace.lock():
         with workspace.ledger.transaction() as ledger:
             ledger.verify()

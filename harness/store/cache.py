@@ -1,7 +1,8 @@
 """The cache of replies, findings and verdicts: small values under SHA-256 keys, in one SQLite file.
 
 A batch is committed whole or not at all, and survives the death of its process. Losing the file costs only time: the
-model is asked again.
+model is asked again. Before each value stands the keyed digest of its key and itself (`harness.seal`): a row that
+somebody else put there, or moved to another key, is not believed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from harness.seal import SIZE, Seal
 from harness.store.sqlite import connect, explained_sqlite
 
 if TYPE_CHECKING:
@@ -44,6 +46,19 @@ class CacheStats:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Verified:
+    """What a look at every row found."""
+
+    entries: int
+    refused: int
+    """Rows that are not what this workspace wrote. They are never answered from."""
+    forgotten: int = 0
+    """How many of them were taken away."""
+    private: bool = True
+    """Whether nobody else may read the key."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pruned:
     """What pruning takes away, or would."""
 
@@ -58,7 +73,10 @@ class Cache:
     """Values by key. Safe to use from several threads and beside other processes.
 
     Args:
-        path: the SQLite file; made where missing.
+        path: the SQLite file; made where missing. The key is beside it, with the suffix `.key`.
+
+    Attributes:
+        refused: how many rows were not believed when they were asked for.
 
     Raises:
         BrokenRunError: when the disk is full, the place may not be written, or the file is damaged.
@@ -66,6 +84,8 @@ class Cache:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.refused = 0
+        self._seal = Seal(path.with_suffix(".key"))
         self._mutex = threading.Lock()
         with explained_sqlite(path, damaged=_DAMAGED):
             self._connection = connect(path, synchronous="NORMAL", journal="WAL")
@@ -80,7 +100,7 @@ class Cache:
                 raise
 
     def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """Return the values of those keys that are known.
+        """Return the values of those keys that are known, and count those that are not what was put.
 
         Args:
             keys: SHA-256 as 64 hexadecimal digits each.
@@ -88,6 +108,7 @@ class Cache:
         Raises:
             ValueError: for a key of another form.
             BrokenRunError: when the file is damaged.
+            InputError: when the key's file is.
         """
         raw = {_raw(key): key for key in keys}
         wanted = list(raw)
@@ -97,11 +118,14 @@ class Cache:
                 chunk = wanted[start : start + _CHUNK]
                 marks = ",".join("?" * len(chunk))
                 rows = self._connection.execute(
-                    f"SELECT key, value FROM entries WHERE key IN ({marks})",  # noqa: S608 - only question marks
+                    f"SELECT key, CAST(value AS BLOB) FROM entries WHERE key IN ({marks})",  # noqa: S608 - only question marks
                     chunk,
                 )
-                for key, value in rows:
-                    found[raw[key]] = value
+                for key, row in rows:
+                    if self._holds(key, row):
+                        found[raw[key]] = row[SIZE:]
+                    else:
+                        self.refused += 1
         return found
 
     def put_many(self, items: Mapping[str, bytes]) -> None:
@@ -112,7 +136,7 @@ class Cache:
             BrokenRunError: when the disk is full or the file is damaged; nothing of the batch was stored.
         """
         now = int(time.time())
-        rows = [(_raw(key), value, now) for key, value in items.items()]
+        rows = [(_raw(key), self._seal.of(_raw(key) + value) + value, now) for key, value in items.items()]
         if not rows:
             return
         with self._mutex, explained_sqlite(self.path, damaged=_DAMAGED):
@@ -135,11 +159,34 @@ class Cache:
                 self._connection.execute("ROLLBACK")
             raise
 
+    def verify(self, *, forget: bool = False) -> Verified:
+        """Look at every row.
+
+        Args:
+            forget: take away those that are not what this workspace wrote.
+        """
+        entries, wrong = 0, []
+        with self._mutex, explained_sqlite(self.path, damaged=_DAMAGED):
+            for key, row in self._connection.execute("SELECT CAST(key AS BLOB), CAST(value AS BLOB) FROM entries"):
+                entries += 1
+                if not self._holds(key, row):
+                    wrong.append(key)
+            if forget:
+                self._write("DELETE FROM entries WHERE key = ?", [(key,) for key in wrong])
+                self._write("DELETE FROM entries WHERE typeof(key) <> 'blob'", [()])
+        return Verified(
+            entries=entries, refused=len(wrong), forgotten=len(wrong) if forget else 0, private=self._seal.private
+        )
+
+    def _holds(self, key: bytes, row: bytes) -> bool:
+        return self._seal.holds(key + row[SIZE:], row[:SIZE])
+
     def stats(self) -> CacheStats:
         """Return how much the cache holds; reads every entry's size."""
         with self._mutex, explained_sqlite(self.path, damaged=_DAMAGED):
             entries, size, oldest, newest = self._connection.execute(
-                "SELECT count(*), coalesce(sum(length(value)), 0), min(created), max(created) FROM entries"
+                "SELECT count(*), coalesce(sum(max(length(value) - ?, 0)), 0), min(created), max(created) FROM entries",
+                (SIZE,),
             ).fetchone()
         return CacheStats(
             entries=entries, value_bytes=size, file_bytes=self._file_bytes(), oldest=oldest, newest=newest

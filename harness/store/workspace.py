@@ -29,7 +29,7 @@ _LAYOUT = '{"layout": 1}\n'
 _LONG_PATIENCE = 600.0
 """Seconds for which a command that has worked for long waits for others to put their things in place."""
 _KNOWN = {MARKER, ".gitignore", "lock", "working", "runs", "adapters", "datasets", "decisions", "quarantine"}
-_PREFIXES = (TEMPORARY, PREFIX, "cache.db", "ledger.db")
+_PREFIXES = (TEMPORARY, PREFIX, "cache.", "ledger.db")
 
 
 def is_workspace(folder: Path) -> bool:

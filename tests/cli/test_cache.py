@@ -49,6 +49,23 @@ def test_prune_forgets_and_the_next_run_asks_again(cli, filled):
     assert "forgot 0 entries" in cli.out
 
 
+def test_forged_replies_are_not_believed_asked_again_counted_and_found(cli, filled):
+    import sqlite3
+
+    assert cli.json("cache", "verify")[1]["refused"] == 0
+    other = sqlite3.connect(cli.folder / ".harness" / "cache.db")
+    other.execute("UPDATE entries SET value = substr(value, 1, 32) || CAST(upper(substr(value, 33)) AS BLOB)")
+    other.commit()
+    other.close()
+    code, found = cli.json("cache", "verify")
+    assert (code, found["entries"], found["refused"]) == (1, 40, 40)
+    run = cli.json("run", "tiny.yaml", "--model", "echo:")[1]["runs"][0]["run"]
+    assert run["model_calls"] == 40
+    assert "40 cached rows were not what this workspace wrote, and were asked again" in run["notes"]
+    assert cli("cache", "verify") == 0
+    assert "0 of 40 entries" in cli.out
+
+
 def test_prune_keeps_runs_and_decisions(cli, filled):
     before = cli.json("runs", "list")[1]
     assert cli("cache", "prune", "--keep", "0") == 0

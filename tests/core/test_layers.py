@@ -27,7 +27,7 @@ LAYERS = [
     {"tables"},
     {"plugin_code", "progress", "registry"},
     {"types"},
-    {"serial", "hashing", "paths", "terminal", "threads"},
+    {"serial", "hashing", "paths", "seal", "terminal", "threads"},
     {"errors"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -119,7 +119,7 @@ def whole_batches(workspace: Workspace) -> None:
 
     connection = sqlite3.connect(workspace.cache_path)
     tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'entries'").fetchone()[0]
-    values = connection.execute("SELECT DISTINCT value FROM entries").fetchall() if tables else []
+    values = connection.execute("SELECT DISTINCT substr(value, 33) FROM entries").fetchall() if tables else []
     connection.close()
     for (value,) in values:
         keys = [value[start : start + 32].hex() for start in range(0, len(value), 32)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.errors import BrokenRunError
+from harness.errors import BrokenRunError, InputError
 from harness.store.cache import Cache
 
 
@@ -64,6 +65,74 @@ def test_it_survives_closing_and_is_private(tmp_path):
         assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
     with Cache(tmp_path / "c.db") as second:
         assert second.get_many([key(1)]) == {key(1): b"x"}
+
+
+def rows(cache: Cache) -> sqlite3.Connection:
+    return sqlite3.connect(cache.path, isolation_level=None)
+
+
+@pytest.mark.parametrize(
+    "forgery",
+    [
+        "UPDATE entries SET value = substr(value, 1, 32) || CAST('no' AS BLOB)",
+        "UPDATE entries SET value = CAST('yes' AS BLOB)",
+        "UPDATE entries SET value = 'a text'",
+        "UPDATE entries SET value = 7",
+        "UPDATE entries SET value = x''",
+        "UPDATE entries SET value = zeroblob(40)",
+    ],
+)
+def test_a_row_that_the_workspace_did_not_write_is_not_believed(cache, forgery):
+    cache.put_many({key(1): b"yes", key(2): b"yes"})
+    rows(cache).execute(forgery + f" WHERE key = x'{key(1)}'")
+    assert cache.get_many([key(1), key(2)]) == {key(2): b"yes"}
+    assert cache.refused == 1
+    found = cache.verify()
+    assert (found.entries, found.refused, found.forgotten) == (2, 1, 0)
+    cache.put_many({key(1): b"yes"})  # asked again
+    assert cache.get_many([key(1)]) == {key(1): b"yes"}
+    assert cache.verify().refused == 0
+
+
+def test_a_reply_cannot_be_moved_to_another_key(cache):
+    cache.put_many({key(1): b"safe", key(2): b"unsafe"})
+    rows(cache).execute(f"UPDATE entries SET value = (SELECT value FROM entries WHERE key = x'{key(1)}')")
+    assert cache.get_many([key(1), key(2)]) == {key(1): b"safe"}
+    assert cache.verify(forget=True).forgotten == 1
+    assert cache.stats().entries == 1
+
+
+def test_rows_of_another_key_are_not_believed(tmp_path):
+    with Cache(tmp_path / "c.db") as first:
+        first.put_many({key(1): b"x"})
+    (tmp_path / "c.key").unlink()
+    with Cache(tmp_path / "c.db") as second:
+        assert second.get_many([key(1)]) == {}
+        assert second.refused == 1
+    (tmp_path / "c.key").write_bytes(b"short")
+    with Cache(tmp_path / "c.db") as third, pytest.raises(InputError, match=r"c\.key: is no key.*delete it"):
+        third.get_many([key(1)])
+
+
+def test_a_key_that_others_may_read_is_told(cache):
+    cache.put_many({key(1): b"x"})
+    assert cache.verify().private
+    cache.path.with_suffix(".key").chmod(0o644)
+    assert not cache.verify().private
+
+
+def test_processes_that_begin_together_agree_on_the_key(tmp_path):
+    code = f"""
+import sys
+from pathlib import Path
+from harness.store.cache import Cache
+with Cache(Path({str(tmp_path / "c.db")!r})) as cache:
+    cache.put_many({{sys.argv[1] * 64: b"x"}})
+"""
+    started = [subprocess.Popen([sys.executable, "-c", code, digit]) for digit in "0123"]
+    assert [process.wait() for process in started] == [0] * 4
+    with Cache(tmp_path / "c.db") as cache:
+        assert (cache.verify().entries, cache.verify().refused) == (4, 0)
 
 
 def test_threads_share_it(cache):
@@ -135,7 +204,7 @@ def test_prune_by_size_keeps_the_newest(cache, monkeypatch):
     for number in range(10):
         monkeypatch.setattr(time, "time", lambda number=number: now + number)
         cache.put_many({key(number): b"x" * 100})
-    room = 3 * (100 + 56) + 10
+    room = 3 * (100 + 32 + 56) + 10
     assert cache.prunable(keep_bytes=room).entries == 7
     found = cache.prune(keep_bytes=room)
     assert (found.entries, found.kept) == (7, 3)

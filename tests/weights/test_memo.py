@@ -19,6 +19,7 @@ from harness.weights import folder_hash, memo, memoised_sha256, tensor_shapes
 def test_a_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file, store = tmp_path / "f", tmp_path / "store"
     file.write_bytes(b"abc")
+    time.sleep(0.06)  # one as new as the clock's tick is not remembered
     reads = []
     monkeypatch.setattr(memo, "sha256_file", lambda path: reads.append(path) or sha256_file(path))
     assert memoised_sha256(file, store=store) == memoised_sha256(file, store=store) == sha256_file(file)
@@ -48,14 +49,73 @@ def test_a_file_changed_in_place_is_read_again_even_at_the_same_size_and_time(tm
     assert memoised_sha256(file, store=store) == sha256_file(file) != before
 
 
-@pytest.mark.parametrize("damage", ["", "{", "[]", '{"identity": 3}'])
-def test_a_damaged_memory_is_forgotten(tmp_path: Path, damage: str) -> None:
+def remembered(tmp_path: Path) -> tuple[Path, Path, str, Path]:
+    """Return a file, a store that remembers it, its hash, and the note."""
+    file, store = tmp_path / "f", tmp_path / "store"
+    file.write_bytes(b"abc")
+    time.sleep(0.06)
+    digest = memoised_sha256(file, store=store)
+    (note,) = (store / ".hashes").iterdir()
+    return file, store, digest, note
+
+
+@pytest.mark.parametrize("field", ["sha256", "path", "identity", "seal"])
+def test_a_note_that_somebody_else_wrote_vouches_for_nothing(tmp_path: Path, field: str) -> None:
+    file, store, digest, note = remembered(tmp_path)
+    other = tmp_path / "g"
+    other.write_bytes(b"xyz")
+    content = json.loads(note.read_text())
+    forged = {
+        "sha256": sha256_file(other),
+        "path": str(other),
+        "identity": content["identity"][::-1],
+        "seal": "00" * 32,
+    }
+    note.write_text(json.dumps({**content, field: forged[field]}))
+    assert memoised_sha256(file, store=store) == digest
+
+
+def test_a_note_cannot_be_moved_to_changed_weights(tmp_path: Path) -> None:
+    file, store, digest, note = remembered(tmp_path)
+    content = json.loads(note.read_text())
+    file.write_bytes(b"abd")
+    facts = file.stat()
+    content["identity"] = [facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino, facts.st_dev]
+    note.write_text(json.dumps(content))
+    assert memoised_sha256(file, store=store) == sha256_file(file) != digest
+
+
+def test_one_as_new_as_the_clocks_tick_is_not_remembered(tmp_path: Path) -> None:
     file, store = tmp_path / "f", tmp_path / "store"
     file.write_bytes(b"abc")
     memoised_sha256(file, store=store)
-    for note in (store / ".hashes").iterdir():
-        note.write_text(damage)
-    assert memoised_sha256(file, store=store) == sha256_file(file)
+    assert not (store / ".hashes").exists()
+
+
+def test_reading_anew_asks_no_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, store, digest, _ = remembered(tmp_path)
+    reads = []
+    monkeypatch.setattr(memo, "sha256_file", lambda path: reads.append(path) or sha256_file(path))
+    with memo.reading_anew():
+        assert memoised_sha256(file, store=store) == digest
+    assert memoised_sha256(file, store=store) == digest
+    assert len(reads) == 1
+
+
+def test_the_key_is_private_and_a_damaged_one_is_named(tmp_path: Path) -> None:
+    file, store, _, _ = remembered(tmp_path)
+    key = store / ".hashes.key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    key.write_bytes(b"short")
+    with pytest.raises(InputError, match=r"hashes\.key: is no key.*delete it"):
+        memoised_sha256(file, store=store)
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"identity": 3}'])
+def test_a_damaged_memory_is_forgotten(tmp_path: Path, damage: str) -> None:
+    file, store, digest, note = remembered(tmp_path)
+    note.write_text(damage)
+    assert memoised_sha256(file, store=store) == digest
 
 
 def test_a_store_that_cannot_be_written_costs_only_time(tmp_path: Path) -> None:
