@@ -480,3 +480,33 @@ def test_a_promoted_system_prompt_needs_no_adapter(workspace, plugins, make):
     found = make.evidence(workspace, make.candidate(system="be kind"), "kind")
     promote(workspace, make.decide(workspace, make.policy(), found).id, plugins)
     assert promoted(workspace) == replace(make.candidate(), system="be kind")
+
+
+def test_the_weights_that_a_promotion_rests_on_are_read_whole(tmp_path, monkeypatch):
+    """Whatever is remembered of them: a note can be forged by whoever reads its key."""
+    import time
+    from types import SimpleNamespace
+
+    from harness.contracts import Surroundings
+    from harness.hashing import sha256_file
+    from harness.plugins import load_plugins
+    from harness.promotion.present import Present, read_weights
+    from harness.references import resolve_model
+    from harness.types import Candidate
+    from harness.weights import memo
+
+    file = tmp_path / "replies.jsonl"
+    file.write_text("{}\n")
+    time.sleep(0.06)
+    reads = []
+    monkeypatch.setattr(memo, "sha256_file", lambda path: reads.append(path) or sha256_file(path))
+    surroundings = Surroundings(offline=True, weights=tmp_path / "store")
+    plugins = load_plugins(())
+    spec = resolve_model(f"replay:{file}", dtype="auto", device="cpu", schemes=["replay"])
+    decision = SimpleNamespace(candidate=Candidate(model=spec))
+    model = plugins.registries.models.get("replay")(spec, surroundings)
+    for _ in range(2):
+        model.fingerprint(decision.candidate)
+    assert len(reads) == 1
+    read_weights(decision, plugins, Present(policy=None, surroundings=surroundings))
+    assert len(reads) == 2

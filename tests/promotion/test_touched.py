@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.cli.doctor import _touched
 from harness.errors import InputError
 from harness.promotion.promote import promote, rollback
 from harness.promotion.touched import touched
@@ -71,6 +72,11 @@ def test_it_is_named_with_what_it_touched_and_can_be_left(workspace, make, plugi
     assert {*bad.runs, *later.runs} <= set(found.runs)
     with pytest.raises(InputError, match="may have touched"):
         promote(workspace, later.id, plugins)
+    rows = list(_touched(workspace))
+    said = "\n".join(" ".join(row) for row in rows)
+    assert {row[1] for row in rows} == {"broken"}
+    assert all(name in said for name in (identity, NAME, f"promotion {second.number}", *bad.runs, *later.runs))
+    assert "harness rollback" in said
     rollback(workspace, plugins)
     assert live(workspace).promotion == first.number
     assert promoted(workspace).adapters[0].id != identity
