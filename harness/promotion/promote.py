@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from harness import __version__
 from harness.errors import BrokenRunError, HarnessError, InputError
-from harness.promotion.decide import Evidence, collect_vetoes, read_decision
+from harness.promotion.decide import Evidence, collect_vetoes
 from harness.promotion.present import Present, check_present, read_weights
 from harness.promotion.review import PromotionRefusedError, check_review
 from harness.promotion.touched import touched
 from harness.serial import to_plain
 from harness.store.adapters import check_adapter, store_adapter
-from harness.store.decisions import read_entered_decision
+from harness.store.decisions import read_decision, read_entered_decision
 from harness.store.promoted import Live, live, live_after, mend_alias
 from harness.store.runs import check_run
 from harness.terminal import safe_text
