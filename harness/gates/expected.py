@@ -138,7 +138,8 @@ def _independent(gate: Gate, metric: Metric, known: Expected, power: float) -> i
     if known.discordant is None:
         worst = worst_distance(gate, metric) * known.unseen_weight
         return mean_samples(known.spread or 0.0, 1, distance, gate.alpha, power, worst=worst, kurtosis=known.kurtosis)
-    return _of_pairs(gate, known.discordant, difference, distance, power)
+    signed = distance if metric.direction == "higher" else -distance  # of the difference from the gate's line
+    return _of_pairs(gate, known.discordant, difference, signed, power)
 
 
 def _of_pairs(gate: Gate, discordant: float, difference: float, distance: float, power: float) -> int | None:

@@ -46,6 +46,18 @@ def test_the_power_of_a_limit_is_the_exact_one(pool):
     assert passes(pool, gate("max", limit=0.2), n=800, times=50) > 0.9
 
 
+def test_it_is_the_same_plan_whether_less_is_better_or_more_of_the_opposite(pool, plain):
+    opposite = {arm: {"harm": [(1.0 - row[0], 1.0) for row in rows["harm"]]} for arm, rows in pool.rows.items()}
+    turned = Pool(metrics={"harm": plain("proportion", "higher", name="harm")}, clusters=pool.clusters, rows=opposite)
+    condition = gate("non_inferior", margin=0.1)
+    for change in (-0.04, 0.0, 0.04):
+        needed = [
+            samples_for(condition, one.metrics["harm"], expected(condition, one, "equal", sign * change))
+            for one, sign in ((pool, 1), (turned, -1))
+        ]
+        assert needed[0] == needed[1]
+
+
 def test_equal_copies_are_rarely_called_better_and_planted_losses_rarely_pass(pool):
     assert passes(pool, gate("superior")) <= 0.05 + 0.05
     # Exactly at the margin: the gate's own level.
