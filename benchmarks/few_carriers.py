@@ -18,6 +18,7 @@ import numpy as np
 
 from harness.contracts import Metric
 from harness.stats.bounded import carriers
+from harness.stats.interval import Inference
 from harness.stats.procedures import weighted
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "statistics.md"
@@ -46,7 +47,7 @@ def simulate(large: float, *, differences: bool) -> tuple[list[float], float]:
             mean = (large * 0.7 + (SAMPLES - large) * 0.005) / SAMPLES
         rows, groups = np.column_stack([scores, np.ones(SAMPLES)]), np.arange(SAMPLES)
         found = [
-            weighted(Scores(bounds), rows, groups, ALPHA, mean, run, RESAMPLES)
+            weighted(Scores(bounds), rows, groups, Inference(alpha=ALPHA, null=mean, seed=run, resamples=RESAMPLES))
             for bounds in (None, (-1.0, 1.0) if differences else (0.0, 1.0))
         ]
         missed += [p is not None and p <= ALPHA for one in found for p in (one.p_above, one.p_below)]

@@ -18,9 +18,9 @@ import numpy as np
 from scipy.stats import binom
 
 from harness.contracts import Metric
-from harness.gates import detectable, samples_needed
+from harness.gates import Scatter, detectable, samples_needed
 from harness.stats.attempts import level_of_attempt
-from harness.stats.bootstrap import RESAMPLES
+from harness.stats.interval import RESAMPLES, Inference
 from harness.stats.paired import paired_difference, tango
 from harness.stats.procedures import weighted
 from harness.types import Gate
@@ -70,7 +70,7 @@ def differences() -> str:
     superior = Gate(metric="m", kind="superior")
     rows = []
     for n in SIZES:
-        gains = [points(detectable(superior, Rate(), n, discordant=d)) for d in at]
+        gains = [points(detectable(superior, Rate(), n, Scatter(discordant=d))) for d in at]
         rows.append([f"{n:,}", "`superior`, the gain", *gains])
         rows.append([f"{n:,}", "`non_inferior`, the margin", *(points(margin_for_equals(n, d)) for d in at)])
     return table(["samples", "gate", *(f"{100 * d:g} % differ" for d in at)], rows)
@@ -80,7 +80,7 @@ def margin_for_equals(n: int, discordant: float) -> float:
     """Return the least margin at which an equal candidate passes in four runs of five."""
     for margin in np.arange(0.0005, 1.0, 0.0005):
         gate = Gate(metric="m", kind="non_inferior", margin=float(margin))
-        apart = detectable(gate, Rate(), n, discordant=discordant)
+        apart = detectable(gate, Rate(), n, Scatter(discordant=discordant))
         if apart is not None and apart <= margin:
             return float(margin)
     raise AssertionError("no margin is wide enough")
@@ -148,7 +148,7 @@ def main() -> None:
     for samples in (10_000, 200_000):
         rows = np.random.default_rng(0).normal(loc=(1.0, 10.0), size=(samples, 2))
         start = time.perf_counter()
-        weighted(Rate(), rows, np.arange(samples), 0.05, None, 0, RESAMPLES)
+        weighted(Rate(), rows, np.arange(samples), Inference())
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
         taken = time.perf_counter() - start
         print(f"{samples:,} samples × {RESAMPLES:,} resamples of a ratio: {taken:.2f} s, {peak:.0f} MB at most")

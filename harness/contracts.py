@@ -22,7 +22,6 @@ from harness.types import (
     Decoding,
     Direction,
     Findings,
-    MetricKind,
     ModelSpec,
     NoReply,
     NotApplicable,
@@ -315,8 +314,8 @@ class Metric(ABC):
 
     name: str
     """Unique within a suite; what gates refer to."""
-    kind: MetricKind
-    """Selects the one procedure that interval, verdict and p come from: see docs/statistics.md."""
+    kind: str
+    """One of `harness.stats.kinds`: it decides how interval, verdict and p come about; see docs/statistics.md."""
     direction: Direction = "neither"
     """Which way is better."""
     bounds: tuple[float, float] | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import math
 import re
 import sys
 import traceback
@@ -28,13 +27,12 @@ from harness.types import (
     Principle,
     Request,
     RollingLogLikelihood,
-    Row,
     Sample,
     Unscored,
 )
 
 if TYPE_CHECKING:
-    from harness.contracts import Metric, Model
+    from harness.contracts import Model
 
 _OWN = str(Path(__file__).resolve().parent)
 _DEBUG = "HARNESS_DEBUG=1 shows the whole way there"
@@ -43,14 +41,6 @@ _NOT_THE_PLUGINS = {
     errno.ENOSPC, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR, errno.EISDIR,
 }  # fmt: skip
 """What the machine or a person's path is to blame for; the command line explains it."""
-_NEARLY = 1e-6
-"""By how much rounding may carry a value out of its bounds."""
-_ROWS = {
-    "proportion": "(1 or 0, 1)",
-    "mean": "(value, 1)",
-    "ratio": "(numerator, denominator)",
-    "corpus": "a tuple of the numbers that resample reads",
-}
 
 
 class PluginError(BrokenRunError):
@@ -104,37 +94,6 @@ def broken(what: str, given: object, wanted: str, code: object) -> PluginError:
     where = "" if place is None else f" ({place})"
     shown = repr(given)
     return PluginError(f"{what} gave {shown if len(shown) <= 80 else shown[:77] + '...'}{where}; {wanted}")
-
-
-def check_row(metric: Metric, sample: str, given: object) -> Row | Unscored | NotApplicable:
-    """Return a metric's row for a sample as floats; what is not finite is Unscored.
-
-    Raises:
-        PluginError: when the row is not what the metric's kind asks for.
-    """
-    if isinstance(given, Unscored | NotApplicable):
-        return given
-    what = f"the metric {metric.name!r} on the sample {sample!r}"
-    wanted = (
-        f"a row of kind {metric.kind} is {_ROWS.get(metric.kind, 'a tuple of numbers')}, "
-        "and what could not be scored is Unscored(reason=...)"
-    )
-    if not isinstance(given, tuple) or not given or not all(isinstance(number, Real) for number in given):
-        raise broken(what, given, wanted, metric)
-    row = tuple(float(number) for number in given)
-    if metric.kind in {"proportion", "mean"} and len(row) != 2:
-        raise broken(what, given, wanted, metric)
-    if not all(math.isfinite(number) for number in row):
-        return Unscored(reason=f"the metric {metric.name} gave {given!r}, which is not finite")
-    if metric.kind == "proportion" and row[0] not in {0.0, 1.0}:
-        raise broken(what, given, wanted, metric)
-    if metric.kind in {"proportion", "mean"} and row[1] != 1.0:  # a weight of 0 would drop the sample unseen
-        raise broken(what, given, wanted, metric)
-    if metric.kind == "mean" and metric.bounds is not None:
-        low, high = metric.bounds
-        if not low - _NEARLY <= row[0] <= high + _NEARLY:
-            raise broken(what, given, f"its bounds are ({low:g}, {high:g})", metric)
-    return row
 
 
 def check_requests(given: object, what: str, code: object) -> tuple[Request, ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.gates.kinds import kind_of as gate_kind
+from harness.stats.kinds import kind_of
 from harness.terminal import safe_text
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ def number(value: float | None, estimate: Estimate) -> str:
     """Write a value in its metric's unit: proportions in percent, others with three significant digits."""
     if value is None:
         return "—"
-    if estimate.kind == "proportion":
+    if kind_of(estimate).shares:
         return f"{100 * value:.1f} %"
     if abs(value) >= 1000:
         return f"{value:,.0f}"
@@ -94,7 +96,7 @@ def estimates_table(run: RunRecord, baseline: RunRecord | None = None) -> Table:
     for estimate in run.estimates:
         other = others.get(estimate.metric)
         beside = [number(other.value, other) if other is not None else "—"] if baseline else []
-        unit = "" if estimate.kind == "proportion" or estimate.unit in _PLAIN_UNITS else f" {estimate.unit}"
+        unit = "" if kind_of(estimate).shares or estimate.unit in _PLAIN_UNITS else f" {estimate.unit}"
         table.add_row(
             Text(safe_text(estimate.metric) + _ARROW[estimate.direction]),
             Text(number(estimate.value, estimate) + unit), interval(estimate), *beside, str(estimate.n),
@@ -124,25 +126,15 @@ def checks_table(checks: Iterable[tuple[str, Check]]) -> Table:
 
 def describe_gate(check: Check) -> str:
     """Write a gate as a condition."""
-    gate = check.gate
-    percent = check.estimate is not None and check.estimate.kind == "proportion"
+    gate, estimate = check.gate, check.estimate
+    percent = estimate is not None and kind_of(estimate).shares
 
     def write(value: float | None) -> str:
         if value is None:
             return "?"
-        return f"{100 * value:g} %" if percent or gate.kind == "max_unscored" else f"{value:g}"
+        return f"{100 * value:g} %" if percent else f"{value:g}"
 
+    kind = gate_kind(gate)
     suffix = " (point)" if gate.evidence == "point" else " (corrected)" if gate.corrected else ""
     suffix += f" (on {' or '.join(gate.devices)})" if gate.devices else ""
-    if gate.kind == "min":
-        return f"{gate.metric} ≥ {write(gate.limit)}{suffix}"
-    if gate.kind == "max":
-        return f"{gate.metric} ≤ {write(gate.limit)}{suffix}"
-    if gate.kind == "max_unscored":
-        return f"{gate.metric} unscored ≤ {write(gate.limit)}"
-    if gate.kind == "non_inferior":
-        anchored = "" if gate.anchor is None else f", than {gate.anchor} by {write(gate.total_margin)} in total"
-        return f"{gate.metric} not worse than {gate.to} by {write(gate.margin)}{anchored}{suffix}"
-    if gate.kind == "equivalent":
-        return f"{gate.metric} within {write(gate.margin)} of {gate.to}{suffix}"
-    return f"{gate.metric} better than {gate.to}{suffix}"
+    return kind.condition(gate, write) + ("" if kind.of_the_run else suffix)

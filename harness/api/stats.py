@@ -1,22 +1,22 @@
 """Gates and the statistics behind them, for plugins that plan, check or test gates."""
 
-from harness.gates.attainable import describe, samples_needed
+from harness.gates.attainable import describe, detectable, samples_needed
+from harness.gates.by_principle import of_each
 from harness.gates.check import check_gate
-from harness.gates.detectable import detectable, worst_distance, worth_of
-from harness.gates.each import of_each
-from harness.gates.valid import COMPARES, require_valid
+from harness.gates.kinds import kind_of as gate_kind
+from harness.gates.valid import require_valid
 from harness.promotion.attempts import schedule
 from harness.promotion.decide import status_of
 from harness.stats import MetricTable
 from harness.stats.attempts import level_of_attempt
 from harness.stats.bounded import expected_reach
+from harness.stats.kinds import bounds_of, is_weighted_mean, score_range
+from harness.stats.kinds import kind_of as metric_kind
 from harness.stats.power import POWER, binomial_power, mcnemar_power, quantile_sum
 from harness.stats.proportion import clopper_pearson, effective_size
 from harness.stats.unseen import linearised, spread_of
-from harness.stats.worst_case import bounds_of, is_weighted_mean, score_range
 
 __all__ = [
-    "COMPARES",
     "POWER",
     "MetricTable",
     "binomial_power",
@@ -27,10 +27,12 @@ __all__ = [
     "detectable",
     "effective_size",
     "expected_reach",
+    "gate_kind",
     "is_weighted_mean",
     "level_of_attempt",
     "linearised",
     "mcnemar_power",
+    "metric_kind",
     "of_each",
     "quantile_sum",
     "require_valid",
@@ -39,6 +41,4 @@ __all__ = [
     "score_range",
     "spread_of",
     "status_of",
-    "worst_distance",
-    "worth_of",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.stats.kinds import kind_of
 from harness.tables import number
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def _row(found: DriftShift, estimate: Estimate) -> tuple[str, ...]:
         end if value is None else number(value, estimate).removesuffix(" %")
         for value, end in ((found.low, "-∞"), (found.high, "∞"))
     ]
-    unit = " points" if estimate.kind == "proportion" else ""
+    unit = " points" if kind_of(estimate).shares else ""
     return (
         name, number(found.value, estimate), number(found.reference, estimate), f"[{', '.join(ends)}]{unit}",
         f"{found.changed} of {found.n}" + (f", {found.unscored} unscored" if found.unscored else ""),

@@ -76,7 +76,7 @@ def plan(
     seed: int,
 ) -> int:
     """Say before a run what its gates can detect, and how often all of them would pass."""
-    from harness.promotion.planning import Assumptions, make_plan
+    from harness.promotion.planning import Assumptions, StoredRows, make_plan
     from harness.serial import to_plain
     from harness.store.adapters import resolve_adapters
 
@@ -96,12 +96,12 @@ def plan(
     gated = {gate.metric for suite in prepared for gate in suite.gates}
     assumptions = Assumptions(
         truth="equal" if truth == "equal" else "seen", discordant=discordant,
-        changes=_numbers(changes, "--change", gated), values=_shares(values, gated),
+        changes=_numbers(changes, "--change", gated), values=_shares(values, gated), samples=samples, power=power,
     )  # fmt: skip
     with app.progress() as progress:
         found = make_plan(
-            prepared, assumptions, app.plugins.registries, workspace, samples=samples, wanted=power,
-            simulations=simulations, seed=seed, run=stored, progress=progress,
+            prepared, assumptions, StoredRows(registries=app.plugins.registries, workspace=workspace, run=stored),
+            simulations=simulations, seed=seed, progress=progress,
         )  # fmt: skip
     if app.json:
         app.print_json({"attempt": None if level is None else level[0], **to_plain(found)})
@@ -230,5 +230,7 @@ def _row(found: GatePlan) -> list[str]:
 
 
 def _amount(found: GatePlan, value: float, *, signed: bool = False) -> str:
+    from harness.stats.kinds import KINDS
+
     sign = "+" if signed and value > 0 else ""
-    return f"{sign}{100 * value:.1f} %" if found.kind == "proportion" else f"{sign}{value:.3g}"
+    return f"{sign}{100 * value:.1f} %" if KINDS[found.kind].shares else f"{sign}{value:.3g}"

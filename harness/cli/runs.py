@@ -158,7 +158,9 @@ def _show_difference(app: App, found: Difference, flips: int, confidence: float)
 
 def _cells(row: MetricDifference) -> tuple[str, ...]:
     """Write one metric's comparison; proportions in percent, and their differences in points."""
-    found, percent = row.comparison, row.metric.kind == "proportion"
+    from harness.stats.kinds import kind_of
+
+    found, percent = row.comparison, kind_of(row.metric).shares
 
     def write(value: float | None, sign: str = "") -> str:
         if value is None:

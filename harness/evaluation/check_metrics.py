@@ -9,7 +9,8 @@ from typing import get_args
 from harness.contracts import Metric
 from harness.errors import InputError, nearest
 from harness.plugin_code import broken, home
-from harness.types import Direction, MetricKind
+from harness.stats.kinds import KINDS
+from harness.types import Direction
 
 
 def check_metrics(made: object, name: str, factory: object) -> Sequence[Metric]:
@@ -27,7 +28,7 @@ def check_metrics(made: object, name: str, factory: object) -> Sequence[Metric]:
         where = type(metric).__name__
         if not isinstance(getattr(metric, "name", None), str) or not metric.name:
             raise _attribute(metric, f"{where}.name", "is missing", "give the metric a name that gates can use")
-        _one_of(metric, f"{where}.kind", getattr(metric, "kind", None), get_args(MetricKind))
+        _one_of(metric, f"{where}.kind", getattr(metric, "kind", None), tuple(KINDS))
         _one_of(metric, f"{where}.direction", metric.direction, get_args(Direction))
         bounds = metric.bounds
         if bounds is not None and not (

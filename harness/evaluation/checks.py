@@ -11,6 +11,7 @@ from harness.evaluation.respond import requests_of
 from harness.gates.attainable import require_attainable
 from harness.gates.check import check_gate
 from harness.stats.estimate import estimate
+from harness.stats.kinds import kind_of
 from harness.types import Check, Estimate, Gate, NoReply, NotApplicable
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _countable(metrics: Sequence[Metric], prepared: PreparedSuite) -> dict[str, 
         return counted
     for sample in prepared.samples:
         for metric, found in counted.values():
-            if metric.kind == "run" or not _passed_over(metric, sample, prepared.suite.ask):
+            if not kind_of(metric).per_sample or not _passed_over(metric, sample, prepared.suite.ask):
                 found.add(sample.cluster)
     return counted
 

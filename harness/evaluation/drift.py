@@ -18,6 +18,7 @@ from harness.hashing import sha256_text
 from harness.progress import NoProgress
 from harness.stats.assess import assess
 from harness.stats.compare import compare
+from harness.stats.kinds import kind_of
 from harness.stats.shift import shift, shift_of_difference, subset
 from harness.stats.table import MetricTable
 from harness.types import DriftCheck, DriftShift
@@ -166,7 +167,7 @@ def _targets(prepared: PreparedSuite, *, explicit: bool) -> list[_Target]:
     by_name = {metric.name: metric for metric in prepared.metrics}
     gates = [gate for gate in prepared.gates if drifts(gate, by_name[gate.metric])]
     if not prepared.gates and explicit:
-        return [(metric.name, None, _ALPHA) for metric in prepared.metrics if metric.kind != "run"]
+        return [(metric.name, None, _ALPHA) for metric in prepared.metrics if kind_of(metric).per_sample]
     return list(dict.fromkeys((gate.metric, to, gate.alpha) for gate in gates for to in compared_with(gate)))
 
 

@@ -12,6 +12,7 @@ from harness.evaluation.judge import critic_fingerprints, judge
 from harness.evaluation.measure import row_of
 from harness.evaluation.phases import Phase
 from harness.evaluation.respond import requests_of, with_system
+from harness.stats.kinds import kind_of
 from harness.stats.table import MetricTable
 from harness.types import Completion, Generate
 
@@ -170,5 +171,5 @@ def _table(
         metric=metric, ids=tuple(sample.id for sample in samples),
         content_hashes=tuple(sample.content_hash for sample in samples),
         clusters=tuple(sample.cluster for sample in samples), rows=tuple(rows),
-        records=tuple(records) if metric.kind == "corpus" else None,
+        records=tuple(records) if kind_of(metric).reads_records else None,
     )  # fmt: skip

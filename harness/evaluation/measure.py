@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from harness.evaluation.respond import plan_sample, with_system
 from harness.hashing import sha256_json
-from harness.plugin_code import check_row, plugin_code
+from harness.plugin_code import plugin_code
+from harness.stats.kinds import kind_of
 from harness.stats.rows import Rows
 from harness.stats.table import MetricTable
 from harness.types import Completion, NotApplicable, Row, RunFacts, SampleRecord, Timing, Unscored
@@ -33,7 +34,7 @@ def observe(
         rows: dict[str, Row | Unscored | NotApplicable] = {
             metric.name: row_of(metric, sample, said.by_metric[metric.name], found, judged)
             for metric in metrics
-            if metric.kind != "run"
+            if kind_of(metric).per_sample
         }
         records.append(SampleRecord(sample=sample, replies=said.by_request, findings=found, verdicts=judged, rows=rows))
     return records
@@ -53,7 +54,7 @@ def row_of(
     """
     with plugin_code(f"the metric {metric.name!r} on the sample {sample.id!r}", metric):
         given = metric.observe(sample, replies, findings, verdicts)
-    return check_row(metric, sample.id, given)
+    return kind_of(metric).check_row(metric, sample.id, given)
 
 
 class Columns:
@@ -67,10 +68,10 @@ class Columns:
     """
 
     def __init__(self, metrics: Sequence[Metric]) -> None:
-        self._metrics = [metric for metric in metrics if metric.kind != "run"]
+        self._metrics = [metric for metric in metrics if kind_of(metric).per_sample]
         self._rows = {metric.name: Rows() for metric in self._metrics}
         self._texts: dict[str, list[tuple[Sample, tuple[Reply, ...]]]] = {
-            metric.name: [] for metric in self._metrics if metric.kind == "corpus"
+            metric.name: [] for metric in self._metrics if kind_of(metric).reads_records
         }
 
     def add(self, record: SampleRecord, plan: Mapping[str, tuple[Request, ...]]) -> None:
@@ -94,7 +95,7 @@ class Columns:
         return {
             metric.name: MetricTable(
                 metric=metric, ids=ids, content_hashes=content_hashes, clusters=clusters, rows=self._rows[metric.name],
-                records=tuple(self._texts[metric.name]) if metric.kind == "corpus" else None,
+                records=tuple(self._texts[metric.name]) if kind_of(metric).reads_records else None,
             )
             for metric in self._metrics
         }  # fmt: skip
@@ -112,7 +113,7 @@ def tables(
         ask: the suite's decoding.
     """
     columns = Columns(metrics)
-    readers = [metric for metric in metrics if metric.kind == "corpus"]
+    readers = [metric for metric in metrics if kind_of(metric).reads_records]
     ids: list[str] = []
     content_hashes: list[str] = []
     clusters: list[str | None] = []
@@ -128,7 +129,7 @@ def time_run(
     core: ModelCore, candidate: Candidate, samples: Sequence[Sample], metrics: Sequence[Metric], ask: Decoding
 ) -> tuple[dict[str, MetricTable], RunFacts | None]:
     """Send what the metrics of kind `run` want timed, and return their tables of one row."""
-    timed = [metric for metric in metrics if metric.kind == "run"]
+    timed = [metric for metric in metrics if not kind_of(metric).per_sample]
     if not timed:
         return {}, None
     wanted = {

@@ -11,7 +11,7 @@ from harness.errors import InputError, unknown_name
 from harness.evaluation.check_metrics import check_metrics
 from harness.evaluation.constitutions import Constitutions
 from harness.evaluation.samples import read_samples
-from harness.gates.each import of_each
+from harness.gates.by_principle import of_each
 from harness.gates.valid import find_metric, require_valid
 from harness.hashing import sha256_json
 from harness.plugin_code import check_fingerprint, plugin_code

@@ -5,13 +5,14 @@ Before a run: `find_metric`, `require_valid`, `require_attainable`. After it: `c
 
 from __future__ import annotations
 
-from harness.gates.attainable import require_attainable, samples_needed
+from harness.gates.attainable import detectable, require_attainable, samples_needed
+from harness.gates.by_principle import as_written, of_each
 from harness.gates.check import check_gate
-from harness.gates.detectable import detectable
-from harness.gates.each import as_written, of_each
+from harness.gates.kinds.kind import Scatter
 from harness.gates.valid import find_metric, require_valid
 
 __all__ = [
+    "Scatter",
     "as_written",
     "check_gate",
     "detectable",

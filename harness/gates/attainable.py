@@ -1,26 +1,22 @@
-"""Whether a gate could pass at all with so many samples: asked before the run."""
+"""What so many samples can do for a gate: whether it could pass at all, and what it can detect. Asked before a run."""
 
 from __future__ import annotations
 
-import math
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from harness.errors import InputError
-from harness.gates.valid import COMPARES, require_valid
-from harness.stats.few import FEWEST_DIFFERENT
-from harness.stats.misclassified import corrected_interval
-from harness.stats.paired import paired_difference
-from harness.stats.power import smallest
-from harness.stats.proportion import FEWEST_CLUSTERS, clopper_pearson
-from harness.stats.worst_case import score_range
+from harness.gates.kinds import kind_of
+from harness.gates.kinds.kind import Scatter
+from harness.gates.valid import require_valid
+from harness.stats.kinds import kind_of as metric_kind
+from harness.stats.power import POWER
+from harness.stats.proportion import FEWEST_CLUSTERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from harness.contracts import Metric
-    from harness.types import Calibration, Gate
+    from harness.types import Gate
 
 
 def samples_needed(gate: Gate, metric: Metric) -> int | None:
@@ -29,63 +25,35 @@ def samples_needed(gate: Gate, metric: Metric) -> int | None:
     Perfect data are: for `max` not one event, for `min` nothing but events; for `non_inferior` and `equivalent` a
     candidate that gives the baseline's result on every sample; for `superior` one that is better on every sample.
     """
-    if gate.kind == "max_unscored" or gate.evidence == "point":
-        return 1
-    if metric.kind == "proportion":
-        known = metric.calibration if gate.corrected else None
-        return _proportion(gate) if known is None else _corrected(gate, known)
-    if metric.kind == "corpus":
-        return 2
-    return _mean(gate, metric)
+    return kind_of(gate).fewest(gate, metric)
 
 
-def _mean(gate: Gate, metric: Metric) -> int | None:
-    """Return the fewest for a mean or ratio: those of a bootstrap, and of the bound on what was not seen.
+def detectable(
+    gate: Gate, metric: Metric, n: int, scatter: Scatter | None = None, *, power: float = POWER
+) -> float | None:
+    """Return how far the truth must be on the good side of the gate's line for the gate to pass `power` of the time.
 
-    Where every score is as good as can be, that bound is Clopper and Pearson's of no event.
+    The line is the limit for `min` and `max`, a loss of `margin` for `non_inferior`, no difference for `superior`,
+    and for `equivalent` the margin, either way. So a
+    gate `max 0.30` with 0.08 detectable passes four times in five where the true rate is 0.22.
+
+    Args:
+        gate: the condition, with evidence `bound`.
+        metric: what it is on.
+        n: samples in the denominator, independent.
+        scatter: how far they lie apart.
+        power: wanted, in (0, 1).
+
+    Returns:
+        The distance in the metric's unit; None where no truth passes so often.
+
+    Raises:
+        InputError: for gates that make no sense, and where the samples' spread is needed and not given.
     """
-    bounds = score_range(metric)
-    if bounds is None:
-        return FEWEST_DIFFERENT + 1
-    if gate.kind in COMPARES:
-        # No change at all, or the largest gain everywhere, which is half of a difference's reach.
-        share = 0.5 if gate.kind == "superior" else (gate.margin or 0.0) / (bounds[1] - bounds[0])
-        return smallest(_clears_share(share, gate.alpha, strict=True))
-    limit = gate.limit or 0.0
-    best, worst = bounds if gate.kind == "max" else bounds[::-1]
-    if limit in bounds:
-        return 1 if limit == worst else None
-    return smallest(_clears_share((limit - best) / (worst - best), gate.alpha))
-
-
-def _clears_share(limit: float, alpha: float, *, strict: bool = False) -> Callable[[int], bool]:
-    def clears(n: int) -> bool:
-        most = clopper_pearson(0, n, alpha).high or 0.0
-        return most < limit if strict else most <= limit
-
-    return clears
-
-
-def _corrected(gate: Gate, calibration: Calibration) -> int | None:
-    limit = gate.limit or 0.0
-    if gate.kind == "max":
-        return smallest(lambda n: (corrected_interval(0, n, calibration, gate.alpha).high or 0.0) <= limit)
-    return smallest(lambda n: (corrected_interval(n, n, calibration, gate.alpha).low or 0.0) >= limit)
-
-
-@lru_cache(maxsize=1024)  # a sentence says it of every inconclusive check, and an audit makes thousands
-def _proportion(gate: Gate) -> int | None:
-    if gate.kind == "superior":
-        # Exact McNemar with nothing but gains: p is 1/2 to the power of n.
-        return math.ceil(math.log(gate.alpha) / math.log(0.5) - 1e-12)
-    if gate.kind in {"non_inferior", "equivalent"}:
-        margin = gate.margin or 0.0
-        return smallest(lambda n: (paired_difference(0, 0, n, gate.alpha).high or 0.0) < margin)
-    limit = gate.limit or 0.0
-    share = limit if gate.kind == "max" else 1.0 - limit
-    if share >= 1.0:
-        return 1
-    return smallest(_clears_share(share, gate.alpha)) if share > 0.0 else None
+    require_valid(gate, metric)
+    if gate.evidence == "point" or n <= 0:
+        return None
+    return kind_of(gate).detectable(gate, metric, n, scatter or Scatter(), power)
 
 
 def require_attainable(
@@ -120,30 +88,19 @@ def require_attainable(
             hint="label more by hand, so that the labeller is known better, or widen the limit" if gate.corrected
             else "move the limit inside the metric's range, or add `evidence: point`",
         )  # fmt: skip
-    clustered = clusters is not None and clusters < n and gate.kind != "max_unscored" and metric.kind != "run"
+    clustered = (
+        clusters is not None and clusters < n and not kind_of(gate).of_the_run and metric_kind(metric).per_sample
+    )
     have, what = (clusters, "clusters") if clustered and clusters is not None else (n, "samples")
     needed = max(needed, FEWEST_CLUSTERS) if clustered else needed
     if have < needed:
         raise InputError(
-            f"the gate {name} on {metric.name} could not pass even with {ideal(gate)}: it needs at least "
+            f"the gate {name} on {metric.name} could not pass even with {kind_of(gate).ideal}: it needs at least "
             f"{needed} {what} and there are {have}", file=file, line=line, key=key,
             hint="add samples, raise --limit, widen the gate, or look without deciding: harness run --no-gates",
         )  # fmt: skip
 
 
-def ideal(gate: Gate) -> str:
-    """Return what `samples_needed` takes for the best that could come out."""
-    same = gate.kind in {"non_inferior", "equivalent"}
-    return "a candidate that gives the baseline's result on every sample" if same else "perfect data"
-
-
 def describe(gate: Gate) -> str:
     """Return the gate's condition as its file says it, such as `max 0.05`."""
-    if gate.kind == "non_inferior":
-        anchored = "" if gate.anchor is None else f", to {gate.anchor} by {gate.total_margin:g} in total"
-        return f"non_inferior to {gate.to or 'promoted'} by margin {gate.margin:g}{anchored}"
-    if gate.kind == "equivalent":
-        return f"equivalent to {gate.to or 'promoted'} within {gate.margin:g}"
-    if gate.kind == "superior":
-        return f"superior to {gate.to or 'promoted'}"
-    return f"{gate.kind} {gate.limit:g}{' corrected' if gate.corrected else ''}"
+    return kind_of(gate).describe(gate)

@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.gates.sentences import bounds_text, change
-from harness.gates.valid import COMPARES
+from harness.gates.kinds import kind_of
+from harness.gates.numbers import bounds_text, change
+from harness.stats.kinds import kind_of as metric_kind
 from harness.stats.proportion import clopper_pearson
 
 if TYPE_CHECKING:
@@ -28,12 +29,12 @@ LookedAt = Mapping[str | None, Range]
 
 def drifts(gate: Gate, metric: Metric) -> bool:
     """Tell whether rounding can move what the gate looks at: not a count of this very run, nor its times and memory."""
-    return gate.kind != "max_unscored" and metric.kind != "run"
+    return not kind_of(gate).of_the_run and metric_kind(metric).per_sample
 
 
 def compared_with(gate: Gate) -> tuple[str | None, ...]:
     """Return what a gate looks at: the metric's own value (None), or differences to one or two other runs."""
-    return gate.arms if gate.kind in COMPARES else (None,)
+    return tuple(to for to, _ in kind_of(gate).arms(gate)) or (None,)
 
 
 def find_shift(drift: DriftCheck, gate: Gate, to: str | None) -> DriftShift | None:
@@ -133,7 +134,8 @@ def _corrected(found: DriftShift, gate: Gate, metric: Metric) -> DriftShift:
 def _sides(check: Check, metric: Metric, shift: DriftShift, seen: Range) -> list[_Side]:
     low = -math.inf if seen[0] is None else seen[0]
     high = math.inf if seen[1] is None else seen[1]
-    least, greatest = _region(check.gate, metric, shift.to)
+    region = kind_of(check.gate).region(check.gate, metric, shift.to)
+    least, greatest = region.least, region.greatest
     if check.status == "passed":
         found = [(True, low - least), (False, greatest - high)]
         return [
@@ -146,17 +148,6 @@ def _sides(check: Check, metric: Metric, shift: DriftShift, seen: Range) -> list
     return [_Side(shift=shift, above=above, slack=slack) for above, slack in found if slack > 0.0]
 
 
-def _region(gate: Gate, metric: Metric, to: str | None) -> tuple[float, float]:
-    """Return the least and the greatest value, or difference, that the gate lets pass."""
-    if to is None:
-        limit = gate.limit or 0.0
-        return (limit, math.inf) if gate.kind == "min" else (-math.inf, limit)
-    margin = (gate.margin if to == gate.to else gate.total_margin) or 0.0
-    if gate.kind == "equivalent":
-        return -margin, margin
-    return (-margin, math.inf) if metric.direction == "higher" else (-math.inf, margin)
-
-
 def _room(metric: Metric, side: _Side) -> str:
     return change(metric, side.slack).removeprefix("+")
 
@@ -165,7 +156,7 @@ def _bounds(metric: Metric, found: DriftShift) -> str:
     if found.low is None and found.high is None:
         return "an amount that the data do not bound"
     text = bounds_text(metric, found.low, found.high)
-    return f"{text} points" if metric.kind == "proportion" else f"{text} {metric.unit}".rstrip()
+    return f"{text} points" if metric_kind(metric).shares else f"{text} {metric.unit}".rstrip()
 
 
 def _changed(found: DriftShift) -> str:

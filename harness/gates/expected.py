@@ -6,29 +6,22 @@ Sources: those of `harness.stats.power`; the design effect is Kish's (see `harne
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harness.gates.attainable import samples_needed
-from harness.gates.detectable import worst_distance, worth_of
+from harness.gates.kinds import kind_of
+from harness.gates.kinds.kind import Outlook
 from harness.gates.simulate import CANDIDATE, arm_of
-from harness.gates.valid import COMPARES
 from harness.stats import MetricTable
-from harness.stats.misclassified import corrected_samples, rogan_gladen
-from harness.stats.power import (
-    POWER,
-    equivalence_samples,
-    mcnemar_samples,
-    mean_samples,
-    paired_equivalence_samples,
-    paired_samples,
-    proportion_samples,
-)
+from harness.stats.kinds import is_weighted_mean, score_range
+from harness.stats.kinds import kind_of as metric_kind
+from harness.stats.misclassified import rogan_gladen
+from harness.stats.power import POWER
 from harness.stats.proportion import FEWEST_CLUSTERS, clusters_apart, effective_size
 from harness.stats.unseen import Weighed, linearised, spread_of
-from harness.stats.worst_case import is_weighted_mean, score_range
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -90,7 +83,7 @@ def expected(gate: Gate, pool: Pool, truth: Truth, change: float) -> Expected:
     if not math.isfinite(own) or not math.isfinite(its):
         return Expected(value=None, difference=None, discordant=None, spread=None, kurtosis=3.0, design_effect=1.0)
     value = (own + its) / 2 if truth == "equal" else own
-    if gate.kind not in COMPARES:
+    if not kind_of(gate).compares:
         residuals = _residuals(metric, first)
         return Expected(
             value=value + change, difference=None, discordant=None, spread=_deviation(residuals),
@@ -101,7 +94,7 @@ def expected(gate: Gate, pool: Pool, truth: Truth, change: float) -> Expected:
     apart = None if left is None or right is None else left - right
     return Expected(
         value=value + change, difference=(0.0 if truth == "equal" else own - its) + change,
-        discordant=_discordant(first, second, value, change) if metric.kind == "proportion" else None,
+        discordant=_discordant(first, second, value, change) if metric_kind(metric).shares else None,
         spread=_deviation(apart), design_effect=_design_effect(apart, groups),
         telling=_telling(metric, first[:, 0] - second[:, 0], groups), **_clustering(groups),
         **_unseen(gate, metric, first, second, groups, _design_effect(apart, groups)),
@@ -123,62 +116,24 @@ def samples_for(gate: Gate, metric: Metric, known: Expected, power: float = POWE
 
 
 def _independent(gate: Gate, metric: Metric, known: Expected, power: float) -> int | None:
-    if gate.kind in {"min", "max"}:
-        return _of_limit(gate, metric, known, power)
-    difference = known.difference
-    if difference is None or (known.spread is None and known.discordant is None):
-        return None
-    if gate.kind == "equivalent":
-        return _of_sameness(gate, metric, known, difference, power)
-    distance = difference if metric.direction == "higher" else -difference
-    if gate.kind == "non_inferior":
-        distance += gate.margin or 0.0
-    if distance <= 0.0:
-        return None
-    if known.discordant is None:
-        worst = worst_distance(gate, metric) * known.unseen_weight
-        return mean_samples(known.spread or 0.0, 1, distance, gate.alpha, power, worst=worst, kurtosis=known.kurtosis)
-    signed = distance if metric.direction == "higher" else -distance  # of the difference from the gate's line
-    return _of_pairs(gate, known.discordant, difference, signed, power)
-
-
-def _of_pairs(gate: Gate, discordant: float, difference: float, distance: float, power: float) -> int | None:
-    differ = max(discordant, abs(difference))
-    gains, losses = (differ + difference) / 2, (differ - difference) / 2
-    if gate.kind == "superior":
-        return mcnemar_samples(gains, losses, gate.alpha, power)
-    return paired_samples(gains, losses, distance, gate.alpha, power)
-
-
-def _of_sameness(gate: Gate, metric: Metric, known: Expected, difference: float, power: float) -> int | None:
-    margin = gate.margin or 0.0
-    if abs(difference) >= margin:
-        return None
-    if known.discordant is not None:
-        differ = max(known.discordant, abs(difference))
-        return paired_equivalence_samples(
-            (differ + difference) / 2, (differ - difference) / 2, margin, gate.alpha, power
-        )
-    variance, worst = (known.spread or 0.0) ** 2, worst_distance(gate, metric) * known.unseen_weight
-    return equivalence_samples(variance, difference, margin, gate.alpha, power, worst=worst, kurtosis=known.kurtosis)
-
-
-def _of_limit(gate: Gate, metric: Metric, known: Expected, power: float) -> int | None:
-    value, limit = known.value, gate.limit or 0.0
+    """Return how many samples it would be if all stood alone."""
+    kind = kind_of(gate)
+    value = known.difference if kind.compares else known.value
     if value is None:
         return None
-    calibration = metric.calibration if gate.corrected else None
-    true = value if calibration is None else rogan_gladen(min(1.0, max(0.0, value)), calibration)
-    if true >= limit if gate.kind == "max" else true <= limit:
+    true = value
+    if gate.corrected and metric.calibration is not None:
+        true = rogan_gladen(min(1.0, max(0.0, value)), metric.calibration)
+    if not kind.region(gate, metric, gate.to).contains(true):
         return None
-    if calibration is not None:
-        return corrected_samples(min(1.0, max(0.0, value)), limit, calibration, gate.alpha, power)
-    if metric.kind == "proportion":
-        return proportion_samples(min(1.0, max(0.0, value)), limit, gate.alpha, power)
-    if known.spread is None:
-        return None
-    worst = worst_distance(gate, metric, value) * known.unseen_weight
-    return mean_samples(known.spread, 1, value - limit, gate.alpha, power, worst=worst, kurtosis=known.kurtosis)
+    outlook = Outlook(
+        value=value, counted=not kind.compares and metric_kind(metric).shares, error=known.spread,
+        worst=kind.worst_distance(gate, metric, known.value) * known.unseen_weight, kurtosis=known.kurtosis,
+    )  # fmt: skip
+    if kind.compares and known.discordant is not None:
+        differ = max(known.discordant, abs(value))
+        outlook = replace(outlook, counted=True, gains=(differ + value) / 2, losses=(differ - value) / 2)
+    return kind.samples(gate, metric, outlook, power) if outlook.counted or outlook.error is not None else None
 
 
 def _rows(pool: Pool, name: str, other: str) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
@@ -240,7 +195,7 @@ def _unseen(
     spread = spread_of(weighed, groups, scores if second is None else (-reach, reach), gate.alpha)
     n = len(first)
     kurtosis = n / (design_effect * spread.carriers) if spread.carriers else 3.0
-    return {"kurtosis": kurtosis, "unseen_effect": n / worth_of(gate, metric, spread)}
+    return {"kurtosis": kurtosis, "unseen_effect": n / kind_of(gate).worth(gate, metric, spread)}
 
 
 def _clustering(groups: NDArray[np.int64]) -> dict[str, float]:
@@ -250,7 +205,7 @@ def _clustering(groups: NDArray[np.int64]) -> dict[str, float]:
 
 def _telling(metric: Metric, values: NDArray[np.float64], groups: NDArray[np.int64]) -> float | None:
     alone = int(groups.max()) + 1 == len(groups)
-    return None if alone or metric.kind != "proportion" else clusters_apart(values, groups) / len(groups)
+    return None if alone or not metric_kind(metric).shares else clusters_apart(values, groups) / len(groups)
 
 
 def _design_effect(residuals: NDArray[np.float64] | None, groups: NDArray[np.int64]) -> float:

@@ -17,10 +17,11 @@ import numpy as np
 
 from harness.errors import InputError
 from harness.gates.check import check_gate
-from harness.gates.valid import COMPARES
+from harness.gates.kinds import kind_of
 from harness.progress import NoProgress
 from harness.stats import MetricTable
-from harness.stats.worst_case import is_weighted_mean
+from harness.stats.kinds import is_weighted_mean
+from harness.stats.kinds import kind_of as metric_kind
 from harness.types import NotApplicable, Row, Unscored
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _changed(
     """
     if not is_weighted_mean(metric):
         raise InputError(f"no change can be planted in {metric.name}, which is no weighted mean of its samples")
-    if metric.kind != "proportion":
+    if not metric_kind(metric).shares:
         return [(row[0] + change * row[1], *row[1:]) if isinstance(row, tuple) else row for row in rows]
     of = 0.0 if change > 0 else 1.0
     share = (1.0 - rate) if change > 0 else rate
@@ -154,7 +155,7 @@ class Planned:
 
 def simulable(gate: Gate, pool: Pool) -> bool:
     """Tell whether a gate's verdicts can be simulated from a pool's rows."""
-    return gate.metric in pool.metrics and not (gate.kind in COMPARES and gate.metric in pool.assumed)
+    return gate.metric in pool.metrics and not (kind_of(gate).compares and gate.metric in pool.assumed)
 
 
 def simulate(

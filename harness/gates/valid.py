@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from harness.errors import InputError, unknown_name
+from harness.gates.kinds import kind_of
+from harness.stats.kinds import kind_of as metric_kind
 from harness.stats.misclassified import calibration_problem
-from harness.stats.worst_case import bounds_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
     from harness.contracts import Metric
     from harness.types import Gate
-
-COMPARES = frozenset({"non_inferior", "superior", "equivalent"})
-"""The kinds of gate that need a baseline's run."""
 
 
 def find_metric(
@@ -54,15 +51,11 @@ def _problem(gate: Gate, metric: Metric) -> tuple[str, str] | None:
     """Return cause and hint of what is wrong, or None."""
     if not 0.0 < gate.alpha < 0.5:
         return f"alpha is {gate.alpha:g}, but must lie between 0 and 0.5", "use 0.05"
-    if gate.kind == "max_unscored":
-        return _limit_problem(gate, metric, (0.0, 1.0))
-    if refused := _unfit(gate, metric) or (_correction_problem(gate, metric) if gate.corrected else None):
-        return refused
-    if gate.kind in {"min", "max"}:
-        return _limit_problem(gate, metric, bounds_of(metric))
-    if gate.kind == "superior":
-        return None
-    return _margin_problem(gate.margin, "margin", metric) or (_anchor_problem(gate, metric) if gate.anchor else None)
+    kind = kind_of(gate)
+    refused = None if kind.of_the_run else _unfit(gate, metric)
+    if refused is None and gate.corrected:
+        refused = _correction_problem(gate, metric)
+    return refused or kind.problem(gate, metric)
 
 
 def _unfit(gate: Gate, metric: Metric) -> tuple[str, str] | None:
@@ -70,63 +63,20 @@ def _unfit(gate: Gate, metric: Metric) -> tuple[str, str] | None:
     if not metric.gates:
         why = " until its critics are calibrated" if metric.constitution or metric.principles else ""
         return f"{metric.name} informs and does not gate{why}", "remove the gate, or use max_unscored"
-    if metric.kind == "run" and gate.evidence == "bound":
+    if not metric_kind(metric).per_sample and gate.evidence == "bound":
         return (
             f"{metric.name} is measured once per run and has no interval, so no bound of it can clear anything",
             "add `evidence: point` to the gate, or remove the gate",
-        )
-    if gate.kind in {"non_inferior", "superior"} and metric.direction == "neither":
-        return (
-            f"{metric.name} has no better direction, so that {gate.kind} has no meaning",
-            "use min, max or equivalent",
         )
     return None
 
 
 def _correction_problem(gate: Gate, metric: Metric) -> tuple[str, str] | None:
-    if gate.kind not in {"min", "max"} or gate.evidence == "point":
+    if not kind_of(gate).correctable or gate.evidence == "point":
         return "corrected is for bounds of min and max alone", "remove it"
-    if metric.kind != "proportion" or metric.calibration is None:
+    if not metric_kind(metric).shares or metric.calibration is None:
         hint = "give the metric its labeller's calibration in `measure`, see docs/metrics.md, or remove `corrected`"
         return f"how often the labeller of {metric.name} is right is not known, so that nothing can be corrected", hint
     if problem := calibration_problem(metric.calibration):
         return f"{metric.name} cannot be corrected: {problem}", "label more by hand, or remove `corrected`"
-    return None
-
-
-def _limit_problem(gate: Gate, metric: Metric, bounds: tuple[float, float] | None) -> tuple[str, str] | None:
-    limit = gate.limit
-    if limit is None or not math.isfinite(limit):
-        return f"the limit of {gate.kind} is {limit}, which is not a number", "give a number"
-    if bounds is not None and not bounds[0] <= limit <= bounds[1]:
-        what = "a share of the samples" if gate.kind == "max_unscored" else metric.name
-        hint = "give a number within that range"
-        if bounds == (0.0, 1.0) and 1.0 < limit <= 100.0:
-            hint = f"shares are written as fractions: {limit / 100:g} for {limit:g} %"
-        return f"the limit {limit:g} is outside what {what} can be, {bounds[0]:g} to {bounds[1]:g}", hint
-    if bounds is not None and limit == (bounds[0] if gate.kind == "min" else bounds[1]):
-        return f"no data could fail {gate.kind} {limit:g}, so that the gate would say nothing", "tighten or remove it"
-    return None
-
-
-def _anchor_problem(gate: Gate, metric: Metric) -> tuple[str, str] | None:
-    if found := _margin_problem(gate.total_margin, "total margin", metric):
-        return found
-    if (gate.total_margin or 0.0) < (gate.margin or 0.0):
-        return (
-            f"the total margin {gate.total_margin:g} is smaller than the margin {gate.margin:g} of a single step",
-            "give what several steps may lose together",
-        )
-    return None
-
-
-def _margin_problem(margin: float | None, name: str, metric: Metric) -> tuple[str, str] | None:
-    bounds = bounds_of(metric)
-    if margin is None or not math.isfinite(margin) or margin <= 0.0:
-        return f"the {name} is {margin}, but must be a number above 0", "give the largest loss that counts as none"
-    if bounds is not None and margin >= bounds[1] - bounds[0]:
-        hint = "give a margin that a bad candidate could miss"
-        if bounds == (0.0, 1.0) and 1.0 < margin <= 100.0:
-            hint = f"shares are written as fractions: {margin / 100:g} for {margin:g} points"
-        return f"the {name} {margin:g} is as large as {metric.name} can differ at all", hint
     return None

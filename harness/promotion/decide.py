@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from harness.errors import BrokenRunError, InputError
-from harness.gates.each import as_written
+from harness.gates.by_principle import as_written
 from harness.hashing import sha256_json
 from harness.promotion.attempts import Attempt, schedule
 from harness.promotion.wording import sentence

@@ -9,6 +9,7 @@ from harness.errors import InputError
 from harness.promotion.stored import StoredRun, open_run
 from harness.serial import to_plain
 from harness.stats.compare import Comparison, compare
+from harness.stats.kinds import kind_of
 from harness.store.runs import read_prompts
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def difference(
             metric=second.metrics[name],
             comparison=compare(second.tables[name], first.tables[name], alpha=alpha, seed=second.record.seed),
         )
-        for name in sorted(shared, key=lambda name: second.metrics[name].kind == "run")
+        for name in sorted(shared, key=lambda name: not kind_of(second.metrics[name]).per_sample)
     )
     flips = [flip for row in rows for flip in _flips(row.metric, first, second)]
     order: dict[Verdict, int] = {"worse": 0, "higher": 1, "lower": 1, "unclear": 1, "better": 2}
@@ -121,7 +122,7 @@ def _word(direction: Direction, *, rises: bool) -> Verdict:
 
 
 def _flips(metric: Metric, first: StoredRun, second: StoredRun) -> list[Flip]:
-    if metric.kind == "run":
+    if not kind_of(metric).per_sample:
         return []
     before = _by_id(first.tables[metric.name])
     found = []
@@ -150,7 +151,7 @@ def _change(
         return "worse" if getattr(after, "type", "") == "unscored" else "unclear"
     if new and not old:
         return "unclear"
-    if metric.kind != "proportion" or before == after or not isinstance(before, tuple) or not isinstance(after, tuple):
+    if not kind_of(metric).shares or before == after or not isinstance(before, tuple) or not isinstance(after, tuple):
         return None
     return _word(metric.direction, rises=after[0] > before[0])
 

@@ -10,13 +10,16 @@ import numpy as np
 
 from harness.errors import InputError
 from harness.evaluation.checks import counted
-from harness.gates.attainable import samples_needed
-from harness.gates.detectable import detectable
+from harness.gates.attainable import detectable, samples_needed
 from harness.gates.expected import Expected, expected, samples_for
-from harness.gates.simulate import CANDIDATE, Planned, Pool, Tally, Truth, simulable, simulate
+from harness.gates.kinds import kind_of as gate_kind
+from harness.gates.kinds.kind import Scatter
+from harness.gates.simulate import CANDIDATE, Planned, Pool, Truth, simulable, simulate
 from harness.promotion.stored import open_run
+from harness.stats.kinds import kind_of
 from harness.stats.power import POWER
 from harness.stats.proportion import clopper_pearson
+from harness.stats.shift import subset
 from harness.store.runs import list_runs
 from harness.types import Gate, NotApplicable
 
@@ -43,6 +46,54 @@ class Assumptions:
     """By metric of kind proportion: its value where no stored run tells it."""
     discordant: float = 0.2
     """Share of the samples on which the arms differ, where no stored pair tells it."""
+
+    samples: int | None = None
+    """Of each suite, instead of those that it has."""
+    power: float = POWER
+    """Wanted, in (0, 1)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredRows:
+    """Where rows of earlier runs are."""
+
+    registries: Registries
+    """Whose metrics read them."""
+    workspace: Workspace | None
+    """None where there is none."""
+    run: str | None = None
+    """One to draw from, instead of each suite's newest."""
+
+    def of(self, suite: PreparedSuite, metrics: Mapping[str, Metric]) -> tuple[Pool, str] | None:
+        """Return the rows of the newest stored run that a suite would make, with those it was compared with."""
+        workspace, run = self.workspace, self.run
+        if workspace is None:
+            return None
+        if run is None:
+            now = suite.fingerprint()
+            records = [r for r in list_runs(workspace, problems=[]) if r.suite_fingerprint == now]
+            # One that was compared with another run tells more than one alone.
+            records.sort(key=lambda record: (bool(record.baseline_runs), record.id))
+            if not records:
+                return None
+            run = records[-1].id
+        own = open_run(workspace, self.registries, run)
+        if own.record.suite != suite.suite.id:
+            return None
+        arms = {name: open_run(workspace, self.registries, other) for name, other in own.record.baseline_runs.items()}
+        known = {
+            name: metric for name, metric in metrics.items()
+            if name in own.tables and all(name in arm.tables for arm in arms.values())
+        }  # fmt: skip
+        if not known:
+            return None
+        first = own.tables[next(iter(known))]
+        rows: dict[str, dict[str, Column]] = {}
+        for arm, stored in {CANDIDATE: own, **arms}.items():
+            tables = {name: subset(stored.tables[name], first.ids) for name in known}
+            rows[arm] = {name: table.rows for name, table in tables.items()}
+        against = "".join(f", against {other}" for other in own.record.baseline_runs.values())
+        return Pool(metrics=known, clusters=first.clusters, rows=rows), f"drawn from the run {own.record.id}{against}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,118 +141,120 @@ class Plan:
 
 
 def make_plan(
-    suites: Sequence[PreparedSuite], assumptions: Assumptions, registries: Registries, workspace: Workspace | None,
-    *, samples: int | None = None, wanted: float = POWER, simulations: int = 400, seed: int = 0, run: str | None = None,
-    progress: Progress | None = None,
+    suites: Sequence[PreparedSuite], assumptions: Assumptions, stored: StoredRows, *, simulations: int = 400,
+    seed: int = 0, progress: Progress | None = None,
 ) -> Plan:  # fmt: skip
     """Plan gates, all suites together.
 
     Args:
         suites: with their gates, at their level.
-        assumptions: what is true of the candidate.
-        registries: whose metrics read stored runs.
-        workspace: that holds stored runs; None where there is none.
-        samples: of each suite, instead of those that it has.
-        wanted: power, in (0, 1).
+        assumptions: what is true of the candidate, how many samples there are, and the wanted power.
+        stored: where rows of earlier runs are.
         simulations: at most so many; fewer where there are many samples.
         seed: of the simulation.
-        run: a stored run to draw from, instead of each suite's newest.
         progress: where the bar is drawn; None draws none.
 
     Raises:
         InputError: for a run that is not there, or a change that cannot be planted.
     """
-    pools = [_pool(suite, assumptions, registries, workspace, run) for suite in suites]
-    planned: list[Planned] = []
-    places: list[list[int]] = []
-    for suite, (pool, _) in zip(suites, pools, strict=True):
-        drawn = [] if pool is None else [
-            index for index, gate in enumerate(suite.gates)
-            if simulable(gate, pool) and gate.evidence == "bound"
-        ]  # fmt: skip
-        places.append(drawn)
-        if pool is not None and drawn:
-            gates = [suite.gates[index] for index in drawn]
-            planned.append(Planned(pool=pool, gates=gates, n=samples or len(suite.samples)))
+    parts = [_SuitePart.of(suite, assumptions, stored) for suite in suites]
+    planned = [part.planned for part in parts if part.planned is not None]
     work = sum(part.n * len(part.gates) for part in planned)
     times = 0 if not work else min(simulations, max(_FEWEST, _MOST_WORK // work))
     tally = simulate(
         planned, truth=assumptions.truth, changes=assumptions.changes, simulations=times, seed=seed, progress=progress
     )
-    return _plan(suites, pools, places, tally, assumptions, samples, wanted)
-
-
-def _plan(
-    suites: Sequence[PreparedSuite], pools: Sequence[tuple[Pool | None, str]], places: Sequence[Sequence[int]],
-    tally: Tally, assumptions: Assumptions, samples: int | None, wanted: float,
-) -> Plan:  # fmt: skip
+    counts = iter(tally.by_gate)
     found: list[GatePlan] = []
     left_out: list[str] = []
-    counts = iter(tally.by_gate)
-    for suite, (pool, _), drawn in zip(suites, pools, places, strict=True):
-        numbers = counted(suite)
-        by_name = {metric.name: metric for metric in suite.metrics}
-        for index, gate in enumerate(suite.gates):
-            verdicts = next(counts) if index in drawn else None
-            if verdicts is None:
-                left_out.append(f"{suite.suite.id} {gate.metric}")
-            n = numbers[gate.metric]
-            if samples is not None:
-                n = round(n * samples / max(1, len(suite.samples)))
-            power = None if verdicts is None else verdicts["passed"] / max(1, tally.simulations)
-            found.append(_gate_plan(suite.suite.id, gate, by_name[gate.metric], pool, n, power, assumptions, wanted))
+    for part in parts:
+        for gate in part.suite.gates:
+            power = None
+            if part.planned is not None and part.draws(gate):
+                power = next(counts)["passed"] / max(1, tally.simulations)
+            else:
+                left_out.append(f"{part.suite.suite.id} {gate.metric}")
+            found.append(part.plan(gate, power, assumptions))
     interval = clopper_pearson(tally.together, tally.simulations, 0.05) if tally.simulations else None
     return Plan(
-        gates=tuple(found), truth=assumptions.truth, changes=assumptions.changes, wanted=wanted,
-        sources={suite.suite.id: source for suite, (_, source) in zip(suites, pools, strict=True)},
+        gates=tuple(found), truth=assumptions.truth, changes=assumptions.changes, wanted=assumptions.power,
+        sources={part.suite.suite.id: part.source for part in parts},
         simulations=tally.simulations, left_out=tuple(left_out),
         together=tally.together / tally.simulations if tally.simulations else None,
         low=None if interval is None else interval.low, high=None if interval is None else interval.high,
     )  # fmt: skip
 
 
-def _gate_plan(
-    suite: str, gate: Gate, metric: Metric, pool: Pool | None, n: int, power: float | None, assumptions: Assumptions,
-    wanted: float,
-) -> GatePlan:  # fmt: skip
-    known = None
-    if pool is not None and simulable(gate, pool) and gate.kind != "max_unscored":
-        known = expected(gate, pool, assumptions.truth, assumptions.changes.get(gate.metric, 0.0))
-    detects = None
-    worth = n if known is None else max(1, round(n / known.design_effect))
-    if metric.kind == "proportion" or (known is not None and known.spread is not None):
-        discordant = assumptions.discordant if known is None or known.discordant is None else known.discordant
-        spread, kurtosis, unseen = (None, 3.0, 1.0) if known is None else (
-            known.spread, known.kurtosis, known.unseen_weight,
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _SuitePart:
+    """One suite of a plan."""
+
+    suite: PreparedSuite
+    pool: Pool | None
+    source: str
+    """Where the pool's rows come from."""
+    counted: Mapping[str, int]
+    """Samples that can count for each metric."""
+    n: int
+    """Samples of a simulated run."""
+
+    @classmethod
+    def of(cls, suite: PreparedSuite, assumptions: Assumptions, stored: StoredRows) -> _SuitePart:
+        pool, source = _pool(suite, assumptions, stored)
+        n = assumptions.samples or len(suite.samples)
+        return cls(suite=suite, pool=pool, source=source, counted=counted(suite), n=n)
+
+    def draws(self, gate: Gate) -> bool:
+        """Tell whether the gate's verdicts are simulated."""
+        return self.pool is not None and simulable(gate, self.pool) and gate.evidence == "bound"
+
+    @property
+    def planned(self) -> Planned | None:
+        gates = [gate for gate in self.suite.gates if self.draws(gate)]
+        return None if self.pool is None or not gates else Planned(pool=self.pool, gates=gates, n=self.n)
+
+    def plan(self, gate: Gate, power: float | None, assumptions: Assumptions) -> GatePlan:
+        """Return what is to be expected of a gate that passed a share `power` of the simulations."""
+        metric = next(metric for metric in self.suite.metrics if metric.name == gate.metric)
+        kind, n = kind_of(metric), self.counted[gate.metric]
+        if assumptions.samples is not None:
+            n = round(n * assumptions.samples / max(1, len(self.suite.samples)))
+        known = None
+        if self.pool is not None and simulable(gate, self.pool) and not gate_kind(gate).of_the_run:
+            known = expected(gate, self.pool, assumptions.truth, assumptions.changes.get(gate.metric, 0.0))
+        detects = None
+        if kind.shares or (known is not None and known.spread is not None):
+            scatter = Scatter(discordant=assumptions.discordant)
+            if known is not None:
+                scatter = Scatter(
+                    discordant=assumptions.discordant if known.discordant is None else known.discordant,
+                    spread=known.spread, kurtosis=known.kurtosis, unseen=known.unseen_weight,
+                )  # fmt: skip
+            worth = n if known is None else max(1, round(n / known.design_effect))
+            detects = detectable(gate, metric, worth, scatter, power=assumptions.power)
+        note = ""
+        if power is None:
+            note = "a point value has no power" if gate.evidence == "point" else "no rows of it"
+            if not kind.summed:
+                note = f"of kind {kind.name}, which cannot be simulated from rows"
+        return GatePlan(
+            suite=self.suite.suite.id, gate=gate, kind=kind.name, samples=n, least=samples_needed(gate, metric),
+            detects=detects, expected=known, power=power,
+            needed=None if known is None else samples_for(gate, metric, known, assumptions.power), note=note,
         )  # fmt: skip
-        detects = detectable(
-            gate, metric, worth, power=wanted, discordant=discordant, spread=spread, kurtosis=kurtosis, unseen=unseen
-        )
-    note = ""
-    if power is None:
-        note = "a point value has no power" if gate.evidence == "point" else "no rows of it"
-        if metric.kind in {"run", "corpus"}:
-            note = f"of kind {metric.kind}, which cannot be simulated from rows"
-    return GatePlan(
-        suite=suite, gate=gate, kind=metric.kind, samples=n, least=samples_needed(gate, metric), detects=detects,
-        expected=known, power=power, needed=None if known is None else samples_for(gate, metric, known, wanted),
-        note=note,
-    )  # fmt: skip
 
 
-def _pool(
-    suite: PreparedSuite, assumptions: Assumptions, registries: Registries, workspace: Workspace | None, run: str | None
-) -> tuple[Pool | None, str]:
+def _pool(suite: PreparedSuite, assumptions: Assumptions, stored: StoredRows) -> tuple[Pool | None, str]:
     """Return rows for a suite's gates, and where they come from."""
-    wanted = {metric.name: metric for metric in suite.metrics if metric.kind in {"proportion", "mean", "ratio"}}
+    wanted = {metric.name: metric for metric in suite.metrics if kind_of(metric).summed}
     wanted = {name: metric for name, metric in wanted.items() if any(gate.metric == name for gate in suite.gates)}
-    stored = None if workspace is None else _stored(suite, wanted, registries, workspace, run)
-    if stored is not None:
-        pool, source = stored
+    found = stored.of(suite, wanted)
+    if found is not None:
+        pool, source = found
         return (pool if len(pool.rows) > 1 else _with_partner(pool, assumptions.discordant)), source
     assumed = {name: metric for name, metric in wanted.items() if name in assumptions.values}
     for name, metric in assumed.items():
-        if metric.kind != "proportion":
+        if not kind_of(metric).shares:
             raise InputError(
                 f"{name} is of kind {metric.kind}, and only proportions can be assumed", hint="run the suite once"
             )
@@ -221,40 +274,6 @@ def _pool(
     ), "drawn from assumed values, as if samples and gates were independent"
 
 
-def _stored(
-    suite: PreparedSuite, metrics: Mapping[str, Metric], registries: Registries, workspace: Workspace, run: str | None
-) -> tuple[Pool, str] | None:
-    """Return the rows of the newest stored run that this suite would make, with those that it was compared with."""
-    if run is None:
-        now = suite.fingerprint()
-        records = [r for r in list_runs(workspace, problems=[]) if r.suite_fingerprint == now]
-        # One that was compared with another run tells more than one alone.
-        records.sort(key=lambda record: (bool(record.baseline_runs), record.id))
-        if not records:
-            return None
-        run = records[-1].id
-    own = open_run(workspace, registries, run)
-    if own.record.suite != suite.suite.id:
-        return None
-    arms = {name: open_run(workspace, registries, other) for name, other in own.record.baseline_runs.items()}
-    known = {
-        name: metric for name, metric in metrics.items()
-        if name in own.tables and all(name in arm.tables for arm in arms.values())
-    }  # fmt: skip
-    if not known:
-        return None
-    first = own.tables[next(iter(known))]
-    rows: dict[str, dict[str, Column]] = {}
-    for arm, stored in {CANDIDATE: own, **arms}.items():
-        rows[arm] = {}
-        for name in known:
-            table = stored.tables[name]
-            at = {sample: position for position, sample in enumerate(table.ids)}
-            rows[arm][name] = [table.rows[at[sample]] for sample in first.ids]
-    against = "".join(f", against {other}" for other in own.record.baseline_runs.values())
-    return Pool(metrics=known, clusters=first.clusters, rows=rows), f"drawn from the run {own.record.id}{against}"
-
-
 def _with_partner(pool: Pool, discordant: float) -> Pool:
     """Return the pool with a second arm of the same rates, which differs on the given share of each proportion."""
     generator = np.random.default_rng(0)
@@ -263,7 +282,7 @@ def _with_partner(pool: Pool, discordant: float) -> Pool:
     for name, metric in pool.metrics.items():
         kept[name] = metric
         column = list(pool.rows[CANDIDATE][name])
-        if metric.kind == "proportion":
+        if kind_of(metric).shares:
             ones = [i for i, row in enumerate(column) if isinstance(row, tuple) and row[0] == 1]
             zeros = [i for i, row in enumerate(column) if isinstance(row, tuple) and row[0] == 0]
             moved = min(round(discordant * (len(ones) + len(zeros)) / 2), len(ones), len(zeros))
@@ -274,5 +293,5 @@ def _with_partner(pool: Pool, discordant: float) -> Pool:
         partner[name] = column
     return Pool(
         metrics=kept, clusters=pool.clusters, rows={**pool.rows, "assumed": partner},
-        assumed=frozenset(name for name, metric in kept.items() if metric.kind != "proportion"),
+        assumed=frozenset(name for name, metric in kept.items() if not kind_of(metric).shares),
     )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harness.errors import InputError
 from harness.evaluation.checks import checks
 from harness.evaluation.drift import checks_with_drift
-from harness.gates.each import of_each
+from harness.gates.by_principle import of_each
 from harness.gates.valid import find_metric
 from harness.promotion.decide import conditions
 from harness.promotion.stored import StoredRun, open_run

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import HarnessError, InputError
 from harness.evaluation.measure import tables
 from harness.reading.suite import read_suite
+from harness.stats.kinds import kind_of
 from harness.stats.table import MetricTable
 from harness.store.runs import SUITE_FILE, check_run, find_run, read_constitutions, read_samples
 from harness.types import RunRecord, Unscored
@@ -48,11 +49,11 @@ def open_run(workspace: Workspace, registries: Registries, run: str) -> StoredRu
     made, notes = _metrics(suite, registries, _Stored(read_constitutions(workspace, name)))
     held = {metric for sample in islice(read_samples(workspace, name), 1) for metric in sample.rows}
     values = {estimate.metric: estimate.value for estimate in record.estimates}
-    usable = [m for m in made if (m.name in values if m.kind == "run" else m.name in held)]
+    usable = [m for m in made if (m.name in values if not kind_of(m).per_sample else m.name in held)]
     left_out = sorted((held | set(values)) - {metric.name for metric in usable})
     if left_out:
         notes.append(f"of {name}, left out since the suite's own file does not measure them: {', '.join(left_out)}")
-    seen = [metric for metric in usable if metric.kind != "run"]
+    seen = [metric for metric in usable if kind_of(metric).per_sample]
     try:
         found = tables(read_samples(workspace, name), seen, record.candidate, suite.ask)
     except KeyError as error:
@@ -61,7 +62,7 @@ def open_run(workspace: Workspace, registries: Registries, run: str) -> StoredRu
             hint="run the suite again",
         ) from error
     for metric in usable:
-        if metric.kind == "run":
+        if not kind_of(metric).per_sample:
             value = values[metric.name]
             found[metric.name] = MetricTable.of_run(metric, Unscored(reason="not measured") if value is None else value)
     return StoredRun(

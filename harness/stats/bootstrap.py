@@ -21,11 +21,23 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-RESAMPLES = 10_000
 _CELLS = 1_000_000
 """Weights held at once: 4 MB as float32, whatever the number of samples and resamples."""
 _SHORT = 2_000
 """Below so many rows a chunk is counted at once; above, row by row, so that counts stay in the cache."""
+FEWEST_DIFFERENT = 10
+"""A bootstrap needs at least so many samples (or clusters) that differ from the commonest value: one of equal values
+has no width, and one of nearly equal values too little, since it cannot know of what it has not seen."""
+
+
+def different(values: NDArray[np.float64]) -> int:
+    """Return how many of `values`, shape (n,), differ from the commonest one.
+
+    Values that agree to 12 digits of the largest are equal: division leaves the last digits to chance.
+    """
+    scale = float(np.abs(values).max()) or 1.0
+    counts = np.unique(np.round(values / scale, 12), return_counts=True)[1]
+    return len(values) - int(counts.max())
 
 
 def resampled_sums(rows: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:

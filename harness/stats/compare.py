@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from harness.stats.assess import cluster_obstacle
-from harness.stats.bootstrap import RESAMPLES
-from harness.stats.interval import Interval, Spread
+from harness.stats.interval import RESAMPLES, Inference, Interval, Spread, reach_of
+from harness.stats.kinds import kind_of
+from harness.stats.kinds.kind import Values
 from harness.stats.pairing import pair
-from harness.stats.procedures import corpus_difference, proportion_difference, weighted_difference
-from harness.stats.worst_case import bounds_of, fill
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
+    from harness.stats.kinds import MetricKind
+    from harness.stats.kinds.kind import Sampled
     from harness.stats.table import MetricTable
-
-Values = tuple[float | None, float | None]
-"""Of candidate and baseline."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,27 +89,27 @@ def compare(
     Raises:
         InputError: where the samples of the two runs differ in id or content.
     """
+    how = Inference(alpha=alpha, null=null, seed=seed, resamples=resamples)
     arms = _Arms.of(candidate, baseline)
     both = arms.subset(arms.scored_in_both)
     values: Values = (None, None)
     found = Interval(low=None, high=None, method="none", note="no pair is scored in both runs")
     gains = losses = None
     if len(both.first):
-        values, found = both.procedure(both.rows("first"), both.rows("second"), alpha, null, seed, resamples)
-        if candidate.metric.kind == "proportion":
-            changes = both.rows("first")[:, 0] - both.rows("second")[:, 0]
-            gains, losses = int(np.count_nonzero(changes > 0)), int(np.count_nonzero(changes < 0))
-    difference = None if values[0] is None or values[1] is None else values[0] - values[1]
-    worst: tuple[float | None, float | None] = (difference, difference)
+        first, second = both.sampled()
+        values, found = arms.kind.difference(candidate.metric, first, second, how)
+        gains, losses = arms.kind.changes(first, second)
+    difference = _minus(values)
+    worst: Values = (difference, difference)
     if len(both.first) < len(arms.first):
-        found, worst = arms.worst(found, alpha, null, seed, resamples, difference)
+        found, worst = arms.worst(found, difference, how)
     obstacle = "no pair could be scored in both runs" if difference is None else ""
     return Comparison(
         metric=candidate.metric.name, difference=difference, candidate=values[0], baseline=values[1],
         low=found.low, high=found.high, p_above=found.p_above, p_below=found.p_below, null=null, alpha=alpha,
         method=found.method, n=len(arms.first), unscored=len(arms.first) - len(both.first), worst=worst,
         gains=gains, losses=losses, note=found.note, spread=found.spread,
-        obstacle=obstacle or ("" if candidate.metric.kind == "run" else cluster_obstacle(candidate.groups(arms.first))),
+        obstacle=obstacle or cluster_obstacle(candidate.groups(arms.first)),
     )  # fmt: skip
 
 
@@ -139,59 +135,30 @@ class _Arms:
     def subset(self, keep: NDArray[np.bool_]) -> _Arms:
         return _Arms(candidate=self.candidate, baseline=self.baseline, first=self.first[keep], second=self.second[keep])
 
-    def rows(self, arm: str) -> NDArray[np.float64]:
-        return self.candidate.values(self.first) if arm == "first" else self.baseline.values(self.second)
+    @property
+    def kind(self) -> MetricKind:
+        return kind_of(self.candidate.metric)
 
-    def procedure(
-        self,
-        candidate: NDArray[np.float64],
-        baseline: NDArray[np.float64],
-        alpha: float,
-        null: float,
-        seed: int,
-        resamples: int,
-        *,
-        filled: bool = False,
-    ) -> tuple[Values, Interval]:
-        """Return both values and the interval of their difference, from complete rows, some perhaps `filled` in."""
-        metric, groups = self.candidate.metric, self.candidate.groups(self.first)
-        if metric.kind == "corpus":
-            left, right = self.candidate.records or (), self.baseline.records or ()
-            first, second, found = corpus_difference(
-                metric, [left[i] for i in self.first], [right[i] for i in self.second], groups, alpha, null, seed
-            )
-            return _defined(first, second), found
-        with np.errstate(all="ignore"):
-            values = _defined(
-                float(metric.estimate(candidate.sum(axis=0))), float(metric.estimate(baseline.sum(axis=0)))
-            )
-        if None in values:
-            return values, Interval(low=None, high=None, method="none", note="the value is not defined on these pairs")
-        if metric.kind == "run":
-            return values, Interval(low=None, high=None, method="one measurement each")
-        if metric.kind == "proportion":
-            return values, proportion_difference(candidate, baseline, groups, alpha, null)
-        found = weighted_difference(metric, candidate, baseline, groups, alpha, null, seed, resamples, filled=filled)
-        return values, found
+    def sampled(
+        self, first: NDArray[np.float64] | None = None, second: NDArray[np.float64] | None = None
+    ) -> tuple[Sampled, Sampled]:
+        """Return both arms, with rows in the place of theirs where some are unscored; clusters are the candidate's."""
+        own, its = self.candidate.sampled(self.first, first), self.baseline.sampled(self.second, second)
+        return own, replace(its, groups=own.groups)
 
-    def worst(
-        self, found: Interval, alpha: float, null: float, seed: int, resamples: int, difference: float | None
-    ) -> tuple[Interval, Values]:
+    def worst(self, found: Interval, difference: float | None, how: Inference) -> tuple[Interval, Values]:
         """Return the interval, and the least and greatest difference, that the unscored samples allow."""
-        bounds = bounds_of(self.candidate.metric)
-        reach = None if bounds is None else (bounds[0] - bounds[1], bounds[1] - bounds[0])
-        least = fill(self.candidate, self.first, "least"), fill(self.baseline, self.second, "greatest")
-        greatest = fill(self.candidate, self.first, "greatest"), fill(self.baseline, self.second, "least")
-        if difference is None or least[0] is None or least[1] is None or greatest[0] is None or greatest[1] is None:
+        metric = self.candidate.metric
+        reach = reach_of(self.kind.bounds(metric))
+        least = self.candidate.filled(self.first, "least"), self.baseline.filled(self.second, "greatest")
+        greatest = self.candidate.filled(self.first, "greatest"), self.baseline.filled(self.second, "least")
+        if difference is None or any(rows is None for rows in (*least, *greatest)):
             anything = Interval(low=None, high=None, method=found.method, note="unscored samples can be anything")
             return anything.within(reach), reach or (None, None)
-        lowest, low = self.procedure(least[0], least[1], alpha, null, seed, resamples, filled=True)
-        highest, high = self.procedure(greatest[0], greatest[1], alpha, null, seed, resamples, filled=True)
+        how = replace(how, filled=True)
+        lowest, low = self.kind.difference(metric, *self.sampled(*least), how)
+        highest, high = self.kind.difference(metric, *self.sampled(*greatest), how)
         return found.hull(low).hull(high), (_minus(lowest), _minus(highest))
-
-
-def _defined(first: float, second: float) -> Values:
-    return (first if math.isfinite(first) else None), (second if math.isfinite(second) else None)
 
 
 def _minus(values: Values) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.stats.assess import assess
-from harness.stats.bootstrap import RESAMPLES
+from harness.stats.interval import RESAMPLES
 
 if TYPE_CHECKING:
     from harness.stats.table import MetricTable

@@ -1,8 +1,28 @@
-"""What every procedure returns: two one-sided bounds, and the two p values that belong to them."""
+"""What every procedure is asked, and what it returns: two one-sided bounds, and the p values that belong to them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+
+RESAMPLES = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inference:
+    """How an interval is made."""
+
+    alpha: float = 0.05
+    """One-sided level of each bound, in (0, 0.5)."""
+    null: float | None = None
+    """The value to test against, in the metric's unit; None gives no p values."""
+    seed: int = 0
+    """Of the resampling."""
+    resamples: int = RESAMPLES
+    """How many, where the procedure resamples."""
+    corrected: bool = False
+    """Correct a proportion for its labeller's errors, which `metric.calibration` tells."""
+    filled: bool = False
+    """Whether rows stand for samples that could not be scored."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,3 +77,8 @@ class Interval:
 
 def _larger(first: float | None, second: float | None) -> float | None:
     return None if first is None or second is None else max(first, second)
+
+
+def reach_of(bounds: tuple[float, float] | None) -> tuple[float, float] | None:
+    """Return the least and greatest difference between two values within bounds."""
+    return None if bounds is None else (bounds[0] - bounds[1], bounds[1] - bounds[0])

@@ -253,6 +253,21 @@ def paired_equivalence_samples(
     return None if floor is None else max(found, floor)
 
 
+def paired_detectable(n: int, alpha: float, power: float, discordant: float, *, lost: float) -> float | None:
+    """Return how far from a loss of `lost` a true difference of proportions must be to be told from it.
+
+    The least distance x with n ≥ ((z_α + z_β) / x)² · variance at the true difference x − lost. The variance of one
+    pair's difference is `discordant` − difference² (Miettinen 1968), and no difference can exceed the share that
+    differs. With c = (z_α + z_β)² / n, x solves (1 + c) x² − 2 c lost x + c (lost² − discordant) = 0.
+    """
+    c = quantile_sum(alpha, power) ** 2 / n
+    inside = (c * lost) ** 2 - (1 + c) * c * (lost**2 - discordant)
+    if inside < 0:
+        return None
+    distance = (c * lost + math.sqrt(inside)) / (1 + c)
+    return distance if abs(distance - lost) <= discordant else None
+
+
 def smallest(enough: Callable[[int], bool]) -> int | None:
     """Return about the smallest number that is enough, by doubling and halving; None above `MOST`."""
     high = 1

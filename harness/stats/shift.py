@@ -16,8 +16,9 @@ import numpy as np
 
 from harness.contracts import Metric
 from harness.stats.compare import Comparison, compare
+from harness.stats.interval import reach_of
+from harness.stats.kinds import kind_of
 from harness.stats.table import MetricTable
-from harness.stats.worst_case import bounds_of, is_weighted_mean
 from harness.types import NotApplicable, Reply, Row, Sample, Unscored
 
 if TYPE_CHECKING:
@@ -66,9 +67,9 @@ class _MeanDifference(Metric):
     kind = "mean"
 
     def __init__(self, metric: Metric) -> None:
-        bounds = bounds_of(metric)
+        bounds = kind_of(metric).bounds(metric)
         self.name = metric.name
-        self.bounds = None if bounds is None else (bounds[0] - bounds[1], bounds[1] - bounds[0])
+        self.bounds = reach_of(bounds)
 
     def row(self, candidate: Row, baseline: Row) -> Row:
         return (candidate[0] / candidate[1] - baseline[0] / baseline[1], 1.0)
@@ -113,11 +114,12 @@ def _differences(candidate: MetricTable, baseline: MetricTable) -> MetricTable:
     metric = candidate.metric
     records = None
     made: _MeanDifference | _SumDifference | None = None
-    if metric.kind == "corpus":
+    kind = kind_of(metric)
+    if kind.reads_records:
         pairs = zip(candidate.records or (), baseline.records or (), strict=True)
         records = tuple((sample, (*first, *second)) for (sample, first), (_, second) in pairs)
     else:
-        whole = metric.kind in {"proportion", "mean"} and is_weighted_mean(metric)
+        whole = kind.width is not None and kind.is_weighted_mean(metric)
         made = _MeanDifference(metric) if whole else _SumDifference(metric)
     return MetricTable(
         metric=made or _CorpusDifference(metric), ids=candidate.ids, content_hashes=candidate.content_hashes,

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from harness.errors import BrokenRunError, InputError
+from harness.stats.kinds import kind_of
+from harness.stats.kinds.kind import Sampled
 from harness.types import NotApplicable, Reply, Row, Sample, Unscored
 
 if TYPE_CHECKING:
@@ -51,20 +53,18 @@ class MetricTable:
         if len(set(self.ids)) != len(self.ids):
             twice = sorted(name for name, times in Counter(self.ids).items() if times > 1)[:5]
             raise InputError(f"sample ids occur more than once: {', '.join(twice)}")
-        if self.metric.kind == "corpus" and self.records is None:
-            raise ValueError(f"{self.metric.name} is of kind corpus and needs records")
-        self._check_rows()
-
-    def _check_rows(self) -> None:
+        kind = kind_of(self.metric)
+        if kind.reads_records:
+            if self.records is None:
+                raise ValueError(f"{self.metric.name} is of kind {kind.name} and needs records")
+            return
         name = self.metric.name
         widths = {len(row) for row in self.rows if isinstance(row, tuple)}
-        if self.metric.kind == "corpus":
-            return
         if len(widths) > 1:
             raise BrokenRunError(f"metric {name} gave rows of different lengths: {sorted(widths)}")
-        if self.metric.kind == "proportion":
+        if kind.shares:
             for sample, row in zip(self.ids, self.rows, strict=True):
-                if isinstance(row, tuple) and (len(row) != 2 or row[0] not in {0, 1} or row[1] != 1):
+                if isinstance(row, tuple) and (len(row) != kind.width or kind.row_problem(self.metric, row)):
                     raise BrokenRunError(f"metric {name} is a proportion, but its row for {sample} is {row!r}")
 
     @classmethod
@@ -113,6 +113,38 @@ class MetricTable:
         """Return the rows of scored samples at positions `at`, shape (len(at), k)."""
         rows = [row for row in (self.rows[i] for i in at) if isinstance(row, tuple)]
         return np.array(rows, dtype=np.float64) if rows else np.empty((0, 2), dtype=np.float64)
+
+    def sampled(self, at: NDArray[np.int64], rows: NDArray[np.float64] | None = None) -> Sampled:
+        """Return what a procedure works on at positions `at`; `rows` stand for theirs where some are unscored."""
+        records = self.records or ()
+        return Sampled(
+            rows=self.values(at) if rows is None else rows, groups=self.groups(at),
+            records=[records[i] for i in at] if records else (),
+        )  # fmt: skip
+
+    def filled(self, at: NDArray[np.int64], end: Literal["least", "greatest"]) -> NDArray[np.float64] | None:
+        """Return the rows at positions `at`, shape (len(at), k), with the unscored ones at the `end` of the bounds.
+
+        Without assuming why a value is missing, only its bounds tell what it does to a mean: C. F. Manski, Partial
+        Identification of Probability Distributions (2003), ch. 1.
+
+        Returns:
+            None where no row can stand for the worst: the metric is unbounded, or not a weighted mean, or a ratio of
+            which nothing was scored.
+        """
+        kind, missing = kind_of(self.metric), ~self.is_scored[at]
+        bounds = kind.bounds(self.metric)
+        if not missing.any():
+            return self.values(at)
+        known = self.values(at[~missing])
+        weight = kind.missing_weight(known)
+        if bounds is None or weight is None or not kind.is_weighted_mean(self.metric):
+            return None
+        rows = np.empty((len(at), 2), dtype=np.float64)
+        if len(known):
+            rows[~missing] = known
+        rows[missing] = (bounds[0 if end == "least" else 1] * weight, weight)
+        return rows
 
     def groups(self, at: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the cluster of each position in `at` as a number from 0, in order of first appearance."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.stats.bounded import bounded_mean, carriers, fade, never_seen
-from harness.stats.interval import Interval, Spread
+from harness.stats.interval import Inference, Interval, Spread
 from harness.stats.proportion import FEWEST_APART, effective_size
 
 if TYPE_CHECKING:
@@ -41,30 +41,29 @@ class Weighed:
 
 
 def with_unseen(
-    found: Interval | None, weighed: Weighed, groups: NDArray[np.int64], bounds: tuple[float, float], alpha: float,
-    null: float | None, *, filled: bool,
-) -> Interval:  # fmt: skip
+    found: Interval | None, weighed: Weighed, groups: NDArray[np.int64], bounds: tuple[float, float], how: Inference
+) -> Interval:
     """Return the interval of a weighted mean of bounded scores.
 
     It covers the bootstrap's, that of scores that were never seen, and that of Gaffke's bound, whose added score counts
-    in full where up to `FEWEST_CARRIERS` samples carry the spread, and fades until twice as many do.
+    in full where up to `FEWEST_CARRIERS` samples carry the spread, and fades until twice as many do. Where rows are
+    filled in, Gaffke's bound counts in full, and clusters whole, so that no rule which a lost score moves narrows an
+    interval.
 
     Args:
         found: the bootstrap's; None where too few scores differ for one.
         weighed: the scores.
         groups: cluster number of each sample, from 0 without gaps, shape (n,).
         bounds: least and greatest possible score.
-        alpha: one-sided level.
-        null: the mean to test against.
-        filled: whether rows stand for samples that could not be scored. Gaffke's bound then counts in full, and
-            clusters whole, so that no rule which a lost score moves narrows an interval.
+        how: level, and the mean to test against.
     """
-    spread = spread_of(weighed, groups, bounds, alpha, filled=filled)
+    alpha, null = how.alpha, how.null
+    spread = spread_of(weighed, groups, bounds, alpha, filled=how.filled)
     sums, weights = weighed.sums, weighed.weights
     total = float(weights.sum())
     parts = [] if found is None else [found]
     parts.append(never_seen(float(sums.sum()) / total, spread.worth, bounds, alpha, null=null))
-    share = 1.0 if filled or found is None else fade(spread.carriers)
+    share = 1.0 if how.filled or found is None else fade(spread.carriers)
     if share > 0.0 and spread.carriers > 0.0:
         units = by_group(np.column_stack([sums, weights]), groups)
         below, above = (share * total / worth for worth in spread.worth)

@@ -8,12 +8,10 @@ from typing import Any, Literal
 
 from harness.types.asking import Candidate, Completion, Timing
 
-MetricKind = Literal["proportion", "mean", "ratio", "corpus", "run"]
 Direction = Literal["higher", "lower", "neither"]
 Status = Literal["passed", "failed", "inconclusive"]
 CheckStatus = Literal["passed", "failed", "inconclusive", "not_applicable"]
 DeviceKind = Literal["cpu", "cuda", "mps"]
-GateKind = Literal["min", "max", "non_inferior", "superior", "equivalent", "max_unscored"]
 Review = Literal["none", "manual"]
 LedgerKind = Literal[
     "run", "removal", "policy", "attempt", "decision", "review", "promotion", "refusal", "rollback", "reset"
@@ -37,7 +35,8 @@ class Estimate:
     """A metric's value on a run, with its interval."""
 
     metric: str
-    kind: MetricKind
+    kind: str
+    """See `harness.stats.kinds`."""
     direction: Direction
     value: float | None
     """None where nothing could be scored."""
@@ -63,7 +62,8 @@ class Gate:
     """One condition on one metric."""
 
     metric: str
-    kind: GateKind
+    kind: str
+    """See `harness.gates.kinds`."""
     limit: float | None = None
     """The number for `min`, `max` (in the metric's unit) and `max_unscored` (a share of the samples)."""
     margin: float | None = None
@@ -83,7 +83,7 @@ class Gate:
     """Where it holds, such as a limit on seconds that only a GPU can meet; empty is everywhere. On another device its
     check is `not_applicable`, which is said and is no pass."""
     each: Literal["principle"] | None = None
-    """Asks the same of each principle that the metric has values for; see `harness.gates.each`."""
+    """Asks the same of each principle that the metric has values for; see `harness.gates.by_principle`."""
     corrected: bool = False
     """For `min` and `max`: about the proportion corrected for its labeller's errors, instead of the labelled one."""
 

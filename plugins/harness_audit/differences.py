@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from harness.api import Gate
-from harness.api.stats import is_weighted_mean
+from harness.api.stats import is_weighted_mean, metric_kind
 from harness_audit.limits import SENSITIVITY, SPECIFICITY, case, possible
 from harness_audit.planned import detectable_difference, planned_power
 from harness_audit.plants import Copy, Exchange, Lose, Misread, Plant, aimed
@@ -26,7 +26,7 @@ def difference_cases(population: Population, metric: str, *, seed: int) -> Itera
     """Yield the cases of one metric: exactly at a margin, equal, better, with missing rows, and again and again."""
     if population.metrics[metric].direction == "neither" or not _differ(population, metric):
         return
-    if population.metrics[metric].kind == "proportion":
+    if metric_kind(population.metrics[metric]).shares:
         margins = [m for m in MARGINS if _possible(population, _not_worse(metric, m))][:2]
         for margin in margins:
             yield from _non_inferior(population, metric, margin, seed)
@@ -66,7 +66,7 @@ def _try(
 
 
 def _points(population: Population, metric: str, value: float) -> str:
-    if population.metrics[metric].kind == "proportion":
+    if metric_kind(population.metrics[metric]).shares:
         return f"{100 * value:+.3g} points"
     return f"{value:+.3g}"
 
@@ -79,7 +79,7 @@ def _non_inferior(population: Population, metric: str, margin: float, seed: int)
         ((), f"{at}, planted on the pair as recorded", False),
         ((Exchange(),), f"{at}, planted on arms exchanged at random", False),
     ]
-    if population.metrics[metric].kind == "proportion":
+    if metric_kind(population.metrics[metric]).shares:
         starts.append(((Copy(),), f"{at}, planted on a copy: losses alone", False))
     if population.clustered:
         starts.append(((Copy(),), f"{at}, planted on a copy by whole clusters", True))
@@ -99,7 +99,7 @@ def _non_inferior(population: Population, metric: str, margin: float, seed: int)
 def _superior(population: Population, metric: str, seed: int) -> Iterator[Case]:
     gate = Gate(metric=metric, kind="superior", to="promoted")
     yield case(population, gate, (Exchange(),), "equal arms that differ as often as recorded", allowed=gate.alpha)
-    if population.metrics[metric].kind == "proportion":
+    if metric_kind(population.metrics[metric]).shares:
         yield case(population, gate, (Copy(),), "an exact copy", claim="never", allowed=0.0)
         if not population.clustered:
             yield from _again_and_again(population, gate)

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from harness.api import Calibration, Gate, HarnessError
-from harness.api.stats import COMPARES, binomial_power, detectable, require_valid, samples_needed
+from harness.api.stats import binomial_power, detectable, gate_kind, metric_kind, require_valid, samples_needed
 from harness_audit.plants import Lose, Misread, Plant, Study, aimed, truth
 from harness_audit.population import CANDIDATE, Population
-from harness_audit.replay import Case, Part
+from harness_audit.replay import Case, Cost, Part
 
 SENSITIVITY, SPECIFICITY = 0.90, 0.92
 """Of the labellers that err alike in both arms."""
@@ -20,9 +20,9 @@ STUDY = 100
 
 def limit_cases(population: Population, metric: str) -> Iterator[Case]:
     """Yield the cases of one metric: exactly on the line, on the good side of it, and with rows that went missing."""
-    if population.metrics[metric].kind == "proportion":
+    if metric_kind(population.metrics[metric]).shares:
         for kind, limit in (("max", 0.30), ("max", 0.10), ("min", 0.90)):
-            yield from _on_the_line(population, Gate(metric=metric, kind=kind, limit=limit))  # type: ignore[arg-type] # a literal
+            yield from _on_the_line(population, Gate(metric=metric, kind=kind, limit=limit))
         if not population.clustered:
             yield from _missing(population, Gate(metric=metric, kind="max", limit=0.30))
             yield from corrected_cases(population, metric)
@@ -30,7 +30,7 @@ def limit_cases(population: Population, metric: str) -> Iterator[Case]:
     else:
         at = truth(population, (), metric, "value")
         for kind in ("min", "max"):
-            gate = Gate(metric=metric, kind=kind, limit=at)  # type: ignore[arg-type] # a literal
+            gate = Gate(metric=metric, kind=kind, limit=at)
             if possible(population, gate):
                 yield case(population, gate, (), f"the value is the limit, {at:.4g}, as recorded", allowed=gate.alpha)
 
@@ -68,19 +68,21 @@ def case(
     kind = f"{gate.kind}{' corrected' if gate.corrected else ''}{' with anchor' if gate.anchor else ''}"
     metric = population.metrics[gate.metric]
     size = n or len(population)
+    cost: Cost = "middle" if _seldom_alike(population, gate, plants) else "low"
+    cost = cost if metric_kind(metric).shares else "high"
     return Case(
         name=f"{population.suite} {gate.metric} {describe(gate)}: {says}"
         + ("" if n is None else f", {n} samples"),
         group=group or kind, condition=f"{gate.metric} {describe(gate)}", truth=says,
         claim=claim or ("power" if planned is not None else "at most"),  # type: ignore[arg-type] # a literal
         parts=(Part(population=population, n=size, gates=(gate,), plants=plants),), allowed=allowed, planned=planned,
-        cost="high" if metric.kind != "proportion" else "middle" if _seldom_alike(population, gate, plants) else "low",
+        cost=cost,
     )  # fmt: skip
 
 
 def _seldom_alike(population: Population, gate: Gate, plants: tuple[Plant, ...]) -> bool:
     """Tell whether equal counts are so rare that remembering verdicts by them saves little."""
-    lost = gate.kind in COMPARES and any(isinstance(plant, Lose) for plant in plants)
+    lost = gate_kind(gate).compares and any(isinstance(plant, Lose) for plant in plants)
     return population.clustered or gate.corrected or gate.anchor is not None or lost
 
 
@@ -95,8 +97,9 @@ def _on_the_line(population: Population, gate: Gate) -> Iterator[Case]:
         yield case(population, gate, plants, f"the rate is exactly {100 * limit:g} %{how}", allowed=gate.alpha)
     distance = None if population.clustered else detectable(gate, metric, n)
     if distance is not None:
-        good = limit - distance if gate.kind == "max" else limit + distance
-        planned = binomial_power(good, limit, n, gate.alpha, above=gate.kind == "min")
+        above = gate_kind(gate).region(gate, metric).contains(limit + distance)
+        good = limit + distance if above else limit - distance
+        planned = binomial_power(good, limit, n, gate.alpha, above=above)
         plants = aimed(population, gate.metric, "value", good)
         yield case(population, gate, plants, f"the rate is {100 * good:.1f} %", planned=planned)
 

@@ -12,13 +12,13 @@ from harness.api.stats import (
     POWER,
     effective_size,
     expected_reach,
+    gate_kind,
     linearised,
     mcnemar_power,
+    metric_kind,
     quantile_sum,
     score_range,
     spread_of,
-    worst_distance,
-    worth_of,
 )
 from harness_audit.plants import Exchange, Plant, lay_all
 from harness_audit.population import BASELINE, CANDIDATE, SCORED, Population
@@ -67,19 +67,21 @@ def planned_power(
 
     found = _scatter(population, plants, gate, n, seed)
     metric = population.metrics[gate.metric]
-    if gate.kind == "superior" and metric.kind == "proportion":
+    if gate.margin is None and metric_kind(metric).shares:
         return _mcnemar(population, found, gate)
-    reach = expected_reach(found.error, worst_distance(gate, metric) / found.worth, gate.alpha, found.carried_by)
+    reach = expected_reach(
+        found.error, gate_kind(gate).worst_distance(gate, metric) / found.worth, gate.alpha, found.carried_by
+    )
     if found.error == 0.0:
         return float(reach < abs(distance))
     one = float(ndtr((abs(distance) - reach) / found.error))
-    return max(0.0, 2.0 * one - 1.0) if gate.kind == "equivalent" else one
+    return max(0.0, 2.0 * one - 1.0) if len(gate_kind(gate).region(gate, metric).ends) == 2 else one
 
 
 def detectable_difference(population: Population, gate: Gate, *, seed: int) -> float:
     """Return the distance at which arms that differ as often as recorded pass in four runs of five, by the plan."""
     found = _scatter(population, (Exchange(),), gate, len(population), seed)
-    worst = worst_distance(gate, population.metrics[gate.metric])
+    worst = gate_kind(gate).worst_distance(gate, population.metrics[gate.metric])
     reach = expected_reach(found.error, worst / found.worth, gate.alpha, found.carried_by)
     return reach + found.error * quantile_sum(0.5, POWER)
 
@@ -106,12 +108,12 @@ def _scatter(population: Population, plants: Sequence[Plant], gate: Gate, n: int
         losses.append(float(np.mean(candidate[:, 0] < baseline[:, 0])))
         groups = np.unique(drawn.labels[scored], return_inverse=True)[1].reshape(-1).astype(np.int64)
         scores = score_range(metric)
-        if metric.kind == "proportion":
+        if metric_kind(metric).shares:
             worth.append(effective_size(candidate[:, 0] - baseline[:, 0], groups, gate.alpha).n)
         elif scores is not None and candidate[:, 1].sum() > 0.0 and baseline[:, 1].sum() > 0.0:
             reach = scores[1] - scores[0]
             spread = spread_of(linearised(candidate, baseline), groups, (-reach, reach), gate.alpha)
-            worth.append(worth_of(gate, metric, spread))
+            worth.append(gate_kind(gate).worth(gate, metric, spread))
             carried_by.append(spread.carriers)
     return _Scatter(
         error=float(np.std(differences, ddof=1)), gains=float(np.mean(gains)), losses=float(np.mean(losses)),

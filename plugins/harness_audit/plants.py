@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 
 from harness.api import Calibration
-from harness.api.stats import bounds_of, is_weighted_mean
+from harness.api.stats import bounds_of, is_weighted_mean, metric_kind
 from harness_audit.population import ANCHOR, BASELINE, CANDIDATE, SCORED, UNSCORED, Drawn, Population
 
 if TYPE_CHECKING:
@@ -284,7 +284,7 @@ def aimed(
 def _maker(metric: Metric, name: str, *, rise: bool, whole_clusters: bool) -> Callable[[float], Plant]:
     """Return how to plant a change of a size, which is a chance for a bounded metric."""
     bounds = bounds_of(metric)
-    if metric.kind == "proportion":
+    if metric_kind(metric).shares:
         return lambda size: Flip(metric=name, to=1.0 if rise else 0.0, chance=size, whole_clusters=whole_clusters)
     if bounds is not None and is_weighted_mean(metric):
         return lambda size: Replace(metric=name, to=bounds[1] if rise else bounds[0], chance=size)

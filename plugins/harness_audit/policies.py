@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import prod
+from math import isfinite, prod
 from typing import TYPE_CHECKING
 
 from harness.api import Gate
 from harness.api.stats import (
-    COMPARES,
     bounds_of,
     describe,
+    gate_kind,
     is_weighted_mean,
     level_of_attempt,
+    metric_kind,
     of_each,
     samples_needed,
     schedule,
@@ -110,12 +111,17 @@ def policy_cases(name: str, found: Replayed, *, seed: int) -> Iterator[Case]:
 def _best(metric: Metric, gates: Sequence[Gate]) -> float:
     """Return the value of a metric that its gates like best."""
     low, high = bounds_of(metric) or (0.0, 1.0)
-    kinds = {gate.kind for gate in gates if gate.metric == metric.name}
-    if "min" in kinds:
+    regions = [gate_kind(gate).region(gate, metric) for gate in gates if gate.metric == metric.name and _limits(gate)]
+    if any(isfinite(region.least) for region in regions):
         return high
-    if "max" in kinds:
+    if regions:
         return low
     return high if metric.direction == "higher" else low
+
+
+def _limits(gate: Gate) -> bool:
+    """Tell whether a gate is on the metric's value."""
+    return not gate_kind(gate).compares and not gate_kind(gate).of_the_run
 
 
 def _perfect(part: Part, leave: Sequence[str]) -> tuple[Plant, ...]:
@@ -136,16 +142,17 @@ def _far(population: Population, metric: str, gates: Sequence[Gate]) -> tuple[Pl
     good = 1.0 if population.metrics[metric].direction == "higher" else -1.0
     plants: tuple[Plant, ...] = ()
     for gate in gates:
-        if gate.kind in COMPARES:
+        if gate_kind(gate).compares:
             plants = aimed(population, metric, "difference", 10.0 * good * (gate.margin or 1.0), before=plants)
-        elif gate.kind in {"min", "max"}:
-            plants = aimed(population, metric, "value", (gate.limit or 0.0) * (0.5 if gate.kind == "max" else 2.0))
+        elif _limits(gate):
+            above = isfinite(gate_kind(gate).region(gate, population.metrics[metric]).least)
+            plants = aimed(population, metric, "value", (gate.limit or 0.0) * (2.0 if above else 0.5))
     return plants
 
 
 def _at_its_line(name: str, found: Replayed, place: int, gate: Gate) -> Case | None:
     """Return the case of a candidate that is bad in one respect alone: it has to slip through that very gate."""
-    if gate.kind == "max_unscored":
+    if gate_kind(gate).of_the_run:
         return None
     part = found.parts[place]
     metric = part.population.metrics[gate.metric]
@@ -163,14 +170,14 @@ def _at_its_line(name: str, found: Replayed, place: int, gate: Gate) -> Case | N
         name=f"{name}: {part.population.suite} {gate.metric} {describe(gate)} at its line", group=f"policy {name}",
         condition=f"all {sum(len(p.gates) for p in parts)} gates",
         truth=f"{gate.metric} is exactly at {describe(gate)}, and all else is perfect", claim="at most",
-        parts=tuple(parts), allowed=found.level, cost="high" if metric.kind != "proportion" else "middle",
+        parts=tuple(parts), allowed=found.level, cost="high" if not metric_kind(metric).shares else "middle",
     )  # fmt: skip
 
 
 def _line(population: Population, gate: Gate, metric: Metric) -> tuple[Plant, ...]:
-    if gate.kind not in COMPARES:
+    if not gate_kind(gate).compares:
         return aimed(population, gate.metric, "value", gate.limit or 0.0)
-    if gate.kind == "superior":
+    if gate.margin is None:
         return (Exchange(),)
     lost = (gate.margin or 0.0) * (-1.0 if metric.direction == "higher" else 1.0)
     try:
@@ -183,10 +190,10 @@ def _equal(name: str, found: Replayed, seed: int) -> Case:
     """Return the case of an equal candidate: a false promotion where the policy asks for an improvement."""
     parts: list[Part] = []
     powers: list[float] = []
-    superior = any(gate.kind == "superior" for part in found.parts for gate in part.gates)
+    superior = any(gate_kind(gate).compares and gate.margin is None for part in found.parts for gate in part.gates)
     for part in found.parts:
-        limits = {gate.metric for gate in part.gates if gate.kind in {"min", "max", "max_unscored"}}
-        compared = [gate for gate in part.gates if gate.kind in {"non_inferior", "equivalent"}]
+        limits = {gate.metric for gate in part.gates if not gate_kind(gate).compares}
+        compared = [gate for gate in part.gates if gate_kind(gate).compares and gate.margin is not None]
         leave = [name for name in part.population.metrics if name not in limits]
         plants: tuple[Plant, ...] = (Exchange(), *_perfect(part, leave))
         parts.append(replace(part, plants=plants))

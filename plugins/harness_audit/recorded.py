@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.api import BrokenRunError, InputError, NotApplicable, Row, Unscored, data_dir
+from harness.api.stats import metric_kind
 from harness.api.workspace import Constitutions, StoredRun, list_runs, make_metrics, open_run, read_suite, resolve_suite
 from harness_audit.population import BASELINE, CANDIDATE, Column, Population
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from harness.api import Metric, RunRecord
     from harness.api.workspace import Registries, Workspace
 
-KINDS = frozenset({"proportion", "mean", "ratio"})
-"""Kinds of metric whose rows can be drawn anew: corpora are about texts, and runs are measured once."""
 _LOST, _OUTSIDE = Unscored(reason="as recorded"), NotApplicable(reason="as recorded")
 _MARKS: dict[str, Row | Unscored | NotApplicable] = {"u": _LOST, "-": _OUTSIDE, "0": (0.0, 1.0), "1": (1.0, 1.0)}
 
@@ -137,7 +136,7 @@ def _of_runs(own: StoredRun, workspace: Workspace, registries: Registries) -> Po
     name, other = next(iter(sorted(own.record.baseline_runs.items())))
     base = open_run(workspace, registries, other)
     metrics: dict[str, Metric] = {
-        name: metric for name, metric in own.metrics.items() if metric.kind in KINDS and name in base.tables
+        name: metric for name, metric in own.metrics.items() if metric_kind(metric).summed and name in base.tables
     }
     if not metrics:
         return None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from harness.api import CheckStatus, Gate, NotApplicable, Row, Unscored
-from harness.api.stats import COMPARES, MetricTable, check_gate, level_of_attempt, status_of
+from harness.api.stats import MetricTable, check_gate, gate_kind, level_of_attempt, metric_kind, status_of
 from harness_audit.plants import Plant, lay_all
 from harness_audit.population import ABSENT, ANCHOR, BASELINE, CANDIDATE, SCORED, Column, Drawn, Population
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 RESAMPLES = 1_000
 """Of each simulated bootstrap; a real gate takes 10,000, and ten times as long."""
 _LOST, _OUTSIDE = Unscored(reason="planted"), NotApplicable(reason="another kind of sample")
+Cost = Literal["low", "middle", "high"]
 Claim = Literal["at most", "never", "power", "outside"]
 
 
@@ -69,7 +70,7 @@ class Case:
     """Whether attempts are checked at their share of the level, as real ones are, or all at the whole."""
     looks: tuple[int, ...] = ()
     """Sizes looked at in order, each at its part of the level, until one passes; the largest is the part's n."""
-    cost: Literal["low", "middle", "high"] = "low"
+    cost: Cost = "low"
     """Of a simulation: low where equal counts come again and again, high where each one resamples."""
     counts_alone: bool = False
     """Whether the truth is a share of the very run, so that a pass is false only where that share is past the limit."""
@@ -98,13 +99,13 @@ class Judge:
             metric = copy.copy(metric)
             metric.calibration = drawn.calibrations[gate.metric]
         columns = [drawn.arms[CANDIDATE][gate.metric]]
-        if gate.kind in COMPARES:
+        if gate_kind(gate).compares:
             columns.append(drawn.arms[BASELINE][gate.metric])
             if gate.anchor is not None:
                 columns.append(drawn.arms.get(ANCHOR, drawn.arms[BASELINE])[gate.metric])
-        if metric.kind != "proportion":
+        if not metric_kind(metric).shares:
             return self._asked(gate, metric, columns, drawn.labels, seed)
-        key = (gate, metric.calibration, counts(columns, drawn.labels, compares=gate.kind in COMPARES))
+        key = (gate, metric.calibration, counts(columns, drawn.labels, compares=gate_kind(gate).compares))
         if key not in self.remembered:
             self.remembered[key] = self._asked(gate, metric, columns, drawn.labels, seed)
         return self.remembered[key]

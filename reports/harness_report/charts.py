@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
+from harness.stats.kinds import kind_of
 from harness.terminal import safe_text
 from harness_report.figures import ACCENT, NEUTRAL, STATUS_COLOURS, PrincipleFigure, domain, run_status, when
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from harness_report.samples import LabelCount
 
 _LABEL_LIMIT = 260
-_PASSES = {"left": "passes up to", "right": "from", "between": "passes within"}
 
 
 def _data(rows: Sequence[Mapping[str, object]]) -> Any:  # noqa: ANN401 - altair is untyped here
@@ -30,14 +30,14 @@ def gate_chart(figure: GateFigure) -> Any:  # noqa: ANN401
     ends = figure.ends
     axis = alt.X("value:Q", title=safe_text(figure.axis, one_line=True), scale=alt.Scale(domain=list(ends), nice=False))
     layers = []
-    if figure.threshold is not None:
+    if any(line is not None for line in figure.passing):
         start, end = figure.passing
         band = [{"value": ends[0] if start is None else start, "end": ends[1] if end is None else end}]
         layers.append(alt.Chart(_data(band)).mark_rect(color="#2da44e", opacity=0.09).encode(x=axis, x2="end:Q"))
         line = [{"value": at, "what": f"threshold {at:g}"} for at in figure.passing if at is not None]
         layers.append(
             alt.Chart(_data(line)).mark_rule(color=NEUTRAL, strokeWidth=2, strokeDash=[5, 3])
-            .encode(x=axis, tooltip=alt.Tooltip("what:N", title=_PASSES[figure.good]))
+            .encode(x=axis, tooltip=alt.Tooltip("what:N", title=figure.passes))
         )  # fmt: skip
     if figure.compares:
         layers.append(alt.Chart(_data([{"value": 0.0}])).mark_rule(color=NEUTRAL, opacity=0.5).encode(x=axis))
@@ -60,7 +60,7 @@ def gate_alt(figure: GateFigure) -> str:
     """Return the chart in words, for those who cannot see it."""
     value = "no value" if figure.value is None else f"{figure.value:.4g}"
     span = "" if figure.low is None or figure.high is None else f", interval {figure.low:.4g} to {figure.high:.4g}"
-    limit = "" if figure.threshold is None else f", threshold {figure.threshold:g}"
+    limit = "".join(f", threshold {at:g}" for at in figure.passing if at is not None)
     return f"{figure.axis}: {value}{span}{limit}; {figure.status}"
 
 
@@ -72,7 +72,7 @@ def trend_chart(runs: Sequence[RunRecord], metric: str) -> Any:  # noqa: ANN401
         found = next((one for one in run.estimates if one.metric == metric), None)
         if found is None or found.value is None:
             continue
-        percent = found.kind == "proportion"
+        percent = kind_of(found).shares
         scale = 100 if percent else 1
         rows.append({
             "run": run.id, "at": f"{run.created[5:10]} {run.created[11:16]} {run.id[-6:]}", "when": when(run.created),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from harness.gates.kinds import kind_of
+from harness.stats.kinds import kind_of as metric_kind
 from harness.tables import describe_gate, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.types import Check, Constitution, Estimate, Gate, Principle, RunRecord
+    from harness.types import Check, Constitution, Estimate, Principle, RunRecord
 
 MARKS = {"passed": "✓", "failed": "✗", "inconclusive": "?", "none": "–", "not_applicable": "–", "broken": "!"}
 """A mark beside every status, so that colour never carries it alone."""
@@ -35,9 +38,8 @@ class GateFigure:
     value: float | None
     low: float | None
     high: float | None
-    threshold: float | None
-    good: Literal["left", "right", "between"]
-    """The side of the threshold on which the gate passes; `between` is from minus the threshold to the threshold."""
+    passing: tuple[float | None, float | None]
+    """Where the gate passes; None for an end of the axis."""
     candidate: str
     """The candidate's value, written out."""
     baseline: str | None
@@ -49,79 +51,44 @@ class GateFigure:
     """Whether the numbers are shares, which lie between 0 and 100."""
 
     @property
-    def passing(self) -> tuple[float | None, float | None]:
-        """Where the gate passes; None for an end of the axis."""
-        if self.good == "between":
-            return (None if self.threshold is None else -self.threshold), self.threshold
-        return (None, self.threshold) if self.good == "left" else (self.threshold, None)
+    def passes(self) -> str:
+        """Say on which side of a threshold the gate passes."""
+        least, greatest = self.passing
+        return "passes up to" if least is None else "from" if greatest is None else "passes within"
 
     @property
     def ends(self) -> tuple[float, float]:
         """Ends of an axis that holds everything drawn."""
         zero = 0.0 if self.compares else None
-        other = -self.threshold if self.good == "between" and self.threshold is not None else None
-        low, high = domain(self.value, self.low, self.high, self.threshold, other, zero, pad=0.18)
+        low, high = domain(self.value, self.low, self.high, *self.passing, zero, pad=0.18)
         return (max(0.0, low), min(100.0, high)) if self.bounded else (low, high)
 
 
 def gate_figure(check: Check) -> GateFigure:
     """Return what is drawn of a check; shares are in percent, and their differences in points."""
-    gate, found = check.gate, check.estimate
-    percent = gate.kind == "max_unscored" or (found is not None and found.kind == "proportion")
-    unit = "" if found is None else found.unit
-    compares = gate.kind in {"non_inferior", "superior", "equivalent"}
-    good: Literal["left", "right", "between"]
-    if gate.kind == "max_unscored":
-        value = found.unscored / found.n if found is not None and found.n else None
-        axis, good = f"{gate.metric}: unscored (%)", "left"
-    elif compares:
-        value = check.difference
-        good = "right" if found is not None and found.direction == "higher" else "left"
-        good = "between" if gate.kind == "equivalent" else good
-        axis = f"{gate.metric}: change from {gate.to or 'promoted'} ({'points' if percent else unit or 'units'})"
-    else:
-        looked_at = check.corrected or found
-        value = None if looked_at is None else looked_at.value
-        good = "left" if gate.kind == "max" else "right"
-        axis = f"{gate.metric} ({'%' if percent else unit})" if percent or unit else gate.metric
-    scale = 100.0 if percent else 1.0
+    kind, found = kind_of(check.gate), check.corrected or check.estimate
+    drawn = kind.drawn(check)
+    scale = 100.0 if drawn.percent else 1.0
+
+    def scaled(value: float | None) -> float | None:
+        return None if value is None or not math.isfinite(value) else value * scale
+
+    own = "—" if found is None else with_unit(found.value, found)
     return GateFigure(
         title=describe_gate(check), status=check.status, sentence=check.sentence.removeprefix(f"{check.status}: "),
-        axis=axis, value=_scaled(value, scale), low=_scaled(check.low, scale), high=_scaled(check.high, scale),
-        threshold=_scaled(_threshold(check, good), scale), good=good,
-        candidate=_own_value(gate, check.corrected or found, value),
+        axis=f"{drawn.axis} ({drawn.unit})" if drawn.unit else drawn.axis, value=scaled(drawn.value),
+        low=scaled(check.low), high=scaled(check.high),
+        passing=(scaled(drawn.region.least), scaled(drawn.region.greatest)),
+        candidate=own if drawn.own is None else drawn.own,
         baseline=None if check.baseline is None else with_unit(check.baseline.value, check.baseline),
-        compares=compares, method=check.method, p=check.p, bounded=percent and not compares,
+        compares=kind.compares, method=check.method, p=check.p, bounded=drawn.percent and not kind.compares,
     )  # fmt: skip
-
-
-def _own_value(gate: Gate, found: Estimate | None, share: float | None) -> str:
-    """Write what the gate looks at: the metric, or the share of its samples that is unscored."""
-    if gate.kind == "max_unscored":
-        return "—" if share is None else f"{100 * share:.1f} %"
-    return "—" if found is None else with_unit(found.value, found)
-
-
-def _scaled(value: float | None, scale: float) -> float | None:
-    return None if value is None else value * scale
-
-
-def _threshold(check: Check, good: str) -> float | None:
-    gate = check.gate
-    if gate.kind == "superior":
-        return 0.0
-    if gate.kind == "equivalent":
-        return gate.margin
-    if gate.kind == "non_inferior":
-        margin = gate.margin or 0.0
-        return margin if good == "left" else -margin
-    return gate.limit
 
 
 def with_unit(value: float | None, estimate: Estimate) -> str:
     """Write a value with its unit; shares in percent."""
     text = number(value, estimate)
-    plain = value is None or estimate.kind == "proportion" or not estimate.unit
+    plain = value is None or metric_kind(estimate).shares or not estimate.unit
     return text if plain else f"{text} {estimate.unit}"
 
 
@@ -155,7 +122,7 @@ def metric_rows(run: RunRecord, baseline: RunRecord | None) -> tuple[MetricRow, 
         other = others.get(found.metric)
         both = [found] if other is None else [found, other]
         values = [value for one in both for value in (one.value, one.low, one.high)]
-        scale = (0.0, 1.0) if found.kind == "proportion" else domain(*values)
+        scale = (0.0, 1.0) if metric_kind(found).shares else domain(*values)
         rows.append(MetricRow(estimate=found, baseline=other, gated=found.metric in gated, scale=scale))
     return tuple(sorted(rows, key=lambda row: not row.gated))
 
@@ -209,7 +176,7 @@ def key_metrics(run: RunRecord, most: int = 3) -> tuple[Estimate, ...]:
     """Return the few estimates that say most about a run: those of its gates, then the first others."""
     gated = [check.gate.metric for check in run.checks]
     ordered = sorted(
-        (found for found in run.estimates if found.kind != "run" or found.metric in gated),
+        (found for found in run.estimates if metric_kind(found).per_sample or found.metric in gated),
         key=lambda found: gated.index(found.metric) if found.metric in gated else len(gated),
     )
     return tuple(ordered[:most])

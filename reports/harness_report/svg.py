@@ -24,7 +24,7 @@ def gate_plot(figure: GateFigure) -> Html:
     ends = figure.ends
     colour = STATUS_COLOURS[figure.status]
     parts: list[Html] = []
-    if figure.threshold is not None:
+    if any(line is not None for line in figure.passing):
         start, end = figure.passing
         left, right = 0.0 if start is None else _place(start, ends), _WIDTH if end is None else _place(end, ends)
         parts.append(el("rect", x=left, y=0, width=right - left, height=40, fill=STATUS_COLOURS["passed"], opacity=0.1))

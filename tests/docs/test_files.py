@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
@@ -12,14 +11,14 @@ from harness.contracts import SourceInput
 from harness.errors import InputError
 from harness.evaluation.constitutions import Constitutions
 from harness.evaluation.prepare import make_metrics
-from harness.gates.each import of_each
+from harness.gates.by_principle import of_each
+from harness.gates.kinds import KINDS
 from harness.gates.valid import find_metric, require_valid
 from harness.plugins import load_plugins
 from harness.reading.config import read_config
 from harness.reading.constitution import read_constitution
 from harness.reading.recipe import read_recipe
 from harness.reading.suite import read_suite
-from harness.types import GateKind
 
 TEXT = (Path(__file__).parents[2] / "docs" / "files.md").read_text(encoding="utf-8")
 BLOCKS = dict(re.findall(r"```yaml\n# (\S+\.yaml)\n(.*?)```", TEXT, re.DOTALL))
@@ -41,7 +40,7 @@ def test_the_suite_is_read_and_its_gates_make_sense(tmp_path, registries):
     path.write_text(BLOCKS["suite.yaml"])
     suite = read_suite(path)
     metrics = make_metrics(suite, registries, Constitutions(registries, tmp_path))
-    assert {gate.kind for gate in suite.gates} == set(get_args(GateKind))
+    assert {gate.kind for gate in suite.gates} == set(KINDS)
     for written in suite.gates:
         for gate in of_each(written, metrics):
             if gate.each is None:

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from harness.errors import InputError
-from harness.gates import check_gate, detectable, find_metric, require_attainable, require_valid, samples_needed
+from harness.gates import (
+    Scatter,
+    check_gate,
+    detectable,
+    find_metric,
+    require_attainable,
+    require_valid,
+    samples_needed,
+)
 from harness.types import Gate
 
 
@@ -145,9 +153,11 @@ def test_detectable_shrinks_with_n_and_is_the_stated_power(plain):
     assert rates == sorted(rates, reverse=True)
     assert rates[1] == pytest.approx(0.101, abs=0.001)
     assert detectable(gate(limit=0.05), metric, 30) is None
-    assert detectable(gate("superior"), metric, 120, discordant=0.2) == pytest.approx(0.105, abs=0.001)
-    assert detectable(gate("non_inferior", margin=0.08), metric, 240, discordant=0.2) == pytest.approx(0.072, abs=0.001)
+    assert detectable(gate("superior"), metric, 120, Scatter(discordant=0.2)) == pytest.approx(0.105, abs=0.001)
+    assert detectable(gate("non_inferior", margin=0.08), metric, 240, Scatter(discordant=0.2)) == pytest.approx(
+        0.072, abs=0.001
+    )
     assert detectable(gate("max_unscored", 0.1), metric, 120) is None
     with pytest.raises(InputError, match="give the spread"):
         detectable(gate(limit=3.0), plain("mean"), 100)
-    assert detectable(gate(limit=3.0), plain("mean"), 100, spread=1.0) == pytest.approx(0.2486, abs=1e-3)
+    assert detectable(gate(limit=3.0), plain("mean"), 100, Scatter(spread=1.0)) == pytest.approx(0.2486, abs=1e-3)

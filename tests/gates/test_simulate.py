@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import binom
 
 from harness.errors import InputError
-from harness.gates import detectable
+from harness.gates import Scatter, detectable
 from harness.gates.expected import expected, samples_for
 from harness.gates.simulate import CANDIDATE, Planned, Pool, simulable, simulate
 from harness.stats.misclassified import lang_reiczigel
@@ -206,10 +206,12 @@ def test_what_cannot_be_simulated_or_planted(plain, pool):
 def test_what_sameness_and_a_corrected_rate_can_detect(plain):
     metric = plain("proportion", name="harm")
     same = gate("equivalent", margin=0.1)
-    assert detectable(same, metric, 60, discordant=0.2) is None
-    inside = detectable(same, metric, 400, discordant=0.2)
+    assert detectable(same, metric, 60, Scatter(discordant=0.2)) is None
+    inside = detectable(same, metric, 400, Scatter(discordant=0.2))
     assert equivalence_power(0.2, 0.1 - inside, 0.1, 400, 0.05) == pytest.approx(0.8, abs=1e-3)
-    assert detectable(gate("equivalent", margin=0.5), plain("mean"), 100, spread=1.0) == pytest.approx(0.24, abs=0.02)
+    assert detectable(gate("equivalent", margin=0.5), plain("mean"), 100, Scatter(spread=1.0)) == pytest.approx(
+        0.24, abs=0.02
+    )
     metric.calibration = Calibration(sensitivity=(190, 200), specificity=(180, 200))
     reach = detectable(gate("max", limit=0.3, corrected=True), metric, 300)
     assert reach > detectable(gate("max", limit=0.3), metric, 300)

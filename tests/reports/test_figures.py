@@ -27,33 +27,27 @@ def check(kind, direction="lower", metric_kind="proportion", **more):
 
 def test_limits_are_in_percent_and_on_their_side():
     most = gate_figure(check("max", limit=0.3, low=0.1, high=0.28))
-    assert (most.value, most.low, most.high, most.threshold, most.good) == (
-        20.0,
-        10.0,
-        28.000000000000004,
-        30.0,
-        "left",
-    )
+    assert (most.value, most.low, most.high, most.passing) == (20.0, 10.0, 28.000000000000004, (None, 30.0))
     assert most.sentence == "because of this"
     least = gate_figure(check("min", "higher", limit=0.1, low=0.1, high=0.28))
-    assert (least.threshold, least.good) == (10.0, "right")
+    assert least.passing == (10.0, None)
 
 
 @pytest.mark.parametrize(
-    ("kind", "direction", "margin", "threshold", "good"),
+    ("kind", "direction", "margin", "passing"),
     [
-        ("non_inferior", "lower", 0.08, 8.0, "left"),
-        ("non_inferior", "higher", 0.08, -8.0, "right"),
-        ("superior", "lower", None, 0.0, "left"),
-        ("superior", "higher", None, 0.0, "right"),
+        ("non_inferior", "lower", 0.08, (None, 8.0)),
+        ("non_inferior", "higher", 0.08, (-8.0, None)),
+        ("superior", "lower", None, (None, 0.0)),
+        ("superior", "higher", None, (0.0, None)),
     ],
 )
-def test_comparisons_show_the_difference(kind, direction, margin, threshold, good):
+def test_comparisons_show_the_difference(kind, direction, margin, passing):
     figure = gate_figure(
         check(kind, direction, margin=margin, to="promoted", difference=0.02, low=-0.03, high=0.07,
               baseline=estimate(direction, value=0.18))
     )  # fmt: skip
-    assert (figure.value, figure.threshold, figure.good, figure.compares) == (2.0, threshold, good, True)
+    assert (figure.value, figure.passing, figure.compares) == (2.0, passing, True)
     assert "points" in figure.axis
     assert (figure.candidate, figure.baseline) == ("20.0 %", "18.0 %")
 
@@ -62,7 +56,7 @@ def test_sameness_passes_between_two_lines():
     figure = gate_figure(
         check("equivalent", margin=0.05, to="base", difference=0.02, low=-0.03, high=0.04, baseline=estimate())
     )
-    assert (figure.threshold, figure.good, figure.passing) == (5.0, "between", (-5.0, 5.0))
+    assert (figure.passes, figure.passing) == ("passes within", (-5.0, 5.0))
     assert figure.ends[0] < -5.0 < 5.0 < figure.ends[1]
     assert svg.gate_plot(figure).count("stroke-dasharray") == 2
     assert charts.gate_chart(figure) is not None
@@ -87,10 +81,10 @@ def test_an_anchor_stands_beside_the_baseline():
 
 def test_unscored_shares_and_other_units():
     share = gate_figure(check("max_unscored", limit=0.05))
-    assert (share.value, share.threshold, share.low) == (10.0, 5.0, None)
+    assert (share.value, share.passing, share.low) == (10.0, (None, 5.0), None)
     assert share.candidate == "10.0 %"  # of what the gate looks at, and not the metric's 20 %
     plain = gate_figure(check("max", metric_kind="mean", limit=12.0, low=1.0, high=3.0))
-    assert (plain.value, plain.threshold, plain.axis) == (0.2, 12.0, "m (share)")
+    assert (plain.value, plain.passing, plain.axis) == (0.2, (None, 12.0), "m (share)")
 
 
 def test_a_gate_without_a_value_is_drawn_without_one():
@@ -107,8 +101,8 @@ def test_axes_hold_everything_drawn():
         gate_figure(check("superior", to="base", difference=-0.02, low=-0.03, high=-0.01)),
     ):
         low, high = figure.ends
-        assert low <= min(figure.low, figure.threshold)
-        assert high >= max(figure.high, figure.threshold)
+        assert low <= min(figure.low, *(at for at in figure.passing if at is not None))
+        assert high >= max(figure.high, *(at for at in figure.passing if at is not None))
     assert domain() == (0.0, 1.0)
     assert domain(2.0) == (1.76, 2.24)
 

@@ -13,6 +13,7 @@ from scipy import stats as reference
 
 from harness.stats import procedures
 from harness.stats.bootstrap import Resampled, bca, resampled_sums
+from harness.stats.interval import Inference
 
 
 def resampled(rows, seed=0, resamples=10_000):
@@ -28,7 +29,7 @@ def resampled(rows, seed=0, resamples=10_000):
 
 def test_no_level_asks_for_more_resamples_than_memory_has(plain) -> None:
     rows = np.column_stack([np.random.default_rng(0).normal(size=30), np.ones(30)])
-    found = procedures.weighted(plain("mean"), rows, np.arange(30), 1e-12, 0.0, 0, 1_000)
+    found = procedures.weighted(plain("mean"), rows, np.arange(30), Inference(alpha=1e-12, null=0.0, resamples=1_000))
     assert found.low is None
     assert found.high is None
     assert "too few" in found.note
@@ -92,7 +93,7 @@ def test_each_bound_covers_about_as_often_as_it_says(n, draw, monkeypatch, plain
     for i in range(400):
         data = generator.normal(2.0, 1.0, n) if draw == "normal" else generator.gamma(1.0, 2.0, n)
         rows = np.column_stack([data, np.ones(n)])
-        found = procedures.weighted(plain("mean"), rows, np.arange(n), 0.05, None, i, 999)
+        found = procedures.weighted(plain("mean"), rows, np.arange(n), Inference(seed=i, resamples=999))
         below += found.low is not None and found.low > 2.0
         above += found.high is not None and found.high < 2.0
     # Three standard errors of 400 trials are 3.3 points; skewed data of 30 cost the upper bound a few points more.
@@ -102,7 +103,9 @@ def test_each_bound_covers_about_as_often_as_it_says(n, draw, monkeypatch, plain
 
 def few(plain, values, null=None, bounds=(0.0, 1.0)):
     rows = np.column_stack([values, np.ones(len(values))])
-    return procedures.weighted(plain("mean", bounds=bounds), rows, np.arange(len(values)), 0.05, null, 0, 999)
+    return procedures.weighted(
+        plain("mean", bounds=bounds), rows, np.arange(len(values)), Inference(null=null, resamples=999)
+    )
 
 
 def test_equal_values_never_have_zero_width(plain):
@@ -141,7 +144,7 @@ def test_random_groups_of_many_samples_give_the_interval_of_all_of_them(monkeypa
     rows = np.column_stack([values * weights, weights])
 
     def interval():
-        return procedures.weighted(plain("ratio"), rows, np.arange(6_000), 0.05, 0.9, 1, 4_000)
+        return procedures.weighted(plain("ratio"), rows, np.arange(6_000), Inference(null=0.9, seed=1, resamples=4_000))
 
     whole = interval()
     monkeypatch.setattr(procedures, "MOST_UNITS", 600)
@@ -157,7 +160,7 @@ def test_two_hundred_thousand_samples_take_no_more_than_ten_thousand(plain):
     rows = np.column_stack([np.random.default_rng(0).normal(size=200_000), np.ones(200_000)])
     tracemalloc.start()
     start = time.process_time()
-    procedures.weighted(plain("mean"), rows, np.arange(200_000), 0.05, None, 0, 10_000)
+    procedures.weighted(plain("mean"), rows, np.arange(200_000), Inference())
     seconds = time.process_time() - start
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

@@ -1,0 +1,38 @@
+"""A mean over the samples: rows (value, 1), intervals by the bootstrap."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.stats.kinds.kind import Sampled, SummedKind
+from harness.stats.procedures import weighted, weighted_difference
+
+if TYPE_CHECKING:
+    from harness.contracts import Metric
+    from harness.stats.interval import Inference, Interval
+    from harness.types import Row
+
+_NEARLY = 1e-6
+"""By how much rounding may carry a value out of its bounds."""
+
+
+class Mean(SummedKind):
+    """BCa; for bounded scores made as wide as scores that were not seen ask for."""
+
+    name = "mean"
+    row = "(value, 1)"
+    width: int | None = 2
+
+    def row_problem(self, metric: Metric, row: Row) -> str:
+        """Return what a row should have been."""
+        if row[1] != 1.0:  # a weight of 0 would drop the sample unseen
+            return self.wanted
+        if metric.bounds is None or metric.bounds[0] - _NEARLY <= row[0] <= metric.bounds[1] + _NEARLY:
+            return ""
+        return f"its bounds are ({metric.bounds[0]:g}, {metric.bounds[1]:g})"
+
+    def _interval(self, metric: Metric, data: Sampled, how: Inference, value: float) -> tuple[float, Interval]:
+        return value, weighted(metric, data.rows, data.groups, how)
+
+    def _difference(self, metric: Metric, first: Sampled, second: Sampled, how: Inference) -> Interval:
+        return weighted_difference(metric, first.rows, second.rows, first.groups, how)
