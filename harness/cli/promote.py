@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.context import App, WholeRange, common_options
-from harness.errors import EXIT_BROKEN, EXIT_GATE, EXIT_PASSED
+from harness.errors import EXIT_BROKEN, EXIT_GATE, EXIT_PASSED, InputError
 
 if TYPE_CHECKING:
     from harness.store.promoted import Live
@@ -28,9 +28,9 @@ Examples:
   harness rollback --from 15      (leave what is promoted since entry 15, once, however often it is said)
   harness rollback --to 12 --reason "too terse for our users"
   harness rollback --to base
-  harness rollback --drill        (load it, ask it for stored answers, change nothing)
+  harness rollback --check        (load it, ask it for stored answers, change nothing)
 
-Exit codes: 0 done, 1 a drill found another answer than the stored one, 2 input error, 3 a file is not what it was."""
+Exit codes: 0 done, 1 a check found another answer than the stored one, 2 input error, 3 a file is not what it was."""
 _STATUS = """\b
 Examples:
   harness status
@@ -71,20 +71,23 @@ def promote(app: App, decision: str) -> int:
     help="Which entry to leave; after a rollback it must be named to go further back.  [default: the promotion]",
 )  # fmt: skip
 @click.option("--reason", default="", help="Recorded in the ledger.")
-@click.option("--drill", is_flag=True, help="Change nothing: see whether it still gives its stored answers.")
+@click.option("--drill", is_flag=True, hidden=True)
+@click.option("--check", is_flag=True, help="Change nothing: see whether it still gives its stored answers.")
 @click.option(
-    "--samples", type=WholeRange(min=1), default=8, show_default=True, help="How many answers a drill asks for."
+    "--samples", type=WholeRange(min=1), default=8, show_default=True, help="How many answers a check asks for."
 )
 @common_options
-def rollback(app: App, to: str | None, leaves: int | None, reason: str, drill: bool, samples: int) -> int:
+def rollback(app: App, to: str | None, leaves: int | None, reason: str, drill: bool, check: bool, samples: int) -> int:
     """Go back to what was promoted before; said once more, as after a kill, it changes nothing."""
     from harness.promotion.promote import rollback as do_rollback
     from harness.store.promoted import live
 
+    if drill:
+        raise InputError("--drill is called --check now", hint="write: harness rollback --check")
     app.require_plugins()
     workspace = app.workspace
-    if drill:
-        return _drill(app, to, samples)
+    if check:
+        return _check(app, to, samples)
     before = live(workspace)
     entry = do_rollback(workspace, app.plugins, leaves=leaves, to=to, reason=reason, warn=app.warn)
     if before is None or entry.number != before.entry.number:
@@ -95,14 +98,14 @@ def rollback(app: App, to: str | None, leaves: int | None, reason: str, drill: b
     return code
 
 
-def _drill(app: App, to: str | None, samples: int) -> int:
-    from harness.promotion.drill import drill
+def _check(app: App, to: str | None, samples: int) -> int:
+    from harness.promotion.rollback_check import check_rollback
     from harness.serial import to_plain
     from harness.tables import plain_table
     from harness.terminal import safe_text
 
     with app.progress() as progress:
-        found = drill(app.workspace, app.plugins, app.surroundings(), progress, to=to, samples=samples)
+        found = check_rollback(app.workspace, app.plugins, app.surroundings(), progress, to=to, samples=samples)
     same = sum(answer.same for answer in found.repeated)
     if app.json:
         answers = [{**to_plain(answer), "same": answer.same} for answer in found.repeated]

@@ -1,4 +1,4 @@
-"""Rehearse a rollback: load what it would go back to, and see whether it still gives the answers that are stored of it.
+"""Checks a rollback: loads what it would go back to, and sees whether it still gives the answers stored of it.
 
 Nothing is changed: no row in the ledger, no alias, no cached reply.
 """
@@ -52,8 +52,8 @@ class Repeated:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drill:
-    """What a rehearsal found."""
+class RollbackCheck:
+    """What a check of the way back found."""
 
     target: int
     """Number of the promotion's row; 0 for the bare base."""
@@ -68,10 +68,10 @@ class Drill:
         return all(answer.same for answer in self.repeated)
 
 
-def drill(
+def check_rollback(
     workspace: Workspace, plugins: Plugins, surroundings: Surroundings, progress: Progress, *, to: str | None = None,
     samples: int = 8,
-) -> Drill:  # fmt: skip
+) -> RollbackCheck:  # fmt: skip
     """Ask what a rollback would go back to for answers that are stored of it, without the cache.
 
     Args:
@@ -102,11 +102,13 @@ def drill(
         core = pool.core(candidate.model)
         found = core.fingerprint(candidate)
         check_weights(decision, found, only=None if target else ("base",))
-        answers = dict(zip(requests, core.answer(candidate, requests, label="drill"), strict=True))
+        answers = dict(zip(requests, core.answer(candidate, requests, label="check"), strict=True))
     repeated = tuple(
         Repeated(run=run, sample=sample, stored=stored, now=answers[request]) for run, sample, request, stored in chosen
     )
-    return Drill(target=target, candidate=candidate, repeated=repeated, notes=differences_of_machine(decision, found))
+    return RollbackCheck(
+        target=target, candidate=candidate, repeated=repeated, notes=differences_of_machine(decision, found)
+    )
 
 
 def _evidence(workspace: Workspace, target: int) -> tuple[Decision, Candidate, Sequence[str]]:

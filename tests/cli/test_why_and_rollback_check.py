@@ -1,4 +1,4 @@
-"""`harness why` and `harness rollback --drill`: what was decided, and whether the way back is open."""
+"""`harness why` and `harness rollback --check`: what was decided, and whether the way back is open."""
 
 from __future__ import annotations
 
@@ -142,41 +142,41 @@ def entries(home):
 
 
 @pytest.mark.parametrize("to", [(), ("--to", "base")])
-def test_a_drill_asks_for_stored_answers_and_changes_nothing(moody, to):
+def test_a_check_asks_for_stored_answers_and_changes_nothing(moody, to):
     before = entries(moody), (moody.folder / ".harness" / "adapters" / "promoted").read_text()
-    assert moody("rollback", "--drill", *to) == 0, moody.err
+    assert moody("rollback", "--check", *to) == 0, moody.err
     assert "8 of 8 stored answers are reproduced" in moody.out
     assert ("the bare base would work" if to else "moody: + ./one (") in moody.out
     assert before == (entries(moody), (moody.folder / ".harness" / "adapters" / "promoted").read_text())
 
 
-def test_a_drill_finds_another_answer_and_asks_the_model_itself(moody):
+def test_a_check_finds_another_answer_and_asks_the_model_itself(moody):
     moody.write("mood", "!")
     moody.write("backend", "moody 2")
-    code, found = moody.json("rollback", "--drill", "--samples", "40")
+    code, found = moody.json("rollback", "--check", "--samples", "40")
     assert (code, found["works"]) == (1, False)
     assert [a["sample"] for a in found["answers"] if not a["same"]] == ["s3", "s13", "s23", "s33"]
     assert found["notes"] == ["backend is moody 2, and was moody 1 when the answers were stored"]
-    assert moody("rollback", "--drill", "--samples", "40") == 1
+    assert moody("rollback", "--check", "--samples", "40") == 1
     assert "36 of 40 stored answers are reproduced" in moody.out
     assert "would not bring back what was promoted; nothing was changed" in moody.out
 
 
-def test_a_drill_reads_the_adapter_again(moody):
+def test_a_check_reads_the_adapter_again(moody):
     kept = sorted(path for path in (moody.folder / ".harness" / "adapters").iterdir() if path.is_dir())
     for folder in kept:
         write_adapter(folder, 7.0)
-    assert moody("rollback", "--drill") == 3
+    assert moody("rollback", "--check") == 3
     assert "has changed since it was stored" in moody.err
 
 
-def test_a_drill_without_a_promotion_is_one_sentence(home):
+def test_a_check_without_a_promotion_is_one_sentence(home):
     home("decide", "--adapter", "./one")
-    assert home("rollback", "--drill") == 2
+    assert home("rollback", "--check") == 2
     assert "nothing was ever promoted" in home.err
 
 
-def test_a_drill_of_a_real_model_with_its_adapter(home, tiny_base, tiny_adapter):
+def test_a_check_of_a_real_model_with_its_adapter(home, tiny_base, tiny_adapter):
     home.write("tiny.yaml", (home.folder / "tiny.yaml").read_text().replace("[exact_match]", "[accuracy]").replace(
         "exact_match, min: 0.5", "accuracy, max_unscored: 0.5"))  # fmt: skip
     home.rows(6, choices=["red", "blue"], answer=0)
@@ -184,6 +184,11 @@ def test_a_drill_of_a_real_model_with_its_adapter(home, tiny_base, tiny_adapter)
     assert home("decide", "--adapter", tiny_adapter) == 0, home.err + home.out
     assert home("promote", "latest") == 0, home.err
     _, now = home.json("status")
-    code, found = home.json("rollback", "--drill", "--to", str(now["entry"]["number"]), "--samples", "4")
+    code, found = home.json("rollback", "--check", "--to", str(now["entry"]["number"]), "--samples", "4")
     assert (code, found["works"], len(found["answers"])) == (0, True, 4)
     assert {answer["stored"]["type"] for answer in found["answers"]} == {"log_prob"}
+
+
+def test_the_old_name_of_the_check_says_what_to_write_instead(home):
+    assert home("rollback", "--drill") == 2
+    assert home.err == "error: --drill is called --check now; write: harness rollback --check\n"
