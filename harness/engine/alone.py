@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from harness.contracts import Progress
     from harness.engine.core import ModelCore
-    from harness.engine.keeping import ReplyCache
+    from harness.engine.reply_writer import ReplyCache
     from harness.types import Candidate, Request
 
 _PATH = {"path": "alone"}

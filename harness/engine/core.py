@@ -14,8 +14,8 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from harness.engine.effort import Pace
-from harness.engine.keeping import Keeper, ReplyCache
 from harness.engine.keys import reply_key
+from harness.engine.reply_writer import ReplyCache, ReplyWriter
 from harness.errors import BaseChangedError, BrokenRunError, InputError
 from harness.plugin_code import check_fingerprints, check_reply, plugin_code
 from harness.serial import from_json, to_json
@@ -175,16 +175,16 @@ class ModelCore:
             got[request] = reply
             if not isinstance(reply, NoReply) and self._cache is not None:
                 self._kept += bytes.fromhex(keys[request])
-                keeper.keep(keys[request], to_json(replace(reply, timing=None)).encode())
+                writer.write(keys[request], to_json(replace(reply, timing=None)).encode())
             if isinstance(reply, Completion):
                 tokens += reply.completion_tokens or 0
             elif isinstance(reply, LogProb):
                 tokens += reply.tokens
             bar.advance(pace.step(index), note=_speed(len(got), tokens, monotonic() - begin))
 
-        keeper = Keeper(self._cache)
+        writer = ReplyWriter(self._cache)
         try:
-            with self._believed(), keeper, plugin_code(f"the model scheme {self.model.spec.scheme!r}", self.model):
+            with self._believed(), writer, plugin_code(f"the model scheme {self.model.spec.scheme!r}", self.model):
                 self.model.answer(candidate, missing, deliver)
         finally:
             bar.finish()

@@ -20,7 +20,7 @@ from harness.types import Completion, RunFacts
 if TYPE_CHECKING:
     from harness.contracts import Progress
     from harness.engine.core import ModelCore
-    from harness.engine.keeping import ReplyCache
+    from harness.engine.reply_writer import ReplyCache
     from harness.evaluation.pool import ModelPool
     from harness.evaluation.prepare import PreparedSuite
     from harness.evaluation.respond import Window

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.contracts import Classifier, Progress
-    from harness.engine.keeping import ReplyCache
+    from harness.engine.reply_writer import ReplyCache
     from harness.types import ClassifierStatus
 
 _BATCH = 64

@@ -25,7 +25,7 @@ from harness.types import DriftCheck, DriftShift
 
 if TYPE_CHECKING:
     from harness.contracts import Progress
-    from harness.engine.keeping import ReplyCache
+    from harness.engine.reply_writer import ReplyCache
     from harness.evaluation.pool import ModelPool
     from harness.evaluation.prepare import PreparedSuite
     from harness.gates.drift import LookedAt, Range

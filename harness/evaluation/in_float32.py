@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from harness.contracts import Metric, Progress
     from harness.engine.alone import Answers
     from harness.engine.core import ModelCore
-    from harness.engine.keeping import ReplyCache
+    from harness.engine.reply_writer import ReplyCache
     from harness.evaluation.pool import ModelPool
     from harness.evaluation.prepare import PreparedSuite
     from harness.types import Candidate, Findings, Reply, Request, Sample, Verdict

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from harness.contracts import Progress, Surroundings
-    from harness.engine.keeping import ReplyCache
+    from harness.engine.reply_writer import ReplyCache
     from harness.plugins import Registries
     from harness.types import ModelSpec
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.contracts import Classifier, Critic, Progress, Surroundings
-    from harness.engine.keeping import ReplyCache
+    from harness.engine.reply_writer import ReplyCache
     from harness.evaluation.examples import Skill
     from harness.evaluation.pool import ModelPool
     from harness.plugins import Registries

@@ -30,7 +30,7 @@ class ReplyCache(Protocol):
         ...
 
 
-class Keeper:
+class ReplyWriter:
     """Takes replies at once, and commits them in a thread of its own: whatever has arrived while the last commit ran.
 
     A context manager: when the block has ended, by an exception too, all that was taken is committed.
@@ -45,7 +45,7 @@ class Keeper:
         self._thread: threading.Thread | None = None
         self._error: Exception | None = None
 
-    def keep(self, key: str, value: bytes) -> None:
+    def write(self, key: str, value: bytes) -> None:
         """Take one reply.
 
         Raises:
@@ -56,7 +56,7 @@ class Keeper:
         if self._cache is None:
             return
         if self._thread is None:
-            self._thread = threading.Thread(target=self._write, args=(self._cache,), name="cache", daemon=True)
+            self._thread = threading.Thread(target=self._commit, args=(self._cache,), name="cache", daemon=True)
             self._thread.start()
         self._queue.put((key, value))
 
@@ -75,7 +75,7 @@ class Keeper:
         if self._error is not None and error is None:
             raise self._error
 
-    def _write(self, cache: ReplyCache) -> None:
+    def _commit(self, cache: ReplyCache) -> None:
         ended = False
         while not ended:
             item = self._queue.get()

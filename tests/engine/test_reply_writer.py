@@ -9,7 +9,7 @@ import pytest
 
 from harness.contracts import Model, Surroundings
 from harness.engine.core import ModelCore
-from harness.engine.keeping import Keeper
+from harness.engine.reply_writer import ReplyWriter
 from harness.errors import BrokenRunError
 from harness.progress import NoProgress
 from harness.store.cache import Cache
@@ -100,14 +100,14 @@ def test_a_full_disk_stops_the_model(tmp_path):
 
 
 def test_a_full_disk_at_the_very_end_is_told_too():
-    with pytest.raises(BrokenRunError, match="disk is full"), Keeper(FullDisk()) as keeper:
-        keeper.keep("a", b"x")
+    with pytest.raises(BrokenRunError, match="disk is full"), ReplyWriter(FullDisk()) as writer:
+        writer.write("a", b"x")
 
 
 def test_a_fault_of_the_model_is_not_hidden_by_a_full_disk():
     def work():
-        with Keeper(FullDisk()) as keeper:
-            keeper.keep("a", b"x")
+        with ReplyWriter(FullDisk()) as writer:
+            writer.write("a", b"x")
             time.sleep(0.05)
             raise ZeroDivisionError
 
