@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from harness.evaluation.prepare import PreparedSuite
     from harness.evaluation.respond import Window
     from harness.stats.table import MetricTable
-    from harness.store.spool import Spool
+    from harness.store.sample_writer import SampleWriter
     from harness.types import Candidate, Estimate, SampleRecord
 
 
@@ -47,7 +47,7 @@ class Arm:
     identity: Identity
     candidate: Candidate
     judge: Candidate | None
-    spool: Spool
+    writer: SampleWriter
     """Holds a record of each sample, in order."""
     tables: Mapping[str, MetricTable]
     """By metric, those of kind `run` included."""
@@ -92,7 +92,7 @@ def evaluate(
     *,
     cache: ReplyCache | None,
     progress: Progress,
-    spool: Spool,
+    writer: SampleWriter,
     seed: int,
     name: str,
 ) -> Arm:
@@ -105,7 +105,7 @@ def evaluate(
         pool: the loaded models.
         cache: where findings are kept.
         progress: where bars are drawn.
-        spool: takes a record of each sample.
+        writer: takes a record of each sample.
         seed: of the resampling.
         name: of the arm, for the bars.
     """
@@ -125,7 +125,7 @@ def evaluate(
                 window, prepared, core=core, candidate=candidate, judge_core=judge_core,
                 judge_candidate=judge_candidate, critics=critics, cache=cache, phases=phases, name=name,
             )  # fmt: skip
-            spool.write(records)
+            writer.write(records)
             for record, plan in zip(records, window.plans, strict=True):
                 columns.add(record, plan)
     timed, facts = time_run(core, candidate, prepared.samples, prepared.metrics, prepared.suite.ask)
@@ -134,7 +134,7 @@ def evaluate(
     found = {**columns.tables(stream.ids, stream.content_hashes, stream.clusters), **timed}
     estimated = estimates(prepared.metrics, found, seed=seed)
     return Arm(
-        identity=identity, candidate=candidate, judge=judge_candidate if prepared.critics else None, spool=spool,
+        identity=identity, candidate=candidate, judge=judge_candidate if prepared.critics else None, writer=writer,
         tables=found, estimates=estimated, facts=facts, critics=critics,
         backend={**_told(core, candidate), **core.model.facts()},
         notes=(*core.model.notes(), *gap_notes(found, estimated)),

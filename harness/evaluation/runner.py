@@ -18,7 +18,7 @@ from harness.evaluation.resolve import resolve_arms, resolve_judge
 from harness.hashing import sha256_json
 from harness.store.cache import Cache
 from harness.store.runs import finish_run, is_whole, list_runs, read_samples
-from harness.store.spool import Spool
+from harness.store.sample_writer import SampleWriter
 from harness.types import Candidate, Check, DriftCheck, RunRecord, RunSpec, Status
 
 if TYPE_CHECKING:
@@ -112,12 +112,12 @@ def _run_one(
 ) -> SuiteRun:
     """Run one suite: its baselines first, since the candidate's checks need them."""
     refused = cache.refused
-    with ExitStack() as spools:
+    with ExitStack() as writers:
 
         def through(arm: Candidate, name: str) -> Arm:
-            spool = spools.enter_context(Spool(setting.workspace))
+            writer = writers.enter_context(SampleWriter(setting.workspace))
             return evaluate(
-                prepared, arm, judge, pool, cache=cache, progress=setting.progress, spool=spool,
+                prepared, arm, judge, pool, cache=cache, progress=setting.progress, writer=writer,
                 seed=setting.spec.seed, name=name,
             )  # fmt: skip
 
@@ -236,6 +236,6 @@ def _write(
         environment={**environment(setting.plugins.infos), **arm.backend}, notes=notes, drift=drift,
     )  # fmt: skip
     return finish_run(
-        setting.workspace, record, arm.spool, suite_text=suite.document.text,
+        setting.workspace, record, arm.writer, suite_text=suite.document.text,
         constitutions=prepared.constitutions,
     )  # fmt: skip

@@ -16,7 +16,7 @@ from harness.hashing import sha256_file
 from harness.serial import from_json, to_json
 from harness.store.atomic import explained, put_in_place, remove_folder, write_into
 from harness.store.intents import begin, commit
-from harness.store.spool import BATCH, SAMPLES_FILE, Spool
+from harness.store.sample_writer import BATCH, SAMPLES_FILE, SampleWriter
 from harness.types import Constitution, RunRecord, SampleRecord
 
 if TYPE_CHECKING:
@@ -57,20 +57,24 @@ def write_run(
         constitutions: as in `finish_run`.
     """
     _check_name(record.id)
-    with workspace.lock(), Spool(workspace) as spool:
-        spool.write(samples)
-        return finish_run(workspace, record, spool, suite_text, constitutions)
+    with workspace.lock(), SampleWriter(workspace) as writer:
+        writer.write(samples)
+        return finish_run(workspace, record, writer, suite_text, constitutions)
 
 
 def finish_run(
-    workspace: Workspace, record: RunRecord, spool: Spool, suite_text: str, constitutions: tuple[Constitution, ...]
+    workspace: Workspace,
+    record: RunRecord,
+    writer: SampleWriter,
+    suite_text: str,
+    constitutions: tuple[Constitution, ...],
 ) -> RunRecord:
     """Put a run's folder in place, whole, and its row into the ledger.
 
     Args:
         workspace: where to.
         record: all but `samples_sha256`, which is filled in.
-        spool: that holds the run's samples; its folder becomes the run's.
+        writer: that holds the run's samples; its folder becomes the run's.
         suite_text: the suite's YAML as it was read.
         constitutions: those that judged.
 
@@ -84,20 +88,20 @@ def finish_run(
     """
     _check_name(record.id)
     folder = workspace.runs / record.id
-    with workspace.lock(), spool, explained(folder):
-        samples = spool.close()
-        if spool.count != record.samples:
+    with workspace.lock(), writer, explained(folder):
+        samples = writer.close()
+        if writer.count != record.samples:
             raise BrokenRunError(
-                f"run {record.id} speaks of {record.samples} samples, but {spool.count} were to be stored"
+                f"run {record.id} speaks of {record.samples} samples, but {writer.count} were to be stored"
             )
         stored = replace(record, samples_sha256=sha256_file(samples))
         text = to_json(stored, indent=1)
-        write_into(spool.folder, SUITE_FILE, suite_text)
-        write_into(spool.folder, CONSTITUTIONS_FILE, to_json(constitutions, tuple[Constitution, ...]))
-        write_into(spool.folder, RUN_FILE, text)
-        row = row_of_folder(spool.folder)
+        write_into(writer.folder, SUITE_FILE, suite_text)
+        write_into(writer.folder, CONSTITUTIONS_FILE, to_json(constitutions, tuple[Constitution, ...]))
+        write_into(writer.folder, RUN_FILE, text)
+        row = row_of_folder(writer.folder)
         intent = begin(workspace, "run", stored.id, row["run_sha256"])
-        put_in_place(spool.folder, folder)
+        put_in_place(writer.folder, folder)
         commit(workspace, intent, row)
     return stored
 

@@ -17,7 +17,7 @@ from harness.store.runs import (
     read_constitutions,
     run_folder,
 )
-from harness.store.spool import SAMPLES_FILE
+from harness.store.sample_writer import SAMPLES_FILE
 from harness.store.workspace import Workspace
 
 if TYPE_CHECKING:

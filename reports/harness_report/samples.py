@@ -10,7 +10,7 @@ from harness.adherence import combine_verdicts
 from harness.errors import InputError
 from harness.serial import from_json
 from harness.store.runs import read_samples
-from harness.store.spool import SAMPLES_FILE
+from harness.store.sample_writer import SAMPLES_FILE
 from harness.types import Completion, NoReply, NotApplicable, SampleRecord, Unscored
 from harness_report.reading import folder_of, opened
 

@@ -212,16 +212,16 @@ def test_a_kill_in_the_middle_leaves_the_workspace_whole(cli):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     runs = cli.folder / ".harness" / "runs"
-    (spool,) = runs.iterdir()
+    (unfinished,) = runs.iterdir()
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert (spool / "samples.parquet").stat().st_size > 100_000
+    assert (unfinished / "samples.parquet").stat().st_size > 100_000
     assert cli("runs", "list") == 0
-    assert spool.name not in cli.out
+    assert unfinished.name not in cli.out
     cli.write("slow.py", (cli.folder / "slow.py").read_text().replace("time.sleep(60)", "pass"))
     code, document = cli.json(*command)
     assert code == 0
-    assert not spool.exists()
+    assert not unfinished.exists()
     run = document["runs"][0]["run"]
     assert run["model_calls"] < 1000, "what the first windows asked is known"
     assert sorted(path.name for path in runs.iterdir()) == sorted([run["id"], *run["baseline_runs"].values()])

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from harness.errors import BrokenRunError, InputError
 from harness.store import runs
 from harness.store.atomic import write_file
-from harness.store.spool import SAMPLES_FILE
+from harness.store.sample_writer import SAMPLES_FILE
 
 
 def test_what_is_written_is_read_back(workspace, make):

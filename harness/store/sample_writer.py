@@ -31,7 +31,7 @@ BATCH = 256
 """Records per row group: a few MB even where answers are long."""
 
 
-class Spool:
+class SampleWriter:
     """Writes sample records to a Parquet file, a row group at a time. A context manager: what is not put in place goes.
 
     Args:
@@ -117,7 +117,7 @@ class Spool:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self) -> Self:
-        """Return the spool itself."""
+        """Return the writer itself."""
         return self
 
     def __exit__(
