@@ -15,7 +15,7 @@ from harness.store.atomic import explained, temporary_beside
 from harness.store.planted import planted_in
 from harness.training.records import StageRecord, distinct, package_version, stage_key
 from harness.training.resources import make_generate, resolve_constitution, resolve_recipe_base, resolve_start
-from harness.training.shelf import Shelf
+from harness.training.stage_store import StageStore
 from harness.types import AdapterSpec, ModelSpec, StageInput
 from harness.weights import base_hash, materialise
 from harness.weights.lora import base_shapes, check_lora, misfit
@@ -106,7 +106,7 @@ class _Run:
         self.base_hash = base_hash(self.model, setting.surroundings)
         self.start = resolve_start(recipe, self.base_hash, setting.workspace)
         self.constitution, self.critics = resolve_constitution(recipe, registries)
-        self.shelf = Shelf(setting.workspace)
+        self.store = StageStore(setting.workspace)
         self._base: Path | None = None
 
     def check_all(self) -> None:
@@ -129,7 +129,7 @@ class _Run:
         record = self._record(name, stage, inputs, state)
         note = ""
         if not self.setting.force:
-            found, note = self.shelf.find(record.key)
+            found, note = self.store.find(record.key)
             if found is not None:
                 after = self._after(found, state)
                 result = StageResult(
@@ -188,7 +188,7 @@ class _Run:
         learned = [hashes["data"]] if "data" in hashes else list(hashes.values())
         planted = distinct(
             () if state.adapter is None else planted_in([state.adapter]),
-            *(self.shelf.planted(sha256) for sha256 in learned),
+            *(self.store.planted(sha256) for sha256 in learned),
         )
         key = stage_key(
             stage=name, options=inputs.options, seed=self.seed, base_hash=self.base_hash, parent=parent,
@@ -207,10 +207,10 @@ class _Run:
     def _after(self, record: StageRecord, before: _State) -> _State:
         adapter, dataset = before.adapter, before.dataset
         if record.adapter is not None:
-            path = self.shelf.adapter(record.adapter)
+            path = self.store.adapter(record.adapter)
             adapter = AdapterSpec(id=record.adapter, path=str(path), reference=record.adapter)
         if record.dataset is not None:
-            dataset = self.shelf.dataset(record.dataset)
+            dataset = self.store.dataset(record.dataset)
         return _State(adapter, dataset)
 
     def _train(
@@ -225,7 +225,7 @@ class _Run:
                 output = _explained(lambda: stage.run(replace(inputs, base_path=self._base, output=work)))
                 if output.adapter is not None:
                     self._check_written(output.adapter, self._base, record.stage)
-                record = self.shelf.keep(output, record)
+                record = self.store.keep(output, record)
             finally:
                 shutil.rmtree(work, ignore_errors=True)
         return self._after(record, before), record

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 DATASET_FILE = "dataset.jsonl"
 
 
-class Shelf:
+class StageStore:
     """The outcomes of stages in one workspace.
 
     Args:
