@@ -44,7 +44,7 @@ MEASURED = (
     Measured(
         name="gptfuzz",
         where="GPTFuzz, evaluation split (counted, never read)",
-        complied=(506, 545),
+        complied=(505, 545),
         not_complied=(794, 995),
     ),
     Measured(
