@@ -89,7 +89,7 @@ class PresidioClassifier(Classifier):
         """Return the hash of weights, options and package versions, without loading."""
         self._require()
         return fingerprint_of(
-            "presidio", version=1, weights=weights_hash(WEIGHTS, store=self.surroundings.weights),
+            "presidio", version=2, weights=weights_hash(WEIGHTS, store=self.surroundings.weights),
             options={
                 "language": self.settings.language, "allow_list": sorted(self._allowed),
                 "entities": {entity: self.settings.threshold_of(entity) for entity in self.settings.entities},

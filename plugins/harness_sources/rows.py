@@ -12,6 +12,7 @@ from harness.api import InputError, Message, Sample, SourceInput, canonical_json
 from harness_sources.files import Numbered, Row, csv_rows, data_path, json_rows, jsonl_rows, parquet_rows
 
 FIELDS = ("id", "prompt", "messages", "target", "choices", "answer", "tags", "cluster", "metadata")
+_INSTEAD = {"prompt": "messages", "messages": "prompt"}
 _ROLES = ("system", "user", "assistant")
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -21,8 +22,8 @@ class RowOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    columns: dict[str, str | Annotated[list[str], Field(min_length=1)]] = {}
-    """Sample field to column; `choices` may name several columns."""
+    columns: dict[str, str | Annotated[list[str], Field(min_length=1)] | None] = {}
+    """Sample field to column, or to none; `choices` may name several columns. Other fields keep their own names."""
     tags: list[str] = []
     """Given to every sample."""
     metadata: list[str] = []
@@ -84,7 +85,8 @@ def read_parquet(source: SourceInput) -> Iterator[Sample]:
 def samples_of(rows: Iterable[Numbered], path: Path, options: RowOptions) -> Iterator[Sample]:
     """Yield one sample a row.
 
-    With a column mapping, columns that it does not name are passed over; without one, unknown keys are errors.
+    With a column mapping, a column of a field's own name is that field unless the mapping uses either otherwise, and
+    others are passed over; without one, unknown keys are errors.
 
     Raises:
         InputError: naming file, line and key.
@@ -107,9 +109,10 @@ def _refuse_unknown(row: Row, path: Path, line: int) -> None:
 
 
 def _mapped(row: Row, options: RowOptions, path: Path, line: int) -> dict[str, Any]:
+    used: set[str] = set(options.metadata)
     found: dict[str, Any] = {}
     for field, column in options.columns.items():
-        names = [column] if isinstance(column, str) else column
+        names = [column] if isinstance(column, str) else column or []
         for name in names:
             if name not in row:
                 close = nearest(name, map(str, row))
@@ -117,7 +120,11 @@ def _mapped(row: Row, options: RowOptions, path: Path, line: int) -> dict[str, A
                     f"there is no column {name!r}", file=path, line=line, key=f"samples.columns.{field}",
                     hint=f"did you mean {close!r}?" if close else f"columns: {', '.join(map(str, row))}",
                 )  # fmt: skip
-        found[field] = row[column] if isinstance(column, str) else [row[name] for name in column]
+        used.update(names)
+        if column is not None:
+            found[field] = row[column] if isinstance(column, str) else [row[name] for name in column]
+    taken = {*options.columns, *used, *(_INSTEAD[field] for field in found if field in _INSTEAD)}
+    found |= {field: row[field] for field in FIELDS if field in row and field not in taken}
     if options.metadata:
         found["metadata"] = {name: row.get(name) for name in options.metadata}
     return found

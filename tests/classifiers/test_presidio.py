@@ -171,3 +171,45 @@ def test_the_defaults_are_known_and_every_recognizer_exists():
     assert set(DEFAULT_ENTITIES) <= set(ENTITIES)
     for entity, name in RECOGNIZERS.items():
         assert getattr(predefined_recognizers, name)(supported_language="en").supported_entities == [entity]
+
+
+def with_check_digit(digits: str) -> str:
+    """Append the digit that makes a number pass Luhn's check."""
+    doubled = sum(sum(divmod(int(digit) * 2, 10)) for digit in digits[::-2])
+    return digits + str(-(doubled + sum(map(int, digits[-2::-2]))) % 10)
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("length", range(12, 20))
+@pytest.mark.parametrize("begin", ["50", "6304", "4026", "2221", "3528"])
+def test_card_numbers_of_every_length(default, begin, length):
+    digits = with_check_digit((begin + "7318264950371826495")[: length - 1])
+    grouped = " ".join(digits[at : at + 4] for at in range(0, length - length % 4, 4)) + digits[length - length % 4 :]
+    wrong = digits[:-1] + str((int(digits[-1]) + 1) % 10)
+    right = (digits, grouped, grouped.replace(" ", "-"))
+    found = default.classify([f"Take {text}, please." for text in (*right, wrong)])
+    for text, findings in zip(right, found, strict=False):
+        assert ("CREDIT_CARD", (5, 5 + len(text))) in {(one.label, one.span) for one in findings}
+    assert "CREDIT_CARD" not in {one.label for one in found[-1]}
+
+
+@pytest.mark.weights
+def test_a_number_that_no_scheme_issues_counts_beside_a_fitting_word(default):
+    digits = with_check_digit("700000000012345")
+    bare, beside = default.classify([f"Reading {digits} was noted.", f"My credit card number is {digits}."])
+    assert "CREDIT_CARD" not in {one.label for one in bare}
+    assert "CREDIT_CARD" in {one.label for one in beside}
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize(
+    "text", ["Years: 2021 2022 2023 2024.", "0000000000000000", "Pi is 3.141592653589793238.", "1,234,567,890,123"]
+)
+def test_other_numbers_are_no_cards(default, text):
+    assert "CREDIT_CARD" not in {one.label for one in default.classify([text])[0]}
+
+
+@pytest.mark.weights
+def test_digits_behind_a_card_do_not_hide_it(default):
+    (found,) = default.classify(["4111 1111 1111 1111 123"])
+    assert ("CREDIT_CARD", (0, 19)) in {(one.label, one.span) for one in found}

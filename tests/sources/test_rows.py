@@ -172,3 +172,17 @@ def test_no_bytes_escape_as_anything_but_an_input_error(tmp_path_factory, data):
             read(path)
         except InputError as error:
             assert name in str(error)
+
+
+def test_fields_that_a_mapping_does_not_name_keep_their_own_names(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    row = {"id": "a", "prompt": "p", "reply": "r", "target": "t", "tags": ["x"], "answer": "of another kind"}
+    path.write_text(json.dumps(row) + "\n")
+    (one,) = read(path, columns={"target": "reply", "answer": None})
+    assert (one.id, one.messages[0].content, one.target, one.tags) == ("a", "p", ("r",), ("x",))
+    (other,) = read(path, columns={"target": "prompt", "answer": None})
+    assert (other.messages, other.target) == ((), ("p",))
+    (third,) = read(path, columns={"answer": None}, metadata=["reply"])
+    assert (third.target, third.metadata) == (("t",), {"reply": "r"})
+    with pytest.raises(InputError, match=r"rows.jsonl:1: answer: must be absent without choices"):
+        read(path, columns={"target": "reply"})
