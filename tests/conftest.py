@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests import tiny
 
@@ -14,6 +15,10 @@ from tests import tiny
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+# A busy machine is no defect.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 # A shell starts background jobs with SIGINT ignored, and children inherit that: tests that press Ctrl-C need it heard.
 signal.signal(signal.SIGINT, signal.default_int_handler)
