@@ -16,9 +16,12 @@ hookimpl = pluggy.HookimplMarker("harness")
 
 if TYPE_CHECKING:
     from harness.contracts import Classifier, Critic, Metric, Model, Stage
+    from harness.session.session import Session
+    from harness.session.session import open_session as open  # noqa: A004 - harness.open reads as it does
     from harness.types import Example, Finding, NotApplicable, Principle, Sample, Unscored, Verdict
 
 _HOMES = {
+    "Session": "harness.session.session",
     **dict.fromkeys(("Classifier", "Critic", "Metric", "Model", "Stage"), "harness.contracts"),
     **dict.fromkeys(
         ("Example", "Finding", "NotApplicable", "Principle", "Sample", "Unscored", "Verdict"), "harness.types"
@@ -35,16 +38,20 @@ __all__ = [
     "NotApplicable",
     "Principle",
     "Sample",
+    "Session",
     "Stage",
     "Unscored",
     "Verdict",
     "__version__",
     "hookimpl",
+    "open",
 ]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module's attribute may be anything
     """Resolve the re-exported names on first use, so that `import harness` stays light."""
+    if name == "open":
+        return import_module("harness.session.session").open_session
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'harness' has no attribute {name!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichBars
     from rich.progress import TaskID
 
-    from harness.contracts import ProgressTask
+    from harness.contracts import Progress, ProgressTask
 
 
 class _NoTask:
@@ -27,6 +28,15 @@ class NoProgress:
     def start(self, description: str, total: int | None, *, unit: str = "it") -> ProgressTask:  # noqa: ARG002
         """Open nothing."""
         return _NoTask()
+
+
+def default_progress() -> AbstractContextManager[Progress]:
+    """Return bars on standard error, or below the cell of a notebook."""
+    from rich.console import Console
+
+    if Console().is_jupyter:
+        return nullcontext(NotebookProgress())
+    return TerminalProgress(Console(stderr=True, highlight=False))
 
 
 class _RichTask:
@@ -107,6 +117,56 @@ class _RatedTask(_RichTask):
             self._bars.update(self._task, rate=f"{speed:.1f} {self._unit}/s")
 
 
+class NotebookProgress:
+    """Bars below the cell of a notebook, as HTML that is replaced at most four times a second; no widgets needed."""
+
+    def start(self, description: str, total: int | None, *, unit: str = "it") -> ProgressTask:
+        """Open a bar."""
+        return _NotebookTask(description, total, unit)
+
+
+class _NotebookTask:
+    def __init__(self, description: str, total: int | None, unit: str) -> None:
+        from time import monotonic
+
+        from IPython.display import HTML, display
+
+        self._html, self._clock = HTML, monotonic
+        self._description, self._total, self._unit = description, total, unit
+        self._begin = self._shown = monotonic()
+        self._done, self._note = 0, ""
+        self._handle = display(HTML(self._bar()), display_id=True)
+
+    def _bar(self) -> str:
+        import html
+
+        line = html.escape(_state(self._description, self._done, self._total, self._unit, self._clock() - self._begin))
+        most = "" if self._total is None else f" max='{self._total}' value='{self._done}'"
+        return f"<progress{most}></progress> <small>{line} {html.escape(self._note)}</small>"
+
+    def _draw(self) -> None:
+        self._shown = self._clock()
+        self._handle.update(self._html(self._bar()))
+
+    def advance(self, steps: int = 1, *, note: str = "") -> None:
+        self._done += steps
+        self._note = note or self._note
+        if self._clock() - self._shown > 0.25:
+            self._draw()
+
+    def finish(self) -> None:
+        self._total = self._done
+        self._draw()
+
+
+def _state(description: str, done: int, total: int | None, unit: str, seconds: float) -> str:
+    """Say how far a step is, how fast it goes, and how long it may still take."""
+    rate = done / max(seconds, 1e-9)
+    of = "" if total is None else f"/{total}"
+    left = f", {(total - done) / rate:.0f} s left" if total is not None and 0 < done < total and rate > 0 else ""
+    return f"{description}: {done}{of} {unit} in {seconds:.1f} s ({rate:.1f}/s{left})"
+
+
 class _LineTask:
     """For logs: one line at the start, one every half minute, and one at the end."""
 
@@ -120,15 +180,8 @@ class _LineTask:
         self._note = ""
 
     def _line(self) -> None:
-        seconds = max(self._clock() - self._begin, 1e-9)
-        rate = self._done / seconds
-        of = "" if self._total is None else f"/{self._total}"
-        left = ""
-        if self._total is not None and 0 < self._done < self._total and rate > 0:
-            left = f", {(self._total - self._done) / rate:.0f} s left"
-        text = (
-            f"{self._description}: {self._done}{of} {self._unit} in {seconds:.1f} s ({rate:.1f}/s{left}) {self._note}"
-        )
+        state = _state(self._description, self._done, self._total, self._unit, self._clock() - self._begin)
+        text = f"{state} {self._note}"
         self._console.print(text.rstrip(), markup=False, highlight=False, soft_wrap=True)
 
     def advance(self, steps: int = 1, *, note: str = "") -> None:

@@ -67,6 +67,13 @@ def plain_table(
     return table
 
 
+def heading(text: str) -> Text:
+    """Return a line of safe text that stands out."""
+    from rich.text import Text
+
+    return Text(safe_text(text, one_line=True), style="bold")
+
+
 _ARROW = {"higher": " ↑", "lower": " ↓", "neither": ""}
 _PLAIN_UNITS = frozenset({"", "share", "score", "probability"})
 """Units between 0 and 1 that say nothing more than the metric's name."""

@@ -36,6 +36,7 @@ from harness.reading.files import MOST_WHOLE, opened, parse_json, read_bytes, re
 from harness.reading.strict import StrictModel, dotted
 from harness.reporting import ReportSection
 from harness.serial import to_plain
+from harness.session import CandidateOptions, RunOptions, Session, SessionOptions, open_session
 from harness.threads import let_threads_doze
 from harness.training.options import stage_options
 from harness.training.paths import resolve_path
@@ -56,6 +57,7 @@ __all__ = [
     "MOST_WHOLE",
     "BaseChangedError",
     "BrokenRunError",
+    "CandidateOptions",
     "Classifier",
     "Critic",
     "HarnessError",
@@ -67,6 +69,9 @@ __all__ = [
     "Progress",
     "ProgressTask",
     "ReportSection",
+    "RunOptions",
+    "Session",
+    "SessionOptions",
     "Source",
     "SourceInput",
     "Stage",
@@ -86,6 +91,7 @@ __all__ = [
     "memoised_sha256",
     "misfit",
     "nearest",
+    "open_session",
     "opened",
     "parse_json",
     "read_adapter_config",

@@ -3,6 +3,7 @@
 from harness.evaluation.constitutions import Constitutions
 from harness.evaluation.prepare import make_metrics, resolve_suite
 from harness.evaluation.resolve import resolve_base, resolve_candidate
+from harness.evaluation.runner import Setting
 from harness.plugins import Plugins, Registries, load_plugins
 from harness.promotion.policies import declare, find_policy
 from harness.promotion.policy_run import run_policy
@@ -23,6 +24,7 @@ __all__ = [
     "Constitutions",
     "Plugins",
     "Registries",
+    "Setting",
     "StoredRun",
     "TrainSetting",
     "Workspace",

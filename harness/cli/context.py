@@ -5,18 +5,22 @@ from __future__ import annotations
 import functools
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from harness.session.options import CandidateOptions, SessionOptions
+from harness.session.session import Session, keep_libraries_offline
+
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from rich.console import Console
 
-    from harness.contracts import Progress, Surroundings
+    from harness.contracts import Progress
     from harness.plugins import Plugins
     from harness.reading.config import Config
     from harness.store.workspace import Workspace
@@ -51,37 +55,44 @@ class WholeRange(click.IntRange):
 
 
 class App:
-    """One invocation's options, and what they lead to, opened on first use.
+    """One invocation of a command: its session, and where it prints.
 
     Attributes:
-        offline: no socket may be opened.
+        session: what the command is a client of.
         json: print one JSON document instead of tables.
-        concurrency: most requests at once to a remote server; None is what harness.yaml says.
-        timeout: seconds that a remote server has for one answer; None is what harness.yaml says.
     """
 
-    concurrency: int | None = None
-    timeout: float | None = None
-
-    def __init__(
-        self, *, plugins: tuple[str, ...] = (), workspace: str | None = None, offline: bool = False, json: bool = False
-    ) -> None:
-        self.plugin_options = plugins
-        self._workspace_option = workspace
-        self.offline = offline
+    def __init__(self, options: SessionOptions, *, json: bool = False) -> None:
+        self.session = Session(options, progress=self._bars, warn=self.warn)
         self.json = json
 
-    @cached_property
+    def bind(self, **changes: Any) -> Session:
+        """Change options of the session, such as its seed, and return it."""
+        self.session = self.session.bind(**changes)
+        return self.session
+
+    @property
+    def plugin_options(self) -> tuple[str, ...]:
+        """What was given with -p."""
+        return self.session.options.plugins
+
+    @property
+    def offline(self) -> bool:
+        """Whether no socket may be opened."""
+        return self.session.options.offline
+
+    @property
     def config(self) -> Config:
         """The folder's harness.yaml, or the defaults."""
-        from harness.reading.config import read_config
+        return self.session.config
 
-        return read_config(Path.cwd())
-
-    @cached_property
+    @property
     def plugins(self) -> Plugins:
-        """All plugins; a warning on standard error for each broken one."""
-        return self._load_plugins(warn=True)
+        """All plugins; a warning on standard error for each broken one, once."""
+        if "plugins" not in vars(self.session):
+            for broken in self.session.plugins.broken:
+                self.warn(broken.sentence)
+        return self.session.plugins
 
     def require_plugins(self) -> None:
         """Refuse to go on when a plugin is broken, with one error instead of a warning and an error.
@@ -89,69 +100,26 @@ class App:
         Raises:
             InputError: naming the broken plugins and how to leave them out.
         """
-        if "plugins" not in vars(self):
-            self.plugins = self._load_plugins(warn=False)
-        self.plugins.require_whole()
-
-    def _load_plugins(self, *, warn: bool) -> Plugins:
-        from harness.plugins import load_plugins
-        from harness.reading.config import require_plugins
-
-        require_plugins(self.config)
-        plugins = load_plugins((*self.config.plugins, *self.plugin_options))
-        for broken in plugins.broken if warn else ():
-            self.warn(broken.sentence)
-        return plugins
-
-    def model(self, option: str | None) -> str:
-        """Return the base model's reference: the option as it was given, an empty one too, else harness.yaml's."""
-        return self.config.model if option is None else option
-
-    def judge(self, option: str | None) -> str | None:
-        """Return the judge's reference as `model` does; None stands for the bare base."""
-        return self.config.judge if option is None else option
+        self.session.require_plugins()
 
     @property
     def workspace_path(self) -> Path:
         """Where the workspace is, or would be."""
-        if self._workspace_option is not None:
-            return Path(self._workspace_option).expanduser().resolve()
-        return self.config.workspace
+        return self.session.workspace_path
 
     @property
     def workspace_named(self) -> bool:
         """Whether --workspace was given."""
-        return self._workspace_option is not None
+        return self.session.options.workspace is not None
 
-    @cached_property
+    @property
     def workspace(self) -> Workspace:
         """The workspace, which must exist."""
-        from harness.store.workspace import Workspace
-
-        return Workspace.open(self.workspace_path)
+        return self.session.workspace
 
     def writable_workspace(self) -> Workspace:
         """Return the workspace, made where there is none."""
-        from harness.store.workspace import Workspace
-
-        if "workspace" not in vars(self):
-            self.workspace = Workspace.open(self.workspace_path, create=True)
-        return self.workspace
-
-    def close(self) -> None:
-        """Close the workspace's databases, so that all that was written stands in their files."""
-        if "workspace" in vars(self):
-            self.workspace.close()
-
-    def surroundings(self, *, seed: int = 0) -> Surroundings:
-        """Return what plugins may know of where they run."""
-        from harness.contracts import Surroundings
-        from harness.paths import weights_dir
-
-        return Surroundings(
-            offline=self.offline, weights=weights_dir(), seed=seed,
-            concurrency=self.concurrency or self.config.concurrency, timeout=self.timeout or self.config.timeout,
-        )  # fmt: skip
+        return self.session.writable_workspace()
 
     @cached_property
     def console(self) -> Console:
@@ -167,13 +135,14 @@ class App:
 
         return Console(stderr=True, highlight=False)
 
-    @contextmanager
-    def progress(self) -> Iterator[Progress]:
+    def progress(self) -> AbstractContextManager[Progress]:
         """Give bars on standard error for the length of a `with` block."""
+        return self.session.progress()
+
+    def _bars(self) -> AbstractContextManager[Progress]:
         from harness.progress import TerminalProgress
 
-        with TerminalProgress(self.stderr) as bars:
-            yield bars
+        return TerminalProgress(self.stderr)
 
     def warn(self, message: str) -> None:
         """Print a warning on standard error."""
@@ -211,10 +180,59 @@ def remote_options(command: F) -> F:
     )  # fmt: skip
     @functools.wraps(command)
     def wrapper(app: App, /, *, concurrency: int | None, timeout: float | None, **rest: Any) -> Any:
-        app.concurrency, app.timeout = concurrency, timeout
+        app.bind(concurrency=concurrency, timeout=timeout)
         return command(app, **rest)
 
     return wrapper  # type: ignore[return-value] # click takes the options off
+
+
+def gathered(record: Callable[..., Any], name: str, *options: Callable[[F], F]) -> Callable[[F], F]:
+    """Return a decorator that adds options to a command, which gets them as one record.
+
+    Args:
+        record: made of the options by their names.
+        name: of the command's parameter that takes the record.
+        options: as `click.option` gives them.
+    """
+
+    def decorate(command: F) -> F:
+        @functools.wraps(command)
+        def wrapper(*arguments: Any, **given: Any) -> Any:
+            fields = {key: given.pop(key) for key in names}
+            return command(*arguments, **{name: record(**fields)}, **given)
+
+        before = len(getattr(wrapper, "__click_params__", ()))
+        for option in reversed(options):
+            option(wrapper)  # click only notes its options on the function
+        names = [str(parameter.name) for parameter in wrapper.__click_params__[before:]]  # type: ignore[attr-defined]
+        return wrapper  # type: ignore[return-value] # click takes the options off
+
+    return decorate
+
+
+seed_option = click.option(
+    "--seed", type=WholeRange(0, MOST_SEED), default=0, show_default=True, help="Of subsets, sampling and resampling."
+)
+
+candidate_options = gathered(
+    CandidateOptions, "who",
+    click.option("--model", metavar="REF", help="The base model.  [default: harness.yaml's, else smollm2-135m]"),
+    click.option("--adapter", "adapters", multiple=True, metavar="REF", help="A LoRA adapter; repeated ones compose."),
+    click.option("--system", metavar="TEXT", help="A system prompt; it is part of the candidate."),
+    click.option("--template", default="auto", show_default=True, metavar="auto|none|FILE", help="The chat template."),
+    click.option(
+        "--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto", show_default=True,
+        help="Of the weights.",
+    ),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."),
+)  # fmt: skip
+"""Add the options that name a candidate; the command gets them as `who`."""
+
+drift_check_option = click.option(
+    "--drift-check", type=WholeRange(min=0), metavar="K",
+    help="Samples computed again in float32 for each gate's metric where the dtype is another; 0 is none."
+    "  [default: 32]",
+)  # fmt: skip
 
 
 def common_options(command: F) -> F:
@@ -242,18 +260,13 @@ def common_options(command: F) -> F:
         if offline:
             keep_libraries_offline()
         before = (ctx.find_root().obj or {}).get("plugins", ())
-        app = App(plugins=(*before, *plugins), workspace=workspace, offline=offline, json=json_)
+        options = SessionOptions(
+            plugins=(*before, *plugins), workspace=None if workspace is None else Path(workspace), offline=offline
+        )
+        app = App(options, json=json_)
         try:
             return ctx.invoke(command, app, **rest)
         finally:
-            app.close()
+            app.session.close()
 
     return wrapper  # type: ignore[return-value] # click takes the options off
-
-
-def keep_libraries_offline() -> None:
-    """Tell the libraries below, for the rest of this process; they read it at their first import."""
-    import os
-
-    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE"):
-        os.environ[name] = "1"

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.context import MOST_SEED, App, WholeRange, common_options, remote_options
+from harness.cli.context import (
+    App,
+    WholeRange,
+    candidate_options,
+    common_options,
+    drift_check_option,
+    gathered,
+    remote_options,
+    seed_option,
+)
 from harness.cli.outputs import Checked, Outputs, output_options
 from harness.errors import EXIT_GATE, EXIT_PASSED
+from harness.session.options import CandidateOptions, RunOptions
 
 if TYPE_CHECKING:
     from harness.promotion.policy_run import PolicyRun
@@ -30,76 +39,34 @@ Exit codes: 0 the candidate may be promoted, 1 it may not, 2 input error, 3 a ru
 
 
 @click.command(epilog=_EPILOG)
-@click.option("--adapter", "adapters", multiple=True, metavar="REF", help="A LoRA adapter; repeated ones compose.")
+@candidate_options
 @click.option("--policy", metavar="NAME", help="Which policy decides.  [default: harness.yaml's, else demo]")
-@click.option("--model", metavar="REF", help="The base model.  [default: harness.yaml's, else smollm2-135m]")
-@click.option("--judge", metavar="REF", help="The model that critics ask.  [default: the policy's, else the bare base]")
-@click.option("--system", metavar="TEXT", help="A system prompt; it is part of the candidate.")
-@click.option("--template", default="auto", show_default=True, metavar="auto|none|FILE", help="The chat template.")
-@click.option(
-    "--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto", show_default=True,
-    help="Of the weights.",
+@gathered(
+    RunOptions, "options",
+    click.option("--judge", metavar="REF", help="The model that critics ask.  [default: the policy's, else the base]"),
+    drift_check_option,
 )  # fmt: skip
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
-@click.option(
-    "--seed",
-    type=WholeRange(0, MOST_SEED),
-    default=0,
-    show_default=True,
-    help="Of subsets, sampling and resampling.",
-)
-@click.option(
-    "--drift-check", type=WholeRange(min=0), metavar="K",
-    help="Samples computed again in float32 for each gate's metric where the dtype is another; 0 is none."
-    "  [default: 32]",
-)  # fmt: skip
-@click.option("--fresh", is_flag=True, help="Use no stored run; replies still come from the cache.")
-@click.option(
-    "--samples", type=WholeRange(min=1), metavar="N",
-    help="Look at N samples a suite alone; a size that the policy does not declare is exploratory.",
+@seed_option
+@gathered(
+    dict, "looks",
+    click.option("--fresh", is_flag=True, help="Use no stored run; replies still come from the cache."),
+    click.option(
+        "--samples", type=WholeRange(min=1), metavar="N",
+        help="Look at N samples a suite alone; a size that the policy does not declare is exploratory.",
+    ),
 )  # fmt: skip
 @common_options
 @remote_options
 @output_options
 def decide(
-    app: App,
-    adapters: tuple[str, ...],
-    policy: str | None,
-    model: str | None,
-    judge: str | None,
-    system: str | None,
-    template: str,
-    dtype: str,
-    device: str,
-    seed: int,
-    drift_check: int | None,
-    fresh: bool,
-    samples: int | None,
+    app: App, who: CandidateOptions, policy: str | None, options: RunOptions, seed: int, looks: dict[str, Any],
     outputs: Outputs,
-) -> int:
+) -> int:  # fmt: skip
     """Run what a policy needs and is not stored yet, and decide on promotion."""
-    from harness.evaluation.resolve import resolve_base, resolve_candidate
-    from harness.promotion.policies import declare_all, default_policy, find_policy
-    from harness.promotion.policy_run import run_policy
-    from harness.reading.files import read_text
-
     app.require_plugins()
-    registries = app.plugins.registries
-    chosen = default_policy(app.config, registries) if policy is None else find_policy(policy, app.config, registries)
-    workspace = app.writable_workspace()
-    declare_all(workspace, app.config, registries)
-    base = resolve_base(app.model(model), registries, dtype=dtype, device=device)
-    if template not in {"auto", "none"}:
-        template = read_text(Path(template), what="chat template")
-    candidate = resolve_candidate(base, adapters, workspace, system=system, template=template)
-    with app.progress() as progress:
-        found = run_policy(
-            chosen, candidate, plugins=app.plugins, workspace=workspace, surroundings=app.surroundings(seed=seed),
-            progress=progress, judge=app.judge(judge), seed=seed, fresh=fresh, samples=samples,
-            drift_check=drift_check,
-        )  # fmt: skip
-    for warning in dict.fromkeys(warning for outcome in found.outcomes for warning in outcome.warnings):
-        app.warn(warning)
+    session = app.bind(seed=seed)
+    chosen = session.policy(policy)
+    found = session.decide_candidate(chosen, session.candidate(who), options, **looks)
     if app.json:
         from harness.serial import to_plain
 

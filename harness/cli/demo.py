@@ -9,12 +9,13 @@ import click
 
 from harness.cli.context import App, common_options
 from harness.errors import EXIT_GATE, EXIT_PASSED
+from harness.session.options import RunOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.evaluation.runner import SuiteRun
-    from harness.types import Candidate, ModelSpec
+    from harness.types import Candidate
 
 WEIGHTS = ("smollm2-135m", "minilm", "spacy-en-md")
 RECIPE = "persona"
@@ -61,50 +62,28 @@ def _fetch(app: App) -> None:
 
 def _train(app: App) -> Candidate:
     from harness.cli.train import show_stages
-    from harness.reading.recipe import read_recipe
-    from harness.training.resources import find_recipe
-    from harness.training.runner import TrainSetting, train
+    from harness.evaluation.resolve import resolve_base
     from harness.types import Candidate
 
-    registries = app.plugins.registries
-    recipe = read_recipe(find_recipe(RECIPE, registries))
-    workspace = app.writable_workspace()
-    surroundings = app.surroundings(seed=recipe.seed)
-    with workspace.working("harness demo"), app.progress() as progress:
-        results = train(
-            recipe,
-            TrainSetting(plugins=app.plugins, workspace=workspace, surroundings=surroundings, progress=progress),
-        )
-    show_stages(app, recipe, results)
-    adapters = [result.adapter for result in results if result.adapter is not None]
-    return Candidate(model=_base(app, recipe.base), adapters=tuple(adapters[-1:]))
-
-
-def _base(app: App, reference: str) -> ModelSpec:
-    from harness.evaluation.resolve import resolve_base
-
-    return resolve_base(reference, app.plugins.registries)
+    result = app.session.train(RECIPE, then=False)
+    show_stages(app, result.recipe, result.stages)
+    adapters = [stage.adapter for stage in result.stages if stage.adapter is not None]
+    base = resolve_base(result.recipe.base, app.plugins.registries)
+    return Candidate(model=base, adapters=tuple(adapters[-1:]))
 
 
 def _decide(app: App, candidate: Candidate) -> bool:
     """Decide and promote; a candidate that is promoted already is compared with its bare base once more."""
     from harness.cli.decide import show_decision
-    from harness.promotion.policies import declare_all, find_policy
-    from harness.promotion.policy_run import run_policy
     from harness.promotion.promote import promote
     from harness.store.promoted import promoted
 
-    workspace = app.writable_workspace()
+    session = app.session
+    workspace = session.writable_workspace()
     live = promoted(workspace)
     if live is not None and _same(live, candidate):
         return _compare_again(app, candidate)
-    declare_all(workspace, app.config, app.plugins.registries)
-    policy = find_policy(POLICY, app.config, app.plugins.registries)
-    with app.progress() as progress:
-        found = run_policy(
-            policy, candidate, plugins=app.plugins, workspace=workspace, surroundings=app.surroundings(),
-            progress=progress,
-        )  # fmt: skip
+    found = session.decide_candidate(session.policy(POLICY), candidate, RunOptions())
     show_decision(app, found)
     if found.decision.status != "passed":
         app.console.print("the candidate is refused; the base stays what it was", style="yellow")
@@ -135,26 +114,13 @@ def _compare_again(app: App, candidate: Candidate) -> bool:
 
 
 def _run_again(app: App, candidate: Candidate) -> Sequence[SuiteRun]:
-    from harness.evaluation.prepare import prepare_suite
-    from harness.evaluation.runner import Setting, run_suites
-    from harness.promotion.policies import find_policy
-    from harness.types import RunSpec
+    from harness.evaluation.runner import run_suites
+    from harness.promotion.policy_run import prepare_policy
 
-    policy = find_policy(POLICY, app.config, app.plugins.registries)
-    workspace, surroundings = app.writable_workspace(), app.surroundings()
-    prepared = [
-        prepare_suite(
-            section.suite, app.plugins.registries, surroundings, limit=section.limit, gates=section.gates,
-            constitution=section.constitution, alpha=policy.alpha, adapters=candidate.adapters,
-        )
-        for section in policy.suites
-    ]  # fmt: skip
-    spec = RunSpec(
-        suites=tuple(section.suite for section in policy.suites), model=candidate.model.reference,
-        adapters=tuple(adapter.reference for adapter in candidate.adapters), baseline="base", offline=app.offline,
-    )  # fmt: skip
-    with workspace.working("harness demo"), app.progress() as progress:
-        setting = Setting(
-            plugins=app.plugins, workspace=workspace, surroundings=surroundings, progress=progress, spec=spec
-        )
+    session = app.session
+    policy, options = session.policy(POLICY), RunOptions(baseline="base")
+    limits = [section.limit for section in policy.suites]
+    prepared = prepare_policy(policy, candidate.adapters, app.plugins.registries, session.context, limits)
+    spec = session.spec([section.suite for section in policy.suites], candidate, options)
+    with session.writable_workspace().working("harness demo"), session.setting(spec) as setting:
         return run_suites(prepared, candidate, setting, baseline="base")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from harness.cli.context import MOST_SEED, App, FiniteRange, WholeRange, common_options
+from harness.cli.context import MOST_SEED, App, FiniteRange, WholeRange, common_options, gathered
 from harness.errors import EXIT_PASSED, InputError, unknown_name
 
 if TYPE_CHECKING:
@@ -30,78 +31,105 @@ decided as real ones are. Under `--truth equal` the candidate is no better and n
 and differs from it on as many samples as the stored runs do. Nothing is asked of a model, and nothing is written."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Planned:
+    """For whom."""
+
+    policy: str | None
+    attempt: int | None
+    adapters: tuple[str, ...]
+    limit: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Assumed:
+    """What is taken for true."""
+
+    truth: Literal["equal", "seen"]
+    changes: tuple[str, ...]
+    values: tuple[str, ...]
+    discordant: float
+    stored: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Simulated:
+    """How it is reckoned."""
+
+    samples: int | None
+    power: float
+    simulations: int
+    seed: int
+
+
 @click.command(epilog=_EPILOG)
 @click.argument("suites", nargs=-1, metavar="[SUITE]…")
-@click.option("--policy", metavar="NAME", help="Plan the suites and gates of this policy.")
-@click.option("--attempt", type=WholeRange(min=1), metavar="J", help="Of the policy.  [default: its next one]")
-@click.option(
-    "--adapter", "adapters", multiple=True, metavar="REF",
-    help="A LoRA adapter of the candidate, for suites that ask what it was trained on; repeated ones compose.",
+@gathered(
+    _Planned, "planned",
+    click.option("--policy", metavar="NAME", help="Plan the suites and gates of this policy."),
+    click.option("--attempt", type=WholeRange(min=1), metavar="J", help="Of the policy.  [default: its next one]"),
+    click.option(
+        "--adapter", "adapters", multiple=True, metavar="REF",
+        help="A LoRA adapter of the candidate, for suites that ask what it was trained on; repeated ones compose.",
+    ),
+    click.option("--limit", type=WholeRange(min=1), metavar="N", help="At most N samples a suite, clusters whole."),
 )  # fmt: skip
-@click.option("--limit", type=WholeRange(min=1), metavar="N", help="At most N samples a suite, clusters whole.")
-@click.option("--samples", type=WholeRange(min=1), metavar="N", help="Plan for N samples a suite, there or not.")
-@click.option(
-    "--truth", type=click.Choice(["equal", "seen"]), default="equal", show_default=True,
-    help="The candidate is as good as what it is compared with, or as the stored runs are.",
+@gathered(
+    _Assumed, "assumed",
+    click.option(
+        "--truth", type=click.Choice(["equal", "seen"]), default="equal", show_default=True,
+        help="The candidate is as good as what it is compared with, or as the stored runs are.",
+    ),
+    click.option("--change", "changes", multiple=True, metavar="METRIC=X", help="And METRIC is X higher than that."),
+    click.option("--assume", "values", multiple=True, metavar="METRIC=X", help="Its value, where no run tells it."),
+    click.option(
+        "--discordant", type=FiniteRange(0, 1), default=0.2, show_default=True,
+        help="Share of samples on which two arms differ, where no stored pair tells it.",
+    ),
+    click.option("--run", "stored", metavar="RUN", help="Draw from this stored run instead of each suite's newest."),
 )  # fmt: skip
-@click.option("--change", "changes", multiple=True, metavar="METRIC=X", help="And its METRIC is X higher than that.")
-@click.option("--assume", "values", multiple=True, metavar="METRIC=X", help="Its value, where no stored run tells it.")
-@click.option(
-    "--discordant", type=FiniteRange(0, 1), default=0.2, show_default=True,
-    help="Share of samples on which two arms differ, where no stored pair tells it.",
+@gathered(
+    _Simulated, "simulated",
+    click.option("--samples", type=WholeRange(min=1), metavar="N", help="Plan for N samples a suite, there or not."),
+    click.option(
+        "--power", type=FiniteRange(0, 1, min_open=True, max_open=True), default=0.8, show_default=True,
+        help="That `detects` and `needs` speak of.",
+    ),
+    click.option("--simulations", type=WholeRange(10, 100_000), default=400, show_default=True, help="Most."),
+    click.option("--seed", type=WholeRange(0, MOST_SEED), default=0, show_default=True, help="Of what is drawn."),
 )  # fmt: skip
-@click.option("--run", "stored", metavar="RUN", help="Draw from this stored run instead of each suite's newest.")
-@click.option(
-    "--power", type=FiniteRange(0, 1, min_open=True, max_open=True), default=0.8, show_default=True,
-    help="That `detects` and `needs` speak of.",
-)  # fmt: skip
-@click.option("--simulations", type=WholeRange(10, 100_000), default=400, show_default=True, help="Most.")
-@click.option("--seed", type=WholeRange(0, MOST_SEED), default=0, show_default=True, help="Of what is drawn.")
 @common_options
 def plan(
-    app: App,
-    suites: tuple[str, ...],
-    policy: str | None,
-    attempt: int | None,
-    adapters: tuple[str, ...],
-    limit: int | None,
-    samples: int | None,
-    truth: str,
-    changes: tuple[str, ...],
-    values: tuple[str, ...],
-    discordant: float,
-    stored: str | None,
-    power: float,
-    simulations: int,
-    seed: int,
-) -> int:
+    app: App, suites: tuple[str, ...], planned: _Planned, assumed: _Assumed, simulated: _Simulated
+) -> int:  # fmt: skip
     """Say before a run what its gates can detect, and how often all of them would pass."""
     from harness.promotion.planning import Assumptions, StoredRows, make_plan
     from harness.serial import to_plain
     from harness.store.adapters import resolve_adapters
 
-    if bool(suites) == (policy is not None):
+    if bool(suites) == (planned.policy is not None):
         raise InputError("name suites or a policy", hint="harness plan safety-core, or harness plan --policy demo")
-    if policy is None and attempt is not None:
+    if planned.policy is None and planned.attempt is not None:
         raise InputError("--attempt is a policy's", hint="give --policy NAME too, or leave it out")
     app.require_plugins()
+    app.bind(seed=simulated.seed)
     workspace = app.workspace if app.workspace_path.is_dir() else None
-    specs = resolve_adapters(adapters, workspace)
-    if policy is None:
-        prepared, level = _of_suites(app, suites, specs, limit, seed), None
+    specs = resolve_adapters(planned.adapters, workspace)
+    if planned.policy is None:
+        prepared, level = _of_suites(app, suites, specs, planned.limit), None
     else:
-        prepared, level = _of_policy(app, policy, specs, attempt, limit, seed)
+        prepared, level = _of_policy(app, planned.policy, specs, planned)
     if not any(suite.gates for suite in prepared):
         raise InputError("nothing has gates, so that there is nothing to plan", hint="add some under `gates:`")
     gated = {gate.metric for suite in prepared for gate in suite.gates}
     assumptions = Assumptions(
-        truth="equal" if truth == "equal" else "seen", discordant=discordant,
-        changes=_numbers(changes, "--change", gated), values=_shares(values, gated), samples=samples, power=power,
+        truth=assumed.truth, discordant=assumed.discordant, changes=_numbers(assumed.changes, "--change", gated),
+        values=_shares(assumed.values, gated), samples=simulated.samples, power=simulated.power,
     )  # fmt: skip
+    rows = StoredRows(registries=app.plugins.registries, workspace=workspace, run=assumed.stored)
     with app.progress() as progress:
         found = make_plan(
-            prepared, assumptions, StoredRows(registries=app.plugins.registries, workspace=workspace, run=stored),
-            simulations=simulations, seed=seed, progress=progress,
+            prepared, assumptions, rows, simulations=simulated.simulations, seed=simulated.seed, progress=progress,
         )  # fmt: skip
     if app.json:
         app.print_json({"attempt": None if level is None else level[0], **to_plain(found)})
@@ -111,44 +139,38 @@ def plan(
 
 
 def _of_suites(
-    app: App, names: Iterable[str], adapters: Sequence[AdapterSpec], limit: int | None, seed: int
+    app: App, names: Iterable[str], adapters: Sequence[AdapterSpec], limit: int | None
 ) -> list[PreparedSuite]:
-    from harness.evaluation.prepare import prepare_suite
+    from harness.evaluation.prepare import SuiteOptions, prepare_suite
 
-    surroundings = app.surroundings(seed=seed)
-    return [
-        prepare_suite(name, app.plugins.registries, surroundings, limit=limit, seed=seed, adapters=adapters)
-        for name in names
-    ]
+    options = SuiteOptions(limit=limit, adapters=adapters)
+    return [prepare_suite(name, app.plugins.registries, app.session.context, options) for name in names]
 
 
 def _of_policy(
-    app: App, name: str, adapters: Sequence[AdapterSpec], attempt: int | None, limit: int | None, seed: int
+    app: App, name: str, adapters: Sequence[AdapterSpec], planned: _Planned
 ) -> tuple[list[PreparedSuite], tuple[int, float]]:
     """Return the policy's suites at its last look and at the level of an attempt, and both numbers."""
     from dataclasses import replace
 
-    from harness.evaluation.prepare import prepare_suite
     from harness.promotion.attempts import attempts, schedule
     from harness.promotion.policies import find_policy
+    from harness.promotion.policy_run import prepare_policy
     from harness.stats.attempts import level_of_attempt
 
     registries = app.plugins.registries
     chosen = find_policy(name, app.config, registries)
-    number = attempt
+    number = planned.attempt
     if number is None:
         known = app.workspace_path.is_dir()
         number = 1 + (len(attempts(app.workspace, chosen.id, chosen.fingerprint)) if known else 0)
     looks = schedule(chosen)
     level = level_of_attempt(chosen.alpha, number) / len(looks)
-    prepared = []
-    for section, size in zip(chosen.suites, looks[-1], strict=True):
-        suite = prepare_suite(
-            section.suite, registries, app.surroundings(seed=seed), limit=limit or size, seed=seed,
-            alpha=chosen.alpha, gates=section.gates, constitution=section.constitution, adapters=adapters,
-        )  # fmt: skip
-        prepared.append(replace(suite, gates=tuple(replace(gate, alpha=level) for gate in suite.gates)))
-    return prepared, (number, level)
+    limits = [planned.limit or size for size in looks[-1]]
+    prepared = prepare_policy(chosen, adapters, registries, app.session.context, limits)
+    return [
+        replace(suite, gates=tuple(replace(gate, alpha=level) for gate in suite.gates)) for suite in prepared
+    ], (number, level)  # fmt: skip
 
 
 def _numbers(given: Sequence[str], option: str, gated: set[str]) -> dict[str, float]:

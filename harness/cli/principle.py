@@ -67,8 +67,9 @@ def test(
     principles = _find(app, target, only)
     with app.progress() as bars:
         skills = try_principles(
-            principles, app.plugins.registries, app.surroundings(), bars,
-            critics=critics, judge=app.judge(judge) or app.config.model, cache_path=_cache_path(app),
+            principles, app.plugins.registries, app.session.context, bars,
+            critics=critics, judge=(app.config.judge if judge is None else judge) or app.config.model,
+            cache_path=_cache_path(app),
         )  # fmt: skip
     deciding = [own[-1] for own in skills]
     if app.json:
@@ -97,7 +98,7 @@ def _find(app: App, target: str, only: Sequence[str]) -> list[Principle]:
     from harness.evaluation.constitutions import Constitutions
 
     if target.endswith(".py"):
-        app.plugin_options += (target,)  # before plugins are first asked for
+        app.bind(plugins=(*app.plugin_options, target))
         broken = next((broken for broken in app.plugins.broken if broken.name == Path(target).stem), None)
         if broken is not None:
             raise InputError(f"the plugin is broken: {broken.reason}", file=target, hint="mend it and test it again")

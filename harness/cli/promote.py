@@ -49,17 +49,8 @@ Examples:
 @common_options
 def promote(app: App, decision: str) -> int:
     """Promote the candidate of DECISION, after checking every hash again."""
-    from harness.promotion.policies import find_policy
-    from harness.promotion.promote import Present
-    from harness.promotion.promote import promote as do_promote
-
-    app.require_plugins()
-    workspace = app.workspace
-    present = Present(
-        policy=lambda name: find_policy(name, app.config, app.plugins.registries), surroundings=app.surroundings()
-    )
-    entry = do_promote(workspace, decision, app.plugins, warn=app.warn, present=present)
-    return _changed(app, workspace, entry, "promoted")
+    entry = app.session.promote(decision)
+    return _changed(app, app.workspace, entry, "promoted")
 
 
 @click.command(epilog=_ROLLBACK)
@@ -79,7 +70,6 @@ def promote(app: App, decision: str) -> int:
 @common_options
 def rollback(app: App, to: str | None, leaves: int | None, reason: str, drill: bool, check: bool, samples: int) -> int:
     """Go back to what was promoted before; said once more, as after a kill, it changes nothing."""
-    from harness.promotion.promote import rollback as do_rollback
     from harness.store.promoted import live
 
     if drill:
@@ -89,7 +79,7 @@ def rollback(app: App, to: str | None, leaves: int | None, reason: str, drill: b
     if check:
         return _check(app, to, samples)
     before = live(workspace)
-    entry = do_rollback(workspace, app.plugins, leaves=leaves, to=to, reason=reason, warn=app.warn)
+    entry = app.session.rollback(to, leaves=leaves, reason=reason)
     if before is None or entry.number != before.entry.number:
         return _changed(app, workspace, entry, "rolled back to")
     code = _changed(app, workspace, entry, "nothing was changed: rolled back already to")
@@ -105,7 +95,7 @@ def _check(app: App, to: str | None, samples: int) -> int:
     from harness.terminal import safe_text
 
     with app.progress() as progress:
-        found = check_rollback(app.workspace, app.plugins, app.surroundings(), progress, to=to, samples=samples)
+        found = check_rollback(app.workspace, app.plugins, app.session.context, progress, to=to, samples=samples)
     same = sum(answer.same for answer in found.repeated)
     if app.json:
         answers = [{**to_plain(answer), "same": answer.same} for answer in found.repeated]

@@ -10,7 +10,7 @@ from harness.cli.context import App, FiniteRange, WholeRange, common_options
 from harness.errors import EXIT_PASSED
 
 if TYPE_CHECKING:
-    from harness.promotion.difference import Difference, MetricDifference
+    from harness.promotion.difference import Difference
 
 _LIST = """\b
 Examples:
@@ -127,6 +127,7 @@ def diff(app: App, baseline: str, candidate: str, flips: int, confidence: float)
 
 
 def _show_difference(app: App, found: Difference, flips: int, confidence: float) -> None:
+    from harness.session.results import differences_table
     from harness.tables import plain_table
     from harness.terminal import safe_text
 
@@ -139,8 +140,7 @@ def _show_difference(app: App, found: Difference, flips: int, confidence: float)
     ]  # fmt: skip
     for note in (*found.notes, *missing):
         app.console.print(f"note: {safe_text(note)}", style="dim", markup=False)
-    columns = ("metric", "baseline", "candidate", "change", f"{100 * confidence:g} % interval", "p", "verdict")
-    app.console.print(plain_table(columns, [_cells(row) for row in found.rows], whole=columns[:4]))
+    app.console.print(differences_table(found, confidence))
     if not found.flips:
         app.console.print("no answer changed its score")
         return
@@ -154,30 +154,6 @@ def _show_difference(app: App, found: Difference, flips: int, confidence: float)
         for flip in shown
     ]  # fmt: skip
     app.console.print(plain_table(("", "metric", "sample", "change", "prompt"), rows, title=title))
-
-
-def _cells(row: MetricDifference) -> tuple[str, ...]:
-    """Write one metric's comparison; proportions in percent, and their differences in points."""
-    from harness.stats.kinds import kind_of
-
-    found, percent = row.comparison, kind_of(row.metric).shares
-
-    def write(value: float | None, sign: str = "") -> str:
-        if value is None:
-            return "—"
-        unit = "" if sign else " %"  # a difference of percentages is in points
-        return f"{100 * value:{sign}.1f}{unit}" if percent else f"{value:{sign}.4g}"
-
-    interval = "—"
-    if found.low is not None and found.high is not None:
-        interval = (
-            f"[{write(found.low, '+').removesuffix(' points')}, {write(found.high, '+').removesuffix(' points')}]"
-        )
-    p = "—" if found.p is None else "<0.001" if found.p < 0.001 else f"{found.p:.3f}"
-    return (
-        row.metric.name, write(found.baseline), write(found.candidate), write(found.difference, "+"), interval, p,
-        row.verdict,
-    )  # fmt: skip
 
 
 def _score(value: float | None) -> str:

@@ -37,35 +37,14 @@ def train(app: App, recipe: str, seed: int | None, device: str, dry_run: bool, f
     A stage whose data, options, base and package versions did not change is reused. An adapter appears whole or not at
     all, whatever happens to the process.
     """
-    from harness.promotion.policies import declare_all
     from harness.reading.recipe import read_recipe
     from harness.training.resources import find_recipe
-    from harness.training.runner import TrainSetting
-    from harness.training.runner import train as run_recipe
-    from harness.training.then import check_then, follow
 
     app.require_plugins()
     found = read_recipe(find_recipe(recipe, app.plugins.registries))
-    then_policy = None if no_then else check_then(found, app.config, app.plugins.registries)
-    workspace = app.writable_workspace()
-    with workspace.working(f"harness train {recipe}"), app.progress() as progress:
-        if not dry_run:
-            declare_all(workspace, app.config, app.plugins.registries)
-        surroundings = app.surroundings(seed=found.seed if seed is None else seed)
-        results = run_recipe(
-            found,
-            TrainSetting(
-                plugins=app.plugins, workspace=workspace, surroundings=surroundings, progress=progress, seed=seed,
-                device=device, force=force, dry_run=dry_run,
-            ),
-        )  # fmt: skip
-        outcome: Outcome | None = None
-        adapter = results[-1].adapter
-        if not dry_run and not no_then and adapter is not None:
-            outcome = follow(
-                found, adapter, then_policy, plugins=app.plugins, workspace=workspace, surroundings=surroundings,
-                progress=progress, device=device, judge=app.config.judge, warn=app.warn,
-            )  # fmt: skip
+    session = app.bind(seed=found.seed if seed is None else seed)
+    result = session.train_recipe(found, then=not no_then, device=device, force=force, dry_run=dry_run)
+    results, outcome = result.stages, result.outcome
     if app.json:
         _print_json(app, found, results, outcome)
     else:
@@ -92,15 +71,9 @@ def _print_json(app: App, recipe: Recipe, results: Sequence[StageResult], outcom
 
 def show_stages(app: App, recipe: Recipe, results: Sequence[StageResult]) -> None:
     """Print what became of each stage, and warn of what was cut."""
-    from harness.tables import plain_table
+    from harness.session.results import stages_table
 
-    app.console.print(
-        plain_table(
-            ("stage", "outcome", "loss", "steps", "seconds", "memory", "adapter"),
-            [_row(result) for result in results],
-            title=f"{recipe.id} on {recipe.base}",
-        )
-    )
+    app.console.print(stages_table(recipe, results))
     for result in results:
         if result.note:
             app.warn(result.note)
@@ -124,23 +97,6 @@ def _show(app: App, recipe: Recipe, results: Sequence[StageResult], outcome: Out
         console.print(f"next: harness run persona --adapter {adapter.id}" if recipe.id == "persona" else
                       f"next: harness run SUITE --adapter {adapter.id}, or harness decide --adapter {adapter.id}",
                       markup=False)  # fmt: skip
-
-
-def _row(result: StageResult) -> tuple[str, ...]:
-    figures = {} if result.record is None else result.record.figures
-    word = "trained" if result.trained else "reused" if result.reused else "would be trained"
-
-    def shown(name: str, form: str) -> str:
-        return form.format(figures[name]) if name in figures else "—"
-
-    loss = "—"
-    if "loss_first" in figures and "loss_last" in figures:
-        loss = f"{figures['loss_first']:.2f} → {figures['loss_last']:.2f}"
-    memory = figures.get("peak_memory_bytes")
-    return (
-        result.stage, word, loss, shown("steps", "{:.0f}"), shown("seconds", "{:.0f}"),
-        "—" if memory is None else f"{memory / 2**30:.1f} GiB", "—" if result.adapter is None else result.adapter.id,
-    )  # fmt: skip
 
 
 def _show_outcome(app: App, outcome: Outcome) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,3 +69,24 @@ class Constitutions(Mapping[str, "tuple[Principle, ...]"]):
 
 def _is_path(name: str) -> bool:
     return name.endswith((".yaml", ".yml"))
+
+
+def named_rules(
+    registries: Registries, folder: Path, principles: Sequence[str], constitution: str | None
+) -> str | None:  # fmt: skip
+    """Check the rules that a person names, and return the constitution, a path as the folder means it.
+
+    Raises:
+        InputError: for a principle or constitution that nothing answers to.
+    """
+    known = Constitutions(registries, folder)
+    for name in principles:
+        if name not in known:
+            raise unknown_name("principle", name, [entry.name for entry in registries.principles], key="--principle")
+    if constitution is None:
+        return None
+    if constitution not in known:
+        names = [entry.name for entry in registries.constitutions]
+        raise unknown_name("constitution", constitution, names, key="--constitution")
+    named = constitution in registries.constitutions or constitution in registries.principles
+    return constitution if named else str((folder / Path(constitution).expanduser()).resolve())

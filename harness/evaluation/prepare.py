@@ -120,46 +120,50 @@ def make_metrics(suite: Suite, registries: Registries, constitutions: Constituti
     return tuple(metrics)
 
 
+@dataclass(frozen=True, kw_only=True)
+class SuiteOptions:
+    """How one suite is read."""
+
+    limit: int | None = None
+    """At most this many samples, clusters kept whole."""
+    data: Path | None = None
+    """Replaces the suite's own data file."""
+    principles: Sequence[str] = ()
+    """Registered principles to judge by besides the suite's own."""
+    constitution: str | None = None
+    """Replaces the constitution that the suite's adherence is judged by."""
+    alpha: float = 0.05
+    """Level of the suite's gates."""
+    gates: Sequence[Gate] | None = None
+    """Replace the suite's own gates where given, as a policy may."""
+    adapters: Sequence[AdapterSpec] = ()
+    """The candidate's: what was planted in their training data is handed to the suite's source."""
+
+
 def prepare_suite(
-    reference: str,
-    registries: Registries,
-    surroundings: Surroundings,
-    *,
-    limit: int | None = None,
-    seed: int = 0,
-    data: Path | None = None,
-    principles: Sequence[str] = (),
-    constitution: str | None = None,
-    alpha: float = 0.05,
-    gates: Sequence[Gate] | None = None,
-    adapters: Sequence[AdapterSpec] = (),
+    reference: str, registries: Registries, surroundings: Surroundings, options: SuiteOptions | None = None
 ) -> PreparedSuite:
     """Read a suite and make its plugins.
 
     Args:
         reference: a registered name or the path of a YAML file.
         registries: what is registered.
-        surroundings: where it runs.
-        limit: at most this many samples, clusters kept whole.
-        seed: of the subset and of sampled decoding.
-        data: replaces the suite's own data file.
-        principles: registered principles to judge by besides the suite's own.
-        constitution: replaces the constitution that the suite's adherence is judged by.
-        alpha: level of the suite's gates.
-        gates: replace the suite's own gates, as a policy may.
-        adapters: the candidate's: what was planted in their training data is handed to the suite's source.
+        surroundings: where it runs; its seed is that of the subset and of sampled decoding.
+        options: how it is read.
 
     Raises:
         InputError: naming file, line, key and cause.
     """
     from dataclasses import replace
 
-    suite = read_suite(resolve_suite(reference, registries), alpha=alpha, data=data, seed=seed)
-    suite = replace(suite, measure=_with_adherence(suite.measure, constitution, principles))
+    options = options or SuiteOptions()
+    seed = surroundings.seed
+    suite = read_suite(resolve_suite(reference, registries), alpha=options.alpha, data=options.data, seed=seed)
+    suite = replace(suite, measure=_with_adherence(suite.measure, options.constitution, options.principles))
     constitutions = Constitutions(registries, suite.path.parent)
     metrics = make_metrics(suite, registries, constitutions)
-    own = gates is None
-    written = suite.gates if own else gates or ()
+    own = options.gates is None
+    written = suite.gates if own else options.gates or ()
     spread = [
         (index, gate)
         for index, one in enumerate(written)
@@ -171,7 +175,12 @@ def prepare_suite(
         suite.source, file=str(suite.path), line=suite.document.line(("samples", "source")), key="samples.source"
     )
     samples = read_samples(
-        suite, source, offline=surroundings.offline, seed=seed, limit=limit, planted=planted_in(adapters)
+        suite,
+        source,
+        offline=surroundings.offline,
+        seed=seed,
+        limit=options.limit,
+        planted=planted_in(options.adapters),
     )
 
     names = dict.fromkeys(metric.constitution for metric in metrics if metric.constitution is not None)
@@ -190,7 +199,7 @@ def prepare_suite(
     )
     classifiers, status = _make_classifiers(suite, registries, surroundings, list(wanted))
     return PreparedSuite(
-        suite=suite, samples=samples, limit=limit,
+        suite=suite, samples=samples, limit=options.limit,
         metrics=metrics, gates=chosen_gates, gate_origins=origins, own_gates=own,
         classifiers=classifiers, classifier_status=status, constitutions=judged,
         principles=tuple(rules.values()), critics=critics,

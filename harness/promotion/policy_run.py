@@ -13,7 +13,7 @@ from harness.evaluation.checks import require_attainable_gates
 from harness.evaluation.drift import drift_asked
 from harness.evaluation.environment import plugin_versions, plugin_versions_of
 from harness.evaluation.pool import ModelPool
-from harness.evaluation.prepare import PreparedSuite, prepare_suite
+from harness.evaluation.prepare import PreparedSuite, SuiteOptions, prepare_suite
 from harness.evaluation.resolve import resolve_baseline, resolve_judge
 from harness.evaluation.runner import Setting, SuiteRun, identity_of, run_suites
 from harness.hashing import sha256_json
@@ -26,10 +26,10 @@ from harness.types import Candidate, Decision, Policy, RunSpec
 from harness.weights.memo import reading_anew
 
 if TYPE_CHECKING:
-    from harness.contracts import Progress, Surroundings
-    from harness.plugins import Plugins
+    from harness.contracts import Surroundings
+    from harness.plugins import Registries
     from harness.store.workspace import Workspace
-    from harness.types import RunRecord
+    from harness.types import AdapterSpec, RunRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,18 +56,7 @@ class _Look:
 
 
 def run_policy(
-    policy: Policy,
-    candidate: Candidate,
-    *,
-    plugins: Plugins,
-    workspace: Workspace,
-    surroundings: Surroundings,
-    progress: Progress,
-    judge: str | None = None,
-    seed: int = 0,
-    fresh: bool = False,
-    samples: int | None = None,
-    drift_check: int | None = None,
+    policy: Policy, candidate: Candidate, setting: Setting, *, fresh: bool = False, samples: int | None = None
 ) -> PolicyRun:
     """Run the policy's suites on the candidate and on what is promoted, where that is not stored, and decide.
 
@@ -76,32 +65,21 @@ def run_policy(
     Args:
         policy: what promotion needs.
         candidate: who is judged.
-        plugins: all of them whole.
-        workspace: where; its lock is held for moments alone.
-        surroundings: where models run.
-        progress: where bars are drawn.
-        judge: reference of the judge's model, where the policy names none; None is the candidate's bare base.
-        seed: of subsets, sampling and resampling.
+        setting: where it happens; the judge of its `spec` holds where the policy names none.
         fresh: run everything anew, whatever is stored.
         samples: look at this size alone; one that the policy does not declare makes the decision exploratory.
-        drift_check: samples to compute again in float32 for each gate's metric.
 
     Raises:
         AlreadyPromotedError: when the candidate is what is promoted; nothing is run.
         InputError: for what cannot work, before the first model loads.
         BrokenRunError: when a run breaks; replies so far are kept.
     """
+    plugins, workspace = setting.plugins, setting.workspace
     plugins.require_whole()
     looks, exploratory = _looks(policy, samples)
 
     def prepare(limits: Sequence[int | None]) -> list[PreparedSuite]:
-        return [
-            prepare_suite(
-                section.suite, plugins.registries, surroundings, limit=limit, seed=seed, alpha=policy.alpha,
-                gates=section.gates, constitution=section.constitution, adapters=candidate.adapters,
-            )
-            for section, limit in zip(policy.suites, limits, strict=True)
-        ]  # fmt: skip
+        return prepare_policy(policy, candidate.adapters, plugins.registries, setting.surroundings, limits)
 
     prepared = [_Look(number=number, suites=prepare(limits)) for number, limits in looks]
     last = schedule(policy)[-1]
@@ -109,12 +87,9 @@ def run_policy(
     spec = RunSpec(
         suites=tuple(section.suite for section in policy.suites), model=candidate.model.reference,
         adapters=tuple(adapter.reference for adapter in candidate.adapters), baseline=PROMOTED,
-        judge=policy.judge or judge, seed=seed, offline=surroundings.offline,
+        judge=policy.judge or setting.spec.judge, seed=setting.surroundings.seed, offline=setting.surroundings.offline,
     )  # fmt: skip
-    setting = Setting(
-        plugins=plugins, workspace=workspace, surroundings=surroundings, progress=progress, spec=spec,
-        drift_check=drift_check,
-    )  # fmt: skip
+    setting = replace(setting, spec=spec)
     with workspace.working():
         declare(workspace, [policy])
         known = _Known.of(largest, candidate, setting, fresh=fresh)
@@ -141,6 +116,23 @@ def run_policy(
     return PolicyRun(
         decision=decision, outcomes=outcomes, reused=reused, replay=attempt_was, earlier=tuple(earlier)
     )  # fmt: skip
+
+
+def prepare_policy(
+    policy: Policy, adapters: Sequence[AdapterSpec], registries: Registries, surroundings: Surroundings,
+    limits: Sequence[int | None],
+) -> list[PreparedSuite]:  # fmt: skip
+    """Return a policy's suites with its gates, each at its limit; raises as `prepare_suite`."""
+    return [
+        prepare_suite(
+            section.suite, registries, surroundings,
+            SuiteOptions(
+                limit=limit, alpha=policy.alpha, gates=section.gates, constitution=section.constitution,
+                adapters=adapters,
+            ),
+        )
+        for section, limit in zip(policy.suites, limits, strict=True)
+    ]  # fmt: skip
 
 
 def _looks(policy: Policy, samples: int | None) -> tuple[list[tuple[int, tuple[int | None, ...]]], str]:

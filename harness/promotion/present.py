@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import BrokenRunError, InputError
 from harness.evaluation.pool import ModelPool
-from harness.evaluation.prepare import prepare_suite
+from harness.evaluation.prepare import SuiteOptions, prepare_suite
 from harness.progress import NoProgress
 from harness.types import Policy
 from harness.weights.memo import reading_anew
@@ -59,8 +59,11 @@ def check_present(decision: Decision, runs: Sequence[RunRecord], plugins: Plugin
         )  # fmt: skip
     for section, run in zip(policy.suites, runs, strict=True):
         now = prepare_suite(
-            section.suite, plugins.registries, present.surroundings, limit=run.limit, seed=run.seed, alpha=policy.alpha,
-            gates=section.gates, constitution=section.constitution, adapters=decision.candidate.adapters,
+            section.suite, plugins.registries, replace(present.surroundings, seed=run.seed),
+            SuiteOptions(
+                limit=run.limit, alpha=policy.alpha, gates=section.gates, constitution=section.constitution,
+                adapters=decision.candidate.adapters,
+            ),
         )  # fmt: skip
         changed = ""
         if now.samples.fingerprint != run.samples_fingerprint:

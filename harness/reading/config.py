@@ -120,14 +120,19 @@ def read_config(folder: Path) -> Config:
         InputError: naming file, line, key and cause.
     """
     path = folder / CONFIG_NAME
-    if not path.exists():
-        file = ConfigFile()
-    else:
-        document = read_document(path)
-        file = ConfigFile() if document.value is None else validate(document, ConfigFile)
+    return read_config_file(path) if path.exists() else _config(ConfigFile(), folder, None)
+
+
+def read_config_file(path: Path) -> Config:
+    """Read a file of settings; its paths are relative to its folder. Raises as `read_config`."""
+    document = read_document(path)
+    return _config(ConfigFile() if document.value is None else validate(document, ConfigFile), path.parent, path)
+
+
+def _config(file: ConfigFile, folder: Path, path: Path | None) -> Config:
     plugins = tuple(_at(folder, option) for option in file.plugins)
     return Config(
-        path=path if path.exists() else None, model=file.model, workspace=(folder / file.workspace).resolve(),
+        path=path, model=file.model, workspace=(folder / file.workspace).resolve(),
         judge=file.judge, concurrency=file.concurrency, timeout=file.timeout, policy=file.policy, plugins=plugins,
         policies={name: policy.record(name) for name, policy in file.policies.items()},
     )  # fmt: skip

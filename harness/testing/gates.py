@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from harness.session.session import Session
     from harness.types import Check, RunRecord
 
 
@@ -43,35 +44,19 @@ def _shown(text: str) -> str:
 
 
 def assert_gate(
-    suite: str,
-    *,
-    adapter: str | Path | Sequence[str | Path] = (),
-    model: str | None = None,
-    baseline: str | None = None,
-    judge: str | None = None,
-    system: str | None = None,
-    limit: int | None = None,
-    seed: int = 0,
-    workspace: str | Path | None = None,
-    plugins: Sequence[str] = (),
-    offline: bool = False,
-    folder: str | Path | None = None,
-) -> RunRecord:
+    suite: str, *, adapter: str | Path | Sequence[str | Path] = (), model: str | None = None,
+    system: str | None = None, session: Session | None = None, **options: Any,  # noqa: ANN401 - fields of records
+) -> RunRecord:  # fmt: skip
     """Run a suite as `harness run` does, and raise unless every gate passed. Replies come from the cache where known.
 
     Args:
         suite: a registered name or the path of a YAML file.
         adapter: one adapter or several, which compose: folders, ids or `promoted`.
         model: the base; None is that of harness.yaml.
-        baseline: stands for `promoted` in every gate: `base` or an adapter.
-        judge: the model that critics ask; None is that of harness.yaml, else the bare base.
         system: a system prompt.
-        limit: at most this many samples, clusters kept whole.
-        seed: of the subset, sampling and resampling.
-        workspace: where the run is kept; None is that of harness.yaml.
-        plugins: as for -p.
-        offline: open no socket; libraries are told so for the rest of the process.
-        folder: where harness.yaml is looked for and relative paths begin; None is the current one.
+        session: where it runs; None opens one, by the options below.
+        options: `limit`, `baseline`, `judge` and the other fields of `harness.session.RunOptions`; and `workspace`,
+            `plugins`, `offline`, `seed` and `folder`, those of `harness.session.SessionOptions`.
 
     Returns:
         The run's record, all of whose gates passed.
@@ -82,53 +67,37 @@ def assert_gate(
         BrokenRunError: when the run breaks.
     """
     __tracebackhide__ = True
-    from harness.cli.context import keep_libraries_offline
-    from harness.contracts import Surroundings
-    from harness.evaluation.prepare import prepare_suite
-    from harness.evaluation.resolve import resolve_base, resolve_candidate
-    from harness.evaluation.runner import Setting, run_suites
-    from harness.paths import weights_dir
-    from harness.plugins import load_plugins
-    from harness.progress import NoProgress
-    from harness.promotion.policies import declare_all
-    from harness.reading.config import read_config, require_plugins
-    from harness.store.workspace import Workspace
-    from harness.types import RunSpec
+    from harness.session.options import CandidateOptions, RunOptions
 
-    with contextlib.chdir("." if folder is None else folder):
-        if offline:
-            keep_libraries_offline()
-        config = read_config(Path.cwd())
-        require_plugins(config)
-        loaded = load_plugins((*config.plugins, *plugins))
-        loaded.require_whole()
-        names = [str(one) for one in ([adapter] if isinstance(adapter, str | Path) else adapter)]
-        surroundings = Surroundings(
-            offline=offline, weights=weights_dir(), seed=seed, concurrency=config.concurrency, timeout=config.timeout
-        )
-        place = Workspace.open(config.workspace if workspace is None else workspace, create=True)
-        try:
-            declare_all(place, config, loaded.registries)
-            base = resolve_base(config.model if model is None else model, loaded.registries)
-            candidate = resolve_candidate(base, names, place, system=system)
-            prepared = prepare_suite(
-                suite, loaded.registries, surroundings, limit=limit, seed=seed, adapters=candidate.adapters
-            )
-            if not prepared.gates:
-                raise InputError(f"the suite {suite} has no gates, so that nothing could fail", hint="give it gates")
-            spec = RunSpec(
-                suites=(suite,), model=base.reference, adapters=tuple(names), baseline=baseline, judge=judge,
-                limit=limit, seed=seed, offline=offline,
-            )  # fmt: skip
-            setting = Setting(
-                plugins=loaded, workspace=place, surroundings=surroundings, progress=NoProgress(), spec=spec
-            )  # fmt: skip
-            with place.working("harness.testing"):
-                (outcome,) = run_suites(
-                    [prepared], candidate, setting, baseline=baseline, judge=config.judge if judge is None else judge
-                )  # fmt: skip
-        finally:
-            place.close()
+    place = {name: options.pop(name) for name in _PLACE if name in options}
+    opened = session or _open(place)
+    try:
+        candidate = opened.candidate(CandidateOptions.of(adapter, model=model, system=system))
+        (outcome,) = opened.run_suites([suite], candidate, RunOptions.of(**options))
+    finally:
+        if session is None:
+            opened.close()
+    if not outcome.run.checks:
+        raise InputError(f"the suite {suite} has no gates, so that nothing could fail", hint="give it gates")
     if outcome.run.verdict != "passed":
         raise GateNotPassedError(outcome.run)
     return outcome.run
+
+
+_PLACE = ("workspace", "plugins", "offline", "seed", "folder")
+
+
+def _open(place: dict[str, Any]) -> Session:
+    from harness.progress import NoProgress
+    from harness.session.options import SessionOptions
+    from harness.session.session import Session, keep_libraries_offline
+
+    folder = Path.cwd() if place.get("folder") is None else Path(place["folder"]).resolve()
+    workspace = None if place.get("workspace") is None else folder / place["workspace"]
+    if place.get("offline"):
+        keep_libraries_offline()
+    options = SessionOptions(
+        folder=folder, workspace=workspace, plugins=tuple(place.get("plugins", ())),
+        offline=place.get("offline", False), seed=place.get("seed", 0),
+    )  # fmt: skip
+    return Session(options, progress=lambda: contextlib.nullcontext(NoProgress()), warn=lambda _: None)

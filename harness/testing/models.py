@@ -37,7 +37,6 @@ def assert_model(reference: str, *, plugins: Sequence[str | Path] = (), offline:
         BrokenRunError: when the model raises, or delivers what is no reply.
     """
     __tracebackhide__ = True
-    from harness.cli.context import keep_libraries_offline
     from harness.contracts import Surroundings
     from harness.engine.core import ModelCore
     from harness.evaluation.pool import ModelPool
@@ -45,6 +44,7 @@ def assert_model(reference: str, *, plugins: Sequence[str | Path] = (), offline:
     from harness.paths import weights_dir
     from harness.plugins import load_plugins
     from harness.progress import NoProgress
+    from harness.session.session import keep_libraries_offline
     from harness.types import Candidate
 
     if offline:

@@ -59,6 +59,11 @@ class StageResult:
     """None in a dry run where the stage would be trained."""
     note: str = ""
 
+    @property
+    def word(self) -> str:
+        """What became of it, in words."""
+        return "trained" if self.trained else "reused" if self.reused else "would be trained"
+
 
 @dataclass(frozen=True)
 class _State:

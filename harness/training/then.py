@@ -7,21 +7,19 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from harness.errors import InputError
-from harness.evaluation.prepare import prepare_suite, resolve_suite
+from harness.evaluation.prepare import SuiteOptions, prepare_suite, resolve_suite
 from harness.evaluation.runner import Setting, SuiteRun, run_suites
 from harness.promotion.policies import default_policy, find_policy
 from harness.promotion.policy_run import PolicyRun, run_policy
 from harness.promotion.promote import promote
 from harness.training.paths import resolve_path
 from harness.training.resources import resolve_recipe_base
-from harness.types import AdapterSpec, Candidate, LedgerEntry, Policy, RunSpec, Status
+from harness.types import AdapterSpec, Candidate, LedgerEntry, Policy, Status
 
 if TYPE_CHECKING:
-    from harness.contracts import Progress, Surroundings
-    from harness.plugins import Plugins, Registries
+    from harness.plugins import Registries
     from harness.reading.config import Config
     from harness.reading.recipe import Recipe
-    from harness.store.workspace import Workspace
 
 T = TypeVar("T")
 
@@ -72,30 +70,17 @@ def _at(recipe: Recipe, place: tuple[str | int, ...], call: Callable[[], T]) -> 
 
 
 def follow(
-    recipe: Recipe,
-    adapter: AdapterSpec,
-    policy: Policy | None,
-    *,
-    plugins: Plugins,
-    workspace: Workspace,
-    surroundings: Surroundings,
-    progress: Progress,
-    device: str = "auto",
-    judge: str | None = None,
+    recipe: Recipe, adapter: AdapterSpec, policy: Policy | None, setting: Setting, *, device: str = "auto",
     warn: Callable[[str], None] = lambda _: None,
-) -> Outcome | None:
+) -> Outcome | None:  # fmt: skip
     """Run what follows; None where the recipe asks for nothing. The caller holds the workspace's lock.
 
     Args:
         recipe: with its `then` section.
         adapter: what was trained.
         policy: as `check_then` gave it.
-        plugins: where suites, metrics and vetoes come from.
-        workspace: where runs, the decision and the promotion are kept.
-        surroundings: where it runs.
-        progress: where bars are shown.
+        setting: where it happens; the judge of its `spec` holds where the policy names none.
         device: of the candidate's model.
-        judge: reference of the judge's model where the policy names none; None is the bare base.
         warn: takes sentences that are no errors.
 
     Raises:
@@ -104,31 +89,20 @@ def follow(
     """
     if policy is None and not recipe.then.run:
         return None
-    registries = plugins.registries
+    registries, surroundings = setting.plugins.registries, setting.surroundings
     base = resolve_recipe_base(recipe, registries, device=device)
     candidate = Candidate(model=base, adapters=(adapter,))
     covered = set() if policy is None else {section.suite for section in policy.suites}
     alone = [name for name in recipe.then.run if name not in covered]  # the policy runs the others
     runs: tuple[SuiteRun, ...] = ()
     if alone:
-        prepared = [
-            prepare_suite(
-                _suite(recipe, name), registries, surroundings, seed=surroundings.seed, adapters=candidate.adapters
-            )
-            for name in alone
-        ]
-        spec = RunSpec(
-            suites=tuple(alone), model=base.reference, adapters=(adapter.id,), judge=judge, seed=surroundings.seed,
-            offline=surroundings.offline,
-        )  # fmt: skip
-        setting = Setting(plugins=plugins, workspace=workspace, surroundings=surroundings, progress=progress, spec=spec)
-        runs = run_suites(prepared, candidate, setting, judge=judge)
+        options = SuiteOptions(adapters=candidate.adapters)
+        prepared = [prepare_suite(_suite(recipe, name), registries, surroundings, options) for name in alone]
+        spec = replace(setting.spec, suites=tuple(alone), model=base.reference, adapters=(adapter.id,))
+        runs = run_suites(prepared, candidate, replace(setting, spec=spec), judge=spec.judge)
     if policy is None:
         return Outcome(runs=runs, policy_run=None, promoted=None)
-    decided = run_policy(
-        policy, candidate, plugins=plugins, workspace=workspace, surroundings=surroundings, progress=progress,
-        judge=judge, seed=surroundings.seed,
-    )  # fmt: skip
+    decided = run_policy(policy, candidate, setting)
     outcome = Outcome(runs=runs, policy_run=decided, promoted=None)
     if recipe.then.promote != "if-passed" or decided.decision.status != "passed":
         return outcome
@@ -139,7 +113,7 @@ def follow(
     if policy.review == "manual":
         warn(f"not promoted: the policy {policy.id} wants a person's word: harness approve {decided.decision.id}")
         return outcome
-    return replace(outcome, promoted=promote(workspace, decided.decision.id, plugins, warn=warn))
+    return replace(outcome, promoted=promote(setting.workspace, decided.decision.id, setting.plugins, warn=warn))
 
 
 def _suite(recipe: Recipe, name: str) -> str:

@@ -160,7 +160,7 @@ def _full(app: App, names: tuple[str, ...], folder: Path, *, dry_run: bool) -> i
     workspace = Workspace.open(folder.resolve(), create=True)
     with app.progress() as progress:
         place = Place(
-            plugins=app.plugins, workspace=workspace, surroundings=lambda seed: app.surroundings(seed=seed),
+            plugins=app.plugins, workspace=workspace, surroundings=lambda seed: app.session.bind(seed=seed).context,
             progress=progress, say=lambda line: click.echo(line, err=True),
         )  # fmt: skip
         found = audit_adapters(place, names)

@@ -22,11 +22,13 @@ from harness.api import (
     InputError,
     Policy,
     PolicySuite,
+    RunSpec,
     Status,
     sha256_json,
     to_plain,
 )
 from harness.api.workspace import (
+    Setting,
     TrainSetting,
     declare,
     promote,
@@ -237,10 +239,12 @@ def _stored(policy: Policy, candidate: Candidate, workspace: Workspace) -> Decis
 
 
 def _decide(policy: Policy, candidate: Candidate, place: Place) -> Decision:
-    return run_policy(
-        policy, candidate, plugins=place.plugins, workspace=place.workspace, surroundings=place.surroundings(0),
-        progress=place.progress,
-    ).decision  # fmt: skip
+    spec = RunSpec(suites=(), model=candidate.model.reference)
+    setting = Setting(
+        plugins=place.plugins, workspace=place.workspace, surroundings=place.surroundings(0), progress=place.progress,
+        spec=spec,
+    )  # fmt: skip
+    return run_policy(policy, candidate, setting).decision
 
 
 def _promote_house(decision: Decision, place: Place) -> None:

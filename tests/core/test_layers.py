@@ -10,6 +10,7 @@ LAYERS = [
     {"testing"},
     {"api"},
     {"cli"},
+    {"session"},
     {"training"},
     {"promotion"},
     {"evaluation"},

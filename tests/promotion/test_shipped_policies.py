@@ -9,7 +9,7 @@ import pytest
 
 from harness.contracts import Surroundings
 from harness.evaluation.checks import require_attainable_gates
-from harness.evaluation.prepare import prepare_suite
+from harness.evaluation.prepare import SuiteOptions, prepare_suite
 from harness.paths import weights_dir
 from harness.plugins import load_plugins
 from harness.promotion.policies import find_policy
@@ -36,8 +36,10 @@ def test_perfect_data_could_pass_the_first_attempts(name, registries, real_weigh
     assert policy.about
     for section in policy.suites:
         prepared = prepare_suite(
-            section.suite, registries, Surroundings(offline=True, weights=weights_dir()), limit=section.limit,
-            gates=section.gates, alpha=policy.alpha, constitution=section.constitution,
+            section.suite, registries, Surroundings(offline=True, weights=weights_dir()),
+            SuiteOptions(
+                limit=section.limit, gates=section.gates, alpha=policy.alpha, constitution=section.constitution
+            ),
         )  # fmt: skip
         assert prepared.gates, section.suite
         level = level_of_attempt(policy.alpha, ATTEMPTS[name])

@@ -9,7 +9,7 @@ import pytest
 
 from harness.contracts import SourceInput, Surroundings
 from harness.errors import InputError
-from harness.evaluation.prepare import prepare_suite
+from harness.evaluation.prepare import SuiteOptions, prepare_suite
 from harness.plugins import load_plugins
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -43,7 +43,7 @@ def read(name, path):
 def test_every_native_suite_prepares_with_its_file(tmp_path, name):
     registries = load_plugins(installed=False).registries
     prepared = (
-        prepare_suite(name, registries, Surroundings(weights=tmp_path), data=small(tmp_path, name))
+        prepare_suite(name, registries, Surroundings(weights=tmp_path), SuiteOptions(data=small(tmp_path, name)))
         if name != "realtoxicityprompts"
         else None
     )

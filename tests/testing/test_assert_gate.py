@@ -132,10 +132,10 @@ def test_harness_yamls_settings_for_servers_hold(home):
 def test_offline_holds_for_the_libraries_below_too(home, monkeypatch):
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE"):
         monkeypatch.setenv(name, "")
-    module = f"evaluate: {{module: someone/metric, key: accuracy, trust: true, revision: {'a' * 40}}}"
+    module = f"evaluate: {{module: someone/metric, key: accuracy, revision: {'a' * 40}}}"
     (home / "hub.yaml").write_text(SUITE.replace("[exact_match]", f"[exact_match, {{{module}}}]"))
     with pytest.raises(InputError, match="is on the hub, and this run is offline"):
-        assert_gate("hub.yaml", offline=True)
+        assert_gate("hub.yaml", offline=True, plugins=[f"trust:someone/metric@{'a' * 40}"])
 
 
 def test_a_suite_without_gates_cannot_pass(home):

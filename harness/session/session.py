@@ -1,0 +1,520 @@
+"""One open workspace with its settings, plugins and run-time context: the public Python API."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from harness.errors import InputError
+from harness.session.options import CandidateOptions, RunOptions, SessionOptions, require_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from types import TracebackType
+
+    from harness.contracts import Progress, Surroundings
+    from harness.evaluation.prepare import PreparedSuite
+    from harness.evaluation.runner import Setting, SuiteRun
+    from harness.plugins import Plugins
+    from harness.promotion.policy_run import PolicyRun
+    from harness.reading.config import Config
+    from harness.reading.recipe import Recipe
+    from harness.session.results import ComparisonResult, DecisionResult, RunResult, TrainingResult
+    from harness.store.workspace import Workspace
+    from harness.types import Candidate, LedgerEntry, Policy, RunSpec
+
+    Bars = Callable[[], AbstractContextManager[Progress]]
+
+
+def open_session(
+    workspace: str | Path = ".",
+    *,
+    config: str | Path | Config | None = None,
+    plugins: str | Path | Sequence[str | Path] = (),
+    **options: Any,  # noqa: ANN401 - fields of a record, checked by name
+) -> Session:
+    """Open a project folder, or a workspace in it: `harness.open(".")`.
+
+    Args:
+        workspace: the project's folder, whose harness.yaml holds; or the workspace itself (`.harness`).
+        config: another harness.yaml, or its record, instead of the folder's.
+        plugins: folders, files, modules or `no:NAME`, as for `-p`.
+        options: further fields of `SessionOptions`, such as `seed` and `offline`.
+
+    Raises:
+        InputError: for a folder that is not there, an unknown option, or a harness.yaml that cannot be read.
+    """
+    from harness.reading.config import read_config_file
+    from harness.store.workspace import MARKER
+
+    place = Path(workspace).expanduser().resolve()
+    if not place.is_dir():
+        raise InputError("there is no such folder", file=place, hint="name the project's folder, or make it first")
+    require_fields(SessionOptions, options)
+    named = {"folder": place.parent, "workspace": place} if (place / MARKER).is_file() else {"folder": place}
+    if isinstance(config, str | Path):
+        config = read_config_file(Path(config).expanduser().resolve())
+    chosen = (plugins,) if isinstance(plugins, str | Path) else plugins
+    if options.get("offline"):
+        keep_libraries_offline()
+    return Session(SessionOptions(**{**named, "config": config, "plugins": tuple(map(str, chosen)), **options}))
+
+
+class Session:
+    """Runs, decides, trains, promotes and compares in one workspace. Nothing is loaded before it is needed.
+
+    A session is a context manager; `close` closes its files.
+
+    Args:
+        options: where it works, and what holds for all that it does.
+        progress: makes the bars of one long step, as a context manager; None draws on standard error or, in a notebook,
+            below the cell.
+        warn: takes sentences that are no errors; None is `warnings.warn`.
+    """
+
+    def __init__(
+        self, options: SessionOptions, *, progress: Bars | None = None, warn: Callable[[str], None] | None = None
+    ) -> None:
+        self.options = options
+        self._progress = progress
+        self._warn = warn
+
+    def bind(self, **changes: Any) -> Session:  # noqa: ANN401 - fields of a record, checked by name
+        """Return a session that differs in some options, such as `seed`, and shares everything else.
+
+        Raises:
+            InputError: for an option that there is not.
+        """
+        require_fields(SessionOptions, changes)
+        other = Session(replace(self.options, **changes), progress=self._progress, warn=self._warn)
+        if not {"folder", "config", "plugins"} & set(changes):
+            for name in ("config", "plugins"):
+                if name in vars(self):
+                    vars(other)[name] = vars(self)[name]
+        return other
+
+    # ------------------------------------------------------------ what it stands on
+
+    @cached_property
+    def config(self) -> Config:
+        """The settings: those handed over, or the folder's harness.yaml, or the defaults."""
+        from harness.reading.config import read_config
+
+        return self.options.config or read_config(self.options.folder)
+
+    @cached_property
+    def plugins(self) -> Plugins:
+        """All plugins, broken ones among them; `require_plugins` refuses those."""
+        from harness.plugins import load_plugins
+        from harness.reading.config import require_plugins
+
+        require_plugins(self.config)
+        return load_plugins((*self.config.plugins, *self.options.plugins))
+
+    def require_plugins(self) -> Plugins:
+        """Return the plugins, none of them broken.
+
+        Raises:
+            InputError: naming the broken plugins and how to leave them out.
+        """
+        self.plugins.require_whole()
+        return self.plugins
+
+    @property
+    def workspace_path(self) -> Path:
+        """Where the workspace is, or would be."""
+        named = self.options.workspace
+        return self.config.workspace if named is None else named.expanduser().resolve()
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        """The workspace, which must exist."""
+        from harness.store.workspace import Workspace
+
+        return Workspace.open(self.workspace_path)
+
+    def writable_workspace(self) -> Workspace:
+        """Return the workspace, made where there is none."""
+        from harness.store.workspace import Workspace
+
+        if "workspace" not in vars(self):
+            vars(self)["workspace"] = Workspace.open(self.workspace_path, create=True)
+        return self.workspace
+
+    @property
+    def context(self) -> Surroundings:
+        """What plugins may know of where they run."""
+        from harness.contracts import Surroundings
+        from harness.paths import weights_dir
+
+        options = self.options
+        return Surroundings(
+            offline=options.offline, weights=weights_dir(), seed=options.seed,
+            concurrency=options.concurrency or self.config.concurrency, timeout=options.timeout or self.config.timeout,
+        )  # fmt: skip
+
+    @contextmanager
+    def progress(self) -> Iterator[Progress]:
+        """Give bars for the length of a `with` block."""
+        if self._progress is not None:
+            with self._progress() as bars:
+                yield bars
+            return
+        from harness.progress import default_progress
+
+        with default_progress() as bars:
+            yield bars
+
+    def warn(self, message: str) -> None:
+        """Hand on a sentence that is no error."""
+        if self._warn is not None:
+            self._warn(message)
+            return
+        import warnings
+
+        warnings.warn(message, stacklevel=3)
+
+    def close(self) -> None:
+        """Close the ledger and the cache."""
+        if "workspace" in vars(self):
+            self.workspace.close()
+
+    def __enter__(self) -> Self:
+        """Give the session itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    # ------------------------------------------------------------ suites
+
+    def candidate(self, options: CandidateOptions) -> Candidate:
+        """Return who is judged.
+
+        Raises:
+            InputError: when the base, an adapter or the template is not there or not whole.
+        """
+        from harness.evaluation.resolve import resolve_base, resolve_candidate
+        from harness.reading.files import read_text
+
+        reference = self.config.model if options.model is None else options.model
+        base = resolve_base(reference, self.plugins.registries, dtype=options.dtype, device=options.device)
+        template = options.template
+        if template not in {"auto", "none"}:
+            template = read_text(self._path(template), what="chat template")
+        names = [self._reference(name) for name in options.adapters]
+        return resolve_candidate(base, names, self.writable_workspace(), system=options.system, template=template)
+
+    def prepare(self, suites: Sequence[str], candidate: Candidate, options: RunOptions) -> list[PreparedSuite]:
+        """Return suites read and checked, with their plugins made and nothing loaded.
+
+        Raises:
+            InputError: for what cannot work, naming file, line, key and cause.
+        """
+        from harness.evaluation.constitutions import named_rules
+        from harness.evaluation.prepare import SuiteOptions, prepare_suite
+
+        if options.data is not None and len(suites) > 1:
+            raise InputError(
+                "--data replaces one suite's data file, and several suites are named", hint="run them singly"
+            )
+        registries = self.plugins.registries
+        asked = SuiteOptions(
+            limit=options.limit, data=None if options.data is None else self._path(options.data),
+            principles=options.principles, gates=None if options.gates else (), adapters=candidate.adapters,
+            constitution=named_rules(registries, self.options.folder, options.principles, options.constitution),
+        )  # fmt: skip
+        return [prepare_suite(self._reference(suite), registries, self.context, asked) for suite in suites]
+
+    def run_suites(self, suites: Sequence[str], candidate: Candidate, options: RunOptions) -> tuple[SuiteRun, ...]:
+        """Run suites on a candidate, as `run` does; warnings are handed on.
+
+        Raises:
+            InputError: for what cannot work, before a model is loaded.
+            BrokenRunError: when a run breaks; replies so far are kept.
+        """
+        from harness.evaluation.runner import run_suites
+
+        self.require_plugins()
+        self._declare()
+        prepared = self.prepare(suites, candidate, options)
+        spec = self.spec(suites, candidate, options)
+        with self.workspace.working("harness run"), self.setting(spec, options) as setting:
+            outcomes = run_suites(prepared, candidate, setting, baseline=options.baseline, judge=self._judge(options))
+        for warning in dict.fromkeys(warning for outcome in outcomes for warning in outcome.warnings):
+            self.warn(warning)
+        return outcomes
+
+    def run(
+        self, suite: str, *, adapter: str | Path | Sequence[str | Path] = (), model: str | None = None,
+        system: str | None = None, **options: object,
+    ) -> RunResult:  # fmt: skip
+        """Run one suite on a model with adapters, and check its gates.
+
+        Args:
+            suite: a registered name or the path of a YAML file.
+            adapter: one adapter or several, which compose: folders, ids or `promoted`.
+            model: the base; None is that of harness.yaml.
+            system: a system prompt.
+            options: fields of `RunOptions`, such as `limit`, `baseline` and `judge`.
+
+        Raises:
+            InputError: for what cannot work, before a model is loaded.
+            BrokenRunError: when the run breaks; replies so far are kept.
+        """
+        from harness.session.results import RunResult
+
+        asked = RunOptions.of(**options)
+        candidate = self.candidate(CandidateOptions.of(adapter, model=model, system=system))
+        (outcome,) = self.run_suites([suite], candidate, asked)
+        return RunResult(record=outcome.run, baselines=outcome.baselines, workspace=self.workspace)
+
+    # ------------------------------------------------------------ decisions
+
+    def policy(self, name: str | None = None) -> Policy:
+        """Return a policy by its name; None is the folder's.
+
+        Raises:
+            InputError: when there is none of that name, or it cannot be read.
+        """
+        from harness.promotion.policies import default_policy, find_policy
+
+        registries = self.plugins.registries
+        return default_policy(self.config, registries) if name is None else find_policy(name, self.config, registries)
+
+    def decide_candidate(
+        self, policy: Policy, candidate: Candidate, options: RunOptions, *, fresh: bool = False,
+        samples: int | None = None,
+    ) -> PolicyRun:  # fmt: skip
+        """Run what a policy needs and decide, as `decide` does; warnings are handed on."""
+        from harness.promotion.policy_run import run_policy
+
+        self._declare()
+        spec = self.spec([section.suite for section in policy.suites], candidate, options)
+        with self.setting(spec, options) as setting:
+            found = run_policy(policy, candidate, setting, fresh=fresh, samples=samples)
+        for warning in dict.fromkeys(warning for outcome in found.outcomes for warning in outcome.warnings):
+            self.warn(warning)
+        return found
+
+    def decide(
+        self, *, adapter: str | Path | Sequence[str | Path] = (), policy: str | None = None, model: str | None = None,
+        system: str | None = None, judge: str | None = None, fresh: bool = False,
+    ) -> DecisionResult:  # fmt: skip
+        """Run what a policy needs and is not stored yet, and decide on promotion.
+
+        Args:
+            adapter: the candidate's adapters.
+            policy: its name; None is that of harness.yaml.
+            model: the base; None is that of harness.yaml.
+            system: a system prompt.
+            judge: the model that critics ask, where the policy names none.
+            fresh: use no stored run.
+
+        Raises:
+            AlreadyPromotedError: when the candidate is what is promoted; nothing is run.
+            InputError: for what cannot work, before a model is loaded.
+            BrokenRunError: when a run breaks; replies so far are kept.
+        """
+        from harness.session.results import DecisionResult
+
+        self.require_plugins()
+        candidate = self.candidate(CandidateOptions.of(adapter, model=model, system=system))
+        found = self.decide_candidate(self.policy(policy), candidate, RunOptions(judge=judge), fresh=fresh)
+        return DecisionResult(decision=found.decision, outcomes=found.outcomes)
+
+    def promote(self, decision: str | DecisionResult = "latest") -> LedgerEntry:
+        """Promote the candidate of a decision that passed, after checking every hash again.
+
+        Raises:
+            PromotionRefusedError: when the decision did not pass, or waits for a person, or there is a veto.
+            InputError: when it is unknown or stale.
+            BrokenRunError: when a file is not what it was.
+        """
+        from harness.promotion.policies import find_policy
+        from harness.promotion.present import Present
+        from harness.promotion.promote import promote
+        from harness.session.results import DecisionResult
+
+        plugins = self.require_plugins()
+        present = Present(
+            policy=lambda name: find_policy(name, self.config, plugins.registries), surroundings=self.context
+        )
+        name = decision.decision.id if isinstance(decision, DecisionResult) else decision
+        return promote(self.workspace, name, plugins, warn=self.warn, present=present)
+
+    def rollback(self, to: str | None = None, *, leaves: int | None = None, reason: str = "") -> LedgerEntry:
+        """Go back to what was promoted before, or to a promotion's entry, a decision's id or `base`.
+
+        Args:
+            to: where; None is the promotion before.
+            leaves: number of the ledger's entry that is left; said once more, it changes nothing.
+            reason: recorded in the ledger.
+
+        Raises:
+            InputError: when there is nothing to go back to.
+            BrokenRunError: when a file is not what it was.
+        """
+        from harness.promotion.promote import rollback
+
+        plugins = self.require_plugins()
+        return rollback(self.workspace, plugins, leaves=leaves, to=to, reason=reason, warn=self.warn)
+
+    # ------------------------------------------------------------ training
+
+    def train_recipe(
+        self, recipe: Recipe, *, then: bool = True, device: str = "auto", force: bool = False, dry_run: bool = False
+    ) -> TrainingResult:
+        """Train a recipe that was read, as `train` does."""
+        from harness.session.results import TrainingResult
+        from harness.training.runner import TrainSetting, train
+        from harness.training.then import check_then, follow
+
+        plugins = self.require_plugins()
+        policy = check_then(recipe, self.config, plugins.registries) if then else None
+        workspace = self.writable_workspace()
+        outcome = None
+        with workspace.working(f"harness train {recipe.id}"), self.setting(self._bare_spec()) as setting:
+            if not dry_run:
+                self._declare()
+            asked = TrainSetting(
+                plugins=plugins, workspace=workspace, surroundings=setting.surroundings, progress=setting.progress,
+                seed=self.options.seed, device=device, force=force, dry_run=dry_run,
+            )  # fmt: skip
+            results = train(recipe, asked)
+            adapter = results[-1].adapter
+            if then and not dry_run and adapter is not None:
+                outcome = follow(recipe, adapter, policy, setting, device=device, warn=self.warn)
+        return TrainingResult(recipe=recipe, stages=results, outcome=outcome)
+
+    def train(self, recipe: str | Path, *, seed: int | None = None, **options: Any) -> TrainingResult:  # noqa: ANN401 - those of `train_recipe`
+        """Run a recipe's stages, each trained or reused, and what its `then` section asks for.
+
+        Args:
+            recipe: a registered name, or the path of a YAML file.
+            seed: replaces the recipe's.
+            options: `then`, `device`, `force` and `dry_run`.
+
+        Raises:
+            InputError: naming file, line and key.
+            BrokenRunError: when training breaks; no half-written adapter is left.
+        """
+        from harness.reading.recipe import read_recipe
+        from harness.training.resources import find_recipe
+
+        found = read_recipe(find_recipe(self._reference(str(recipe)), self.plugins.registries))
+        return self.bind(seed=found.seed if seed is None else seed).train_recipe(found, **options)
+
+    # ------------------------------------------------------------ what is stored
+
+    def runs(self, suite: str | None = None) -> list[RunResult]:
+        """Return the stored runs, the oldest first, of one suite or of all."""
+        from harness.session.results import RunResult
+        from harness.store.runs import list_runs
+
+        return [
+            RunResult(record=record, baselines={}, workspace=self.workspace)
+            for record in list_runs(self.workspace, problems=[])
+            if suite in {None, record.suite}
+        ]
+
+    def stored(self, run: str = "latest") -> RunResult:
+        """Return a stored run by its id, the beginning of one, or `latest`.
+
+        Raises:
+            InputError: when none or several are meant.
+        """
+        from harness.session.results import RunResult
+        from harness.store.runs import read_run
+
+        return RunResult(record=read_run(self.workspace, run), baselines={}, workspace=self.workspace)
+
+    def compare(
+        self, baseline: str | RunResult, candidate: str | RunResult, *, confidence: float = 0.90
+    ) -> ComparisonResult:
+        """Compare two stored runs sample by sample.
+
+        Args:
+            baseline: the first run, or its id.
+            candidate: the second.
+            confidence: two-sided, of the intervals: 0.5 to 0.999.
+
+        Raises:
+            InputError: when a run is unknown, or their samples differ.
+            BrokenRunError: when a file of a run is not what it was.
+        """
+        from harness.promotion.difference import difference
+        from harness.session.results import ComparisonResult, run_id
+
+        registries = self.plugins.registries
+        names = (run_id(baseline), run_id(candidate))
+        return ComparisonResult(
+            difference=difference(self.workspace, registries, *names, alpha=(1 - confidence) / 2),
+            confidence=confidence,
+        )
+
+    # ------------------------------------------------------------ what the commands build on
+
+    def spec(self, suites: Sequence[str], candidate: Candidate, options: RunOptions) -> RunSpec:
+        """Return what was asked, for the observers."""
+        from harness.types import RunSpec
+
+        return RunSpec(
+            suites=tuple(suites), model=candidate.model.reference,
+            adapters=tuple(adapter.reference for adapter in candidate.adapters), baseline=options.baseline,
+            judge=self._judge(options), principles=options.principles, limit=options.limit, seed=self.options.seed,
+            offline=self.options.offline, constitution=options.constitution,
+            data=None if options.data is None else str(options.data),
+        )  # fmt: skip
+
+    def _bare_spec(self) -> RunSpec:
+        from harness.types import RunSpec
+
+        return RunSpec(
+            suites=(), model=self.config.model, judge=self.config.judge, seed=self.options.seed,
+            offline=self.options.offline,
+        )  # fmt: skip
+
+    @contextmanager
+    def setting(self, spec: RunSpec, options: RunOptions | None = None) -> Iterator[Setting]:
+        """Give what every suite of one invocation shares, with bars for the length of a `with` block."""
+        from harness.evaluation.runner import Setting
+
+        with self.progress() as progress:
+            yield Setting(
+                plugins=self.plugins, workspace=self.writable_workspace(), surroundings=self.context,
+                progress=progress, spec=spec, drift_check=None if options is None else options.drift_check,
+            )  # fmt: skip
+
+    def _judge(self, options: RunOptions) -> str | None:
+        return self.config.judge if options.judge is None else options.judge
+
+    def _declare(self) -> None:
+        from harness.promotion.policies import declare_all
+
+        declare_all(self.writable_workspace(), self.config, self.plugins.registries)
+
+    def _path(self, path: str | Path) -> Path:
+        """Return a path as the session's folder means it."""
+        return Path(self._reference(str(path), always=True)).expanduser()
+
+    def _reference(self, name: str, *, always: bool = False) -> str:
+        """Return a name as it is, and a path as the session's folder means it."""
+        is_path = always or "/" in name or name.endswith((".yaml", ".yml"))
+        here = self.options.folder == Path.cwd()
+        return name if here or not is_path else str(self.options.folder / Path(name).expanduser())
+
+
+def keep_libraries_offline() -> None:
+    """Tell the libraries below, for the rest of this process; they read it at their first import."""
+    import os
+
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE"):
+        os.environ[name] = "1"
