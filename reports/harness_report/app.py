@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
 
 from harness_report import cached
-from harness_report.links import all_pages
+from harness_report.links import DECISIONS, DRAWING, OVERVIEW, RUN, SAMPLES, all_pages
 from harness_report.markup import Html, el, text
+from harness_report.pages import decisions, overview, run_page, samples_page
 
 _FRAME = """
 .stHeading h3 { font-size: 1.25rem; }
@@ -46,3 +48,20 @@ def failed(error: Exception) -> None:
     said = str(error) if known else f"{type(error).__name__}: {error}"
     more = "" if known else " This is a defect of harness or of a plugin."
     st.html(el("div", text(said), more, cls="hr-notice hr-notice-error", role="alert"))
+
+
+def _guarded(name: str, draw: Callable[[], None]) -> Callable[[], None]:
+    def drawn() -> None:
+        try:
+            draw()
+        except Exception as error:  # noqa: BLE001 - a broken page must not take the others along
+            failed(error)
+
+    drawn.__name__ = name
+    return drawn
+
+
+for _name, _draw in (
+    (OVERVIEW, overview.draw), (RUN, run_page.draw), (SAMPLES, samples_page.draw), (DECISIONS, decisions.draw),
+):  # fmt: skip
+    DRAWING[_name] = _guarded(_name, _draw)

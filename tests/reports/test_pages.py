@@ -20,9 +20,10 @@ def draw(page: str, **parameters: str) -> AppTest:
     """Draw one page with the address's parameters."""
 
     def script(page):
-        from harness_report.links import _draw
+        from harness_report import app  # noqa: F401 - it knows the pages
+        from harness_report.links import DRAWING
 
-        _draw(page)
+        DRAWING[page]()
 
     test = AppTest.from_function(script, kwargs={"page": page}, default_timeout=60)
     for name, value in parameters.items():
