@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from harness.testing.contract import Where, faults, loaded
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from harness.types import LogProb, Reply, Request
 
@@ -15,11 +16,7 @@ _NEAR = 1e-3
 """By how much a log-probability may change with what shares its batch: sums in another order."""
 
 
-class ModelContractError(AssertionError):
-    """A model breaks its contract; the message says how, a line for each way."""
-
-
-def assert_model(reference: str, *, plugins: Sequence[str | Path] = (), offline: bool = False) -> None:
+def assert_model(reference: str, *, plugins: Where = (), offline: bool = False) -> None:
     """Ask a model a few short questions of each kind that it supports, and check what it promises.
 
     A fingerprint of texts that is the same twice; one reply to each request, of the right kind; log-probabilities of at
@@ -32,7 +29,7 @@ def assert_model(reference: str, *, plugins: Sequence[str | Path] = (), offline:
         offline: open no socket.
 
     Raises:
-        ModelContractError: with everything that does not hold.
+        ContractError: with everything that does not hold.
         InputError: for a reference or plugin that is not there.
         BrokenRunError: when the model raises, or delivers what is no reply.
     """
@@ -42,19 +39,17 @@ def assert_model(reference: str, *, plugins: Sequence[str | Path] = (), offline:
     from harness.evaluation.pool import ModelPool
     from harness.evaluation.resolve import resolve_base
     from harness.paths import weights_dir
-    from harness.plugins import load_plugins
     from harness.progress import NoProgress
     from harness.session.session import keep_libraries_offline
     from harness.types import Candidate
 
     if offline:
         keep_libraries_offline()
-    loaded = load_plugins([str(plugin) for plugin in plugins])
-    loaded.require_whole()
-    base = resolve_base(reference, loaded.registries)
+    registries = loaded(plugins).registries
+    base = resolve_base(reference, registries)
     candidate = Candidate(model=base)
     surroundings = Surroundings(offline=offline, weights=weights_dir())
-    with ModelPool(loaded.registries, surroundings, None, NoProgress()) as pool:
+    with ModelPool(registries, surroundings, None, NoProgress()) as pool:
         core: ModelCore = pool.core(base)
         problems = []
         if core.fingerprint(candidate) != ModelCore(core.model, None, NoProgress()).fingerprint(candidate):
@@ -65,9 +60,8 @@ def assert_model(reference: str, *, plugins: Sequence[str | Path] = (), offline:
         alone = [core.answer(candidate, [request], label="alone")[0] for request in requests]
         for request, *replies in zip(requests, together, backwards, alone, strict=True):
             problems += [f"{request.type}: {problem}" for problem in _problems(request, replies)]
-    if problems:
-        lines = "\n".join(f"- {problem}" for problem in dict.fromkeys(problems))
-        raise ModelContractError(f"{reference} breaks its contract:\n{lines}")
+    with faults(reference) as found:
+        found.extend(problems)
 
 
 def _requests() -> Iterator[Request]:

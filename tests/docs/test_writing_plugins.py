@@ -118,11 +118,11 @@ def test_all_examples_load_together_from_one_folder(folder: Path) -> None:
 
 def test_the_tests_of_the_page_pass(folder: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_brief.py", "test_parrot.py"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_brief.py", "test_parrot.py", "test_contracts.py"],
         cwd=folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
-    assert "2 passed" in done.stdout
+    assert "4 passed" in done.stdout
 
 
 def test_pyproject_of_the_page_names_the_group(folder: Path) -> None:
