@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from harness.testing.contract import (
     ODD_TEXTS,
@@ -186,37 +186,38 @@ def assert_metric(
         ContractError: with everything that does not hold.
     """
     __tracebackhide__ = True
+    from harness.stats.kinds import kind_of
+
     make = loaded(plugins).registries.metrics.get(name)
     shown = observed or Observed()
     with faults(f"the metric {name!r}") as found:
         metrics = make(dict(options or {}), shown.constitutions)
         if options is not None:
             found.extend(refuses_unknown(make, options, shown.constitutions))
+        found.extend(_declared(metrics, name, make))
         rows = 0
-        for metric in metrics:
-            found.extend(f"{metric.name}: {fault}" for fault in _declared(metric))
-            if metric.kind == "run":
+        for metric in () if found else metrics:
+            if not kind_of(metric).per_sample:
                 found.extend(f"{metric.name}: {fault}" for fault in _of_nothing(metric))
                 rows += 1
             else:
                 row, wrong = _observed(metric, shown)
                 found.extend(f"{metric.name}: {fault}" for fault in wrong)
                 rows += isinstance(row, tuple)
-        if not rows:
+        if not rows and not found:
             found.append("none of its metrics gives the sample a row; pass `observed` with one that it applies to")
 
 
-def _declared(metric: Metric) -> Iterator[str]:
-    from harness.types import Direction, MetricKind
+def _declared(metrics: object, name: str, make: object) -> Iterator[str]:
+    from harness.errors import InputError
+    from harness.evaluation.check_metrics import check_metrics
 
-    if metric.kind not in get_args(MetricKind):
-        yield f"there is no kind {metric.kind!r}"
-    if metric.direction not in get_args(Direction):
-        yield f"there is no direction {metric.direction!r}"
-    if metric.bounds is not None and not (
-        all(map(math.isfinite, metric.bounds)) and metric.bounds[0] < metric.bounds[1]
-    ):
-        yield f"its bounds are {metric.bounds!r}"
+    try:
+        for metric in check_metrics(metrics, name, make):
+            if metric.bounds is not None and not -math.inf < metric.bounds[0] < metric.bounds[1] < math.inf:
+                yield f"the bounds of {metric.name} are {metric.bounds!r}"
+    except InputError as error:
+        yield str(error)
 
 
 def _of_nothing(metric: Metric) -> Iterator[str]:
@@ -230,7 +231,8 @@ def _of_nothing(metric: Metric) -> Iterator[str]:
 def _observed(metric: Metric, shown: Observed) -> tuple[Row | Unscored | None, list[str]]:
     import numpy as np
 
-    from harness.plugin_code import check_requests, check_row
+    from harness.plugin_code import check_requests
+    from harness.stats.kinds import kind_of
     from harness.types import Decoding, NoReply, NotApplicable, Sample, Unscored
 
     ask = Decoding(max_new_tokens=16)
@@ -239,7 +241,7 @@ def _observed(metric: Metric, shown: Observed) -> tuple[Row | Unscored | None, l
 
     def row(replies: Sequence[Reply]) -> Row | Unscored | NotApplicable:
         given = metric.observe(shown.sample, tuple(replies), shown.findings, shown.verdicts)
-        return check_row(metric, shown.sample.id, given)
+        return kind_of(metric).check_row(metric, shown.sample.id, given)
 
     first = row(replies)
     if isinstance(first, NotApplicable):
@@ -250,13 +252,13 @@ def _observed(metric: Metric, shown: Observed) -> tuple[Row | Unscored | None, l
     silence = row([NoReply(reason="time-out")] * len(requests)) if requests else Unscored(reason="nothing was asked")
     if not isinstance(silence, Unscored):
         wrong.append(f"a sample without replies has the row {silence!r}; it is Unscored")
-    if isinstance(first, tuple) and metric.kind != "corpus":
+    if isinstance(first, tuple) and not kind_of(metric).reads_records:
         sums = np.array([first, first]) * np.array([[1.0], [3.0]])
         values = np.asarray(metric.estimate(sums))
         alone = np.array([float(metric.estimate(one)) for one in sums])
         if values.shape != (2,) or not np.allclose(values, alone, equal_nan=True):
             wrong.append("estimate of sums of shape (2, k) is not what it gives for each of them")
-    if metric.kind == "corpus":
+    if kind_of(metric).reads_records:
         value = metric.resample([(shown.sample, replies)] * 2, np.array([1, 0]))
         if not math.isnan(metric.resample([(shown.sample, replies)], np.array([], dtype=np.int64))):
             wrong.append("resample of no records is a number; it is NaN")

@@ -164,7 +164,7 @@ class Kind(Critic):
         return 1.0, ""
 
 class Loud(Metric):
-    name, kind, direction, bounds = "loud", "men", "up", (1.0, 0.0)
+    name, kind, direction, bounds = "loud", "mean", "higher", (0.0, 9.0)
     def requests(self, sample, ask):
         from harness.api import Generate
         return (Generate(messages=sample.messages, decoding=ask),)
@@ -240,9 +240,14 @@ def test_each_way_of_breaking_a_contract_is_named(broken: list[Path], tmp_path: 
         "fingerprint", "unknown option is taken", "outside of it", "shares its batch",
     )  # fmt: skip
     fails(lambda: assert_critic("kind", plugins=broken, options={}), "unknown option is taken", "the empty reply ''")
-    fails(
-        lambda: assert_metric("loud", plugins=broken), "no kind 'men'", "no direction 'up'", "bounds", "without replies"
-    )
+    fails(lambda: assert_metric("loud", plugins=broken), "without replies")
+    text = broken[0].read_text()
+    for right, wrong, said in (
+        ('"mean"', '"men"', "'men'"), ('"higher"', '"up"', "'up'"), ("(0.0, 9.0)", "(1.0, 0.0)", "bounds of loud"),
+    ):  # fmt: skip
+        broken[0].write_text(text.replace(right, wrong))
+        fails(lambda: assert_metric("loud", plugins=broken), said)
+    broken[0].write_text(text)
     fails(lambda: assert_principle("bare", plugins=broken), "no critic 'nobody'", "no example of kind near_miss")
     fails(
         lambda: assert_stage("stray", tmp_path, plugins=broken),
