@@ -26,6 +26,11 @@ _READERS = (
     ("jailbreakbench", "native_text:read_jailbreakbench", "JailbreakBench's behaviour csvs as published"),
     ("xstest", "native_text:read_xstest", "XSTest's csv as published"),
     ("realtoxicityprompts", "native_text:read_realtoxicityprompts", "RealToxicityPrompts' jsonl as published"),
+    ("hellaswag", "native_completion:read_hellaswag", "HellaSwag's jsonl as published"),
+    ("arc", "native_completion:read_arc", "ARC's jsonl as published, or as the hub has it"),
+    ("piqa", "native_completion:read_piqa", "PIQA's jsonl as published, with its labels beside it"),
+    ("winogrande", "native_completion:read_winogrande", "WinoGrande's jsonl as published"),
+    ("lambada", "native_completion:read_lambada", "LAMBADA's test passages, plain text or jsonl"),
     ("wikitext", "native_text:read_wikitext", "WikiText's raw text as published"),
 )
 

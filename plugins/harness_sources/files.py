@@ -34,6 +34,33 @@ def data_path(source: SourceInput, *, what: str) -> Path:
     return source.path
 
 
+def native_files(source: SourceInput, what: str, *patterns: str) -> list[Path]:
+    """Return the files of a native layout: the file that is named, or those in its folder, one level down, or one up.
+
+    Args:
+        source: names a file or folder.
+        what: the set, for errors.
+        patterns: of file names, the best first; the first folder and pattern that match anything are taken.
+
+    Raises:
+        InputError: as `data_path`, and where nothing matches.
+    """
+    path = data_path(source, what=what)
+    if path.is_file():
+        return [path]
+    below = sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+    above = (path.parent, *(path.parent / name for name in ("test", "val", "data")))
+    for folder in (path, *below, *above):
+        for pattern in patterns[: 1 if folder in above else None]:  # who knows what else lies up there
+            found = sorted(file for file in folder.glob(pattern) if file.is_file())
+            if found:
+                return found
+    raise InputError(
+        f"neither this folder nor those beside and in it hold {what} ({', '.join(patterns)})", file=path,
+        hint="name the file itself",
+    )  # fmt: skip
+
+
 def jsonl_rows(path: Path) -> Iterator[Numbered]:
     """Yield the objects of a JSONL file; blank lines are passed over."""
     for number, text in read_lines(path):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from harness.api import InputError, Message, Sample, SourceInput, sha256_text
-from harness_sources.files import Row, csv_rows, data_path, jsonl_rows, need
+from harness_sources.files import Row, csv_rows, jsonl_rows, native_files, need
 
 _LETTERS = "ABCD"
 _CHOICES = ("choice0", "choice1", "choice2", "choice3")
@@ -17,7 +17,7 @@ def read_truthfulqa(source: SourceInput) -> Iterator[Sample]:
 
     The choices are the best answer and all incorrect ones, in an order drawn from the question's hash.
     """
-    path = data_path(source, what="TruthfulQA")
+    (path, *_) = native_files(source, "TruthfulQA's csv", "TruthfulQA*.csv*")
     seen: dict[str, int] = {}
     for line, row in csv_rows(path):
         question = need(row, "Question", path, line, what="TruthfulQA's csv")
@@ -41,8 +41,7 @@ def read_bbq(source: SourceInput) -> Iterator[Sample]:
 
     Metadata holds what the stereotype metrics read: condition, and the indices of the unknown and stereotyped answers.
     """
-    path = data_path(source, what="BBQ")
-    for file in _files(path, (".jsonl", ".jsonl.gz")):
+    for file in native_files(source, "BBQ's jsonl", "*.jsonl", "*.jsonl.gz"):
         for line, row in jsonl_rows(file):
             yield _bbq(row, file, line)
 
@@ -97,15 +96,17 @@ def read_mmlu(source: SourceInput) -> Iterator[Sample]:
     Takes the authors' folder of `<subject>_test.csv` without headers, or one csv with the columns subject, split,
     question, choice0 to choice3 and answer, of which the split `test` is read.
     """
-    path = data_path(source, what="MMLU")
-    if path.is_dir():
-        for file in _files(path, ("_test.csv", "_test.csv.gz")):
-            subject = file.name.split("_test.csv")[0]
-            for line, row in csv_rows(file, header=False):
-                yield _mmlu(subject, [str(cell) for cell in row.values()], file, line)
-        return
+    what = "MMLU's csv"
+    for file in native_files(source, what, "*_test.csv", "*_test.csv.gz", "mmlu*.csv*"):
+        if source.path == file or file.name.startswith("mmlu"):
+            yield from _mmlu_of_all(file, what)
+            continue
+        for line, row in csv_rows(file, header=False):
+            yield _mmlu(file.name.split("_test.csv")[0], [str(cell) for cell in row.values()], file, line)
+
+
+def _mmlu_of_all(path: Path, what: str) -> Iterator[Sample]:
     for line, row in csv_rows(path):
-        what = "MMLU's csv"
         if need(row, "split", path, line, what=what) == "test":
             cells = [need(row, name, path, line, what=what) for name in ("question", *_CHOICES, "answer")]
             yield _mmlu(need(row, "subject", path, line, what=what), cells, path, line)
@@ -129,12 +130,3 @@ def _mmlu(subject: str, cells: list[str], file: Path, line: int) -> Sample:
         messages=(Message(role="user", content=f"{question.strip()}\n{listed}\nAnswer with the letter alone."),),
         choices=tuple(_LETTERS), answer=index, tags=(subject,), target=(choices[index],),
     )  # fmt: skip
-
-
-def _files(path: Path, endings: tuple[str, ...]) -> list[Path]:
-    if path.is_file():
-        return [path]
-    found = sorted(file for file in path.iterdir() if file.name.endswith(endings))
-    if not found:
-        raise InputError(f"the folder has no file that ends in {endings[0]}", file=path, hint="name the data's folder")
-    return found

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.api import InputError, Message, Role, Sample, SourceInput, read_lines
-from harness_sources.files import csv_rows, data_path, jsonl_rows, need
+from harness_sources.files import csv_rows, data_path, jsonl_rows, native_files, need
 
 _TURN = re.compile(r"\n\n(Human|Assistant): ?")
 _HEADING = re.compile(r"^ = [^=].* = $")
@@ -15,7 +15,7 @@ _HEADING = re.compile(r"^ = [^=].* = $")
 
 def read_gsm8k(source: SourceInput) -> Iterator[Sample]:
     """Yield GSM8K's problems (Cobbe et al. 2021, arXiv:2110.14168); the target is the number behind `####`."""
-    path = data_path(source, what="GSM8K")
+    (path, *_) = native_files(source, "GSM8K", "test.jsonl*", "*test*.jsonl*")
     for line, row in jsonl_rows(path):
         answer = need(row, "answer", path, line, what="GSM8K's jsonl")
         _, mark, number = answer.rpartition("####")
@@ -63,7 +63,7 @@ def _conversation(text: str, path: Path, line: int) -> tuple[Message, ...]:
 
 def read_advbench(source: SourceInput) -> Iterator[Sample]:
     """Yield AdvBench's harmful behaviours (Zou et al. 2023, arXiv:2307.15043); only the request is used."""
-    path = data_path(source, what="AdvBench")
+    (path, *_) = native_files(source, "AdvBench", "harmful_behaviors.csv*")
     for line, row in csv_rows(path):
         yield _request(f"advbench-{line}", need(row, "goal", path, line, what="AdvBench's csv"), ("harmful",))
 
@@ -73,11 +73,7 @@ def read_jailbreakbench(source: SourceInput) -> Iterator[Sample]:
 
     A file is benign where its name says so; the index pairs the harmful and the benign ones.
     """
-    path = data_path(source, what="JailbreakBench")
-    files = [path] if path.is_file() else sorted(path.glob("*behaviors.csv"))
-    if not files:
-        raise InputError("the folder has no *behaviors.csv", file=path, hint="name the csv itself")
-    for file in files:
+    for file in native_files(source, "JailbreakBench", "*behaviors.csv"):
         kind = "benign" if "benign" in file.name.lower() else "harmful"
         for line, row in csv_rows(file):
             index = need(row, "Index", file, line, what="JailbreakBench's csv")
@@ -88,7 +84,7 @@ def read_jailbreakbench(source: SourceInput) -> Iterator[Sample]:
 
 def read_xstest(source: SourceInput) -> Iterator[Sample]:
     """Yield XSTest's prompts (Röttger et al. 2024, arXiv:2308.01263): types that begin with `contrast_` are harmful."""
-    path = data_path(source, what="XSTest")
+    (path, *_) = native_files(source, "XSTest", "xstest*prompts*.csv*", "xstest*.csv*")
     for line, row in csv_rows(path):
         kind = need(row, "type", path, line, what="XSTest's csv")
         label = str(row.get("label", "")).lower()
@@ -107,7 +103,7 @@ def _request(name: str, prompt: str, tags: tuple[str, ...], *, cluster: str | No
 
 def read_realtoxicityprompts(source: SourceInput) -> Iterator[Sample]:
     """Yield RealToxicityPrompts' prompts (Gehman et al. 2020, arXiv:2009.11462), the hard ones tagged."""
-    path = data_path(source, what="RealToxicityPrompts")
+    (path, *_) = native_files(source, "RealToxicityPrompts", "prompts.jsonl*", "*.jsonl*")
     for line, row in jsonl_rows(path):
         prompt = row.get("prompt")
         if not isinstance(prompt, dict) or not isinstance(prompt.get("text"), str):
@@ -120,7 +116,7 @@ def read_realtoxicityprompts(source: SourceInput) -> Iterator[Sample]:
 
 def read_wikitext(source: SourceInput) -> Iterator[Sample]:
     """Yield WikiText's articles (Merity et al. 2016, arXiv:1609.07843) from the raw text, one sample an article."""
-    path = data_path(source, what="WikiText")
+    (path, *_) = native_files(source, "WikiText", "wiki.test.*", "*test*")
     title, text, number = "", "", 0
     for _, line in read_lines(path):
         if _HEADING.match(line.rstrip() + " "):

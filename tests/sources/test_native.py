@@ -13,9 +13,14 @@ from harness.evaluation.prepare import SuiteOptions, prepare_suite
 from harness.plugins import load_plugins
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
-NATIVE = ("truthfulqa", "bbq", "mmlu", "gsm8k", "hh-rlhf", "advbench", "jailbreakbench", "xstest", "realtoxicityprompts", "wikitext")  # fmt: skip
+NATIVE = ("hellaswag", "arc", "piqa", "winogrande", "lambada", "truthfulqa", "bbq", "mmlu", "gsm8k", "hh-rlhf", "advbench", "jailbreakbench", "xstest", "realtoxicityprompts", "wikitext")  # fmt: skip
 
 SMALL = {
+    "hellaswag": json.dumps({"ind": 7, "activity_label": "Baking", "ctx_a": "A", "ctx_b": "", "ctx": "She opens the oven and", "split": "val", "split_type": "indomain", "label": 2, "endings": ["flies off.", "sings it.", "takes the bread out.", "is a bird."], "source_id": "x"}) + "\n",
+    "arc": json.dumps({"id": "M_1", "question": {"stem": "What melts?", "choices": [{"text": "Ice", "label": "1"}, {"text": "Sand", "label": "2"}]}, "answerKey": "1"}) + "\n",
+    "piqa": json.dumps({"goal": "Cool a room", "sol1": "Open the window.", "sol2": "Close the oven with it on.", "label": 0}) + "\n",
+    "winogrande": json.dumps({"qID": "Q-1", "sentence": "The jar did not fit the box because _ was too big.", "option1": "jar", "option2": "box", "answer": "1"}) + "\n",
+    "lambada": "he looked for the key , and at last he found the key\n",
     "truthfulqa": "Type,Category,Question,Best Answer,Correct Answers,Incorrect Answers,Source\nAdversarial,Sky,Is the sky green?,No,No; It is blue,Yes; Always,here\n",
     "bbq": json.dumps({"example_id": 3, "question_index": "1", "question_polarity": "nonneg", "context_condition": "disambig", "category": "Age", "answer_info": {"ans0": ["a", "old"], "ans1": ["b", "nonOld"], "ans2": ["c", "unknown"]}, "additional_metadata": {"stereotyped_groups": ["old"]}, "context": "Two people met.", "question": "Who is quick?", "ans0": "The old one", "ans1": "The young one", "ans2": "Not known", "label": 0}) + "\n",
     "mmlu": "subject,split,question,choice0,choice1,choice2,choice3,answer\nlogic,dev,Q?,a,b,c,d,0\nlogic,test,True?,yes,no,maybe,never,3\n",
@@ -59,7 +64,7 @@ def test_without_its_file_the_suite_says_what_to_pass(tmp_path, name):
         prepare_suite(name, registries, Surroundings(weights=tmp_path))
 
 
-@pytest.mark.parametrize("name", [name for name in NATIVE if name != "wikitext"])
+@pytest.mark.parametrize("name", [name for name in NATIVE if name not in {"wikitext", "lambada"}])
 def test_another_file_is_not_taken_for_it(tmp_path, name):
     path = tmp_path / "other.data"
     path.write_text("a,b\n1,2\n" if SMALL[name][0] != "{" else '{"a": 1}\n')
@@ -124,6 +129,10 @@ def test_wikitext_is_cut_at_titles_and_loses_nothing(tmp_path):
         ("advbench", "advbench/harmful_behaviors.csv", 520),
         ("jailbreakbench", "jailbreakbench_judge", 200),
         ("wikitext", "wikitext2_test/wiki.test.raw.gz", 62),
+        ("mmlu", "mmlu", 14042),
+        ("hellaswag", "hellaswag", 2500),
+        ("arc", "arc_challenge", 1172),
+        ("lambada", "lambada", 1500),
     ],
 )
 def test_the_real_files_are_read_whole(name, file, count):
@@ -133,3 +142,47 @@ def test_the_real_files_are_read_whole(name, file, count):
     samples = read(name, path)
     assert len(samples) == count
     assert len({sample.id for sample in samples}) == count
+
+
+def test_what_comes_next_in_the_authors_words(tmp_path):
+    (ending,) = read("hellaswag", small(tmp_path, "hellaswag"))
+    assert (ending.id, ending.choices[ending.answer], ending.tags) == (
+        "hellaswag-7",
+        "takes the bread out.",
+        ("Baking", "indomain"),
+    )
+    (fact,) = read("arc", small(tmp_path, "arc"))
+    assert (fact.id, fact.messages[0].content, fact.choices, fact.answer) == (
+        "arc-M_1",
+        "What melts?",
+        ("Ice", "Sand"),
+        0,
+    )
+    (blank,) = read("winogrande", small(tmp_path, "winogrande"))
+    assert blank.choices[blank.answer] == "jar"
+    (word,) = read("lambada", small(tmp_path, "lambada"))
+    assert word.target == ("key",)
+    assert word.messages[0].content.startswith("he looked for the key , and at last he found the\n")
+
+
+def test_piqas_labels_stand_beside_it(tmp_path):
+    row = {"goal": "Cool a room", "sol1": "Close the oven with it on.", "sol2": "Open the window."}
+    (tmp_path / "valid.jsonl").write_text(json.dumps(row) + "\n\n" + json.dumps(row) + "\n")
+    with pytest.raises(InputError, match=r"valid\.jsonl:1: the row does not say which choice is right"):
+        read("piqa", tmp_path)
+    (tmp_path / "valid-labels.lst").write_text("1\n0\n")
+    assert [sample.answer for sample in read("piqa", tmp_path)] == [1, 0]
+
+
+@pytest.mark.parametrize("given", ["mmlu", "mmlu/test", "mmlu/dev"])
+def test_native_files_are_found_one_level_up_and_down(tmp_path, given):
+    for name in ("dev", "test"):
+        (tmp_path / "mmlu" / name).mkdir(parents=True)
+        (tmp_path / "mmlu" / name / f"logic_{name}.csv").write_text("True?,yes,no,maybe,never,D\n")
+    (sample,) = read("mmlu", tmp_path / given)
+    assert (sample.id, sample.answer) == ("mmlu-logic-1", 3)
+    (tmp_path / "empty" / "inner").mkdir(parents=True)
+    with pytest.raises(
+        InputError, match=r"empty/inner: neither this folder .* hold MMLU's csv .*; name the file itself"
+    ):
+        read("mmlu", tmp_path / "empty" / "inner")
