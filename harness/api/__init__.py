@@ -37,7 +37,7 @@ from harness.reading.strict import StrictModel, dotted
 from harness.reporting import ReportSection
 from harness.serial import to_plain
 from harness.session import CandidateOptions, RunOptions, Session, SessionOptions, open_session
-from harness.threads import let_threads_doze
+from harness.threads import FreeCores, let_threads_doze, use_threads
 from harness.training.options import stage_options
 from harness.training.paths import resolve_path
 from harness.types import *  # noqa: F403 - all of them; `harness.types` lists their names
@@ -60,6 +60,7 @@ __all__ = [
     "CandidateOptions",
     "Classifier",
     "Critic",
+    "FreeCores",
     "HarnessError",
     "InputError",
     "Metric",
@@ -106,6 +107,7 @@ __all__ = [
     "tensor_shapes",
     "to_plain",
     "unknown_name",
+    "use_threads",
     "weights_hash",
     "weights_path",
 ]

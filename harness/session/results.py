@@ -196,7 +196,7 @@ def stages_table(recipe: Recipe, stages: Iterable[StageResult]) -> Table:
     """Return what became of each stage: loss, steps, seconds, memory, adapter."""
     from harness.tables import plain_table
 
-    columns = ("stage", "outcome", "loss", "steps", "seconds", "memory", "adapter")
+    columns = ("stage", "outcome", "loss", "steps", "seconds", "threads", "memory", "adapter")
     return plain_table(columns, [_stage_row(stage) for stage in stages], title=f"{recipe.id} on {recipe.base}")
 
 
@@ -212,7 +212,8 @@ def _stage_row(stage: StageResult) -> tuple[str, ...]:
     memory = figures.get("peak_memory_bytes")
     return (
         stage.stage, stage.word, loss, shown("steps", "{:.0f}"), shown("seconds", "{:.0f}"),
-        "—" if memory is None else f"{memory / 2**30:.1f} GiB", "—" if stage.adapter is None else stage.adapter.id,
+        shown("threads", "{:.0f}"), "—" if memory is None else f"{memory / 2**30:.1f} GiB",
+        "—" if stage.adapter is None else stage.adapter.id,
     )  # fmt: skip
 
 

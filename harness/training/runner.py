@@ -227,7 +227,8 @@ class _Run:
         with explained(work):
             work.mkdir(mode=0o700)
             try:
-                output = _explained(lambda: stage.run(replace(inputs, base_path=self._base, output=work)))
+                given = replace(inputs, base_path=self._base, output=work, threads=self.store.threads(record.key))
+                output = _explained(lambda: stage.run(given))
                 if output.adapter is not None:
                     self._check_written(output.adapter, self._base, record.stage)
                 record = self.store.keep(output, record)

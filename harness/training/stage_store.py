@@ -60,6 +60,12 @@ class StageStore:
                 return None, f"{folder.name} is no longer what was stored and was not reused"
         return None, ""
 
+    def threads(self, key: str) -> int | None:
+        """Return with how many threads an equal stage was trained before; None where that is not known."""
+        found = find_record(self._workspace.adapters, key)
+        number = 0 if found is None else int(found[0].figures.get("threads", 0))
+        return number or None
+
     def _whole(self, record: StageRecord) -> bool:
         try:
             if record.adapter is not None and adapter_id(self.adapter(record.adapter), fresh=True) != record.adapter:

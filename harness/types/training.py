@@ -39,6 +39,9 @@ class StageInput:
     progress: Progress
     offline: bool
     device: str = "auto"
+    threads: int | None = None
+    """With how many threads an equal stage was trained before: as many give the same bytes on the same machine. None
+    leaves the stage the choice, which it gives as its figure `threads`."""
     place: tuple[str | int, ...] = ()
     """Where the options stand in the recipe, such as ("stages", 0, "sft"), so that errors can name the line."""
 

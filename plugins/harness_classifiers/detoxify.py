@@ -10,7 +10,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from harness.api import Classifier, Finding, Findings, InputError, StrictModel, Surroundings, Unscored
+from harness.api import (
+    Classifier,
+    Finding,
+    Findings,
+    FreeCores,
+    InputError,
+    StrictModel,
+    Surroundings,
+    Unscored,
+    use_threads,
+)
 from harness_classifiers.checkpoint import (
     KEY,
     NAMED,
@@ -64,6 +74,7 @@ class DetoxifyClassifier(Classifier):
         super().__init__(options, surroundings)
         self.settings = read_options(options, DetoxifyOptions, classifier="detoxify")
         self._model: Any = None
+        self._threads: int | None = None
         if self.settings.checkpoint is not None:
             if self.settings.sha256 is None:
                 raise InputError(
@@ -128,11 +139,15 @@ class DetoxifyClassifier(Classifier):
     def _load(self) -> Any:  # noqa: ANN401 - detoxify has no types
         if self._model is None:
             self._require()
+            cores = FreeCores()
             self._model = self._load_named() if self.settings.checkpoint is None else self._load_own()
             limit = getattr(self._model.model.config, "max_position_embeddings", 512)
             if self._model.model.config.model_type in ("roberta", "xlm-roberta"):
                 limit -= 2  # their positions start after the padding's
             self._model.tokenizer.model_max_length = min(self._model.tokenizer.model_max_length, limit, 512)
+            if self.settings.device == "cpu":
+                self._threads = cores.threads(self._model.model.config.hidden_size)
+        use_threads(self._threads)
         return self._model
 
     def _load_own(self) -> Any:  # noqa: ANN401 - detoxify has no types

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.api import FreeCores, use_threads
 from harness_classifiers.windows import cut
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Embedder:
         self.batch_size = batch_size
         self._model: Any = None
         self._tokenizer: Any = None
+        self._threads: int | None = None
 
     @property
     def dimension(self) -> int:
@@ -78,8 +80,12 @@ class Embedder:
         self._model = self._tokenizer = None
 
     def _load(self) -> None:
-        if self._model is not None:
-            return
+        if self._model is None:
+            self._load_anew()
+        use_threads(self._threads)
+
+    def _load_anew(self) -> None:
+        cores = FreeCores()
         from transformers import AutoModel, AutoTokenizer
         from transformers.utils import logging
 
@@ -87,6 +93,7 @@ class Embedder:
         self._tokenizer = AutoTokenizer.from_pretrained(str(self.folder), local_files_only=True)
         model = AutoModel.from_pretrained(str(self.folder), local_files_only=True, use_safetensors=True)
         self._model = model.float().eval().to(self.device)
+        self._threads = cores.threads(WIDTH) if self.device == "cpu" else None
 
     def _pool(self, texts: list[str]) -> NDArray[np.float32]:
         import torch

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.api import BrokenRunError, InputError, StageInput, StageOutput, asking_no_hub
+from harness.api import BrokenRunError, FreeCores, InputError, StageInput, StageOutput, asking_no_hub, use_threads
 from harness_stages.devices import choose_device, choose_dtype
 from harness_stages.encoding import Encoded, Encoder, read_end_ids
 from harness_stages.lora import check_fits, choose_targets
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 def train_sft(inputs: StageInput, plan: SFTPlan) -> StageOutput:
     """Train as planned; see `SFTStage.run`."""
+    cores = FreeCores()
     device = choose_device(inputs.device)
     dtype = choose_dtype(plan.options.dtype, device)
     with _quiet_libraries(), asking_no_hub():
@@ -35,6 +36,9 @@ def train_sft(inputs: StageInput, plan: SFTPlan) -> StageOutput:
 
         set_seed(inputs.seed)  # the adapter's first weights are drawn before the trainer seeds for itself
         model = _load_model(inputs, plan, dtype)
+        width = model.get_input_embeddings().weight.shape[1]
+        threads = (inputs.threads or cores.threads(width)) if device == "cpu" else None
+        use_threads(threads)
         began = time.monotonic()
         watcher = _fit(model, tokenizer, encoded, inputs, plan, device)
         seconds = time.monotonic() - began
@@ -50,6 +54,8 @@ def train_sft(inputs: StageInput, plan: SFTPlan) -> StageOutput:
         "bfloat16": float(dtype == "bfloat16"),
         **watcher.figures(),
     }
+    if threads is not None:
+        figures["threads"] = float(threads)
     return StageOutput(adapter=adapter, dataset=None, figures=figures)
 
 

@@ -323,3 +323,24 @@ def test_a_token_that_the_model_does_not_have_costs_its_request_alone(
         assert isinstance(lost, NoReply)
         assert "does not have" in lost.reason
         assert not isinstance(kept, NoReply)
+
+
+def test_every_base_computes_with_threads_of_its_own(
+    tiny_base: Path, surroundings: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from harness.threads import FreeCores
+
+    before = torch.get_num_threads()
+    try:
+        for number in (3, 2):
+            monkeypatch.setattr(FreeCores, "threads", lambda self, width, number=number: number)
+            model, bare = make(tiny_base, surroundings)
+            ask(model, bare, ASKED)
+            torch.set_num_threads(1)  # as another base would
+            ask(model, bare, ASKED)
+            assert torch.get_num_threads() == number
+            assert model.facts()["threads"] == str(number)
+    finally:
+        torch.set_num_threads(before)

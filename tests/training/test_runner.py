@@ -222,3 +222,25 @@ def test_an_interrupt_leaves_the_workspace_whole(lab, monkeypatch):
     assert not list(lab.workspace.adapters.iterdir())
     monkeypatch.undo()
     assert lab.train(lab.write(QUICK))[0].trained
+
+
+def test_a_stage_that_is_trained_again_takes_as_many_threads_as_before(lab, monkeypatch):
+    import torch
+
+    from harness.threads import FreeCores
+
+    before = torch.get_num_threads()
+    path = lab.write(QUICK)
+    try:
+        monkeypatch.setattr(FreeCores, "threads", lambda self, width: 3)
+        first = lab.train(path)[0]
+        assert (
+            json.loads((lab.workspace.adapters / first.adapter.id / "stage.json").read_text())["figures"]["threads"]
+            == 3
+        )
+        monkeypatch.setattr(FreeCores, "threads", lambda self, width: 1)
+        assert lab.train(path, force=True)[0].record.figures["threads"] == 3
+        assert torch.get_num_threads() == 3
+        assert lab.train(path, seed=7)[0].record.figures["threads"] == 1
+    finally:
+        torch.set_num_threads(before)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.api import InputError, asking_no_hub, let_threads_doze, materialise, tensor_shapes
+from harness.api import FreeCores, InputError, asking_no_hub, let_threads_doze, materialise, tensor_shapes, use_threads
 from harness_models.hf.device import Placement, placement
 from harness_models.hf.probing import probe
 from harness_models.hf.reach import Reach
@@ -60,6 +60,8 @@ class Loaded:
     """How far back the layers look, which masks of our own must say."""
     cache_name: str = "past_key_values"
     """What the architecture calls its cache."""
+    threads: int | None = None
+    """With how many threads it computes on the CPU."""
     vocabulary: int | None = None
     """Tokens that the model has, where its tokenizer has more."""
 
@@ -107,6 +109,7 @@ def load(spec: ModelSpec, surroundings: Surroundings) -> Loaded:
         InputError: when the weights are absent or damaged, or the device is not there.
     """
     let_threads_doze()  # for those who do not come by the command line
+    cores = FreeCores()
     folder = materialise(spec, surroundings)
     for file in sorted(folder.glob("*.safetensors")):
         tensor_shapes(file)  # a damaged file is named before anything is loaded
@@ -117,6 +120,9 @@ def load(spec: ModelSpec, surroundings: Surroundings) -> Loaded:
         place = placement(spec)
         _check_device(place, spec)
         loaded = _load_from(folder, spec, place)
+        if place.device == "cpu":
+            loaded.threads = cores.threads(loaded.model.get_input_embeddings().weight.shape[1])
+            use_threads(loaded.threads)
     with torch.inference_mode():
         probe(loaded)
     return loaded

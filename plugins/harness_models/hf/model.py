@@ -19,6 +19,7 @@ from harness.api import (
     Request,
     Timing,
     Workload,
+    use_threads,
 )
 from harness_models.hf.batching import Budget, is_memory
 from harness_models.hf.chat import Renderer
@@ -173,7 +174,7 @@ class HfModel(Model):
             "device": place.device,
             "dtype": place.dtype,
             "backend": backend(with_adapters=self._rack is not None and bool(self._rack.held)),
-            "threads": str(torch.get_num_threads()),
+            "threads": str(self._loaded.threads or torch.get_num_threads()),
             "shared tokens": f"forwarded each time: {self._loaded.plain}" if self._loaded.plain else "forwarded once",
         }
         if self._loaded.generates is not None:
@@ -225,6 +226,7 @@ class HfModel(Model):
         new = [adapter.reference for adapter in candidate.adapters if adapter.id not in before]
         if new:
             self._check(f"after the adapter {', '.join(new)} was put on it")
+        use_threads(self._loaded.threads)  # another model may have changed them
         return self._loaded
 
     def _find_path(self, loaded: Loaded, candidate: Candidate) -> Loaded:
