@@ -29,6 +29,7 @@ from harness.promotion.promote import promote, rollback
 from harness.store.adapters import check_adapter, list_adapters, resolve_adapters
 from harness.store.decisions import find_decision
 from harness.store.promoted import alias_path, alias_text, live
+from harness.store.reconcile import problems
 from harness.store.runs import check_run, list_runs
 from harness.store.workspace import Workspace
 
@@ -88,6 +89,7 @@ def check(root: Path, promotions_before: int, *, batches: bool = True) -> int:
     leftovers = [str(path) for path in root.rglob("*") if path.name.startswith((".tmp-", ".intent-"))]
     assert not leftovers, leftovers
     workspace.ledger.verify()
+    assert list(problems(workspace, deep=True)) == []
     for record in list_runs(workspace):
         check_run(workspace, record.id)
     in_ledger = {entry.body["run"] for entry in workspace.ledger.entries("run")}
