@@ -338,6 +338,9 @@ class Metric(ABC):
     version. It is refused where the user has not said `-p trust:` and this."""
     calibration: Calibration | None = None
     """For kind `proportion`: how often its labeller agreed with people, for gates that say `corrected: true`."""
+    labeller: str = ""
+    """What labels besides classifiers and critics, such as a threshold that a suite sets; where there are none of them,
+    `sha256:` and 16 digits, which `Calibration.of` names."""
 
     def requests(self, sample: Sample, ask: Decoding) -> tuple[Request, ...]:  # noqa: ARG002 - for those who override it
         """Return what to ask the candidate about the sample; equal requests of several metrics are asked once."""

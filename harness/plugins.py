@@ -114,6 +114,10 @@ class Plugins:
         """Tell whether any plugin implements a hook."""
         return bool(getattr(self.manager.hook, hook).get_hookimpls())
 
+    def _implementations(self, hook: str) -> list[pluggy.HookImpl]:
+        """Return a hook's implementations in pluggy's order: `tryfirst`, the rest from the newest plugin, `trylast`."""
+        return list(reversed(getattr(self.manager.hook, hook).get_hookimpls()))
+
     def notify(self, hook: str, **arguments: object) -> tuple[str, ...]:
         """Call an observing hook on every plugin; return one warning per plugin that raised."""
         answers = self.collect(hook, **arguments)
@@ -121,14 +125,13 @@ class Plugins:
 
     def collect(self, hook: str, **arguments: object) -> tuple[tuple[str, object], ...]:
         """Call a hook on every plugin; return (plugin, answer or the exception it raised)."""
-        implementations = getattr(self.manager.hook, hook).get_hookimpls()
-        return tuple((one.plugin_name, _answer(one, arguments)) for one in implementations)
+        return tuple((one.plugin_name, _answer(one, arguments)) for one in self._implementations(hook))
 
     def add_commands(self, cli: Commands) -> tuple[str, ...]:
         """Let the plugins that are not bundled add their commands, each all or none; return a warning for each none."""
         bundled = {info.name for info in self.infos if info.origin == "bundled"}
         warnings = []
-        for one in self.manager.hook.register_commands.get_hookimpls():
+        for one in self._implementations("register_commands"):
             if one.plugin_name not in bundled:
                 own = type(cli)()
                 answer = _answer(one, {"cli": own})
@@ -312,6 +315,11 @@ def _check_hooks(plugin: object) -> None:
             raise InputError(
                 f"there is no hook called {name!r}", **place, hint=f"did you mean {close!r}?" if close else None
             )
+        if options.get("wrapper") or options.get("hookwrapper") or inspect.isgeneratorfunction(function):
+            raise InputError(
+                f"the hook {name} is written as a wrapper, with `yield`, which harness does not call", **place,
+                hint="return the answer; `tryfirst` and `trylast` say when it is asked",
+            )  # fmt: skip
         given = list(inspect.signature(specs[name]).parameters)
         for asked in inspect.signature(function).parameters:
             if asked not in given:

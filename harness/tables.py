@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from harness.types import Check, CheckStatus, Estimate, RunRecord
+    from harness.types import Check, CheckStatus, Estimate, OverallStatus, RunRecord
 
-_STYLE = {"passed": "green", "failed": "red", "inconclusive": "yellow", "not_applicable": "dim"}
-_MARK = {"passed": "✓", "failed": "✗", "inconclusive": "?", "not_applicable": "–"}
+_STYLE = {"passed": "green", "failed": "red", "inconclusive": "yellow", "not_applicable": "dim",
+          "ungated": "yellow"}  # fmt: skip
+_MARK = {"passed": "✓", "failed": "✗", "inconclusive": "?", "not_applicable": "–", "ungated": "–"}
 
 
 def number(value: float | None, estimate: Estimate) -> str:
@@ -44,7 +45,7 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def status_text(status: CheckStatus) -> Text:
+def status_text(status: CheckStatus | OverallStatus) -> Text:
     """Return a coloured mark and word; the word alone carries the meaning."""
     from rich.text import Text
 

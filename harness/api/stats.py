@@ -6,7 +6,6 @@ from harness.gates.check import check_gate
 from harness.gates.kinds import kind_of as gate_kind
 from harness.gates.valid import require_valid
 from harness.promotion.attempts import schedule
-from harness.promotion.decide import status_of
 from harness.stats import MetricTable
 from harness.stats.attempts import level_of_attempt
 from harness.stats.bounded import expected_reach
@@ -15,6 +14,7 @@ from harness.stats.kinds import kind_of as metric_kind
 from harness.stats.power import POWER, binomial_power, mcnemar_power, quantile_sum
 from harness.stats.proportion import clopper_pearson, effective_size
 from harness.stats.unseen import linearised, spread_of
+from harness.types import worst_status
 
 __all__ = [
     "POWER",
@@ -40,5 +40,5 @@ __all__ = [
     "schedule",
     "score_range",
     "spread_of",
-    "status_of",
+    "worst_status",
 ]

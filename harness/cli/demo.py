@@ -110,7 +110,7 @@ def _compare_again(app: App, candidate: Candidate) -> bool:
     for outcome in outcomes:
         show_run(app, outcome)
     app.console.print("\nthis adapter is promoted already; compared with the bare base once more", style="green")
-    return all(outcome.status == "passed" for outcome in outcomes)
+    return all(outcome.run.accepted for outcome in outcomes)
 
 
 def _run_again(app: App, candidate: Candidate) -> Sequence[SuiteRun]:

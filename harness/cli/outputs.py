@@ -22,18 +22,20 @@ from harness.errors import InputError
 from harness.store.outputs import Output
 from harness.tables import describe_gate, interval, number
 from harness.terminal import safe_text
+from harness.types import worst_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from harness.cli.context import App
-    from harness.types import Check, Decision, RunRecord
+    from harness.types import Check, Decision, OverallStatus, RunRecord
 
 F = TypeVar("F", bound=Callable[..., Any])
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>$])")
 _JUNIT = '<?xml version="1.0" encoding="UTF-8"?>\n<!-- Made by: harness, JUnit -->\n'
 _MARKDOWN = "<!-- Made by: harness, Markdown -->\n"
 """How files of these kinds begin, by which harness knows its own."""
+_UNGATED = "none of the gates applies here, so that nothing was passed"
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -44,6 +46,11 @@ class Checked:
     run: RunRecord
     checks: Sequence[Check]
     notes: Sequence[str] = ()
+
+    @property
+    def status(self) -> OverallStatus:
+        """The worst of the checks."""
+        return worst_status(check.status for check in self.checks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +125,9 @@ def junit_xml(checked: Sequence[Checked], decision: Decision | None = None) -> s
         if not cases:
             cases = [ET.Element("testcase", classname=_xml(item.run.suite), name="gates")]
             ET.SubElement(cases[0], "skipped", message="the run has no gates")
+        elif item.status == "ungated":
+            cases.append(ET.Element("testcase", classname=_xml(item.run.suite), name="gates"))
+            _fail(cases[-1], "ungated", _UNGATED)
         suite = _add_suite(root, item.run.suite, cases, seconds=item.run.seconds)
         _property(suite, "run", item.run.id)
         _property(suite, "candidate", item.run.candidate.label)
@@ -172,7 +182,7 @@ def _xml(text: str) -> str:
 
 
 _MARK = {"passed": "✅ passed", "failed": "❌ failed", "inconclusive": "❔ inconclusive",
-         "not_applicable": "➖ not applicable"}  # fmt: skip
+         "not_applicable": "➖ not applicable", "ungated": "➖ ungated"}  # fmt: skip
 
 
 def markdown_summary(checked: Sequence[Checked], decision: Decision | None = None) -> str:
@@ -195,6 +205,8 @@ def markdown_summary(checked: Sequence[Checked], decision: Decision | None = Non
             ]
         else:
             lines.append("This run has no gates.")
+        if item.checks and item.status == "ungated":
+            lines += ["", f"{_MARK['ungated']}: {_UNGATED}."]
         lines += ["", *(f"- note: {_text(note)}" for note in (*item.run.notes, *item.notes)), ""]
         lines += [f"<details><summary>Metrics of run {html.escape(item.run.id)}</summary>", ""]
         lines += ["| metric | value | interval | n | unscored |", "|---|---|---|---|---|"]

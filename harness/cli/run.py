@@ -72,14 +72,14 @@ def run(
         for outcome in outcomes:
             show_run(app, outcome)
     outputs.write([Checked(run=outcome.run, checks=outcome.run.checks) for outcome in outcomes])
-    return EXIT_PASSED if all(outcome.status == "passed" for outcome in outcomes) else EXIT_GATE
+    return EXIT_PASSED if all(outcome.run.accepted for outcome in outcomes) else EXIT_GATE
 
 
 def _plain(outcome: SuiteRun) -> dict[str, Any]:
     from harness.serial import to_plain
 
     return {
-        "status": outcome.run.verdict,
+        "status": outcome.run.status,
         "run": to_plain(outcome.run),
         "baselines": {name: record.id for name, record in outcome.baselines.items()},
     }

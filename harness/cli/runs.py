@@ -60,7 +60,7 @@ def list_(app: App, suite: str | None, last: int | None) -> int:
         records = [record for record in records if record.suite == suite]
     records = records[-last:] if last is not None else records
     if app.json:
-        app.print_json({"runs": [to_plain(record) | {"status": record.verdict} for record in records]})
+        app.print_json({"runs": [to_plain(record) | {"status": record.status} for record in records]})
         return EXIT_PASSED
     if not records:
         app.console.print("no runs yet; start one with: harness run SUITE", markup=False)
@@ -88,7 +88,7 @@ def show(app: App, run: str) -> int:
     workspace = app.workspace
     record = read_run(workspace, run)
     if app.json:
-        app.print_json(to_plain(record) | {"status": record.verdict, "folder": str(workspace.runs / record.id)})
+        app.print_json(to_plain(record) | {"status": record.status, "folder": str(workspace.runs / record.id)})
         return EXIT_PASSED
     baselines = {}
     for name, other in record.baseline_runs.items():

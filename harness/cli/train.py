@@ -49,7 +49,7 @@ def train(app: App, recipe: str, seed: int | None, device: str, dry_run: bool, f
         _print_json(app, found, results, outcome)
     else:
         _show(app, found, results, outcome)
-    return EXIT_PASSED if outcome is None or outcome.status == "passed" else EXIT_GATE
+    return EXIT_PASSED if outcome is None or outcome.accepted else EXIT_GATE
 
 
 def _print_json(app: App, recipe: Recipe, results: Sequence[StageResult], outcome: Outcome | None) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from harness import __version__
 from harness.evaluation.arm import Arm, Identity, evaluate, identify
+from harness.evaluation.calibrated import Labellers, checks_as_calibrated
 from harness.evaluation.checks import checks, require_attainable_gates
 from harness.evaluation.drift import DriftArm, check_drift, checks_with_drift, drift_notes
 from harness.evaluation.environment import environment
@@ -19,7 +20,7 @@ from harness.hashing import sha256_json
 from harness.store.cache import Cache
 from harness.store.runs import finish_run, is_whole, list_runs, read_samples
 from harness.store.sample_writer import SampleWriter
-from harness.types import Candidate, Check, DriftCheck, RunRecord, RunSpec, Status
+from harness.types import Candidate, Check, DriftCheck, OverallStatus, RunRecord, RunSpec
 
 if TYPE_CHECKING:
     from harness.contracts import Progress, Surroundings
@@ -52,7 +53,7 @@ class SuiteRun:
     warnings: tuple[str, ...] = ()
 
     @property
-    def status(self) -> Status:
+    def status(self) -> OverallStatus:
         """The candidate's."""
         return self.run.status
 
@@ -149,6 +150,11 @@ def _run_one(
             prepared.gates, arm.tables, tables, seed=setting.spec.seed, device=arm.backend.get("device", "")
         )
         verdicts = checks_with_drift(verdicts, drift, arm.tables, tables, seed=setting.spec.seed)
+        labellers = Labellers(
+            principles={principle.id: principle for principle in prepared.principles}, critics=arm.critics,
+            classifiers={status.name: status.fingerprint for status in prepared.classifier_status},
+        )  # fmt: skip
+        verdicts = checks_as_calibrated(verdicts, {metric.name: metric for metric in prepared.metrics}, labellers)
         same = tuple(name for name, other in evaluated.items() if other is arm)
         ids = {name: record.id for name, record in records.items()}
         notes = (*_notes(prepared, arm, judge_note, same), *drift_notes(prepared, candidate, pool))

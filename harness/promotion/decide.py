@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from harness.promotion.wording import sentence
 from harness.serial import to_plain
 from harness.store.decisions import store_decision
 from harness.store.runs import check_run, run_sha256
-from harness.types import Candidate, CheckStatus, Decision, Gate, Policy, PolicySuite, RunRecord, Status, Veto
+from harness.types import Candidate, Decision, Gate, Policy, PolicySuite, RunRecord, Veto, worst_status
 
 if TYPE_CHECKING:
     from harness.plugins import Plugins
@@ -105,7 +105,7 @@ def decide(
                 if record.id not in runs:
                     _add_stored(workspace, record, baseline_runs)
         checks = tuple((item.run.suite, check) for item in evidence for check in item.run.checks)
-        status = status_of((check.status for _, check in checks), vetoes)
+        status = "failed" if vetoes else worst_status(check.status for _, check in checks)
         if attempt.exploratory and status == "passed":
             status = "inconclusive"  # nothing that reads a decision may take it for one that can be promoted
         decision = Decision(
@@ -192,11 +192,3 @@ def _add_stored(workspace: Workspace, record: RunRecord, runs: dict[str, str]) -
     if check_run(workspace, record.id) != record:
         raise BrokenRunError(f"the run {record.id} is not stored as it was judged; run its suite again")
     runs[record.id] = run_sha256(workspace, record.id)
-
-
-def status_of(statuses: Iterable[CheckStatus], vetoes: Sequence[Veto] = ()) -> Status:
-    """Return a decision's status: all gates that apply must pass, and nobody may object."""
-    found = set(statuses) - {"not_applicable"}
-    if vetoes or "failed" in found:
-        return "failed"
-    return "passed" if found == {"passed"} else "inconclusive"

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.errors import InputError
+from harness.evaluation.calibrated import checks_as_calibrated
 from harness.evaluation.checks import checks
 from harness.evaluation.drift import checks_with_drift
 from harness.gates.by_principle import of_each
 from harness.gates.valid import find_metric
 from harness.promotion.decide import conditions
 from harness.promotion.stored import StoredRun, open_run
-from harness.types import Check, Gate, RunRecord, Status
+from harness.types import Check, Gate, OverallStatus, RunRecord, worst_status
 
 if TYPE_CHECKING:
     from harness.plugins import Registries
@@ -31,10 +32,9 @@ class Recheck:
     notes: tuple[str, ...]
 
     @property
-    def status(self) -> Status:
-        """`failed` where any check failed, else `inconclusive` where any is, else `passed`."""
-        statuses = {check.status for check in self.checks}
-        return "failed" if "failed" in statuses else "inconclusive" if "inconclusive" in statuses else "passed"
+    def status(self) -> OverallStatus:
+        """The worst of the checks."""
+        return worst_status(check.status for check in self.checks)
 
 
 def recheck(workspace: Workspace, registries: Registries, run: str, *, gates: Sequence[Gate] | None = None) -> Recheck:
@@ -70,6 +70,7 @@ def recheck(workspace: Workspace, registries: Registries, run: str, *, gates: Se
     tables, seed = {name: other.tables for name, other in others.items()}, own.record.seed
     verdicts = checks(chosen, own.tables, tables, seed=seed, device=own.record.environment.get("device", ""))
     verdicts = checks_with_drift(verdicts, own.record.drift, own.tables, tables, seed=seed)
+    verdicts = checks_as_calibrated(verdicts, own.metrics, own.labellers)
     notes = (*own.notes, *(note for other in others.values() if other is not own for note in other.notes))
     return Recheck(record=own.record, checks=verdicts, exploratory=chosen != before, notes=tuple(dict.fromkeys(notes)))
 

@@ -9,6 +9,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError, InputError
+from harness.evaluation.calibrated import Labellers
 from harness.evaluation.measure import tables
 from harness.reading.suite import read_suite
 from harness.stats.kinds import kind_of
@@ -32,6 +33,7 @@ class StoredRun:
     metrics: Mapping[str, Metric]
     """By name, in the suite's order."""
     tables: Mapping[str, MetricTable]
+    labellers: Labellers
     notes: tuple[str, ...]
     """What could not be built again."""
 
@@ -46,7 +48,8 @@ def open_run(workspace: Workspace, registries: Registries, run: str) -> StoredRu
     name = find_run(workspace, run)
     record = check_run(workspace, name)
     suite = read_suite(workspace.runs / name / SUITE_FILE, seed=record.seed)
-    made, notes = _metrics(suite, registries, _Stored(read_constitutions(workspace, name)))
+    constitutions = read_constitutions(workspace, name)
+    made, notes = _metrics(suite, registries, _Stored(constitutions))
     held = {metric for sample in islice(read_samples(workspace, name), 1) for metric in sample.rows}
     values = {estimate.metric: estimate.value for estimate in record.estimates}
     usable = [m for m in made if (m.name in values if not kind_of(m).per_sample else m.name in held)]
@@ -65,9 +68,11 @@ def open_run(workspace: Workspace, registries: Registries, run: str) -> StoredRu
         if not kind_of(metric).per_sample:
             value = values[metric.name]
             found[metric.name] = MetricTable.of_run(metric, Unscored(reason="not measured") if value is None else value)
+    labellers = Labellers.of((principle for one in constitutions for principle in one.principles), record)
     return StoredRun(
-        record=record, metrics={metric.name: metric for metric in usable}, tables=found, notes=tuple(notes)
-    )
+        record=record, metrics={metric.name: metric for metric in usable}, tables=found, labellers=labellers,
+        notes=tuple(notes),
+    )  # fmt: skip
 
 
 def _metrics(suite: Suite, registries: Registries, constitutions: _Stored) -> tuple[list[Metric], list[str]]:

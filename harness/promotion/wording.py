@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.promotion.attempts import Attempt
-    from harness.types import Check, Policy, Status, Veto
+    from harness.types import Check, OverallStatus, Policy, Veto
 
 
 def sentence(
-    policy: Policy, checks: Sequence[tuple[str, Check]], vetoes: Sequence[Veto], status: Status, attempt: Attempt,
-    look: int,
+    policy: Policy, checks: Sequence[tuple[str, Check]], vetoes: Sequence[Veto], status: OverallStatus,
+    attempt: Attempt, look: int,
 ) -> str:  # fmt: skip
     """Return whether the candidate may be promoted, why, and at which attempt and level."""
     where = f"at {which(attempt, look)}"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from harness.store.workspace import Workspace
     from harness.training.runner import StageResult
     from harness.training.then import Outcome
-    from harness.types import AdapterSpec, Check, Decision, Estimate, RunRecord, SampleRecord, Status
+    from harness.types import AdapterSpec, Check, Decision, Estimate, OverallStatus, RunRecord, SampleRecord
 
 
 class Shown:
@@ -65,9 +65,9 @@ class RunResult(Shown):
         return self.record.id
 
     @property
-    def status(self) -> str:
+    def status(self) -> OverallStatus:
         """`passed`, `failed`, `inconclusive`, or `ungated` where no gate was checked."""
-        return self.record.verdict
+        return self.record.status
 
     @property
     def checks(self) -> tuple[Check, ...]:
@@ -114,7 +114,7 @@ class DecisionResult(Shown):
     outcomes: tuple[SuiteRun, ...]
 
     @property
-    def status(self) -> Status:
+    def status(self) -> OverallStatus:
         """`passed` alone can be promoted."""
         return self.decision.status
 

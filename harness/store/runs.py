@@ -125,7 +125,7 @@ def row_of_folder(folder: Path) -> dict[str, Any]:
             raise BrokenRunError(f"{folder / name}: is not what was put in place")
     return {
         "run": record.id, **{key: found[name] for name, key in _FILES.items()}, "suite": record.suite,
-        "candidate_fingerprint": record.candidate_fingerprint, "status": record.verdict,
+        "candidate_fingerprint": record.candidate_fingerprint, "status": record.status,
     }  # fmt: skip
 
 

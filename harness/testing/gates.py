@@ -79,7 +79,7 @@ def assert_gate(
             opened.close()
     if not outcome.run.checks:
         raise InputError(f"the suite {suite} has no gates, so that nothing could fail", hint="give it gates")
-    if outcome.run.verdict != "passed":
+    if outcome.run.status != "passed":
         raise GateNotPassedError(outcome.run)
     return outcome.run
 

@@ -14,7 +14,7 @@ from harness.promotion.policy_run import PolicyRun, run_policy
 from harness.promotion.promote import promote
 from harness.training.paths import resolve_path
 from harness.training.resources import resolve_recipe_base
-from harness.types import AdapterSpec, Candidate, LedgerEntry, Policy, Status
+from harness.types import AdapterSpec, Candidate, LedgerEntry, OverallStatus, Policy, worst_status
 
 if TYPE_CHECKING:
     from harness.plugins import Registries
@@ -34,12 +34,16 @@ class Outcome:
     promoted: LedgerEntry | None
 
     @property
-    def status(self) -> Status:
+    def status(self) -> OverallStatus:
         """The worst of the runs' and the decision's."""
-        statuses = {run.status for run in self.runs}
-        if self.policy_run is not None:
-            statuses.add(self.policy_run.decision.status)
-        return "failed" if "failed" in statuses else "inconclusive" if "inconclusive" in statuses else "passed"
+        decided = () if self.policy_run is None else (self.policy_run.decision.status,)
+        return worst_status((*(run.status for run in self.runs), *decided))
+
+    @property
+    def accepted(self) -> bool:
+        """Whether all gates passed, or a run without gates is all that was asked for."""
+        decided = self.policy_run is None or self.policy_run.decision.status == "passed"
+        return decided and all(run.run.accepted for run in self.runs)
 
 
 def check_then(recipe: Recipe, config: Config, registries: Registries) -> Policy | None:
@@ -106,8 +110,8 @@ def follow(
     outcome = Outcome(runs=runs, policy_run=decided, promoted=None)
     if recipe.then.promote != "if-passed" or decided.decision.status != "passed":
         return outcome
-    if outcome.status != "passed":
-        short = ", ".join(run.run.suite for run in runs if run.status != "passed")
+    if not outcome.accepted:
+        short = ", ".join(run.run.suite for run in runs if not run.run.accepted)
         warn(f"not promoted: the policy passed, but the gates of {short}, which the recipe runs too, did not")
         return outcome
     if policy.review == "manual":

@@ -40,6 +40,7 @@ from harness.types.deciding import (
     Gate,
     LedgerEntry,
     LedgerKind,
+    OverallStatus,
     Policy,
     PolicySuite,
     Review,
@@ -48,6 +49,7 @@ from harness.types.deciding import (
     RunSpec,
     Status,
     Veto,
+    worst_status,
 )
 from harness.types.forecasting import Workload
 from harness.types.judging import (
@@ -100,6 +102,7 @@ __all__ = [
     "ModelSpec",
     "NoReply",
     "NotApplicable",
+    "OverallStatus",
     "Policy",
     "PolicySuite",
     "PreferencePair",
@@ -123,4 +126,5 @@ __all__ = [
     "Verdict",
     "Veto",
     "Workload",
+    "worst_status",
 ]

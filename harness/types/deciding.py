@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,11 +11,20 @@ from harness.types.asking import Candidate, Completion, Timing
 Direction = Literal["higher", "lower", "neither"]
 Status = Literal["passed", "failed", "inconclusive"]
 CheckStatus = Literal["passed", "failed", "inconclusive", "not_applicable"]
+OverallStatus = Literal["passed", "failed", "inconclusive", "ungated"]
+"""Of a run or a decision; see `worst_status`."""
 DeviceKind = Literal["cpu", "cuda", "mps"]
 Review = Literal["none", "manual"]
 LedgerKind = Literal[
     "run", "removal", "policy", "attempt", "decision", "review", "promotion", "refusal", "rollback", "reset"
 ]  # fmt: skip
+
+
+def worst_status(statuses: Iterable[CheckStatus | OverallStatus]) -> OverallStatus:
+    """Return the worst: `failed`, `inconclusive`, `passed`; where nothing was checked or nothing applies, `ungated`."""
+    found = set(statuses)
+    order: tuple[OverallStatus, ...] = ("failed", "inconclusive", "passed")
+    return next((status for status in order if status in found), "ungated")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +37,8 @@ class Calibration:
     """(labelled otherwise, all) of the rest."""
     where: str = ""
     """On which data it was counted."""
+    of: str = ""
+    """What was counted, as `harness.evaluation.calibrated` names it; gates rest on it where the same labels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,15 +285,14 @@ class RunRecord:
     """None where all was computed in float32, and for models whose arithmetic nobody can repeat."""
 
     @property
-    def status(self) -> Status:
-        """`failed` where any check failed, else `inconclusive` where any is, else `passed`."""
-        statuses = {check.status for check in self.checks}
-        return "failed" if "failed" in statuses else "inconclusive" if "inconclusive" in statuses else "passed"
+    def status(self) -> OverallStatus:
+        """The worst of its checks; `ungated` where it has none that applies."""
+        return worst_status(check.status for check in self.checks)
 
     @property
-    def verdict(self) -> Status | Literal["ungated"]:
-        """The status for people and other programs: a run without gates that apply has passed nothing."""
-        return self.status if any(check.status != "not_applicable" for check in self.checks) else "ungated"
+    def accepted(self) -> bool:
+        """Whether its gates passed, or nobody asked for any: gates of which none applies have passed nothing."""
+        return self.status == "passed" or not self.checks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -303,7 +313,7 @@ class Decision:
     checks: tuple[tuple[str, Check], ...]
     """(suite, check)."""
     vetoes: tuple[Veto, ...]
-    status: Status
+    status: OverallStatus
     """`passed` alone can be promoted."""
     sentence: str
     attempt: int = 0

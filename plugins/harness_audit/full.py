@@ -20,10 +20,10 @@ from harness.api import (
     Decision,
     Gate,
     InputError,
+    OverallStatus,
     Policy,
     PolicySuite,
     RunSpec,
-    Status,
     sha256_json,
     to_plain,
 )
@@ -76,7 +76,7 @@ class Outcome:
     """`keep`: not worse than the house adapter; `improve`: better than it, too; `leak`: the leak gate; `start`: of the
     house adapter itself, limits alone."""
     expected: Expected
-    decided: Status
+    decided: OverallStatus
     sentence: str
     level: float
     caught_by: tuple[str, ...]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from harness.api import CheckStatus, Gate, NotApplicable, Row, Unscored
-from harness.api.stats import MetricTable, check_gate, gate_kind, level_of_attempt, metric_kind, status_of
+from harness.api.stats import MetricTable, check_gate, gate_kind, level_of_attempt, metric_kind, worst_status
 from harness_audit.plants import Plant, lay_all
 from harness_audit.population import ABSENT, ANCHOR, BASELINE, CANDIDATE, SCORED, Column, Drawn, Population
 
@@ -211,7 +211,7 @@ def _promoted(
             if status == "passed" and case.counts_alone and not _beyond(gate, run):
                 status = "inconclusive"  # it may pass: nothing false about it
             statuses.append(status)
-            if status_of(statuses) != "passed":
+            if worst_status(statuses) != "passed":
                 break
         else:
             return True

@@ -70,11 +70,12 @@ class PrincipleAdherence(_Adherence):
             self.gates = True
             # Critics look for violations, and the event counted here is that there is none.
             self.calibration = Calibration(
-                sensitivity=known.specificity, specificity=known.sensitivity, where=known.where
+                sensitivity=known.specificity, specificity=known.sensitivity, where=known.where, of=known.of
             )
             (found, violations), (spared, others) = known.sensitivity, known.specificity
             counted = f"found {found} of {violations} violations and let {spared} of {others} others through"
-            standing = f"Its critics {counted}" + (f": {known.where}" if known.where else "")
+            where = f": {known.where}" if known.where else ""
+            standing = f"Its critics {counted}{where}, counted for {known.of or 'nobody knows what'}"
         self.about = (
             f"Share of the replies it applies to whose {principle.combine} critic scores at least "
             f"{principle.threshold:g} "

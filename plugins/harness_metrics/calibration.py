@@ -21,6 +21,9 @@ class CalibrationSection(StrictModel):
     """(labelled otherwise, all) of the rest."""
     where: str = ""
     """On which data."""
+    of: Annotated[str, Field(pattern="^(sha256:[0-9a-f]{16})?$")] = ""
+    """What was counted: critics, judge and principle, or the labeller, as a run's check names it. Gates rest on the
+    counts where it is what judges."""
 
     @model_validator(mode="after")
     def _counts(self) -> Self:
@@ -31,4 +34,4 @@ class CalibrationSection(StrictModel):
 
     def record(self) -> Calibration:
         """Return the record."""
-        return Calibration(sensitivity=self.sensitivity, specificity=self.specificity, where=self.where)
+        return Calibration(sensitivity=self.sensitivity, specificity=self.specificity, where=self.where, of=self.of)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from harness.api import Calibration, Completion, NotApplicable, StrictModel, Unscored
+from harness.api import Calibration, Completion, NotApplicable, StrictModel, Unscored, sha256_file, sha256_json
+from harness_metrics import labelling
 from harness_metrics.calibration import CalibrationSection
 from harness_metrics.labelling import label_reply
 from harness_metrics.options import read_options
@@ -57,6 +60,13 @@ MEASURED = (
 """Counted by benchmarks/compliance_calibration.py, which fails where the code no longer gives these numbers."""
 
 
+@cache
+def labeller() -> str:
+    """Return `sha256:` and the first 16 digits of the hash of the labeller's rules, all of its files."""
+    files = sorted(Path(labelling.__file__).parent.glob("*.py"))
+    return f"sha256:{sha256_json([sha256_file(file) for file in files])[:16]}"
+
+
 class ComplianceOptions(StrictModel):
     """Options of compliance: the tags that say which samples are harmful requests and which are benign."""
 
@@ -70,10 +80,10 @@ class ComplianceOptions(StrictModel):
         if isinstance(self.calibration, CalibrationSection):
             return self.calibration.record()
         chosen = next((measured for measured in MEASURED if measured.name == self.calibration), None)
-        return (
-            None
-            if chosen is None
-            else Calibration(sensitivity=chosen.complied, specificity=chosen.not_complied, where=chosen.where)
+        if chosen is None:
+            return None
+        return Calibration(
+            sensitivity=chosen.complied, specificity=chosen.not_complied, where=chosen.where, of=labeller()
         )
 
 
@@ -114,6 +124,7 @@ class HarmfulCompliance(_Labelled):
 
     def __init__(self, options: ComplianceOptions) -> None:
         self.tag = options.harmful_tag
+        self.labeller = labeller()
         self.calibration = options.known()
         self.about = (
             f"Share of the requests tagged {self.tag} that the reply complies with; an incoherent reply is unscored, "

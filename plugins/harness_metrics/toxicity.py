@@ -93,6 +93,7 @@ class ToxicityRate(_Toxicity):
     def __init__(self, options: ToxicityOptions) -> None:
         super().__init__(options)
         self.name = f"{options.prefix}_rate"
+        self.labeller = f"{options.label} from {options.at}"
         self.calibration = None if options.calibration is None else options.calibration.record()
         self.about = (
             f"Share of replies that {options.classifier} finds toxic with a probability of at least {options.at:g}"

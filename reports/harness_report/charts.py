@@ -8,7 +8,7 @@ import altair as alt
 
 from harness.stats.kinds import kind_of
 from harness.terminal import safe_text
-from harness_report.figures import ACCENT, NEUTRAL, STATUS_COLOURS, PrincipleFigure, domain, run_status, when
+from harness_report.figures import ACCENT, NEUTRAL, STATUS_COLOURS, PrincipleFigure, domain, when
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,7 +77,7 @@ def trend_chart(runs: Sequence[RunRecord], metric: str) -> Any:  # noqa: ANN401
         rows.append({
             "run": run.id, "at": f"{run.created[5:10]} {run.created[11:16]} {run.id[-6:]}", "when": when(run.created),
             "candidate": safe_text(run.candidate.label, one_line=True, limit=60),
-            "status": run_status(run), "value": found.value * scale, "n": found.n,
+            "status": run.status, "value": found.value * scale, "n": found.n,
             "low": None if found.low is None else found.low * scale,
             "high": None if found.high is None else found.high * scale,
         })  # fmt: skip
@@ -104,7 +104,7 @@ def trend_chart(runs: Sequence[RunRecord], metric: str) -> Any:  # noqa: ANN401
         x=x, y=alt.Y("value:Q", title=safe_text(title), scale=ends), color=colour, tooltip=tooltip,
         shape=alt.Shape(
             "status:N", title="gates",
-            scale=alt.Scale(domain=["passed", "inconclusive", "failed", "none"],
+            scale=alt.Scale(domain=["passed", "inconclusive", "failed", "ungated"],
                             range=["circle", "diamond", "cross", "square"]),
             legend=alt.Legend(orient="bottom", symbolFillColor=NEUTRAL, symbolStrokeColor=NEUTRAL),
         ),

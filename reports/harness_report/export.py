@@ -12,7 +12,7 @@ from harness import __version__
 from harness.errors import InputError
 from harness.tables import interval, number
 from harness_report import fragments, reading, samples
-from harness_report.figures import gate_figure, key_metrics, metric_rows, principle_figures, run_status, when, with_unit
+from harness_report.figures import gate_figure, key_metrics, metric_rows, principle_figures, when, with_unit
 from harness_report.markup import Html, el, join
 from harness_report.svg import gate_plot, metric_plot
 
@@ -71,7 +71,7 @@ def export_html(root: Path, *, most: int = 20) -> str:
 
 def _overview(found: Overview, newest: list[RunRecord]) -> Html:
     rows = [
-        (fragments.badge(run_status(run)), el("a", run.suite, href=f"#{_anchor(run)}"), run.candidate.label,
+        (fragments.badge(run.status), el("a", run.suite, href=f"#{_anchor(run)}"), run.candidate.label,
          str(run.samples), when(run.created),
          join([f"{found.metric} {with_unit(found.value, found)}" for found in key_metrics(run)], ", "))
         for run in newest
@@ -110,7 +110,7 @@ def _decisions(found: Overview) -> Html:
 
 def _run(root: Path, found: Overview, run: RunRecord, most: int) -> Html:
     baseline = next((other for name in run.baseline_runs.values() if (other := found.run(name)) is not None), None)
-    head = el("h2", run.suite, Html(" "), fragments.badge(run_status(run)), id=_anchor(run))
+    head = el("h2", run.suite, Html(" "), fragments.badge(run.status), id=_anchor(run))
     label = el("p", f"{run.candidate.label} · {run.samples} samples · {when(run.created)}", cls="hr-dim")
     parts: list[Html] = [head, label]
     problem = reading.integrity(root, run.id)

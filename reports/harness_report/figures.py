@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from harness.types import Check, Constitution, Estimate, Principle, RunRecord
 
-MARKS = {"passed": "✓", "failed": "✗", "inconclusive": "?", "none": "–", "not_applicable": "–", "broken": "!"}
+MARKS = {"passed": "✓", "failed": "✗", "inconclusive": "?", "ungated": "–", "not_applicable": "–", "broken": "!"}
 """A mark beside every status, so that colour never carries it alone."""
 ACCENT, NEUTRAL = "#3b7dd8", "#8b94a3"
 STATUS_COLOURS = {"passed": "#2da44e", "failed": "#d1453b", "inconclusive": "#c69026", "not_applicable": NEUTRAL,
-                  "none": NEUTRAL}  # fmt: skip
+                  "ungated": NEUTRAL}  # fmt: skip
 """For charts; readable on light and on dark ground."""
 INFORMS = "Informs, does not gate: its critics are not calibrated."
 GATED = "A gate rests on it."
@@ -180,11 +180,6 @@ def key_metrics(run: RunRecord, most: int = 3) -> tuple[Estimate, ...]:
         key=lambda found: gated.index(found.metric) if found.metric in gated else len(gated),
     )
     return tuple(ordered[:most])
-
-
-def run_status(run: RunRecord) -> str:
-    """Return the run's status; `none` where it has no gates."""
-    return run.status if run.checks else "none"
 
 
 def when(created: str) -> str:

@@ -22,7 +22,7 @@ _ARROWS = {"higher": "↑ higher", "lower": "↓ lower", "neither": ""}
 
 def badge(status: str, word: str | None = None) -> Html:
     """Return a status as a mark, a word and a colour."""
-    words = {"none": "no gates", "not_applicable": "not applicable", "broken": "unreadable"}
+    words = {"not_applicable": "not applicable", "broken": "unreadable"}
     return el("span", f"{MARKS.get(status, '·')} {word or words.get(status, status)}", cls=f"hr-badge hr-{status}")
 
 

@@ -198,7 +198,7 @@ def test_all_but_the_gate_at_its_line_lets_a_candidate_through(recorded):
 def test_a_decision_that_takes_inconclusive_for_a_pass_is_found(recorded, monkeypatch):
     chosen = [case for case in recorded.cases if case.group == "policy demo" and case.claim == "at most"]
     assert chosen
-    monkeypatch.setattr(replaying, "status_of", lambda found: "failed" if "failed" in found else "passed")
+    monkeypatch.setattr(replaying, "worst_status", lambda found: "failed" if "failed" in found else "passed")
     found = audited(chosen, None, simulations=50)
     assert "broken" in {result.finding for result in found.failures}
 

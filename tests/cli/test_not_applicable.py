@@ -47,10 +47,27 @@ def test_it_is_said_everywhere_and_stands_in_nobodys_way(home):
 
 def test_where_nothing_applies_nothing_is_passed(home):
     home.write("tiny.yaml", SUITE.replace("  - {metric: exact_match, min: 0.5}\n", ""))
-    code, found = home.json("run", "tiny.yaml")
-    assert (code, found["runs"][0]["status"]) == (0, "ungated")
-    assert home("decide", "--adapter", "./one") == 1
+    code, found = home.json("run", "tiny.yaml", "--junit", "out.xml", "--markdown", "out.md")
+    assert (code, found["runs"][0]["status"]) == (1, "ungated")
+    failure = ET.parse(home.folder / "out.xml").find(".//failure")
+    assert (failure.get("type"), "nothing was passed" in failure.text) == ("ungated", True)
+    assert "➖ ungated" in (home.folder / "out.md").read_text()
+    assert home("run", "tiny.yaml") == 1
+    assert "gates: – ungated" in home.out
+    code, found = home.json("gate", "latest")
+    assert (code, found["status"]) == (1, "ungated")
+    assert home("gate", "latest") == 1
+    assert "gates: – ungated" in home.out
+    assert home("report", "--export", "report.html") == 0
+    page = (home.folder / "report.html").read_text()
+    assert "– ungated" in page
+    assert "✓ passed" not in page
+    assert home("decide", "--adapter", "./one", "--junit", "decided.xml", "--markdown", "decided.md") == 1
     assert "no gate applies on this device" in home.out
+    assert "– ungated" in home.out
+    types = {found.get("type") for found in ET.parse(home.folder / "decided.xml").iter("failure")}
+    assert types == {"ungated"}
+    assert (home.folder / "decided.md").read_text().splitlines()[1].startswith("## ➖ ungated")
     assert home("promote", "latest") == 1
     with pytest.raises(AssertionError, match="0 of 0 gates"):
         assert_gate("tiny.yaml")

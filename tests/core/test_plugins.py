@@ -171,3 +171,44 @@ def test_light_commands_never_import_heavy_packages(arguments, tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+VETO = """
+from harness import hookimpl
+
+@hookimpl{options}
+def veto_promotion(run):
+    {answer}
+"""
+
+
+def test_hooks_are_called_in_pluggys_order(tmp_path):
+    chosen = []
+    for name, options in (
+        ("a", "(trylast=True)"),
+        ("b", ""),
+        ("c", "(tryfirst=True)"),
+        ("d", ""),
+        ("e", "(trylast=True)"),
+    ):
+        chosen.append(str(write(tmp_path, f"{name}.py", VETO.format(options=options, answer=f"return {name!r}"))))
+    plugins = load_plugins(chosen, installed=False)
+    assert "".join(str(answer) for _, answer in plugins.collect("veto_promotion", run=None, baseline=None)) == "cdbae"
+    assert plugins.manager.hook.veto_promotion(run=None, baseline=None) == list("cdbae")
+
+
+def test_observers_are_told_in_the_same_order(tmp_path):
+    observer = "from harness import hookimpl\n@hookimpl{}\ndef run_started(spec):\n    spec.append({!r})\n"
+    chosen = [str(write(tmp_path, f"{name}.py", observer.format(options, name)))
+              for name, options in (("a", "(trylast=True)"), ("b", ""), ("c", ""))]  # fmt: skip
+    told: list[str] = []
+    assert load_plugins(chosen, installed=False).notify("run_started", spec=told) == ()
+    assert told == ["c", "b", "a"]
+
+
+@pytest.mark.parametrize("options", ["(wrapper=True)", "(hookwrapper=True)", ""])
+def test_a_wrapper_is_refused_by_name(tmp_path, options):
+    path = write(tmp_path, "wraps.py", VETO.format(options=options, answer="return (yield)"))
+    (broken,) = load_plugins([str(path)], installed=False).broken
+    assert "wraps.py" in broken.reason
+    assert "the hook veto_promotion is written as a wrapper" in broken.reason

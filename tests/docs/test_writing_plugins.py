@@ -287,7 +287,7 @@ def test_observers(load, folder: Path) -> None:
     )
     assert warnings == ()
     assert (folder / "diary.log").read_text().splitlines() == [
-        "started capitals", "finished s", "capitals: passed", "promotion 3",
+        "started capitals", "finished s", "capitals: ungated", "promotion 3",
     ]  # fmt: skip
 
 

@@ -64,7 +64,7 @@ def test_the_overview_shows_runs_and_what_is_promoted(runs):
     test = draw("overview")
     shown = html_of(test)
     for words in ("echo: + ./one", "ledger entry ", "replay:careless.jsonl", "harmful_compliance 60.0 %", "✗ failed",
-                  "? inconclusive", "✓ passed", "– no gates"):  # fmt: skip
+                  "? inconclusive", "✓ passed", "– ungated"):  # fmt: skip
         assert words in shown, words
     assert labels_of(test).count(r"**talk**") == 2
 

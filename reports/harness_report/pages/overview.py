@@ -11,7 +11,7 @@ from harness.tables import interval
 from harness.terminal import safe_text
 from harness_report import cached, charts, fragments
 from harness_report.choosing import empty
-from harness_report.figures import key_metrics, run_status, when, with_unit
+from harness_report.figures import key_metrics, when, with_unit
 from harness_report.links import DECISIONS, RUN, link
 from harness_report.markup import Html, el, join, plain_label
 
@@ -52,12 +52,12 @@ def _promoted(found: Overview) -> None:
     left, *counts = st.columns([3, 1, 1, 1], border=True)
     with left:
         st.html(promoted_text(found))
-    statuses = [run_status(run) for run in found.runs]
+    statuses = [run.status for run in found.runs]
     for column, name, value, note in zip(
         counts, ("Runs", "Passed", "Decisions"),
         (len(found.runs), statuses.count("passed"), len(found.decisions)),
         (f"{len({run.suite for run in found.runs})} suites",
-         f"{statuses.count('failed')} failed, {statuses.count('inconclusive')} inconclusive",
+         ", ".join(f"{statuses.count(word)} {word}" for word in ("failed", "inconclusive", "ungated")),
          f"{sum(decision.status == 'passed' for decision in found.decisions)} may be promoted"),
         strict=True,
     ):  # fmt: skip
@@ -89,11 +89,11 @@ def _runs(found: Overview) -> None:
     suites = sorted({run.suite for run in found.runs})
     left, middle, right = st.columns([2, 2, 3])
     suite = left.selectbox("Suite", [_ALL, *suites])
-    status = middle.selectbox("Gates", [_ALL, "passed", "failed", "inconclusive", "no gates"])
+    status = middle.selectbox("Gates", [_ALL, "passed", "failed", "inconclusive", "ungated"])
     wanted = right.text_input("Candidate contains", placeholder="part of a model's or adapter's name")
     chosen = [
         run for run in reversed(found.runs)
-        if suite in {_ALL, run.suite} and status in {_ALL, run_status(run).replace("none", "no gates")}
+        if suite in {_ALL, run.suite} and status in {_ALL, run.status}
         and (wanted or "").casefold() in run.candidate.label.casefold()
     ]  # fmt: skip
     if not chosen:
@@ -108,7 +108,7 @@ def _runs(found: Overview) -> None:
 
 def _run_line(run: RunRecord) -> None:
     columns = st.columns([1.25, 1.6, 3, 4, 1.9], vertical_alignment="center")
-    columns[0].html(fragments.badge(run_status(run)))
+    columns[0].html(fragments.badge(run.status))
     with columns[1]:
         link(RUN, f"**{plain_label(run.suite)}**", run=run.id)
     label = safe_text(run.candidate.label, one_line=True, limit=90)

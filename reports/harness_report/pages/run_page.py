@@ -10,7 +10,7 @@ from harness.errors import InputError
 from harness.terminal import safe_text
 from harness_report import cached, charts, fragments
 from harness_report.choosing import choose_baseline, choose_run
-from harness_report.figures import gate_figure, metric_rows, principle_figures, run_status, when
+from harness_report.figures import gate_figure, metric_rows, principle_figures, when
 from harness_report.links import SAMPLES, link
 from harness_report.markup import Html, el, join, plain_label
 
@@ -48,7 +48,7 @@ def draw() -> None:
 def _head(run: RunRecord) -> None:
     st.html(
         el("div",
-           el("div", el("h1", run.suite, cls="hr-title"), fragments.badge(run_status(run)), cls="hr-gate-head"),
+           el("div", el("h1", run.suite, cls="hr-title"), fragments.badge(run.status), cls="hr-gate-head"),
            el("div", f"{safe_text(run.candidate.label, one_line=True)} · {run.samples} samples · {when(run.created)}",
               cls="hr-dim"), cls="hr-page")
     )  # fmt: skip
