@@ -50,6 +50,23 @@ def test_a_plugin_imports_only_the_surface(path: Path) -> None:
     assert beyond(path.read_text(encoding="utf-8")) == []
 
 
+def test_plugins_do_not_import_each_other() -> None:
+    """But for what is left: a new one is refused, and one that is undone is to be struck off."""
+    own = {path: path.relative_to(ROOT / "plugins").parts[0] for path in FILES}
+    found = {
+        (own[path], module)
+        for path in FILES
+        for module, _ in imported(ast.parse(path.read_text(encoding="utf-8")))
+        if module.startswith("harness_") and module.partition(".")[0] != own[path]
+    }
+    assert found == {
+        ("harness_canaries", "harness_metrics.options"),
+        ("harness_canaries", "harness_stages.data"),
+        ("harness_canaries", "harness_stages.rows"),
+        ("harness_stages", "harness_models.hf.chat"),
+    }
+
+
 @pytest.mark.parametrize("source", [
     "from harness.types import Sample",
     "def late():\n    from harness.contracts import Metric",
