@@ -97,7 +97,7 @@ class TerminalProgress:
         if not self._console.is_terminal:
             return _LineTask(self._console, description, total, unit)
         task = self._bars.add_task(
-            description, total=total, note="", rate="", shown_total="?" if total is None else str(total)
+            description, total=total, note="", rate="", shown_total=f"{'?' if total is None else total} {unit}"
         )
         return _RatedTask(self._bars, task, unit)
 

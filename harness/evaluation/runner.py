@@ -9,11 +9,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from harness import __version__
+from harness.errors import InputError
 from harness.evaluation.arm import Arm, Identity, evaluate, identify
 from harness.evaluation.calibrated import Labellers, checks_as_calibrated
 from harness.evaluation.checks import checks, require_attainable_gates
 from harness.evaluation.drift import DriftArm, check_drift, checks_with_drift, drift_notes
 from harness.evaluation.environment import environment
+from harness.evaluation.gaps import gap_notes
 from harness.evaluation.pool import ModelPool
 from harness.evaluation.resolve import resolve_arms, resolve_judge
 from harness.hashing import sha256_json
@@ -132,6 +134,7 @@ def _run_one(
             evaluated[name] = known[identity.candidate]
         own = identify(prepared, candidate, judge, pool)
         arm = known.get(own.candidate) or through(candidate, "candidate")
+        _require_measured(prepared, arm)
         tables = {name: other.tables for name, other in evaluated.items()}
         drift = check_drift(
             prepared, DriftArm(candidate=candidate, tables=arm.tables),
@@ -166,6 +169,16 @@ def _run_one(
     records |= dict.fromkeys(same, run)
     warnings += tuple(_observed(run, setting))
     return SuiteRun(run=run, baselines=records, warnings=tuple(dict.fromkeys(warnings)))
+
+
+def _require_measured(prepared: PreparedSuite, arm: Arm) -> None:
+    """Refuse a run whose every metric applies to no sample: its table would be empty, and no gate could hold."""
+    seen = [estimate for estimate in arm.estimates if len(arm.tables[estimate.metric].rows)]
+    if seen and not any(estimate.n for estimate in seen):
+        raise InputError(
+            f"nothing was measured: {'; '.join(gap_notes(arm.tables, seen))}", file=prepared.suite.path,
+            hint="look at the samples' fields and at samples.columns, or measure something else",
+        )  # fmt: skip
 
 
 def _observed(run: RunRecord, setting: Setting) -> Iterator[str]:
