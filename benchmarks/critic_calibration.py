@@ -23,13 +23,15 @@ import numpy as np
 from harness.contracts import Surroundings
 from harness.evaluation.constitutions import Constitutions
 from harness.evaluation.examples import Judged, Share, Skill, judge_examples, share, skill
+from harness.evaluation.panel import Panel
 from harness.evaluation.pool import ModelPool
 from harness.evaluation.resolve import resolve_base
+from harness.evaluation.roles import Asking, Roles
 from harness.paths import weights_dir
 from harness.plugins import Registries, load_plugins
 from harness.progress import TerminalProgress
 from harness.store.cache import Cache
-from harness.types import Candidate, Example, Principle, Reply, Request, Unscored
+from harness.types import BoundRole, Candidate, Example, Principle, Unscored
 
 PAGE = Path(__file__).parents[1] / "docs" / "critics.md"
 WAYS = ((True, "both ways"), (False, "one way"))
@@ -81,30 +83,22 @@ def own_examples(registries: Registries) -> list[Principle]:
 
 
 class Judge:
-    """One judge model that remembers what it was asked: asking one way is half of asking both ways."""
+    """One judge model. With a cache, asking one way is half of asking both ways."""
 
     def __init__(self, reference: str, registries: Registries, pool: ModelPool) -> None:
-        self._candidate = Candidate(model=resolve_base(reference, registries))
+        judge = Candidate(model=resolve_base(reference, registries))
+        roles = Roles(policy=judge, others={"judge": BoundRole(candidate=judge, by="--judge")})
+        self._asking = Asking(roles=roles, pool=pool, label="judge")
         self._registries = registries
-        self._core = pool.core(self._candidate.model)
-        self._known: dict[Request, Reply] = {}
 
     def __call__(self, principles: Sequence[Principle], *, both_ways: bool = True) -> list[Judged]:
         """Judge all examples of all principles."""
-        critic = self._registries.critics.get("judge")({"both_ways": both_ways})
+        critics = {"judge": self._registries.critics.get("judge")({"both_ways": both_ways})}
         found: list[Judged] = []
         for principle in principles:
-            found += judge_examples(principle, {"judge": critic}, self._ask, _no_classifier)["judge"]
+            panel = Panel(principles=(replace(principle, critics=("judge",)),), critics=critics)
+            found += judge_examples(panel, self._asking)["judge"]
         return found
-
-    def _ask(self, requests: Sequence[Request]) -> list[Reply]:
-        new = [request for request in requests if request not in self._known]
-        self._known.update(zip(new, self._core.answer(self._candidate, new, label="judge"), strict=True))
-        return [self._known[request] for request in requests]
-
-
-def _no_classifier(name: str, texts: Sequence[str]):
-    raise AssertionError(f"{name} was asked about {len(texts)} texts")
 
 
 def auc_interval(items: Sequence[Judged], *, draws: int = 2000, seed: int = 0) -> tuple[float, float]:

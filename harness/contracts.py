@@ -14,18 +14,23 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
-from harness.plugin_code import check_score, plugin_code
+from harness.plugin_code import check_requests
 from harness.types import (
     Calibration,
     Candidate,
+    Case,
     Completion,
     Decoding,
     Direction,
+    Event,
     Findings,
+    Judgement,
     ModelSpec,
     NoReply,
     NotApplicable,
     Principle,
+    Program,
+    Replies,
     Reply,
     Request,
     Row,
@@ -35,7 +40,7 @@ from harness.types import (
     StageOutput,
     Unscored,
     Verdict,
-    Workload,
+    ask,
 )
 
 if TYPE_CHECKING:
@@ -136,6 +141,17 @@ class Model(ABC):
         NoReply; an exception ends the run and loses only what was not delivered.
         """
 
+    def stream(self, candidate: Candidate, request: Request) -> Iterator[Event]:
+        """Yield the reply to one request as it comes; the last event holds the whole reply.
+
+        By default there is one event, with what `answer` delivers. Closing the iterator early stops the work where the
+        model can stop.
+        """
+        got: dict[int, Reply] = {}
+        self.answer(candidate, [request], got.__setitem__)
+        reply = got.get(0, NoReply(reason="the model gave no reply"))
+        yield Event(text=reply.text if isinstance(reply, Completion) else "", reply=reply)
+
     def answer_alone(self, candidate: Candidate, request: Request) -> Reply:
         """Answer one request by itself, without any shortcut: what a check of drift takes as the reference.
 
@@ -149,24 +165,6 @@ class Model(ABC):
         """Return this base in float32 on the same device; None where it computes in that already, or cannot.
 
         Must not load anything: a warm repeat asks this.
-        """
-        return None
-
-    def forecast(
-        self,
-        candidate: Candidate,  # noqa: ARG002 - for those who override it
-        requests: Sequence[Request],  # noqa: ARG002
-        *,
-        completion: float | None = None,  # noqa: ARG002
-    ) -> Workload | None:
-        """Return how much work the requests would be on this machine, without answering them; None where nothing tells.
-
-        It may load the model once to measure it; what it measured is kept.
-
-        Args:
-            candidate: whose adapters and template are used.
-            requests: distinct ones that would be answered in one call.
-            completion: mean length of replies in tokens, where it is known.
         """
         return None
 
@@ -254,7 +252,7 @@ class Classifier(ABC):
 
 
 class Critic(ABC):
-    """Judges a reply by a principle. It never holds a model: it says what to ask, and later reads the replies.
+    """Judges a reply by a principle. It never holds a model: it says what to ask, and reads the replies.
 
     Args:
         options: what the constitution or suite says under the critic's name.
@@ -262,19 +260,31 @@ class Critic(ABC):
 
     classifiers: tuple[str, ...] = ()
     """Registered classifiers whose findings on the reply it wants; a constructor may choose them by its options."""
+    roles: tuple[str, ...] = ("judge",)
+    """Whom it may ask."""
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         self.options = dict(options or {})
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Return a hash of version, prompts and options (the run adds the judge model's and the classifiers')."""
+        """Return a hash of version, prompts and options (the run adds those of its roles and classifiers)."""
+
+    def judge(self, case: Case) -> Program[Judgement]:
+        """Judge a reply, asking as often as it takes; return the score in [0, 1] and a rationale, which may be empty.
+
+        Without an own `judge`, a critic asks once: what `requests` says, and `score` reads the replies.
+        """
+        requests = self.requests(case.sample, case.completion, case.principle)
+        what = f"the critic {type(self).__name__}"
+        requests = check_requests(requests, what, self)
+        replies = (yield ask("judge", *requests)) if requests else ()
+        return self.score(case.sample, case.completion, case.principle, replies, case.findings)
 
     def requests(self, sample: Sample, reply: Completion, principle: Principle) -> tuple[Request, ...]:  # noqa: ARG002 - for those who override it
         """Return what to ask the judge model; nothing for critics that need none."""
         return ()
 
-    @abstractmethod
     def score(
         self,
         sample: Sample,
@@ -282,28 +292,12 @@ class Critic(ABC):
         principle: Principle,
         replies: tuple[Reply, ...],
         findings: Mapping[str, Findings],
-    ) -> tuple[float | Unscored | NotApplicable, str]:
+    ) -> Judgement:
         """Return the score in [0, 1] (1 follows the principle) and a rationale, which may be empty.
 
         `replies` are the judge's, in the order of `requests`; `findings` those of `classifiers` on `reply.text`.
         """
-
-    def verdict(
-        self,
-        sample: Sample,
-        reply: Completion,
-        principle: Principle,
-        replies: tuple[Reply, ...],
-        findings: Mapping[str, Findings],
-        *,
-        name: str,
-        fingerprint: str,
-    ) -> Verdict:
-        """Return the score as a verdict that carries the critic's name and fingerprint; NaN becomes Unscored."""
-        with plugin_code(f"the critic {name!r} on the sample {sample.id!r}", self):
-            given = self.score(sample, reply, principle, replies, findings)
-        score, rationale = check_score(given, name, self)
-        return Verdict(principle=principle.id, critic=name, fingerprint=fingerprint, score=score, rationale=rationale)
+        raise NotImplementedError(f"{type(self).__name__} has neither `judge` nor `score`")
 
 
 # ---------------------------------------------------------------- metrics
@@ -342,6 +336,17 @@ class Metric(ABC):
     """What labels besides classifiers and critics, such as a threshold that a suite sets; where there are none of them,
     `sha256:` and 16 digits, which `Calibration.of` names."""
 
+    roles: tuple[str, ...] = ()
+    """Whom `gather` asks besides the candidate."""
+
+    def gather(self, sample: Sample, decoding: Decoding) -> Program[Replies]:
+        """Ask what `observe` needs, as often as it takes, and return the replies that it is handed.
+
+        Without an own `gather`, a metric asks the candidate once, what `requests` says.
+        """
+        requests = check_requests(self.requests(sample, decoding), f"the metric {self.name!r}", self)
+        return (yield ask("policy", *requests)) if requests else ()
+
     def requests(self, sample: Sample, ask: Decoding) -> tuple[Request, ...]:  # noqa: ARG002 - for those who override it
         """Return what to ask the candidate about the sample; equal requests of several metrics are asked once."""
         return ()
@@ -354,6 +359,9 @@ class Metric(ABC):
         verdicts: tuple[Verdict, ...],
     ) -> Row | Unscored | NotApplicable:
         """Return the sample's row. `replies` are in the order of this metric's `requests`.
+
+        Where the conversation goes on for several turns, they are the last ones, and `sample.messages` is all that
+        was said before.
 
         proportion: (1 or 0, 1). mean: (value, 1). ratio: (numerator, denominator) or any k sums. corpus: what
         `resample` reads. run: not called.
@@ -415,6 +423,10 @@ class Stage(ABC):
     versions."""
     writes_dataset: ClassVar[bool] = False
     """Whether it hands a dataset on; the stages behind it are then checked when their turn comes, not before."""
+
+    roles: ClassVar[tuple[str, ...]] = ()
+    """Whom it asks, its critics included, besides the model with the adapter as it stands. Under other models in these
+    roles an unchanged stage is run anew."""
 
     @abstractmethod
     def check(self, inputs: StageInput) -> None:

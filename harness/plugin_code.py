@@ -145,7 +145,7 @@ def check_sample(given: object, number: int, source: str, code: object) -> Sampl
         raise broken(what, given.id, "id is a text that is not empty", code)
     if not _tuple_of(given.messages, Message):
         raise broken(what, given.messages, "messages is a tuple of Message(role=..., content=...)", code)
-    for key in ("target", "choices", "tags"):
+    for key in ("target", "choices", "tags", "turns"):
         if not _tuple_of(getattr(given, key), str):
             raise broken(what, getattr(given, key), f"{key} is a tuple of texts, such as ('one',)", code)
     return given

@@ -228,6 +228,12 @@ candidate_options = gathered(
 )  # fmt: skip
 """Add the options that name a candidate; the command gets them as `who`."""
 
+role_option = click.option(
+    "--role", "roles", multiple=True, metavar="ROLE=REF",
+    help="Who plays a role: judge, reviser, user and so on; REF is MODEL, MODEL,adapter=REF or adapter=REF."
+    "  [default: the suite's, else harness.yaml's, else the bare base]",
+)  # fmt: skip
+
 drift_check_option = click.option(
     "--drift-check", type=WholeRange(min=0), metavar="K",
     help="Samples computed again in float32 for each gate's metric where the dtype is another; 0 is none."

@@ -14,6 +14,7 @@ from harness.cli.context import (
     drift_check_option,
     gathered,
     remote_options,
+    role_option,
     seed_option,
 )
 from harness.cli.outputs import Checked, Outputs, output_options
@@ -43,7 +44,8 @@ Exit codes: 0 the candidate may be promoted, 1 it may not, 2 input error, 3 a ru
 @click.option("--policy", metavar="NAME", help="Which policy decides.  [default: harness.yaml's, else demo]")
 @gathered(
     RunOptions, "options",
-    click.option("--judge", metavar="REF", help="The model that critics ask.  [default: the policy's, else the base]"),
+    click.option("--judge", metavar="REF", help="The model that critics ask: short for --role judge=REF."),
+    role_option,
     drift_check_option,
 )  # fmt: skip
 @seed_option

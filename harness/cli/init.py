@@ -20,8 +20,9 @@ model: smollm2-135m
 # Runs, adapters, the cache and the ledger live here. They hold prompts and answers: keep the folder private.
 workspace: .harness
 
-# The model that critics ask. Without it, the bare base of the candidate judges, and every run says so.
-# judge: smollm2-135m
+# Who plays a role besides the candidate, such as the judge whom critics ask: a model, or {model: …, adapter: …}.
+# Without it, the bare base of the candidate judges, and every run says so.
+# roles: {judge: smollm2-135m}
 
 # Most requests at once to a remote server, for models and judges that are one, and its seconds for one answer.
 concurrency: 8

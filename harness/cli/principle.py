@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.context import App, FiniteRange, common_options
+from harness.cli.context import App, FiniteRange, common_options, role_option
 
 if TYPE_CHECKING:
     from harness.evaluation.examples import Share, Skill
@@ -49,27 +51,45 @@ def new(app: App, name: str, folder: str) -> None:
 
 @principle.command("test", epilog=_TEST)
 @click.argument("target", metavar="FILE|NAME")
-@click.option("--judge", metavar="REF", help="The judge model.  [default: judge, else model, of harness.yaml]")
+@click.option("--judge", metavar="REF", help="The judge: short for --role judge=REF.")
+@role_option
 @click.option("--critic", "critics", multiple=True, metavar="NAME", help="Test this critic instead of the principle's.")
 @click.option("--principle", "only", multiple=True, metavar="ID", help="Test only this principle of a constitution.")
 @click.option("--at-least", type=FiniteRange(0, 1), default=0.8, show_default=True, help="Both rates have to reach.")
 @common_options
 def test(
-    app: App, target: str, judge: str | None, critics: tuple[str, ...], only: tuple[str, ...], at_least: float
+    app: App,
+    target: str,
+    judge: str | None,
+    roles: tuple[str, ...],
+    critics: tuple[str, ...],
+    only: tuple[str, ...],
+    at_least: float,
 ) -> int:
     """Judge a principle's own examples by its critics, and say whether they are good enough.
 
     FILE is a constitution (.yaml) or a plugin (.py); NAME is a registered constitution or principle. Exits with 0 where
     every principle's critics are good enough, else with 1.
     """
-    from harness.evaluation.try_principles import try_principles
+    from harness.evaluation.examples import try_principles
+    from harness.evaluation.pool import ModelPool
+    from harness.evaluation.resolve import resolve_base
+    from harness.evaluation.roles import resolve_roles
+    from harness.session.options import RunOptions
+    from harness.store.cache import Cache
+    from harness.types import Candidate
 
-    principles = _find(app, target, only)
-    with app.progress() as bars:
+    principles = [replace(one, critics=critics) if critics else one for one in _find(app, target, only)]
+    workspace = app.workspace if app.workspace_path.is_dir() else None  # testing a principle makes none
+    registries, refs = app.plugins.registries, app.session.roles(RunOptions(judge=judge, roles=roles))
+    with ExitStack() as stack:
+        cache = None if workspace is None else stack.enter_context(Cache(workspace.cache_path))
+        bars = stack.enter_context(app.progress())
+        pool = stack.enter_context(ModelPool(registries, app.session.context, cache, bars))
+        base = Candidate(model=resolve_base(app.config.model, registries))
         skills = try_principles(
-            principles, app.plugins.registries, app.session.context, bars,
-            critics=critics, judge=(app.config.judge if judge is None else judge) or app.config.model,
-            cache_path=_cache_path(app),
+            principles, registries, pool,
+            lambda panel: resolve_roles(panel.roles, refs, base, registries=registries, workspace=workspace),
         )  # fmt: skip
     deciding = [own[-1] for own in skills]
     if app.json:
@@ -125,13 +145,6 @@ def _find(app: App, target: str, only: Sequence[str]) -> list[Principle]:
                 hint="add at least two under each of pass, fail and near_miss",
             )
     return chosen
-
-
-def _cache_path(app: App) -> Path | None:
-    """Return the workspace's cache where there is a workspace; testing a principle makes none."""
-    if not app.workspace_path.is_dir():
-        return None
-    return app.workspace.cache_path
 
 
 def sentence(skill: Skill, at_least: float) -> str:

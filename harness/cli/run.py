@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from harness.cli.context import (
     drift_check_option,
     gathered,
     remote_options,
+    role_option,
     seed_option,
 )
 from harness.cli.outputs import Checked, Outputs, output_options
@@ -42,7 +44,8 @@ Examples:
 @gathered(
     RunOptions, "options",
     click.option("--baseline", metavar="REF", help="Stands for `promoted` in every gate: `base` or an adapter."),
-    click.option("--judge", metavar="REF", help="The model that critics ask.  [default: the bare base]"),
+    click.option("--judge", metavar="REF", help="The model that critics ask: short for --role judge=REF."),
+    role_option,
     click.option("--principle", "principles", multiple=True, metavar="ID", help="Judge by this principle too."),
     click.option("--constitution", metavar="NAME|FILE", help="Judge adherence by this one instead of the suite's."),
     click.option("--limit", type=WholeRange(min=1), metavar="N", help="At most N samples a suite, clusters whole."),
@@ -123,13 +126,10 @@ def _forecast(app: App, suites: tuple[str, ...], candidate: Candidate, options: 
 
     session = app.session
     prepared = session.prepare(suites, candidate, options)
-    with session.progress() as progress:
-        rows = forecast(
-            prepared, candidate, app.plugins, app.writable_workspace(), session.context, baseline=options.baseline,
-            judge=session.spec(suites, candidate, options).judge, progress=progress,
-        )  # fmt: skip
+    with session.setting(session.spec(suites, candidate, options)) as setting:
+        rows = forecast(prepared, candidate, setting, baseline=options.baseline)
     if app.json:
-        app.print_json({"forecast": [row.plain() for row in rows]})
+        app.print_json({"forecast": [asdict(row) for row in rows]})
         return EXIT_PASSED
     app.console.print(plain_table(FORECAST_COLUMNS, forecast_rows(rows), title="would ask", whole=FORECAST_WHOLE))
     app.console.print(forecast_line(rows), markup=False)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from harness.engine.effort import Pace
+from harness.engine.effort import Steps
 from harness.engine.keys import reply_key
 from harness.engine.reply_writer import ReplyCache, ReplyWriter
 from harness.errors import BaseChangedError, BrokenRunError, InputError
@@ -36,6 +36,18 @@ class Counts:
 
     requests: int = 0
     model_calls: int = 0
+    effort: float = 0.0
+    """Of the model's calls; see `harness.engine.effort`."""
+    seconds: float = 0.0
+    """That they took, loading included."""
+
+    def minus(self, other: Counts | None) -> Counts:
+        """Return what was added since."""
+        other = other or Counts()
+        return Counts(
+            requests=self.requests - other.requests, model_calls=self.model_calls - other.model_calls,
+            effort=self.effort - other.effort, seconds=self.seconds - other.seconds,
+        )  # fmt: skip
 
 
 class ModelCore:
@@ -165,7 +177,7 @@ class ModelCore:
         got: dict[Request, Reply] = {}
         tokens = 0
         begin = monotonic()
-        bar, pace = progress.start(label, len(missing), unit="requests"), Pace(missing)
+        bar, steps = progress.start(label, len(missing), unit="requests"), Steps(missing)
 
         def deliver(index: int, reply: Reply) -> None:
             nonlocal tokens
@@ -180,7 +192,7 @@ class ModelCore:
                 tokens += reply.completion_tokens or 0
             elif isinstance(reply, LogProb):
                 tokens += reply.tokens
-            bar.advance(pace.step(index), note=_speed(len(got), tokens, monotonic() - begin))
+            bar.advance(steps.step(index), note=_speed(len(got), tokens, monotonic() - begin))
 
         writer = ReplyWriter(self._cache)
         try:
@@ -188,6 +200,8 @@ class ModelCore:
                 self.model.answer(candidate, missing, deliver)
         finally:
             bar.finish()
+        self.counts.effort += steps.whole
+        self.counts.seconds += monotonic() - begin
         lost = len(missing) - len(got)
         if lost:
             raise BrokenRunError(f"the model left {lost} of {len(missing)} requests unanswered; run again to go on")

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from harness.types import Generate, LogLikelihood
+from harness.types import Generate, LogLikelihood, RollingLogLikelihood
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.types import Message, Request
 
-_CHARACTERS = 4
+CHARACTERS = 4
 """Of a token, about."""
 _STEP = 8
 """A generated token costs about as much as so many that are read."""
@@ -28,19 +28,28 @@ def efforts(requests: Sequence[Request]) -> list[float]:
     return [1.0 + _effort(request, behind) for request in requests]
 
 
+def length(request: Request) -> int:
+    """Return how many characters a request has, the continuation included."""
+    if isinstance(request, Generate):
+        return _length(request.messages)
+    return len(request.text) if isinstance(request, RollingLogLikelihood) else (
+        _length(request.messages) + len(request.continuation)
+    )  # fmt: skip
+
+
 def _effort(request: Request, behind: Counter[tuple[Message, ...]]) -> float:
     if isinstance(request, Generate):
-        return _length(request.messages) / _CHARACTERS + _STEP * request.decoding.max_new_tokens
+        return _length(request.messages) / CHARACTERS + _STEP * request.decoding.max_new_tokens
     if isinstance(request, LogLikelihood):
-        return (_length(request.messages) / behind[request.messages] + len(request.continuation)) / _CHARACTERS
-    return len(request.text) / _CHARACTERS
+        return (_length(request.messages) / behind[request.messages] + len(request.continuation)) / CHARACTERS
+    return len(request.text) / CHARACTERS
 
 
 def _length(messages: tuple[Message, ...]) -> int:
     return sum(len(message.content) for message in messages)
 
 
-class Pace:
+class Steps:
     """Turns replies in any order into steps of a bar that counts requests but moves with the work.
 
     Args:
@@ -49,7 +58,7 @@ class Pace:
 
     def __init__(self, requests: Sequence[Request]) -> None:
         self._efforts = efforts(requests)
-        self._whole = sum(self._efforts)
+        self.whole = sum(self._efforts)
         self._left = set(range(len(requests)))
         self._done = 0.0
         self._shown = 0
@@ -60,7 +69,7 @@ class Pace:
             self._left.discard(index)
             self._done += self._efforts[index]
         total = len(self._efforts)
-        reached = total if not self._left else min(total, int(total * self._done / self._whole))
+        reached = total if not self._left else min(total, int(total * self._done / self.whole))
         moved = max(0, reached - self._shown)
         self._shown += moved
         return moved

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from harness.engine.programs import batches, run, together
 from harness.evaluation.checks import estimates
-from harness.evaluation.classify import classify
 from harness.evaluation.gaps import gap_notes
-from harness.evaluation.judge import critic_fingerprints, judge
-from harness.evaluation.measure import Columns, candidate_fingerprint, observe, time_run
+from harness.evaluation.measure import Columns, observe, time_run
 from harness.evaluation.phases import Phase
-from harness.evaluation.respond import respond, windows
-from harness.types import Completion, RunFacts
+from harness.evaluation.respond import Interview, all_said
+from harness.types import Pace, RunFacts
 
 if TYPE_CHECKING:
-    from harness.contracts import Progress
     from harness.engine.core import ModelCore
-    from harness.engine.reply_writer import ReplyCache
-    from harness.evaluation.pool import ModelPool
     from harness.evaluation.prepare import PreparedSuite
-    from harness.evaluation.respond import Window
+    from harness.evaluation.respond import Gathered
+    from harness.evaluation.roles import Asking
     from harness.stats.table import MetricTable
     from harness.store.sample_writer import SampleWriter
-    from harness.types import Candidate, Estimate, SampleRecord
+    from harness.types import BoundRole, Candidate, Estimate, Program, Sample, SampleRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +33,7 @@ class Identity:
 
     candidate: str
     judge: str | None
+    """Of the judge, or of all roles besides the candidate where there are others; None where none is asked."""
     suite: str
     samples: str
     seed: int
@@ -46,7 +45,8 @@ class Arm:
 
     identity: Identity
     candidate: Candidate
-    judge: Candidate | None
+    roles: Mapping[str, BoundRole]
+    """Who else was asked."""
     writer: SampleWriter
     """Holds a record of each sample, in order."""
     tables: Mapping[str, MetricTable]
@@ -61,124 +61,123 @@ class Arm:
     requests: int
     """Distinct ones within each window of the pass."""
     model_calls: int
+    pace: Mapping[str, Pace]
+    """By base: see `RunRecord`."""
     seconds: float
 
 
-def identify(prepared: PreparedSuite, candidate: Candidate, judge_candidate: Candidate, pool: ModelPool) -> Identity:
+def identify(prepared: PreparedSuite, asking: Asking) -> Identity:
     """Return the arm's identity without loading a model.
 
     Raises:
-        InputError: when weights or adapters are absent or do not fit.
+        InputError: when weights or adapters are absent or do not fit, or nobody plays a role.
     """
-    own = candidate_fingerprint(pool.core(candidate.model).fingerprint(candidate), candidate)
-    judged = None
-    if prepared.critics:
-        fingerprint = pool.core(judge_candidate.model).fingerprint(judge_candidate)
-        judged = candidate_fingerprint(fingerprint, judge_candidate)
     return Identity(
-        candidate=own,
-        judge=judged,
+        candidate=asking.pool.fingerprint(asking.roles.policy),
+        judge=asking.fingerprint(prepared.roles),
         suite=prepared.fingerprint(),
         samples=prepared.samples.fingerprint,
         seed=prepared.suite.ask.seed,
     )
 
 
-def evaluate(
-    prepared: PreparedSuite,
-    candidate: Candidate,
-    judge_candidate: Candidate,
-    pool: ModelPool,
-    *,
-    cache: ReplyCache | None,
-    progress: Progress,
-    writer: SampleWriter,
-    seed: int,
-    name: str,
-) -> Arm:
-    """Run the pass for one candidate, a window of samples at a time; only the metrics' rows stay in memory.
+def evaluate(prepared: PreparedSuite, asking: Asking, *, writer: SampleWriter, seed: int, name: str) -> Arm:
+    """Run the pass for one candidate, a batch of samples at a time; only the metrics' rows stay in memory.
 
     Args:
         prepared: the suite.
-        candidate: who answers.
-        judge_candidate: who judges.
-        pool: the loaded models.
-        cache: where findings are kept.
-        progress: where bars are drawn.
+        asking: who answers, and who plays the other roles.
         writer: takes a record of each sample.
         seed: of the resampling.
         name: of the arm, for the bars.
     """
     begin = monotonic()
-    identity = identify(prepared, candidate, judge_candidate, pool)
+    candidate, pool, stream = asking.roles.policy, asking.pool, prepared.samples
     core = pool.core(candidate.model)
-    judge_core = pool.core(judge_candidate.model) if prepared.critics else None
-    before = _counts(core, judge_core)
-
-    status = {entry.name: entry.fingerprint for entry in prepared.classifier_status}
-    critics = critic_fingerprints(prepared.critics, status, identity.judge)
+    before = pool.counts()
     columns = Columns(prepared.metrics)
-    with ExitStack() as stack:
-        phases = [stack.enter_context(Phase(progress, len(prepared.samples))) for _ in range(3)]
-        for window in windows(prepared.samples, prepared.metrics, candidate, prepared.suite.ask):
-            records = _through(
-                window, prepared, core=core, candidate=candidate, judge_core=judge_core,
-                judge_candidate=judge_candidate, critics=critics, cache=cache, phases=phases, name=name,
-            )  # fmt: skip
-            writer.write(records)
-            for record, plan in zip(records, window.plans, strict=True):
-                columns.add(record, plan)
-    timed, facts = time_run(core, candidate, prepared.samples, prepared.metrics, prepared.suite.ask)
-    after = _counts(core, judge_core)
-    stream = prepared.samples
+    for records, gathered in through(prepared, stream, asking, name=name):
+        writer.write(records)
+        for record, own in zip(records, gathered, strict=True):
+            columns.add(record, own)
+    timed, facts = time_run(core, candidate, stream, prepared.metrics, prepared.suite.ask)
+    spent = {base: counts.minus(before.get(base)) for base, counts in pool.counts().items()}
     found = {**columns.tables(stream.ids, stream.content_hashes, stream.clusters), **timed}
     estimated = estimates(prepared.metrics, found, seed=seed)
+    asked = {
+        role: replace(bound, fingerprint=pool.fingerprint(bound.candidate))
+        for role, bound in asking.roles.others.items()
+    }
     return Arm(
-        identity=identity, candidate=candidate, judge=judge_candidate if prepared.critics else None, writer=writer,
-        tables=found, estimates=estimated, facts=facts, critics=critics,
+        identity=identify(prepared, asking), candidate=candidate, roles=asked, writer=writer,
+        tables=found, estimates=estimated, facts=facts, critics=prepared.panel.fingerprints(asking),
         backend={**_told(core, candidate), **core.model.facts()},
         notes=(*core.model.notes(), *gap_notes(found, estimated)),
-        requests=after[0] - before[0], model_calls=after[1] - before[1],
+        requests=sum(counts.requests for counts in spent.values()),
+        model_calls=sum(counts.model_calls for counts in spent.values()),
+        pace={
+            base: Pace(effort=counts.effort, seconds=counts.seconds) for base, counts in spent.items() if counts.effort
+        },
         seconds=monotonic() - begin,
     )  # fmt: skip
 
 
-def _through(
-    window: Window,
-    prepared: PreparedSuite,
-    *,
-    core: ModelCore,
-    candidate: Candidate,
-    judge_core: ModelCore | None,
-    judge_candidate: Candidate,
-    critics: Mapping[str, str],
-    cache: ReplyCache | None,
-    phases: Sequence[Phase],
-    name: str,
-) -> list[SampleRecord]:
-    """Take one window through the whole pass: replies, findings, verdicts, rows."""
-    answering, classifying, judging = phases
-    with answering.part(len(window.samples)):
-        replies = respond(core, candidate, window, label=f"{prepared.suite.id}: {name} answers", progress=answering)
-    completions = [
-        next((reply for _, reply in said.by_request if isinstance(reply, Completion)), None) for said in replies
-    ]
-    texts = [None if reply is None else reply.text for reply in completions]
-    with classifying.part(len(window.samples)):
-        findings = classify(prepared.classifiers, prepared.classifier_status, texts, cache=cache, progress=classifying)
-    verdicts = judge(
-        judge_core, judge_candidate, window.samples, completions, findings, prepared.principles, prepared.critics,
-        critics, label=f"{prepared.suite.id}: judge reads {name}", phase=judging,
-    )  # fmt: skip
-    return observe(window.samples, replies, findings, verdicts, prepared.metrics)
+def through(
+    prepared: PreparedSuite, samples: Sequence[Sample], asking: Asking, *, name: str
+) -> Iterator[tuple[list[SampleRecord], list[Mapping[str, Gathered]]]]:
+    """Take samples through the pass, a batch at a time: replies, findings, verdicts, rows.
+
+    Args:
+        prepared: the suite.
+        samples: that are asked about.
+        asking: who is asked.
+        name: of the arm, for the bars.
+
+    Yields:
+        The records of each batch, and what its metrics gathered.
+    """
+    suite, panel = prepared.suite, prepared.panel
+    interview = Interview(
+        metrics=prepared.metrics, candidate=asking.roles.policy, decoding=suite.ask, conversation=suite.conversation
+    )
+    readable = iter(samples)
+    kept: deque[Sample] = deque()
+
+    def programs() -> Iterator[Program[Mapping[str, Gathered]]]:
+        for sample in readable:
+            kept.append(sample)
+            yield interview.gather(sample)
+
+    with ExitStack() as stack:
+        answering, classifying, judging = (
+            stack.enter_context(Phase(asking.pool.progress, len(samples))) for _ in range(3)
+        )
+        answers = replace(asking, label=f"{suite.id}: {name} answers", progress=answering)
+        judges = replace(asking, label=f"{suite.id}: judge reads {name}", progress=judging)
+        for lives in batches(programs()):
+            size = len(lives)
+            batch = [kept.popleft() for _ in lives]
+            with answering.part(size):
+                gathered = run(together(lives), answers.answer)
+            responses = [
+                interview.responses(sample, all_said(own.values())) for sample, own in zip(batch, gathered, strict=True)
+            ]
+            flat = [response for own in responses for response in own]
+            with classifying.part(size):
+                found = panel.classify(flat, replace(asking, progress=classifying))
+            verdicts = iter(panel.verdicts(flat, judges, found=found, part=judging.share(size)))
+            silent = panel.silent()
+            records = [
+                observe(
+                    sample, own, lambda text: silent if text is None else found[text],  # noqa: B023 - called at once
+                    tuple(verdict for _ in said for verdict in next(verdicts)), prepared.metrics,
+                )
+                for sample, own, said in zip(batch, gathered, responses, strict=True)
+            ]  # fmt: skip
+            yield records, gathered
 
 
 def _told(core: ModelCore, candidate: Candidate) -> dict[str, str]:
     """Return what the replies were computed in, also where all of them came from the cache and nothing was loaded."""
     fingerprint = core.fingerprint(candidate)
     return {name: fingerprint[name] for name in ("device", "dtype") if name in fingerprint}
-
-
-def _counts(*cores: ModelCore | None) -> tuple[int, int]:
-    counts = [core.counts for core in {id(core): core for core in cores if core is not None}.values()]
-    return sum(count.requests for count in counts), sum(count.model_calls for count in counts)

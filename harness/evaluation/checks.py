@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from harness.engine.programs import guarded, run
 from harness.evaluation.measure import row_of
 from harness.evaluation.prepare import gate_place
-from harness.evaluation.respond import requests_of
 from harness.gates.attainable import require_attainable
 from harness.gates.check import check_gate
 from harness.stats.estimate import estimate
@@ -121,5 +121,7 @@ def _countable(metrics: Sequence[Metric], prepared: PreparedSuite) -> dict[str, 
 
 
 def _passed_over(metric: Metric, sample: Sample, ask: Decoding) -> bool:
-    silent = tuple(NoReply(reason="not asked yet") for _ in requests_of(metric, sample, ask))
-    return isinstance(row_of(metric, sample, silent, {}, ()), NotApplicable)
+    what = f"the metric {metric.name!r} on the sample {sample.id!r}"
+    program = guarded(lambda: metric.gather(sample, ask), what, metric, roles=("policy", *metric.roles))
+    silence = run(program, lambda _, requests: [NoReply(reason="not asked yet")] * len(requests))
+    return isinstance(row_of(metric, sample, silence, {}, ()), NotApplicable)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from harness.evaluation.in_float32 import Way, in_float32
 from harness.gates.drift import compared_with, drifts, with_drift
 from harness.hashing import sha256_text
-from harness.progress import NoProgress
 from harness.stats.assess import assess
 from harness.stats.compare import compare
 from harness.stats.kinds import kind_of
@@ -24,10 +23,9 @@ from harness.stats.table import MetricTable
 from harness.types import DriftCheck, DriftShift
 
 if TYPE_CHECKING:
-    from harness.contracts import Progress
-    from harness.engine.reply_writer import ReplyCache
     from harness.evaluation.pool import ModelPool
     from harness.evaluation.prepare import PreparedSuite
+    from harness.evaluation.roles import Asking
     from harness.gates.drift import LookedAt, Range
     from harness.types import Candidate, Check
 
@@ -54,12 +52,9 @@ def check_drift(
     prepared: PreparedSuite,
     candidate: DriftArm,
     baselines: Mapping[str, DriftArm],
-    judge_candidate: Candidate,
-    pool: ModelPool,
+    asking: Asking,
     *,
     samples: int | None,
-    cache: ReplyCache | None,
-    progress: Progress,
     seed: int,
 ) -> DriftCheck | None:
     """Compute some samples of every gate's metric in float32, and say how far the metric is from that.
@@ -68,11 +63,8 @@ def check_drift(
         prepared: the suite.
         candidate: who is judged, with the tables of its run.
         baselines: what gates compare with, by what they call it.
-        judge_candidate: who judges.
-        pool: the loaded models; those in float32 join them.
+        asking: how the run asks; models in float32 join its pool.
         samples: for each metric; None for `SAMPLES`, 0 for none. Without gates, a number checks every metric.
-        cache: where replies and findings are kept.
-        progress: where bars are drawn.
         seed: of the draw and the resampling.
 
     Returns:
@@ -81,9 +73,9 @@ def check_drift(
     """
     targets = _targets(prepared, explicit=samples is not None)
     arms = {_CANDIDATE: candidate, **baselines}
-    ways = {name: Way.of(arm.candidate, pool, cache, progress) for name, arm in arms.items()}
-    judging = Way.of(judge_candidate, pool, cache, progress) if prepared.critics else None
-    used = [*ways.values(), *([judging] if judging is not None else [])]
+    ways = {name: Way.of(arm.candidate, asking.pool) for name, arm in arms.items()}
+    others = {role: Way.of(bound.candidate, asking.pool) for role, bound in asking.roles.others.items()}
+    used = [*ways.values(), *others.values()]
     formats = list(dict.fromkeys(way.dtype for way in used if way.dtype is not None))
     if not targets or not formats:
         return None
@@ -103,8 +95,8 @@ def check_drift(
     }
     again = {
         name: in_float32(
-            prepared, ways[name], judging, {metric: drawn[metric] for metric in sides if name in sides[metric]},
-            cache=cache, progress=progress, label=name or "candidate",
+            prepared, {**others, "policy": ways[name]},
+            {metric: drawn[metric] for metric in sides if name in sides[metric]}, asking, label=name or "candidate",
         )
         for name in arms
     }  # fmt: skip
@@ -151,7 +143,7 @@ def drift_asked(
         samples: as for `check_drift`.
     """
     asked = SAMPLES if samples is None else samples
-    inexact = any(Way.of(one, pool, None, NoProgress()).dtype is not None for one in candidates)
+    inexact = any(Way.of(one, pool).dtype is not None for one in candidates)
     return asked if inexact and _targets(prepared, explicit=samples is not None) else 0
 
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.adherence import combine_verdicts
-from harness.evaluation.judge import fingerprint_of, questions_of
-from harness.types import Completion, Message, NotApplicable, Reply, Request, Sample, Unscored
+from harness.evaluation.panel import Panel, make_panel
+from harness.evaluation.roles import Asking
+from harness.types import Completion, Message, NotApplicable, Response, Sample, Unscored
 
 if TYPE_CHECKING:
-    from harness.contracts import Critic
-    from harness.types import Example, Findings, Principle, Verdict
-
-Ask = Callable[[Sequence[Request]], Sequence[Reply]]
-"""Asks the judge model; replies in the order of the requests."""
-Classify = Callable[[str, Sequence[str]], Sequence["Findings"]]
-"""Runs the classifier of that name over texts; findings in the order of the texts."""
+    from harness.evaluation.pool import ModelPool
+    from harness.evaluation.roles import Roles
+    from harness.plugins import Registries
+    from harness.types import Example, Principle
 
 COMBINED = "all together"
 """Name under which the combination of a principle's critics is reported."""
@@ -88,53 +86,52 @@ class Skill:
         return not self.unscored and min(self.sensitivity.low, self.specificity.low) >= at_least
 
 
-def judge_examples(
-    principle: Principle, critics: Mapping[str, Critic], ask: Ask, classify: Classify
-) -> dict[str, tuple[Judged, ...]]:
-    """Judge a principle's examples by each of its critics, and by all together where there are several.
+def try_principles(
+    principles: Sequence[Principle], registries: Registries, pool: ModelPool, roles: Callable[[Panel], Roles]
+) -> list[list[Skill]]:
+    """Return, for each principle, the skill of each of its critics; of all together last where there are several.
 
     Args:
-        principle: with examples; every critic in `principle.critics` has to be in `critics`.
-        critics: by name.
-        ask: called once with all distinct requests, and not at all where no critic asks any.
-        classify: called once per classifier that a critic reads.
+        principles: with examples.
+        registries: what is registered.
+        pool: of the models; none is loaded unless a critic asks it something.
+        roles: gives who plays the roles that a panel asks.
+
+    Raises:
+        InputError: for an unknown critic, or weights that are not here.
     """
-    samples = [_sample(principle, index, example) for index, example in enumerate(principle.examples)]
-    replies = [_completion(example.response) for example in principle.examples]
-    texts = [reply.text for reply in replies]
-    wanted = dict.fromkeys(name for critic in principle.critics for name in critics[critic].classifiers)
-    found = {name: classify(name, texts) for name in wanted}
-    findings = [{name: found[name][index] for name in found} for index in range(len(samples))]
-    planned = {
-        name: [
-            questions_of(critics[name], name, sample, reply, principle)
-            for sample, reply in zip(samples, replies, strict=True)
-        ]
-        for name in principle.critics
-    }
-    requests = list(dict.fromkeys(request for rows in planned.values() for row in rows for request in row))
-    answers = dict(zip(requests, ask(requests), strict=True)) if requests else {}
-    verdicts: list[list[Verdict]] = [[] for _ in samples]
-    for name, rows in planned.items():
-        critic = critics[name]
-        for index, row in enumerate(rows):
-            verdicts[index].append(
-                critic.verdict(
-                    samples[index], replies[index], principle, tuple(answers[request] for request in row),
-                    findings[index], name=name, fingerprint=fingerprint_of(critic, name),
-                )
-            )  # fmt: skip
+    results: list[list[Skill]] = []
+    for principle in principles:
+        panel = make_panel([principle], registries, pool.surroundings)
+        try:
+            judged = judge_examples(panel, Asking(roles=roles(panel), pool=pool, label="judge reads the examples"))
+        finally:
+            panel.close()
+        results.append([skill(principle.id, name, items, principle.threshold) for name, items in judged.items()])
+    return results
+
+
+def judge_examples(panel: Panel, asking: Asking) -> dict[str, tuple[Judged, ...]]:
+    """Judge the examples of the panel's one principle by each of its critics, and by all together if there are several.
+
+    Args:
+        panel: of one principle, with examples.
+        asking: who is asked.
+    """
+    (principle,) = panel.principles
+    examples = principle.examples
+    verdicts = panel.verdicts([_response(principle, *one) for one in enumerate(examples)], asking)
     judged = {
         name: tuple(
             Judged(example=example, score=given[position].score, rationale=given[position].rationale)
-            for example, given in zip(principle.examples, verdicts, strict=True)
+            for example, given in zip(examples, verdicts, strict=True)
         )
-        for position, name in enumerate(planned)
+        for position, name in enumerate(principle.critics)
     }
-    if len(planned) > 1:
+    if len(judged) > 1:
         judged[COMBINED] = tuple(
             Judged(example=example, score=combine_verdicts(principle, given))
-            for example, given in zip(principle.examples, verdicts, strict=True)
+            for example, given in zip(examples, verdicts, strict=True)
         )
     return judged
 
@@ -184,14 +181,12 @@ def _number(item: Judged) -> float | None:
     return None if isinstance(item.score, Unscored | NotApplicable) else item.score
 
 
-def _sample(principle: Principle, index: int, example: Example) -> Sample:
+def _response(principle: Principle, index: int, example: Example) -> Response:
     # The tags make sure that the principle applies, whatever it asks for.
-    return Sample(
+    sample = Sample(
         id=f"{principle.id}-{example.kind}-{index}",
         messages=(Message(role="user", content=example.prompt),),
         tags=principle.applies_to.any_tag,
     )
-
-
-def _completion(text: str) -> Completion:
-    return Completion(text=text, prompt_tokens=None, completion_tokens=None, finish="stop")
+    said = Completion(text=example.response, prompt_tokens=None, completion_tokens=None, finish="stop")
+    return Response(sample=sample, completion=said)

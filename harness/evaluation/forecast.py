@@ -1,39 +1,36 @@
-"""What a run would ask and how long that takes, without asking it."""
+"""What a run would ask, without asking it, and how long that took in earlier runs. No model is loaded for it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+from harness.engine.effort import CHARACTERS, efforts, length
 from harness.engine.keys import reply_key
-from harness.errors import InputError
+from harness.engine.programs import Batch, Live, together
 from harness.evaluation.arm import identify
 from harness.evaluation.checks import require_attainable_gates
-from harness.evaluation.judge import questions_of
-from harness.evaluation.pool import ModelPool
-from harness.evaluation.resolve import resolve_arms, resolve_judge
-from harness.evaluation.respond import windows
-from harness.plugin_code import plugin_code
+from harness.evaluation.pool import ModelPool, base_name
+from harness.evaluation.resolve import resolve_arms
+from harness.evaluation.respond import Interview
+from harness.evaluation.roles import Asking
 from harness.serial import from_json
 from harness.store.cache import Cache
-from harness.store.runs import list_runs, read_samples
-from harness.types import Completion, Generate, Reply, Workload
+from harness.store.runs import list_runs
+from harness.types import Completion, Generate, Reply
 
 if TYPE_CHECKING:
-    from harness.contracts import Progress, Surroundings
-    from harness.engine.core import ModelCore
-    from harness.evaluation.prepare import PreparedSuite
-    from harness.evaluation.respond import Window
-    from harness.plugins import Plugins
-    from harness.store.workspace import Workspace
-    from harness.types import Candidate, Request, RunRecord, Sample
+    from collections.abc import Iterator
 
-_READ = 500
-"""Samples of an earlier run whose replies are measured."""
-_STAND_IN = 32
-"""Tokens of a reply that nobody knows yet, for the judge's questions about it."""
+    from harness.evaluation.prepare import PreparedSuite
+    from harness.evaluation.runner import Setting
+    from harness.types import Candidate, Pace, Request, RunRecord, Sample
+
+_RUNS = 20
+"""So many of the newest runs tell the pace: the longest of them does, where loading counts least."""
+_STAND_IN = Completion(text=" ".join(["word"] * 32), prompt_tokens=None, completion_tokens=None, finish="stop")
+"""A reply that nobody knows yet, for the critics' questions about it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,39 +40,26 @@ class Forecast:
     suite: str
     arm: str
     samples: int
-    generate: int
-    """Distinct completions."""
-    score: int
+    generate: int = 0
+    """Distinct completions, of the first turn."""
+    score: int = 0
     """Distinct log-likelihoods."""
-    judge: int
-    """The judge's distinct requests if every sample gets a reply; what the judge is asked depends on the replies."""
-    known: int
+    judge: int = 0
+    """Distinct requests of the critics' first round; what they ask after that depends on the replies."""
+    known: int = 0
     """How many of all these are already in the cache, or asked by an arm above."""
-    work: Workload | None
-    """Of the others, the judge's included; None where a model cannot tell."""
-
-    def plain(self) -> dict[str, Any]:
-        """Return it as JSON values; `start_seconds` stands in the first row that loads a model."""
-        row = asdict(self)
-        work = row.pop("work")
-        return {**row, **(dict.fromkeys(asdict(_NOTHING)) if work is None else work)}
-
-
-_NOTHING = Workload(tokens=0, generate_expected=0, generate_most=0, seconds_expected=0.0, seconds_most=0.0, memory=0)
+    tokens: int = 0
+    """To be read for the others, about: four characters each."""
+    generate_most: int = 0
+    """Tokens to be generated, if every reply runs to its limit."""
+    seconds: float | None = 0.0
+    """At the pace of earlier runs of the same bases; None where there is none."""
 
 
 def forecast(
-    prepared: Sequence[PreparedSuite],
-    candidate: Candidate,
-    plugins: Plugins,
-    workspace: Workspace,
-    surroundings: Surroundings,
-    *,
-    baseline: str | None,
-    judge: str | None,
-    progress: Progress,
+    prepared: Sequence[PreparedSuite], candidate: Candidate, setting: Setting, *, baseline: str | None = None
 ) -> list[Forecast]:
-    """Count what `run_suites` would ask, after the same refusals, and ask the models how long they would take.
+    """Count what `run_suites` would ask, after the same refusals.
 
     Classifiers, statistics and the drift check are not in it.
 
@@ -83,17 +67,18 @@ def forecast(
         InputError: for whatever `run_suites` would refuse before the first model loads.
     """
     rows = []
-    cache = Cache(workspace.cache_path)
+    cache = Cache(setting.workspace.cache_path)
     try:
-        with ModelPool(plugins.registries, surroundings, cache, progress) as pool:
-            counting = _Counting(pool, cache, list_runs(workspace, problems=[]), workspace, progress)
+        with ModelPool(setting.plugins.registries, setting.surroundings, cache, setting.progress) as pool:
+            counting = _Counting(pool, cache, list_runs(setting.workspace, problems=[]))
             for suite in prepared:
-                arms = resolve_arms([suite], baseline, candidate, workspace)
-                judged, _ = resolve_judge(judge, candidate, plugins.registries)
+                arms = resolve_arms([suite], baseline, candidate, setting.workspace)
+                asking = Asking(roles=setting.roles(suite, candidate), pool=pool)
                 require_attainable_gates(suite)
                 for name, arm in {**arms, "candidate": candidate}.items():
-                    identify(suite, arm, judged, pool)
-                    rows.append(counting.row(suite, name, arm, judged))
+                    own = replace(asking, roles=asking.roles.of(arm))
+                    identify(suite, own)
+                    rows.append(counting.row(suite, name, own))
     finally:
         cache.close()
     return rows
@@ -102,133 +87,95 @@ def forecast(
 class _Counting:
     """Goes through the arms as a run does, and remembers what the ones before would have asked."""
 
-    def __init__(
-        self, pool: ModelPool, cache: Cache, runs: Sequence[RunRecord], workspace: Workspace, progress: Progress
-    ) -> None:
+    def __init__(self, pool: ModelPool, cache: Cache, runs: Sequence[RunRecord]) -> None:
         self._pool = pool
         self._cache = cache
-        self._runs = runs
-        self._workspace = workspace
-        self._progress = progress
         self._asked: set[str] = set()
-        self._started: set[int] = set()
+        self._paces: dict[str, Pace] = {}
+        for record in runs[-_RUNS:]:
+            for base, pace in record.pace.items():
+                if base not in self._paces or pace.effort > self._paces[base].effort:
+                    self._paces[base] = pace
 
-    def row(self, suite: PreparedSuite, name: str, arm: Candidate, judge: Candidate) -> Forecast:
-        core, judge_core = self._pool.core(arm.model), self._pool.core(judge.model)
-        length = self._mean_length(suite, arm)
-        generate = score = judged = known = 0
-        works: list[Workload | None] = []
-        bar = self._progress.start(f"{suite.suite.id}: forecast of {name}", len(suite.samples), unit="samples")
+    def row(self, suite: PreparedSuite, name: str, asking: Asking) -> Forecast:
+        row = Forecast(suite=suite.suite.id, arm=name, samples=len(suite.samples))
+        interview = Interview(metrics=suite.metrics, candidate=asking.roles.policy, decoding=suite.suite.ask)
+        bar = self._pool.progress.start(f"{suite.suite.id}: forecast of {name}", len(suite.samples), unit="samples")
         try:
-            for window in windows(suite.samples, suite.metrics, arm, suite.suite.ask):
-                distinct = list(dict.fromkeys(r for plan in window.plans for own in plan.values() for r in own))
-                missing, replies, before = self._split(core, arm, distinct)
-                generate += sum(isinstance(request, Generate) for request in distinct)
-                score += sum(not isinstance(request, Generate) for request in distinct)
-                known += before
-                works.append(self._work(core, arm, missing, length))
-                if suite.critics:
-                    questions = list(dict.fromkeys(_questions(suite, window, replies, length)))
-                    unasked, _, before = self._split(judge_core, judge, questions)
-                    judged += len(questions)
-                    known += before
-                    works.append(self._work(judge_core, judge, unasked, None))
-                bar.advance(len(window.samples))
+            for batch in _batches(suite, interview):
+                asked = list(dict.fromkeys(request for _, requests in batch for request in requests))
+                row, replies = self._count(row, asking, "policy", asked)
+                generated = sum(isinstance(request, Generate) for request in asked)
+                row = replace(row, generate=row.generate + generated, score=row.score + len(asked) - generated)
+                questions: dict[str, dict[Request, None]] = {}
+                for role, request in _questions(suite, interview, batch, replies):
+                    questions.setdefault(role, {})[request] = None
+                for role, own in questions.items():
+                    row, _ = self._count(row, asking, role, list(own))
+                    row = replace(row, judge=row.judge + len(own))
+                bar.advance(len(batch))
         finally:
             bar.finish()
-        return Forecast(
-            suite=suite.suite.id, arm=name, samples=len(suite.samples), generate=generate, score=score, judge=judged,
-            known=known, work=_together(works),
-        )  # fmt: skip
+        return row
 
-    def _split(
-        self, core: ModelCore, candidate: Candidate, requests: Sequence[Request]
-    ) -> tuple[list[Request], Mapping[Request, Reply], int]:
-        """Return what would be asked, the replies that are known, and how many would not be asked again."""
+    def _count(
+        self, row: Forecast, asking: Asking, role: str, requests: Sequence[Request]
+    ) -> tuple[Forecast, Mapping[Request, Reply]]:
+        """Add what would be asked of a role; return the replies that are known, too."""
+        candidate = asking.roles.candidate(role)
+        core = self._pool.core(candidate.model)
         fingerprint = core.fingerprint(candidate)
-        able = [request for request in requests if request.type in core.model.supports]
-        keys = {request: reply_key(fingerprint, request) for request in able}
+        keys = {request: reply_key(fingerprint, request) for request in requests if request.type in core.model.supports}
         stored = self._cache.get_many(list(keys.values()))
-        missing = [
-            request for request, key in keys.items()
-            if key not in stored and key not in self._asked
-        ]  # fmt: skip
+        missing = [request for request, key in keys.items() if key not in stored and key not in self._asked]
         self._asked.update(keys[request] for request in missing)
-        replies = {request: _reply(stored[key]) for request, key in keys.items() if key in stored}
-        return missing, replies, len(able) - len(missing)
-
-    def _work(
-        self, core: ModelCore, candidate: Candidate, requests: Sequence[Request], length: float | None
-    ) -> Workload | None:
-        """Return the work of what would be asked; loading a model counts once."""
-        if not requests:
-            return _NOTHING
-        with plugin_code(f"the forecast of the model scheme {core.model.spec.scheme!r}", core.model):
-            found = core.model.forecast(candidate, requests, completion=length)
-        if found is None or id(core) not in self._started:
-            self._started.add(id(core))
-            return found
-        return replace(found, start_seconds=0.0)
-
-    def _mean_length(self, suite: PreparedSuite, arm: Candidate) -> float | None:
-        """Return the mean length of the replies of this base's newest run of the suite, in tokens."""
-        own = (arm.model.scheme, arm.model.name)
-        for record in reversed(self._runs):
-            model = record.candidate.model
-            if record.suite != suite.suite.id or (model.scheme, model.name) != own:
-                continue
-            try:
-                some = list(islice(read_samples(self._workspace, record.id), _READ))
-            except InputError:
-                continue
-            lengths = [
-                reply.completion_tokens for sample in some for _, reply in sample.replies
-                if isinstance(reply, Completion) and reply.completion_tokens is not None
-            ]  # fmt: skip
-            if lengths:
-                return sum(lengths) / len(lengths)
-        return None
+        pace = self._paces.get(base_name(candidate.model))
+        seconds = row.seconds
+        if missing:
+            seconds = None if pace is None or seconds is None else seconds + sum(efforts(missing)) / pace.rate
+        found: dict[Request, Reply] = {
+            request: from_json(Reply, stored[key])  # type: ignore[arg-type]
+            for request, key in keys.items()
+            if key in stored
+        }
+        counted = replace(
+            row, known=row.known + len(keys) - len(missing), seconds=seconds,
+            tokens=row.tokens + sum(length(request) for request in missing) // CHARACTERS,
+            generate_most=row.generate_most
+            + sum(request.decoding.max_new_tokens for request in missing if isinstance(request, Generate)),
+        )  # fmt: skip
+        return counted, found
 
 
-def _reply(stored: bytes) -> Reply:
-    reply: Reply = from_json(Reply, stored)  # type: ignore[arg-type]
-    return reply
+_Planned = tuple["Sample", tuple["Request", ...]]
+
+
+def _batches(suite: PreparedSuite, interview: Interview) -> Iterator[list[_Planned]]:
+    """Yield the samples with what is asked first about each, a batch at a time."""
+    taken: list[_Planned] = []
+    batch = Batch()
+    for sample in suite.samples:
+        live = Live(interview.gather(sample))
+        questions = () if live.asks is None else live.asks.questions
+        live.close()
+        requests = tuple(request for role, request in dict.fromkeys(questions) if role == "policy")
+        taken.append((sample, requests))
+        if batch.add(requests):
+            yield taken
+            taken, batch = [], Batch()
+    if taken:
+        yield taken
 
 
 def _questions(
-    suite: PreparedSuite, window: Window, replies: Mapping[Request, Reply], length: float | None
-) -> list[Request]:
-    """Return what the judge would be asked about a window; about a reply that is not known, as if it were usual."""
-    stand_in = Completion(
-        text=" ".join(["word"] * round(length or _STAND_IN)), prompt_tokens=None, completion_tokens=None, finish="stop"
-    )
-    return [
-        request
-        for sample, plan in zip(window.samples, window.plans, strict=True)
-        for request in _about(suite, sample, _first(plan, replies) or stand_in)
-    ]
-
-
-def _first(plan: Mapping[str, tuple[Request, ...]], replies: Mapping[Request, Reply]) -> Completion | None:
-    said = (replies.get(request) for requests in plan.values() for request in requests)
-    return next((reply for reply in said if isinstance(reply, Completion)), None)
-
-
-def _about(suite: PreparedSuite, sample: Sample, reply: Completion) -> list[Request]:
-    return [
-        request
-        for principle in suite.principles
-        if principle.applies_to(sample)
-        for critic in principle.critics
-        for request in questions_of(suite.critics[critic], critic, sample, reply, principle)
-    ]
-
-
-def _together(works: Sequence[Workload | None]) -> Workload | None:
-    whole = _NOTHING
-    for work in works:
-        if work is None:
-            return None
-        # Two models in one run are loaded after each other.
-        whole = replace(whole.plus(work), start_seconds=whole.start_seconds + work.start_seconds)
-    return whole
+    suite: PreparedSuite, interview: Interview, batch: Sequence[_Planned], replies: Mapping[Request, Reply]
+) -> Iterator[tuple[str, Request]]:
+    """Yield what critics would ask first about a batch; about a reply that is not known, as if it were usual."""
+    for sample, requests in batch:
+        said: dict[Request, Reply] = {
+            request: replies.get(request, _STAND_IN) for request in requests if isinstance(request, Generate)
+        }
+        for response in interview.responses(sample, said) if suite.panel.principles else ():
+            live = Live(together([Live(one) for one in suite.panel.programs([response], {})]))
+            yield from () if live.asks is None else live.asks.questions
+            live.close()

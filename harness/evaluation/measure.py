@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.evaluation.respond import plan_sample, with_system
-from harness.hashing import sha256_json
+from harness.evaluation.respond import Interview, all_said
+from harness.evaluation.roles import with_system
 from harness.plugin_code import plugin_code
 from harness.stats.kinds import kind_of
 from harness.stats.rows import Rows
@@ -13,31 +13,46 @@ from harness.stats.table import MetricTable
 from harness.types import Completion, NotApplicable, Row, RunFacts, SampleRecord, Timing, Unscored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from harness.contracts import Metric
     from harness.engine.core import ModelCore
-    from harness.evaluation.respond import SampleReplies
-    from harness.types import Candidate, Decoding, Findings, Reply, Request, Sample, Verdict
+    from harness.evaluation.respond import Gathered
+    from harness.types import Candidate, Decoding, Findings, Reply, Sample, Verdict
 
 
 def observe(
-    samples: Sequence[Sample],
-    replies: Sequence[SampleReplies],
-    findings: Sequence[Mapping[str, Findings]],
-    verdicts: Sequence[tuple[Verdict, ...]],
+    sample: Sample,
+    gathered: Mapping[str, Gathered],
+    findings: Callable[[str | None], Mapping[str, Findings]],
+    verdicts: tuple[Verdict, ...],
     metrics: Sequence[Metric],
-) -> list[SampleRecord]:
-    """Return one record per sample, with its row for each metric that looks at samples."""
-    records = []
-    for sample, said, found, judged in zip(samples, replies, findings, verdicts, strict=True):
-        rows: dict[str, Row | Unscored | NotApplicable] = {
-            metric.name: row_of(metric, sample, said.by_metric[metric.name], found, judged)
-            for metric in metrics
-            if kind_of(metric).per_sample
-        }
-        records.append(SampleRecord(sample=sample, replies=said.by_request, findings=found, verdicts=judged, rows=rows))
-    return records
+) -> SampleRecord:
+    """Return a sample's record, with its row for each metric that looks at samples.
+
+    Args:
+        sample: as the source gave it.
+        gathered: by metric.
+        findings: gives those on a text; None stands for no text. A metric gets those on its own first completion.
+        verdicts: on all completions of the sample.
+        metrics: in the suite's order.
+    """
+    said = all_said(gathered.values())
+    first = _text(said.values())
+    rows: dict[str, Row | Unscored | NotApplicable] = {}
+    for metric in metrics:
+        if kind_of(metric).per_sample:
+            own = gathered[metric.name]
+            text = _text(own.replies)
+            found = findings(first if text is None else text)
+            rows[metric.name] = row_of(metric, own.sample, own.replies, found, verdicts)
+    return SampleRecord(
+        sample=sample, replies=tuple(said.items()), findings=findings(first), verdicts=verdicts, rows=rows
+    )
+
+
+def _text(replies: Iterable[Reply]) -> str | None:
+    return next((reply.text for reply in replies if isinstance(reply, Completion)), None)
 
 
 def row_of(
@@ -74,19 +89,17 @@ class Columns:
             metric.name: [] for metric in self._metrics if kind_of(metric).reads_records
         }
 
-    def add(self, record: SampleRecord, plan: Mapping[str, tuple[Request, ...]]) -> None:
+    def add(self, record: SampleRecord, gathered: Mapping[str, Gathered]) -> None:
         """Keep a sample's rows.
 
         Args:
             record: with a row for each metric.
-            plan: what the metrics asked about it, by metric: it tells which replies a `corpus` metric looks at.
+            gathered: by metric: what a `corpus` metric looks at.
         """
         for name, rows in self._rows.items():
             rows.append(record.rows[name])
-        if self._texts:
-            said = dict(record.replies)
-            for name, texts in self._texts.items():
-                texts.append((record.sample, tuple(said[request] for request in plan[name])))
+        for name, texts in self._texts.items():
+            texts.append((record.sample, gathered[name].replies))
 
     def tables(
         self, ids: tuple[str, ...], content_hashes: tuple[str, ...], clusters: tuple[str | None, ...]
@@ -114,11 +127,12 @@ def tables(
     """
     columns = Columns(metrics)
     readers = [metric for metric in metrics if kind_of(metric).reads_records]
+    interview = Interview(metrics=readers, candidate=candidate, decoding=ask)
     ids: list[str] = []
     content_hashes: list[str] = []
     clusters: list[str | None] = []
     for record in records:
-        columns.add(record, plan_sample(record.sample, readers, candidate, ask))
+        columns.add(record, interview.recall(record.sample, dict(record.replies)) if readers else {})
         ids.append(record.sample.id)
         content_hashes.append(record.sample.content_hash)
         clusters.append(record.sample.cluster)
@@ -160,18 +174,3 @@ def _peak_resident() -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def candidate_fingerprint(fingerprint: Mapping[str, str], candidate: Candidate) -> str:
-    """Return the SHA-256 of everything that decides a candidate's replies."""
-    decoding = candidate.decoding
-    return sha256_json(
-        [
-            dict(fingerprint),
-            candidate.system,
-            candidate.template,
-            None
-            if decoding is None
-            else [decoding.max_new_tokens, decoding.temperature, decoding.top_p, decoding.stop],
-        ]
-    )

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
     from harness.contracts import Progress, ProgressTask
@@ -28,15 +29,19 @@ class Phase:
         self._progress = progress
         self._samples = samples
         self._bars: dict[str, _Bar] = {}
-        self._before = 0
-        self._size = 0
+        self._before = 0.0
+        self._size = 0.0
 
     @contextmanager
-    def part(self, samples: int) -> Iterator[None]:
-        """Do the next part inside the block: bars that are started in it move by so many samples."""
+    def part(self, samples: float) -> Iterator[None]:
+        """Do the next part inside the block: bars that are started in it move by so many samples, fractions too."""
         self._size = samples
         yield
         self._before += samples
+
+    def share(self, samples: int) -> Callable[[float], AbstractContextManager[None]]:
+        """Return what does a share, in (0, 1], of a part of so many samples; the shares add up to 1."""
+        return lambda share: self.part(samples * share)
 
     def start(self, description: str, total: int | None, *, unit: str = "it") -> ProgressTask:  # noqa: ARG002
         """Return the share of the part in the bar of that description: `total` steps stand for the part's samples."""
@@ -66,23 +71,24 @@ class _Bar:
     task: ProgressTask
     done: int = 0
 
-    def reach(self, samples: int, note: str = "") -> None:
-        if samples > self.done or note:
-            self.task.advance(max(0, samples - self.done), note=note)
-            self.done = max(self.done, samples)
+    def reach(self, samples: float, note: str = "") -> None:
+        whole = int(samples + 1e-6)  # shares of a part add up with rounding
+        if whole > self.done or note:
+            self.task.advance(max(0, whole - self.done), note=note)
+            self.done = max(self.done, whole)
 
 
 @dataclass(kw_only=True)
 class _Share:
     bar: _Bar
-    before: int
-    samples: int
+    before: float
+    samples: float
     steps: int
     done: int = 0
 
     def advance(self, steps: int = 1, *, note: str = "") -> None:
         self.done += steps
-        self.bar.reach(self.before + self.samples * min(self.done, self.steps) // self.steps, note)
+        self.bar.reach(self.before + self.samples * min(self.done, self.steps) / self.steps, note)
 
     def finish(self) -> None:
         """Leave the bar open: the next part goes on with it."""

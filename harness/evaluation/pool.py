@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from harness.engine.core import ModelCore
+from harness.hashing import sha256_json
 from harness.plugin_code import check_supports, plugin_code
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from harness.contracts import Progress, Surroundings
+    from harness.engine.core import Counts
     from harness.engine.reply_writer import ReplyCache
     from harness.plugins import Registries
-    from harness.types import ModelSpec
+    from harness.types import Candidate, ModelSpec
+
+
+def base_name(spec: ModelSpec) -> str:
+    """Return what two references to one base have in common."""
+    parts = (spec.name, spec.revision, spec.endpoint, spec.dtype, spec.device)
+    return f"{spec.scheme}:" + " ".join(part for part in parts if part and part != "auto")
 
 
 class ModelPool:
@@ -30,10 +39,10 @@ class ModelPool:
         self, registries: Registries, surroundings: Surroundings, cache: ReplyCache | None, progress: Progress
     ) -> None:
         self._registries = registries
-        self._surroundings = surroundings
-        self._cache = cache
-        self._progress = progress
-        self._cores: dict[tuple[str | None, ...], ModelCore] = {}
+        self.surroundings = surroundings
+        self.cache = cache
+        self.progress = progress
+        self._cores: dict[str, ModelCore] = {}
 
     def core(self, spec: ModelSpec) -> ModelCore:
         """Return the core of a base; the same one for equal bases, however they were written.
@@ -41,13 +50,13 @@ class ModelPool:
         Raises:
             InputError: when no plugin serves the scheme.
         """
-        key = (spec.scheme, spec.name, spec.revision, spec.endpoint, spec.dtype, spec.device)
+        key = base_name(spec)
         if key not in self._cores:
             make = self._registries.models.get(spec.scheme)
             with plugin_code(f"making a model of the scheme {spec.scheme!r}", make):
-                model = make(spec, self._surroundings)
+                model = make(spec, self.surroundings)
             check_supports(model, spec.scheme)
-            self._cores[key] = ModelCore(model, self._cache, self._progress)
+            self._cores[key] = ModelCore(model, self.cache, self.progress)
         return self._cores[key]
 
     def check_bases(self) -> None:
@@ -58,6 +67,28 @@ class ModelPool:
         """
         for core in self._cores.values():
             core.check_base()
+
+    def fingerprint(self, candidate: Candidate) -> str:
+        """Return the SHA-256 of everything that decides a candidate's replies, without loading its model.
+
+        Raises:
+            InputError: when weights or adapters are absent or do not fit.
+        """
+        decoding = candidate.decoding
+        return sha256_json(
+            [
+                self.core(candidate.model).fingerprint(candidate),
+                candidate.system,
+                candidate.template,
+                None
+                if decoding is None
+                else [decoding.max_new_tokens, decoding.temperature, decoding.top_p, decoding.stop],
+            ]
+        )
+
+    def counts(self) -> dict[str, Counts]:
+        """Return what was asked so far, by base."""
+        return {name: replace(core.counts) for name, core in self._cores.items()}
 
     def __enter__(self) -> Self:
         """Nothing is loaded yet."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from harness.errors import InputError, unknown_name
 from harness.evaluation.check_metrics import check_metrics
 from harness.evaluation.constitutions import Constitutions
+from harness.evaluation.panel import Panel, PanelOptions, make_panel
 from harness.evaluation.samples import read_samples
 from harness.gates.by_principle import of_each
 from harness.gates.valid import find_metric, require_valid
 from harness.hashing import sha256_json
-from harness.plugin_code import check_fingerprint, plugin_code
+from harness.plugin_code import plugin_code
 from harness.reading.suite import Suite, read_suite
 from harness.store.planted import planted_in
-from harness.types import ClassifierStatus, Constitution, Gate, Principle
+from harness.types import Constitution, Gate
 
 if TYPE_CHECKING:
-    from harness.contracts import Classifier, Critic, Metric, Surroundings
+    from harness.contracts import Metric, Surroundings
     from harness.evaluation.samples import SampleStream
     from harness.plugins import Registries
     from harness.types import AdapterSpec
@@ -48,13 +49,16 @@ class PreparedSuite:
     """Of each gate, its place in the list it was written in."""
     own_gates: bool
     """Whether the gates stand in the suite's file."""
-    classifiers: Mapping[str, Classifier]
-    """Those that will run."""
-    classifier_status: tuple[ClassifierStatus, ...]
     constitutions: tuple[Constitution, ...]
-    principles: tuple[Principle, ...]
-    """All distinct principles to be judged."""
-    critics: Mapping[str, Critic]
+    panel: Panel
+    """All distinct principles to be judged, with their critics, and all classifiers."""
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Whom a run asks besides the candidate."""
+        user = self.suite.conversation is not None and self.suite.conversation.user is not None
+        asked = (*self.panel.roles, *(role for metric in self.metrics for role in metric.roles), *(("user",) * user))
+        return tuple(dict.fromkeys(role for role in asked if role != "policy"))
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of all that decides this suite's scores besides models: file, constitutions, plugins."""
@@ -62,8 +66,8 @@ class PreparedSuite:
             {
                 "suite": self.suite.fingerprint(),
                 "constitutions": [constitution.fingerprint for constitution in self.constitutions],
-                "critics": {name: critic.fingerprint() for name, critic in sorted(self.critics.items())},
-                "classifiers": [[status.name, status.fingerprint] for status in self.classifier_status],
+                "critics": {name: critic.fingerprint() for name, critic in sorted(self.panel.critics.items())},
+                "classifiers": [[status.name, status.fingerprint] for status in self.panel.classifier_status],
                 # What a metric says of itself names what it was made from, such as the hash of an evaluate module.
                 "metrics": [[metric.name, metric.kind, metric.direction, metric.about] for metric in self.metrics],
             }
@@ -192,17 +196,17 @@ def prepare_suite(
             judged += (alone,)
             rules.update((principle.id, principle) for principle in alone.principles)
     _check_sections(suite, registries)
-    critics = _make_critics(suite, registries, tuple(rules.values()))
-    wanted = dict.fromkeys(
-        [name for metric in metrics for name in metric.classifiers]
-        + [name for critic in critics.values() for name in critic.classifiers]
-    )
-    classifiers, status = _make_classifiers(suite, registries, surroundings, list(wanted))
+    asked = PanelOptions(
+        critics=suite.critics, classifiers={name: section.options for name, section in suite.classifiers.items()},
+        optional=frozenset(name for name, section in suite.classifiers.items() if section.optional),
+        also=tuple(name for metric in metrics for name in metric.classifiers),
+        where=lambda error, section, name: _in_section(error, suite, section, name),
+    )  # fmt: skip
+    panel = make_panel(tuple(rules.values()), registries, surroundings, asked)
     return PreparedSuite(
         suite=suite, samples=samples, limit=options.limit,
         metrics=metrics, gates=chosen_gates, gate_origins=origins, own_gates=own,
-        classifiers=classifiers, classifier_status=status, constitutions=judged,
-        principles=tuple(rules.values()), critics=critics,
+        constitutions=judged, panel=panel,
     )  # fmt: skip
 
 
@@ -236,24 +240,6 @@ def _check_gates(
         require_valid(gate, find_metric(gate.metric, metrics, **where), **where)
 
 
-def _make_critics(suite: Suite, registries: Registries, principles: Sequence[Principle]) -> dict[str, Critic]:
-    critics: dict[str, Critic] = {}
-    for principle in principles:
-        for name in principle.critics:
-            if name not in critics:
-                make = registries.critics.get(name, key=f"critics of the principle {principle.id!r}")
-                critics[name] = _make_critic(name, make, suite)
-    return critics
-
-
-def _make_critic(name: str, make: Callable[[Mapping[str, Any]], Critic], suite: Suite) -> Critic:
-    try:
-        with plugin_code(f"making the critic {name!r}", make):
-            return make(suite.critics.get(name, {}))
-    except InputError as error:
-        raise _in_section(error, suite, "critics", name) from error
-
-
 def _in_section(error: InputError, suite: Suite, section: str, name: str) -> InputError:
     """Return an error about options with the place of those options in the suite, where it names none itself."""
     place = (section, name)
@@ -278,26 +264,3 @@ def _check_sections(suite: Suite, registries: Registries) -> None:
                     kind, name, (entry.name for entry in known), file=suite.path,
                     line=suite.document.line((section, name)), key=f"{section}.{name}",
                 )  # fmt: skip
-
-
-def _make_classifiers(
-    suite: Suite, registries: Registries, surroundings: Surroundings, names: Sequence[str]
-) -> tuple[dict[str, Classifier], tuple[ClassifierStatus, ...]]:
-    made: dict[str, Classifier] = {}
-    status: list[ClassifierStatus] = []
-    for name in names:
-        section = suite.classifiers.get(name)
-        make = registries.classifiers.get(name, file=str(suite.path), key="classifiers")
-        try:
-            with plugin_code(f"making the classifier {name!r}", make):
-                classifier = make({} if section is None else section.options, surroundings)
-                given = classifier.fingerprint()
-            fingerprint = check_fingerprint(given, f"the classifier {name!r}", classifier)
-        except InputError as error:
-            if section is None or not section.optional:
-                raise _in_section(error, suite, "classifiers", name) from error
-            status.append(ClassifierStatus(name=name, fingerprint="", ran=False, reason=str(error)))
-            continue
-        made[name] = classifier
-        status.append(ClassifierStatus(name=name, fingerprint=fingerprint, ran=True))
-    return made, tuple(status)

@@ -1,4 +1,4 @@
-"""From what a person wrote to candidates: base, adapters, `promoted`, `base`, and the judge."""
+"""From what a person wrote to candidates: base, adapters, `promoted` and `base`."""
 
 from __future__ import annotations
 
@@ -103,28 +103,4 @@ def _at_gate(error: InputError, suite: PreparedSuite, index: int) -> InputError:
     cause = error.cause if error.file is None else f"{error.file}: {error.cause}"
     return InputError(
         cause, file=path, line=document.line(("gates", index)), key=f"gates[{index}]", hint=error.hint
-    )  # fmt: skip
-
-
-def resolve_judge(reference: str | None, candidate: Candidate, registries: Registries) -> tuple[Candidate, str | None]:
-    """Return the judge, and what a reader must know of it.
-
-    One judge serves both arms. It is always a bare model, so that no adapter judges itself; without a reference it is
-    the candidate's bare base.
-
-    Raises:
-        InputError: when nothing answers to the reference.
-    """
-    if reference is None:
-        judge = Candidate(model=candidate.model)
-    else:
-        spec = resolve_base(reference, registries, dtype=candidate.model.dtype, device=candidate.model.device)
-        judge = Candidate(model=spec)
-    note = f"the judge is the bare base of the candidate ({judge.label})"
-    return judge, note if _same_base(judge.model, candidate.model) else None
-
-
-def _same_base(one: ModelSpec, other: ModelSpec) -> bool:
-    return (one.scheme, one.name, one.revision, one.endpoint) == (
-        other.scheme, other.name, other.revision, other.endpoint,
     )  # fmt: skip

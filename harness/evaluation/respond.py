@@ -1,147 +1,179 @@
-"""The respond phase: what the metrics ask of the candidate, asked once."""
+"""The respond phase: what the metrics' programs ask the candidate about a sample, and how conversations go on."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.plugin_code import check_requests, plugin_code
-from harness.types import Generate, LogLikelihood, Message, Reply, Request, RollingLogLikelihood
+from harness.engine.programs import Live, guarded, run, together
+from harness.evaluation.roles import with_system
+from harness.types import Asks, Completion, Generate, Message, NoReply, Program, Replies, Reply, Request, Response, ask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from harness.contracts import Metric, Progress
-    from harness.engine.core import ModelCore
-    from harness.types import Candidate, Decoding, Sample
+    from harness.contracts import Metric
+    from harness.reading.suite import ConversationSection
+    from harness.types import Candidate, Decoding, Role, Sample
 
-
-WINDOW_REQUESTS = 4096
-"""Requests of a window: enough that the last batch of each, which is not full, costs a percent or two."""
-WINDOW_CHARACTERS = 8_000_000
-"""Characters of a window's requests: where texts are long, fewer of them stand in memory."""
+GoOn = Callable[[Generate, int], Program["str | NoReply | None"]]
+"""From a request that ends with a reply of the candidate, and how many there were, to what the user says next; None
+ends the conversation."""
+_BEGIN = "(The conversation begins.)"
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampleReplies:
-    """What the candidate said about one sample."""
+class Gathered:
+    """What a metric's program brought in about one sample."""
 
-    by_request: tuple[tuple[Request, Reply], ...]
-    """Distinct requests in the order in which metrics made them."""
-    by_metric: Mapping[str, tuple[Reply, ...]]
-    """By metric, in the order of the metric's own requests."""
-
-
-def with_system(request: Request, system: str | None) -> Request:
-    """Put the candidate's system prompt in front of a request's messages, where they have none of their own."""
-    if system is None or not isinstance(request, Generate | LogLikelihood):
-        return request
-    if request.messages and request.messages[0].role == "system":
-        return request
-    from dataclasses import replace
-
-    return replace(request, messages=(Message(role="system", content=system), *request.messages))
+    sample: Sample
+    """Its messages are the conversation as it went, up to the last reply."""
+    replies: Replies
+    """What `observe` is handed."""
+    said: Mapping[Request, Reply]
+    """All that the candidate was asked and answered, in order."""
 
 
-def requests_of(metric: Metric, sample: Sample, ask: Decoding) -> tuple[Request, ...]:
-    """Return what a metric asks about a sample.
+@dataclass(frozen=True, kw_only=True)
+class Interview:
+    """How metrics ask a candidate about samples."""
 
-    Raises:
-        PluginError: when the metric raises, or gives something else than requests.
-    """
-    with plugin_code(f"the metric {metric.name!r}, asked for its requests on the sample {sample.id!r},", metric):
-        given = metric.requests(sample, ask)
-    return check_requests(given, f"the metric {metric.name!r}", metric)
+    metrics: Sequence[Metric]
+    candidate: Candidate
+    decoding: Decoding
+    conversation: ConversationSection | None = None
+    """How conversations go on in samples without turns of their own."""
 
+    def gather(self, sample: Sample) -> Program[dict[str, Gathered]]:
+        """Run all metrics' programs on a sample side by side; returns what they brought in, by metric."""
+        go_on = self._going_on(sample)
+        gathered = yield from together([Live(self._one(metric, sample, go_on)) for metric in self.metrics])
+        return {metric.name: own for metric, own in zip(self.metrics, gathered, strict=True)}
 
-def plan_sample(
-    sample: Sample, metrics: Sequence[Metric], candidate: Candidate, ask: Decoding
-) -> dict[str, tuple[Request, ...]]:
-    """Return what the metrics ask the candidate about one sample, by metric."""
-    decoding = candidate.decoding or ask
-    return {
-        metric.name: tuple(with_system(request, candidate.system) for request in requests_of(metric, sample, decoding))
-        for metric in metrics
-    }
+    def recall(self, sample: Sample, stored: Mapping[Request, Reply]) -> dict[str, Gathered]:
+        """Return what `gather` brought in when these replies were stored."""
+        going_on = {
+            request.messages[:-1]: request.messages[-1].content for request in stored if isinstance(request, Generate)
+        }
 
+        def recorded(request: Generate, _: int) -> Program[str | NoReply | None]:
+            yield from ()
+            return going_on.get(request.messages)
 
-def plan_requests(
-    samples: Iterable[Sample], metrics: Sequence[Metric], candidate: Candidate, ask: Decoding
-) -> list[dict[str, tuple[Request, ...]]]:
-    """Return, for each sample, the requests by metric."""
-    return [plan_sample(sample, metrics, candidate, ask) for sample in samples]
+        lives = [Live(self._one(metric, sample, recorded)) for metric in self.metrics]
+        gone = NoReply(reason="it is not among the stored replies")
+        gathered = run(together(lives), lambda _, requests: [stored.get(request, gone) for request in requests])
+        return {metric.name: own for metric, own in zip(self.metrics, gathered, strict=True)}
 
-
-@dataclass(kw_only=True)
-class Load:
-    """How much a window holds so far."""
-
-    requests: int = 0
-    characters: int = 0
-
-    def add(self, requests: Iterable[Request]) -> None:
-        """Count the requests of one sample; a sample without any takes memory too."""
-        before = self.requests
-        for request in requests:
-            self.requests += 1
-            self.characters += _length(request)
-        self.requests += self.requests == before
+    def responses(self, sample: Sample, said: Mapping[Request, Reply]) -> list[Response]:
+        """Return all completions that were asked for, each in its conversation; one without any where none was."""
+        own = sample.messages
+        found: list[Response] = []
+        for request, reply in said.items():
+            if not isinstance(request, Generate):
+                continue
+            messages = request.messages
+            if messages[:1] == self._system and own[:1] != self._system:
+                messages = messages[1:]
+            found.append(
+                Response(
+                    sample=sample if messages == own else replace(sample, messages=messages),
+                    completion=reply if isinstance(reply, Completion) else None, index=len(found),
+                )
+            )  # fmt: skip
+        return found or [Response(sample=sample, completion=None)]
 
     @property
-    def full(self) -> bool:
-        """Whether the window should end here."""
-        return self.requests >= WINDOW_REQUESTS or self.characters >= WINDOW_CHARACTERS
+    def _system(self) -> tuple[Message, ...]:
+        system = self.candidate.system
+        return () if system is None else (Message(role="system", content=system),)
 
-
-def _length(request: Request) -> int:
-    if isinstance(request, RollingLogLikelihood):
-        return len(request.text)
-    return sum(len(message.content) for message in request.messages)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Window:
-    """Samples that go through the pass together, each with its requests by metric."""
-
-    samples: tuple[Sample, ...]
-    plans: tuple[Mapping[str, tuple[Request, ...]], ...]
-
-
-def windows(
-    samples: Iterable[Sample], metrics: Sequence[Metric], candidate: Candidate, ask: Decoding
-) -> Iterator[Window]:
-    """Cut a stream of samples into windows of some thousand requests, and of not too long a text.
-
-    A window is what a model may sort, batch and share prefixes within; only one of them stands in memory.
-    """
-    taken: list[Sample] = []
-    plans: list[Mapping[str, tuple[Request, ...]]] = []
-    load = Load()
-    for sample in samples:
-        plan = plan_sample(sample, metrics, candidate, ask)
-        taken.append(sample)
-        plans.append(plan)
-        load.add(dict.fromkeys(request for own in plan.values() for request in own))
-        if load.full:
-            yield Window(samples=tuple(taken), plans=tuple(plans))
-            taken, plans, load = [], [], Load()
-    if taken:
-        yield Window(samples=tuple(taken), plans=tuple(plans))
-
-
-def respond(
-    core: ModelCore, candidate: Candidate, window: Window, *, label: str, progress: Progress
-) -> list[SampleReplies]:
-    """Ask everything of a window in one go, and hand each sample its replies."""
-    asked = list(dict.fromkeys(r for plan in window.plans for requests in plan.values() for r in requests))
-    answers = dict(zip(asked, core.answer(candidate, asked, label=label, progress=progress), strict=True))
-    results = []
-    for plan in window.plans:
-        own = dict.fromkeys(request for requests in plan.values() for request in requests)
-        results.append(
-            SampleReplies(
-                by_request=tuple((request, answers[request]) for request in own),
-                by_metric={name: tuple(answers[request] for request in requests) for name, requests in plan.items()},
+    def _one(self, metric: Metric, sample: Sample, go_on: GoOn | None) -> Program[Gathered]:
+        decoding = self.candidate.decoding or self.decoding
+        live = Live(
+            guarded(
+                lambda: metric.gather(sample, decoding), f"the metric {metric.name!r} on the sample {sample.id!r}",
+                metric, roles=("policy", *metric.roles),
             )
-        )
-    return results
+        )  # fmt: skip
+        said: dict[Request, Reply] = {}
+        went = sample
+        while live.asks is not None:
+            asked = [
+                (role, with_system(request, self.candidate.system) if role == "policy" else request)
+                for role, request in live.asks.questions
+            ]
+            if go_on is None:
+                replies = yield Asks(tuple(asked))
+                talks = [[(request, reply)] for (_, request), reply in zip(asked, replies, strict=True)]
+            else:
+                system = () if sample.messages[:1] and sample.messages[0].role == "system" else self._system
+                opening = (*system, *sample.messages)
+                talks = yield from together([Live(_talk(*question, opening, go_on)) for question in asked])
+            for (role, _), talk in zip(asked, talks, strict=True):
+                if role == "policy":
+                    said.update(talk)
+                    if went is sample and len(talk) > 1:
+                        went = self.responses(sample, dict(talk[-1:]))[0].sample
+            live.send(tuple(talk[-1][1] for talk in talks))
+        return Gathered(sample=went, replies=live.result, said=said)
+
+    def _going_on(self, sample: Sample) -> GoOn | None:
+        section = self.conversation
+        turns = sample.turns or (() if section is None else section.turns)
+        if turns:
+
+            def scripted(_: Generate, replies: int) -> Program[str | NoReply | None]:
+                yield from ()
+                return turns[replies - 1] if replies <= len(turns) else None
+
+            return scripted
+        if section is None or section.user is None or section.max_turns is None:
+            return None
+        instruction, most = section.user, section.max_turns
+
+        def simulated(request: Generate, replies: int) -> Program[str | NoReply | None]:
+            if replies >= most:
+                return None
+            (reply,) = yield ask("user", _to_the_user(request, instruction))
+            if isinstance(reply, Completion):
+                return reply.text.strip() or None
+            return reply if isinstance(reply, NoReply) else NoReply(reason=f"a {reply.type} is no text")
+
+        return simulated
+
+
+def _talk(
+    role: str, request: Request, opening: tuple[Message, ...], go_on: GoOn
+) -> Program[list[tuple[Request, Reply]]]:
+    """Ask, and go on where the request opens the sample's conversation; returns every request with its reply."""
+    talk: list[tuple[Request, Reply]] = []
+    opens = role == "policy" and isinstance(request, Generate) and request.messages == opening
+    while True:
+        (reply,) = yield ask(role, request)
+        talk.append((request, reply))
+        if not opens or not isinstance(request, Generate) or not isinstance(reply, Completion):
+            return talk
+        behind = replace(request, messages=(*request.messages, Message(role="assistant", content=reply.text)))
+        more = yield from go_on(behind, len(talk))
+        if more is None:
+            return talk
+        said = "" if isinstance(more, NoReply) else more
+        request = replace(behind, messages=(*behind.messages, Message(role="user", content=said)))
+        if isinstance(more, NoReply):
+            lost = NoReply(reason=f"the simulated user gave no reply: {more.reason}")
+            return [*talk, (request, lost)]
+
+
+def _to_the_user(request: Generate, instruction: str) -> Generate:
+    """Return the conversation as the simulated user sees it: what they said is their own turn, and the rest is not."""
+    seen: dict[Role, Role] = {"user": "assistant", "assistant": "user"}
+    turns = [replace(turn, role=seen[turn.role]) for turn in request.messages if turn.role in seen]
+    begin = (Message(role="system", content=instruction), Message(role="user", content=_BEGIN))
+    return replace(request, messages=(*begin, *turns))
+
+
+def all_said(gathered: Iterable[Gathered]) -> dict[Request, Reply]:
+    """Return the distinct requests of several metrics with their replies, in order."""
+    return {request: reply for own in gathered for request, reply in own.said.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,8 @@ from harness.evaluation.drift import DriftArm, check_drift, checks_with_drift, d
 from harness.evaluation.environment import environment
 from harness.evaluation.gaps import gap_notes
 from harness.evaluation.pool import ModelPool
-from harness.evaluation.resolve import resolve_arms, resolve_judge
+from harness.evaluation.resolve import resolve_arms
+from harness.evaluation.roles import Asking, Roles, in_order, resolve_roles
 from harness.hashing import sha256_json
 from harness.store.cache import Cache
 from harness.store.runs import finish_run, is_whole, list_runs, read_samples
@@ -44,6 +45,17 @@ class Setting:
     drift_check: int | None = None
     """Samples to compute again in float32 for each gate's metric: see `harness.evaluation.drift`."""
 
+    def roles(self, prepared: PreparedSuite, candidate: Candidate) -> Roles:
+        """Return who plays the roles that a suite asks: as the invocation says, else the suite, else the settings.
+
+        Raises:
+            InputError: as `resolve_roles`.
+        """
+        refs = in_order(self.spec.roles, prepared.suite.roles)
+        return resolve_roles(
+            prepared.roles, refs, candidate, registries=self.plugins.registries, workspace=self.workspace
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteRun:
@@ -61,12 +73,7 @@ class SuiteRun:
 
 
 def run_suites(
-    prepared: Sequence[PreparedSuite],
-    candidate: Candidate,
-    setting: Setting,
-    *,
-    baseline: str | None = None,
-    judge: str | None = None,
+    prepared: Sequence[PreparedSuite], candidate: Candidate, setting: Setting, *, baseline: str | None = None
 ) -> tuple[SuiteRun, ...]:
     """Run suites on a candidate, and on the baselines that their gates compare with.
 
@@ -75,100 +82,141 @@ def run_suites(
     Args:
         prepared: the suites.
         candidate: who is judged.
-        setting: where it happens.
+        setting: where it happens, and who plays the other roles.
         baseline: stands for `promoted` in every gate where given: `base`, or an adapter's reference.
-        judge: reference of the judge's model; None is the candidate's bare base.
 
     Raises:
-        InputError: for gates that cannot be passed, adapters that do not fit, a judge that would judge itself.
+        InputError: for gates that cannot be passed, adapters that do not fit, an adapter that would judge itself.
         BrokenRunError: when the run breaks; replies so far are kept.
     """
     arms = resolve_arms(prepared, baseline, candidate, setting.workspace)
-    judge_candidate, judge_note = resolve_judge(judge, candidate, setting.plugins.registries)
+    played = [setting.roles(suite, candidate) for suite in prepared]
     for suite in prepared:
         require_attainable_gates(suite)
     cache = Cache(setting.workspace.cache_path)
     try:
         with ModelPool(setting.plugins.registries, setting.surroundings, cache, setting.progress) as pool:
-            for suite in prepared:
+            runs = [
+                _Run(prepared=suite, setting=setting, asking=Asking(roles=roles, pool=pool), arms=arms, cache=cache)
+                for suite, roles in zip(prepared, played, strict=True)
+            ]
+            for run in runs:
                 for arm in (candidate, *arms.values()):
-                    identify(suite, arm, judge_candidate, pool)
+                    identify(run.prepared, run.of(arm))
             warnings = setting.plugins.notify("run_started", spec=setting.spec)
-            return tuple(
-                _run_one(suite, candidate, arms, judge_candidate, judge_note, pool, cache, setting, warnings)
-                for suite in prepared
-            )
+            return tuple(run.outcome(warnings) for run in runs)
     finally:
         cache.close()
 
 
-def _run_one(
-    prepared: PreparedSuite,
-    candidate: Candidate,
-    arms: Mapping[str, Candidate],
-    judge: Candidate,
-    judge_note: str | None,
-    pool: ModelPool,
-    cache: Cache,
-    setting: Setting,
-    warnings: tuple[str, ...],
-) -> SuiteRun:
-    """Run one suite: its baselines first, since the candidate's checks need them."""
-    refused = cache.refused
-    with ExitStack() as writers:
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """One suite on its way."""
 
-        def through(arm: Candidate, name: str) -> Arm:
-            writer = writers.enter_context(SampleWriter(setting.workspace))
-            return evaluate(
-                prepared, arm, judge, pool, cache=cache, progress=setting.progress, writer=writer,
-                seed=setting.spec.seed, name=name,
+    prepared: PreparedSuite
+    setting: Setting
+    asking: Asking
+    """Around the candidate."""
+    arms: Mapping[str, Candidate]
+    cache: Cache
+
+    def of(self, arm: Candidate) -> Asking:
+        """Return the same around another arm: one judge serves all."""
+        return replace(self.asking, roles=self.asking.roles.of(arm))
+
+    def outcome(self, warnings: tuple[str, ...]) -> SuiteRun:
+        """Run it: its baselines first, since the candidate's checks need them."""
+        prepared, setting, arms, pool = self.prepared, self.setting, self.arms, self.asking.pool
+        candidate, seed, refused = self.asking.roles.policy, setting.spec.seed, self.cache.refused
+        with ExitStack() as writers:
+
+            def through(who: Candidate, name: str) -> Arm:
+                writer = writers.enter_context(SampleWriter(setting.workspace))
+                return evaluate(prepared, self.of(who), writer=writer, seed=seed, name=name)
+
+            needed = {name for gate in prepared.gates for name in gate.arms} | ({"promoted"} & set(arms))
+            known: dict[str, Arm] = {}
+            evaluated: dict[str, Arm] = {}
+            for name in sorted(needed):
+                fingerprint = pool.fingerprint(arms[name])
+                if fingerprint not in known:
+                    known[fingerprint] = through(arms[name], name)
+                evaluated[name] = known[fingerprint]
+            arm = known.get(pool.fingerprint(candidate)) or through(candidate, "candidate")
+            _require_measured(prepared, arm)
+            tables = {name: other.tables for name, other in evaluated.items()}
+            drift = check_drift(
+                prepared, DriftArm(candidate=candidate, tables=arm.tables),
+                {name: DriftArm(candidate=arms[name], tables=other.tables) for name, other in evaluated.items()},
+                self.asking, samples=setting.drift_check, seed=seed,
             )  # fmt: skip
+            pool.check_bases()  # before anything of the suite is written
+            written = {
+                id(other): _stored(other, setting) or self._write(other, (), {}, self._notes(other))
+                for other in known.values()
+                if other is not arm
+            }
+            records = {name: written[id(other)] for name, other in evaluated.items() if other is not arm}
+            verdicts = checks(prepared.gates, arm.tables, tables, seed=seed, device=arm.backend.get("device", ""))
+            verdicts = checks_with_drift(verdicts, drift, arm.tables, tables, seed=seed)
+            labellers = Labellers(
+                principles={principle.id: principle for principle in prepared.panel.principles}, critics=arm.critics,
+                classifiers={status.name: status.fingerprint for status in prepared.panel.classifier_status},
+            )  # fmt: skip
+            verdicts = checks_as_calibrated(verdicts, {metric.name: metric for metric in prepared.metrics}, labellers)
+            same = tuple(name for name, other in evaluated.items() if other is arm)
+            ids = {name: record.id for name, record in records.items()}
+            notes = (*self._notes(arm, same), *drift_notes(prepared, candidate, pool))
+            if refused := self.cache.refused - refused:
+                notes += (f"{refused} cached rows were not what this workspace wrote, and were asked again",)
+            run = self._write(arm, verdicts, ids, notes, drift)
+        records |= dict.fromkeys(same, run)
+        warnings += tuple(_observed(run, setting))
+        return SuiteRun(run=run, baselines=records, warnings=tuple(dict.fromkeys(warnings)))
 
-        needed = {name for gate in prepared.gates for name in gate.arms} | ({"promoted"} & set(arms))
-        known: dict[str, Arm] = {}
-        evaluated: dict[str, Arm] = {}
-        for name in sorted(needed):
-            identity = identify(prepared, arms[name], judge, pool)
-            if identity.candidate not in known:
-                known[identity.candidate] = through(arms[name], name)
-            evaluated[name] = known[identity.candidate]
-        own = identify(prepared, candidate, judge, pool)
-        arm = known.get(own.candidate) or through(candidate, "candidate")
-        _require_measured(prepared, arm)
-        tables = {name: other.tables for name, other in evaluated.items()}
-        drift = check_drift(
-            prepared, DriftArm(candidate=candidate, tables=arm.tables),
-            {name: DriftArm(candidate=arms[name], tables=other.tables) for name, other in evaluated.items()}, judge,
-            pool, samples=setting.drift_check, cache=cache, progress=setting.progress, seed=setting.spec.seed,
+    def _notes(self, arm: Arm, same: Sequence[str] = ()) -> tuple[str, ...]:
+        prepared = self.prepared
+        notes = list(self.asking.roles.notes())
+        if same:
+            names = " and ".join(f"`{name}`" for name in same)
+            notes.append(f"the candidate is itself {names}: comparisons with that say nothing")
+        count, available = len(prepared.samples), prepared.samples.available
+        if count < available:
+            notes.append(f"a subset of {count} of {available} samples, whole clusters drawn by hash")
+        statuses = prepared.panel.classifier_status
+        notes += [f"the classifier {s.name} did not run: {s.reason}" for s in statuses if not s.ran]
+        return (*notes, *arm.notes)
+
+    def _write(
+        self,
+        arm: Arm,
+        verdicts: tuple[Check, ...],
+        baseline_runs: Mapping[str, str],
+        notes: tuple[str, ...],
+        drift: DriftCheck | None = None,
+    ) -> RunRecord:
+        prepared, setting, suite, now = self.prepared, self.setting, self.prepared.suite, datetime.now(UTC)
+        content = [now.isoformat(), suite.id, arm.identity.candidate, arm.identity.suite]
+        run_id = f"{now:%Y%m%d-%H%M%S}-{suite.id}-{sha256_json(content)[:6]}"
+        judge = arm.roles.get("judge")
+        record = RunRecord(
+            id=run_id, created=now.isoformat(timespec="seconds"), harness_version=__version__, suite=suite.id,
+            suite_version=suite.version, suite_fingerprint=arm.identity.suite, candidate=arm.candidate,
+            candidate_fingerprint=arm.identity.candidate, judge=None if judge is None else judge.candidate,
+            judge_fingerprint=arm.identity.judge, roles=arm.roles,
+            seed=setting.spec.seed, limit=prepared.limit, samples=len(prepared.samples),
+            samples_fingerprint=arm.identity.samples,
+            estimates=arm.estimates,
+            checks=verdicts, classifiers=prepared.panel.classifier_status, critics=arm.critics,
+            constitutions={constitution.id: constitution.fingerprint for constitution in prepared.constitutions},
+            baseline_runs=baseline_runs, requests=arm.requests, model_calls=arm.model_calls, seconds=arm.seconds,
+            pace=arm.pace,
+            environment={**environment(setting.plugins.infos), **arm.backend}, notes=notes, drift=drift,
         )  # fmt: skip
-        pool.check_bases()  # before anything of the suite is written
-        written = {
-            id(other): _stored(other, setting)
-            or _write(other, prepared, (), {}, _notes(prepared, other, judge_note), setting)
-            for other in known.values()
-            if other is not arm
-        }
-        records = {name: written[id(other)] for name, other in evaluated.items() if other is not arm}
-        verdicts = checks(
-            prepared.gates, arm.tables, tables, seed=setting.spec.seed, device=arm.backend.get("device", "")
-        )
-        verdicts = checks_with_drift(verdicts, drift, arm.tables, tables, seed=setting.spec.seed)
-        labellers = Labellers(
-            principles={principle.id: principle for principle in prepared.principles}, critics=arm.critics,
-            classifiers={status.name: status.fingerprint for status in prepared.classifier_status},
+        return finish_run(
+            setting.workspace, record, arm.writer, suite_text=suite.document.text,
+            constitutions=prepared.constitutions,
         )  # fmt: skip
-        verdicts = checks_as_calibrated(verdicts, {metric.name: metric for metric in prepared.metrics}, labellers)
-        same = tuple(name for name, other in evaluated.items() if other is arm)
-        ids = {name: record.id for name, record in records.items()}
-        notes = (*_notes(prepared, arm, judge_note, same), *drift_notes(prepared, candidate, pool))
-        if cache.refused > refused:
-            notes += (
-                f"{cache.refused - refused} cached rows were not what this workspace wrote, and were asked again",
-            )
-        run = _write(arm, prepared, verdicts, ids, notes, setting, drift)
-    records |= dict.fromkeys(same, run)
-    warnings += tuple(_observed(run, setting))
-    return SuiteRun(run=run, baselines=records, warnings=tuple(dict.fromkeys(warnings)))
 
 
 def _require_measured(prepared: PreparedSuite, arm: Arm) -> None:
@@ -212,49 +260,4 @@ def identity_of(record: RunRecord) -> Identity:
         candidate=record.candidate_fingerprint, judge=record.judge_fingerprint, suite=record.suite_fingerprint,
         samples=record.samples_fingerprint,
         seed=record.seed,
-    )  # fmt: skip
-
-
-def _notes(prepared: PreparedSuite, arm: Arm, judge_note: str | None, same: Sequence[str] = ()) -> tuple[str, ...]:
-    notes = []
-    if judge_note is not None and arm.judge is not None:
-        notes.append(judge_note)
-    if same:
-        names = " and ".join(f"`{name}`" for name in same)
-        notes.append(f"the candidate is itself {names}: comparisons with that say nothing")
-    count, available = len(prepared.samples), prepared.samples.available
-    if count < available:
-        notes.append(f"a subset of {count} of {available} samples, whole clusters drawn by hash")
-    notes += [f"the classifier {s.name} did not run: {s.reason}" for s in prepared.classifier_status if not s.ran]
-    return (*notes, *arm.notes)
-
-
-def _write(
-    arm: Arm,
-    prepared: PreparedSuite,
-    verdicts: tuple[Check, ...],
-    baseline_runs: Mapping[str, str],
-    notes: tuple[str, ...],
-    setting: Setting,
-    drift: DriftCheck | None = None,
-) -> RunRecord:
-    now = datetime.now(UTC)
-    suite = prepared.suite
-    content = [now.isoformat(), suite.id, arm.identity.candidate, arm.identity.suite]
-    run_id = f"{now:%Y%m%d-%H%M%S}-{suite.id}-{sha256_json(content)[:6]}"
-    record = RunRecord(
-        id=run_id, created=now.isoformat(timespec="seconds"), harness_version=__version__, suite=suite.id,
-        suite_version=suite.version, suite_fingerprint=arm.identity.suite, candidate=arm.candidate,
-        candidate_fingerprint=arm.identity.candidate, judge=arm.judge, judge_fingerprint=arm.identity.judge,
-        seed=setting.spec.seed, limit=prepared.limit, samples=len(prepared.samples),
-        samples_fingerprint=arm.identity.samples,
-        estimates=arm.estimates,
-        checks=verdicts, classifiers=prepared.classifier_status, critics=arm.critics,
-        constitutions={constitution.id: constitution.fingerprint for constitution in prepared.constitutions},
-        baseline_runs=baseline_runs, requests=arm.requests, model_calls=arm.model_calls, seconds=arm.seconds,
-        environment={**environment(setting.plugins.infos), **arm.backend}, notes=notes, drift=drift,
-    )  # fmt: skip
-    return finish_run(
-        setting.workspace, record, arm.writer, suite_text=suite.document.text,
-        constitutions=prepared.constitutions,
     )  # fmt: skip

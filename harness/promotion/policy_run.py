@@ -14,15 +14,17 @@ from harness.evaluation.drift import drift_asked
 from harness.evaluation.environment import plugin_versions, plugin_versions_of
 from harness.evaluation.pool import ModelPool
 from harness.evaluation.prepare import PreparedSuite, SuiteOptions, prepare_suite
-from harness.evaluation.resolve import resolve_baseline, resolve_judge
+from harness.evaluation.resolve import resolve_baseline
+from harness.evaluation.roles import Asking
 from harness.evaluation.runner import Setting, SuiteRun, identity_of, run_suites
 from harness.hashing import sha256_json
 from harness.promotion.attempts import Attempt, Trial, plan_attempt, schedule, spend
 from harness.promotion.decide import PROMOTED, AlreadyPromotedError, Evidence, collect_vetoes, decide
 from harness.promotion.policies import declare
 from harness.promotion.wording import which
+from harness.reading.roles import role_ref
 from harness.store.runs import is_whole, list_runs
-from harness.types import Candidate, Decision, Policy, RunSpec
+from harness.types import Candidate, Decision, Policy, RoleRef, RunSpec
 from harness.weights.memo import reading_anew
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ def run_policy(
     Args:
         policy: what promotion needs.
         candidate: who is judged.
-        setting: where it happens; the judge of its `spec` holds where the policy names none.
+        setting: where it happens; a judge that the policy names comes before the roles of its `spec`.
         fresh: run everything anew, whatever is stored.
         samples: look at this size alone; one that the policy does not declare makes the decision exploratory.
 
@@ -87,7 +89,8 @@ def run_policy(
     spec = RunSpec(
         suites=tuple(section.suite for section in policy.suites), model=candidate.model.reference,
         adapters=tuple(adapter.reference for adapter in candidate.adapters), baseline=PROMOTED,
-        judge=policy.judge or setting.spec.judge, seed=setting.surroundings.seed, offline=setting.surroundings.offline,
+        roles={**setting.spec.roles, **_judge_of(policy)}, seed=setting.surroundings.seed,
+        offline=setting.surroundings.offline,
     )  # fmt: skip
     setting = replace(setting, spec=spec)
     with workspace.working():
@@ -116,6 +119,10 @@ def run_policy(
     return PolicyRun(
         decision=decision, outcomes=outcomes, reused=reused, replay=attempt_was, earlier=tuple(earlier)
     )  # fmt: skip
+
+
+def _judge_of(policy: Policy) -> dict[str, RoleRef]:
+    return {} if policy.judge is None else {"judge": role_ref(policy.judge, by=f"the policy {policy.id}")}
 
 
 def prepare_policy(
@@ -199,17 +206,20 @@ class _Known:
         workspace, registries = setting.workspace, setting.plugins.registries
         names = sorted({PROMOTED} | {name for suite in suites for gate in suite.gates for name in gate.arms})
         arms = {name: resolve_baseline(name, candidate, workspace) for name in names}
-        judge, _ = resolve_judge(setting.spec.judge, candidate, registries)
         identities, drift = [], []
         with ModelPool(registries, setting.surroundings, None, setting.progress) as pool:
             with reading_anew():  # the decision rests on what the files hold, not on what is remembered of them
                 weights = pool.core(candidate.model).fingerprint(candidate)
             for suite in suites:
-                found = {name: identify(suite, arm, judge, pool) for name, arm in {"": candidate, **arms}.items()}
+                roles = setting.roles(suite, candidate)
+                found = {
+                    name: identify(suite, Asking(roles=roles.of(arm), pool=pool))
+                    for name, arm in {"": candidate, **arms}.items()
+                }
                 if found[""].candidate == found[PROMOTED].candidate:
                     raise AlreadyPromotedError(candidate)
                 identities.append(found)
-                everybody = [candidate, *arms.values(), *([judge] if suite.critics else [])]
+                everybody = [candidate, *arms.values(), *(bound.candidate for bound in roles.others.values())]
                 drift.append(drift_asked(suite, everybody, pool, setting.drift_check))
         here = plugin_versions(setting.plugins.infos)
         records = [] if fresh else [
@@ -261,6 +271,6 @@ def _outcomes(
         for suite, arms, drift in zip(suites, known.identities, known.drift, strict=True)
     ]
     missing = [suite for suite, run in zip(suites, found, strict=True) if run is None]
-    made = run_suites(missing, candidate, setting, baseline=PROMOTED, judge=setting.spec.judge) if missing else ()
+    made = run_suites(missing, candidate, setting, baseline=PROMOTED) if missing else ()
     fill = iter(made)
     return tuple(run if run is not None else next(fill) for run in found), len(suites) - len(missing)

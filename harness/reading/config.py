@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -11,8 +12,9 @@ from pydantic import Field, model_validator
 
 from harness.hashing import sha256_json
 from harness.reading.gates import GateSection
+from harness.reading.roles import RolesSection, role_refs
 from harness.reading.strict import Document, Place, StrictModel, read_document, validate
-from harness.types import Policy, PolicySuite, Review
+from harness.types import Policy, PolicySuite, Review, RoleRef
 
 CONFIG_NAME = "harness.yaml"
 
@@ -87,6 +89,8 @@ class ConfigFile(StrictModel):
     model: str = "smollm2-135m"
     workspace: str = ".harness"
     judge: str | None = None
+    """Short for `roles: {judge: …}`."""
+    roles: RolesSection = {}
     concurrency: Annotated[int, Field(ge=1)] = 8
     """Most requests at once to a remote server."""
     timeout: Annotated[float, Field(gt=0, le=86400)] = 300
@@ -95,6 +99,12 @@ class ConfigFile(StrictModel):
     plugins: list[str] = []
     """Folders, files, `no:NAME` or `trust:PLACE`, as for -p."""
     policies: dict[str, PolicyFile] = {}
+
+    @model_validator(mode="after")
+    def _one_judge(self) -> Self:
+        if self.judge is not None and "judge" in self.roles:
+            raise ValueError("`judge` and `roles.judge` both name the judge; keep one")
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +115,7 @@ class Config:
     """None where there is no harness.yaml and defaults hold."""
     model: str
     workspace: Path
-    judge: str | None
+    roles: Mapping[str, RoleRef]
     concurrency: int
     timeout: float
     policy: str
@@ -133,7 +143,10 @@ def _config(file: ConfigFile, folder: Path, path: Path | None) -> Config:
     plugins = tuple(_at(folder, option) for option in file.plugins)
     return Config(
         path=path, model=file.model, workspace=(folder / file.workspace).resolve(),
-        judge=file.judge, concurrency=file.concurrency, timeout=file.timeout, policy=file.policy, plugins=plugins,
+        roles=role_refs(
+            {**({} if file.judge is None else {"judge": file.judge}), **file.roles}, by=CONFIG_NAME, default=True
+        ),
+        concurrency=file.concurrency, timeout=file.timeout, policy=file.policy, plugins=plugins,
         policies={name: policy.record(name) for name, policy in file.policies.items()},
     )  # fmt: skip
 

@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from harness.reading.roles import RolesSection, role_refs
 from harness.reading.strict import Document, StrictModel, read_document, validate
+from harness.types import RoleRef
 
 
 class ThenSection(StrictModel):
@@ -29,6 +31,7 @@ class RecipeFile(StrictModel):
     adapter: str | None = None
     """Adapter to start from."""
     constitution: str | None = None
+    roles: RolesSection = {}
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     stages: Annotated[list[dict[str, dict[str, Any] | None]], Field(min_length=1)]
     then: ThenSection = ThenSection()
@@ -44,6 +47,7 @@ class Recipe:
     base: str
     adapter: str | None
     constitution: str | None
+    roles: Mapping[str, RoleRef]
     seed: int
     stages: tuple[tuple[str, Mapping[str, Any]], ...]
     """(stage, options) in order."""
@@ -69,5 +73,6 @@ def read_recipe(path: Path) -> Recipe:
         stages.append((name, options or {}))
     return Recipe(
         id=file.id, about=file.about.strip(), path=path, base=file.base, adapter=file.adapter,
-        constitution=file.constitution, seed=file.seed, stages=tuple(stages), then=file.then, document=document,
+        constitution=file.constitution, roles=role_refs(file.roles, by=f"the recipe {file.id}", folder=path.parent),
+        seed=file.seed, stages=tuple(stages), then=file.then, document=document,
     )  # fmt: skip

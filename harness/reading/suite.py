@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from harness.hashing import sha256_file, sha256_json
 from harness.reading.gates import GateSection
+from harness.reading.roles import RolesSection, role_refs
 from harness.reading.strict import Document, StrictModel, read_document, validate
-from harness.types import Decoding, Gate
+from harness.types import Decoding, Gate, RoleRef
 
 
 class SamplesSection(StrictModel):
@@ -51,6 +52,25 @@ class ClassifierSection(StrictModel):
         return dict(self.__pydantic_extra__ or {})
 
 
+class ConversationSection(StrictModel):
+    """How each sample's conversation goes on after the first reply."""
+
+    turns: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """What the user says next, in each sample that has no `turns` of its own."""
+    user: Annotated[str, Field(min_length=1)] | None = None
+    """Instruction of a simulated user, whom the role `user` plays."""
+    max_turns: Annotated[int, Field(ge=2, le=50)] | None = None
+    """Most replies of the candidate; what a simulated user needs."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if bool(self.turns) == (self.user is not None):
+            raise ValueError("give either `turns`, what the user says next, or `user`, a simulated user's instruction")
+        if (self.user is None) != (self.max_turns is None):
+            raise ValueError("`max_turns` and `user` belong together: a simulated user goes on until `max_turns`")
+        return self
+
+
 class SuiteFile(StrictModel):
     """The content of a suite's YAML."""
 
@@ -62,6 +82,8 @@ class SuiteFile(StrictModel):
     """How many samples detect what difference, in words."""
     samples: SamplesSection
     ask: AskSection = AskSection()
+    conversation: ConversationSection | None = None
+    roles: RolesSection = {}
     classifiers: dict[str, ClassifierSection] = {}
     critics: dict[str, dict[str, Any]] = {}
     measure: Annotated[list[str | dict[str, dict[str, Any] | None]], Field(min_length=1)]
@@ -82,6 +104,8 @@ class Suite:
     data_path: Path | None
     source_options: Mapping[str, Any]
     ask: Decoding
+    conversation: ConversationSection | None
+    roles: Mapping[str, RoleRef]
     classifiers: Mapping[str, ClassifierSection]
     critics: Mapping[str, Mapping[str, Any]]
     measure: tuple[tuple[str, Mapping[str, Any]], ...]
@@ -100,6 +124,7 @@ class Suite:
                 "classifiers": {name: section.model_dump() for name, section in self.classifiers.items()},
                 "critics": {name: dict(options) for name, options in self.critics.items()},
                 "measure": [[name, dict(options)] for name, options in self.measure],
+                **({} if self.conversation is None else {"conversation": self.conversation.model_dump()}),
             }
         )  # fmt: skip
 
@@ -140,6 +165,7 @@ def read_suite(path: Path, *, alpha: float = 0.05, data: Path | None = None, see
             max_new_tokens=file.ask.max_new_tokens, temperature=file.ask.temperature, top_p=file.ask.top_p,
             stop=file.ask.stop, seed=seed,
         ),
+        conversation=file.conversation, roles=role_refs(file.roles, by=f"the suite {file.id}", folder=path.parent),
         classifiers=file.classifiers, critics=file.critics, measure=tuple(measure),
         gates=tuple(section.gate(alpha) for section in file.gates), document=document,
     )  # fmt: skip

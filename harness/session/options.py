@@ -79,7 +79,9 @@ class RunOptions:
     baseline: str | None = None
     """Stands for `promoted` in every gate: `base`, or an adapter."""
     judge: str | None = None
-    """Reference of the model that critics ask; None is what harness.yaml says, else the candidate's bare base."""
+    """Reference of the model that critics ask, for short; None is what harness.yaml says, else the bare base."""
+    roles: tuple[str, ...] = ()
+    """Who plays which role, as texts such as `reviser=MODEL` and `judge=MODEL,adapter=REF`."""
     gates: bool = True
     """Whether the suites' gates are checked."""
     drift_check: int | None = None

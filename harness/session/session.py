@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from harness.reading.recipe import Recipe
     from harness.session.results import ComparisonResult, DecisionResult, RunResult, TrainingResult
     from harness.store.workspace import Workspace
-    from harness.types import Candidate, LedgerEntry, Policy, RunSpec
+    from harness.types import Candidate, LedgerEntry, Policy, RoleRef, RunSpec
 
     Bars = Callable[[], AbstractContextManager[Progress]]
 
@@ -247,7 +247,7 @@ class Session:
         prepared = self.prepare(suites, candidate, options)
         spec = self.spec(suites, candidate, options)
         with self.workspace.working("harness run"), self.setting(spec, options) as setting:
-            outcomes = run_suites(prepared, candidate, setting, baseline=options.baseline, judge=self._judge(options))
+            outcomes = run_suites(prepared, candidate, setting, baseline=options.baseline)
         for warning in dict.fromkeys(warning for outcome in outcomes for warning in outcome.warnings):
             self.warn(warning)
         return outcomes
@@ -386,7 +386,7 @@ class Session:
                 self._declare()
             asked = TrainSetting(
                 plugins=plugins, workspace=workspace, surroundings=setting.surroundings, progress=setting.progress,
-                seed=self.options.seed, device=device, force=force, dry_run=dry_run,
+                seed=self.options.seed, device=device, force=force, dry_run=dry_run, roles=self.config.roles,
             )  # fmt: skip
             results = train(recipe, asked)
             adapter = results[-1].adapter
@@ -469,7 +469,7 @@ class Session:
         return RunSpec(
             suites=tuple(suites), model=candidate.model.reference,
             adapters=tuple(adapter.reference for adapter in candidate.adapters), baseline=options.baseline,
-            judge=self._judge(options), principles=options.principles, limit=options.limit, seed=self.options.seed,
+            roles=self.roles(options), principles=options.principles, limit=options.limit, seed=self.options.seed,
             offline=self.options.offline, constitution=options.constitution,
             data=None if options.data is None else str(options.data),
         )  # fmt: skip
@@ -478,7 +478,7 @@ class Session:
         from harness.types import RunSpec
 
         return RunSpec(
-            suites=(), model=self.config.model, judge=self.config.judge, seed=self.options.seed,
+            suites=(), model=self.config.model, roles=self.config.roles, seed=self.options.seed,
             offline=self.options.offline,
         )  # fmt: skip
 
@@ -493,8 +493,15 @@ class Session:
                 progress=progress, spec=spec, drift_check=None if options is None else options.drift_check,
             )  # fmt: skip
 
-    def _judge(self, options: RunOptions) -> str | None:
-        return self.config.judge if options.judge is None else options.judge
+    def roles(self, options: RunOptions) -> dict[str, RoleRef]:
+        """Return who is bound to roles: by the options, else by harness.yaml.
+
+        Raises:
+            InputError: for an option that binds nobody, or binds twice.
+        """
+        from harness.reading.roles import roles_of_options
+
+        return {**self.config.roles, **roles_of_options(options.judge, options.roles)}
 
     def _declare(self) -> None:
         from harness.promotion.policies import declare_all

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,10 @@ from harness.references import resolve_model
 from harness.store.adapters import resolve_adapters
 from harness.training.paths import resolve_path
 from harness.training.records import read_record
-from harness.types import AdapterSpec, Candidate, Constitution, Generate, ModelSpec, NoReply, Reply, Request
+from harness.types import AdapterSpec, Constitution, ModelSpec
 
 if TYPE_CHECKING:
-    from harness.contracts import Critic, Surroundings
+    from harness.contracts import Critic
     from harness.plugins import Registries
     from harness.reading.recipe import Recipe
     from harness.store.workspace import Workspace
@@ -113,25 +113,3 @@ def resolve_constitution(recipe: Recipe, registries: Registries) -> tuple[Consti
     constitution = read_constitution(path, registries.principles)
     names = sorted({critic for principle in constitution.principles for critic in principle.critics})
     return constitution, {name: registries.critics.get(name, file=str(path))({}) for name in names}
-
-
-def make_generate(
-    spec: ModelSpec, adapter: AdapterSpec | None, registries: Registries, surroundings: Surroundings
-) -> Callable[[tuple[Generate, ...]], tuple[Reply, ...]]:
-    """Return what asks the model with the adapter that the stage starts from.
-
-    Nothing is loaded until it is called, and no reply is kept: the adapter may be unfinished.
-    """
-
-    def generate(requests: tuple[Generate, ...]) -> tuple[Reply, ...]:
-        distinct: list[Request] = list(dict.fromkeys(requests))
-        replies: dict[Request, Reply] = {}
-        candidate = Candidate(model=spec, adapters=() if adapter is None else (adapter,))
-        model = registries.models.get(spec.scheme)(spec, surroundings)
-        try:
-            model.answer(candidate, distinct, lambda index, reply: replies.update({distinct[index]: reply}))
-        finally:
-            model.close()
-        return tuple(replies.get(request, NoReply(reason="the model did not answer")) for request in requests)
-
-    return generate

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,11 @@ from harness.errors import BrokenRunError, HarnessError, InputError
 from harness.hashing import sha256_file
 from harness.store.atomic import explained, temporary_beside
 from harness.store.planted import planted_in
+from harness.training.models import Models
 from harness.training.records import StageRecord, distinct, package_version, stage_key
-from harness.training.resources import make_generate, resolve_constitution, resolve_recipe_base, resolve_start
+from harness.training.resources import resolve_constitution, resolve_recipe_base, resolve_start
 from harness.training.stage_store import StageStore
-from harness.types import AdapterSpec, ModelSpec, StageInput
+from harness.types import AdapterSpec, Candidate, ModelSpec, RoleRef, StageInput
 from harness.weights import base_hash, materialise
 from harness.weights.lora import base_shapes, check_lora, misfit
 
@@ -40,6 +41,8 @@ class TrainSetting:
     device: str = "auto"
     force: bool = False
     """Train even where an unchanged stage could be reused."""
+    roles: Mapping[str, RoleRef] = field(default_factory=dict)
+    """Who plays which role, besides what the recipe says."""
     dry_run: bool = False
     """Check everything and say what would be trained; train nothing."""
 
@@ -156,7 +159,9 @@ class _Run:
     def _inputs(self, index: int, state: _State, *, output: Path | None = None) -> StageInput:
         name, options = self.recipe.stages[index]
         setting = self.setting
-        registries = setting.plugins.registries
+        adapters = () if state.adapter is None else (state.adapter,)
+        policy = Candidate(model=self.model, adapters=adapters)
+        models = Models(name, self.stages[index], self.recipe, policy, self.constitution, setting)
         return StageInput(
             model=self.model,
             # The base is made only for a stage that trains: checking and reusing need none of it.
@@ -169,7 +174,8 @@ class _Run:
             output=output or Path(),
             constitution=self.constitution,
             critics=self.critics,
-            generate=make_generate(self.model, state.adapter, registries, setting.surroundings),
+            generate=models.generate,
+            models=models,
             progress=setting.progress,
             offline=setting.surroundings.offline,
             device=setting.device,
@@ -184,6 +190,8 @@ class _Run:
         if self.constitution is not None:
             hashes["constitution"] = self.constitution.fingerprint
             hashes |= {f"critic {critic}": value.fingerprint() for critic, value in sorted(self.critics.items())}
+        if isinstance(inputs.models, Models):
+            hashes |= inputs.models.fingerprints()
         owner = self.setting.plugins.registries.stages.entry(name).owner
         plugin = next((info.version for info in self.setting.plugins.infos if info.name == owner), "unknown")
         versions = {"harness": __version__, owner: plugin}
@@ -233,6 +241,8 @@ class _Run:
                     self._check_written(output.adapter, self._base, record.stage)
                 record = self.store.keep(output, record)
             finally:
+                if isinstance(inputs.models, Models):
+                    inputs.models.close()
                 shutil.rmtree(work, ignore_errors=True)
         return self._after(record, before), record
 

@@ -83,7 +83,7 @@ def follow(
         recipe: with its `then` section.
         adapter: what was trained.
         policy: as `check_then` gave it.
-        setting: where it happens; the judge of its `spec` holds where the policy names none.
+        setting: where it happens; a judge that the policy names comes before the roles of its `spec`.
         device: of the candidate's model.
         warn: takes sentences that are no errors.
 
@@ -103,7 +103,7 @@ def follow(
         options = SuiteOptions(adapters=candidate.adapters)
         prepared = [prepare_suite(_suite(recipe, name), registries, surroundings, options) for name in alone]
         spec = replace(setting.spec, suites=tuple(alone), model=base.reference, adapters=(adapter.id,))
-        runs = run_suites(prepared, candidate, replace(setting, spec=spec), judge=spec.judge)
+        runs = run_suites(prepared, candidate, replace(setting, spec=spec))
     if policy is None:
         return Outcome(runs=runs, policy_run=None, promoted=None)
     decided = run_policy(policy, candidate, setting)

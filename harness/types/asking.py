@@ -123,10 +123,12 @@ class Sample:
     """Samples that share a cluster are not independent (twins, paraphrases, one document)."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """JSON values that metrics read, such as the constraints of an instruction. Not shown to the model."""
+    turns: tuple[str, ...] = ()
+    """What the user says next, reply after reply; empty where one reply ends the conversation."""
 
     @cached_property
     def content_hash(self) -> str:
-        """SHA-256 of messages, target, choices, answer and metadata: everything a score could depend on."""
+        """SHA-256 of messages, target, choices, answer, metadata and turns: everything a score could depend on."""
         return sha256_json(
             {
                 "messages": [[message.role, message.content] for message in self.messages],
@@ -134,6 +136,7 @@ class Sample:
                 "choices": self.choices,
                 "answer": self.answer,
                 "metadata": dict(self.metadata),
+                **({"turns": self.turns} if self.turns else {}),
             }
         )
 
@@ -227,3 +230,12 @@ class NoReply:
 
 
 Reply = Completion | LogProb | NoReply
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """A piece of a reply on its way. The texts of all events add up to the reply's."""
+
+    text: str = ""
+    reply: Reply | None = None
+    """The whole reply, in the last event; None before."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from harness.types.asking import Candidate, Completion, Timing
+from harness.types.programs import BoundRole, RoleRef
 
 Direction = Literal["higher", "lower", "neither"]
 Status = Literal["passed", "failed", "inconclusive"]
@@ -241,6 +242,21 @@ class DriftCheck:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How fast a base answered."""
+
+    effort: float
+    """Work of what it was asked, in tokens that are read: see `harness.engine.effort`."""
+    seconds: float
+    """Loading included."""
+
+    @property
+    def rate(self) -> float:
+        """Work per second."""
+        return self.effort / max(self.seconds, 1e-6)
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """One candidate on one suite: the content of `run.json`, beside `samples.parquet`."""
 
@@ -281,6 +297,10 @@ class RunRecord:
     """What a reader must know, such as that the judge is the bare base of both arms."""
     samples_sha256: str = ""
     """SHA-256 of samples.parquet."""
+    roles: Mapping[str, BoundRole] = field(default_factory=dict)
+    """Who else than the candidate was asked, and who bound it, by role."""
+    pace: Mapping[str, Pace] = field(default_factory=dict)
+    """Of the bases that were really asked, by name: what forecasts of later runs rest on."""
     drift: DriftCheck | None = None
     """None where all was computed in float32, and for models whose arithmetic nobody can repeat."""
 
@@ -369,7 +389,8 @@ class RunSpec:
     model: str
     adapters: tuple[str, ...] = ()
     baseline: str | None = None
-    judge: str | None = None
+    roles: Mapping[str, RoleRef] = field(default_factory=dict)
+    """Who plays the roles besides the candidate; those that are missing here are bound by suites or by default."""
     principles: tuple[str, ...] = ()
     limit: int | None = None
     seed: int = 0

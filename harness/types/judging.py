@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from harness.hashing import sha256_json
 from harness.types.asking import Completion, Message, NotApplicable, Reply, Request, Sample, Unscored
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Row = tuple[float, ...]
 """What one sample adds to a metric: k numbers whose weighted sums `Metric.estimate` turns into values."""
@@ -89,6 +93,42 @@ class Constitution:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Response:
+    """A reply in its conversation, to be judged."""
+
+    sample: Sample
+    """Its messages are the conversation as it went, up to the reply."""
+    completion: Completion | None
+    """None where no reply came."""
+    index: int = 0
+    """Which of the sample's replies it is, from 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What a critic judges: a reply in its conversation, by a principle."""
+
+    sample: Sample
+    """Its messages are the conversation as it went, up to the reply."""
+    completion: Completion
+    principle: Principle
+    findings: Mapping[str, Findings]
+    """By classifier: of those that the critic names, on the reply's text."""
+
+    @property
+    def conversation(self) -> tuple[Message, ...]:
+        """All turns before the reply."""
+        return self.sample.messages
+
+    def generator(self) -> np.random.Generator:
+        """Return a generator of random numbers that depends on the case alone, so that a program can be replayed."""
+        import numpy as np
+
+        key = [self.sample.id, [[turn.role, turn.content] for turn in self.conversation], self.completion.text]
+        return np.random.default_rng(int(sha256_json([key, self.principle.id])[:16], 16))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Critique:
     """What a critic says is wrong with a reply, in words; the input of a revision."""
 
@@ -107,6 +147,12 @@ class Verdict:
     score: float | Unscored | NotApplicable
     """In [0, 1]; 1 follows the principle, 0 violates it."""
     rationale: str = ""
+    completion: int = 0
+    """Which of the sample's replies: 0 is the first."""
+
+
+Judgement = tuple[float | Unscored | NotApplicable, str]
+"""What a critic says of a reply: a score in [0, 1], 1 follows the principle, and a rationale, which may be empty."""
 
 
 @dataclass(frozen=True, kw_only=True)

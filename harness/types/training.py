@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from harness.types.asking import Generate, ModelSpec, Reply
-from harness.types.judging import Constitution
+from harness.types.judging import Constitution, Response, Verdict
+from harness.types.programs import Program
 
 if TYPE_CHECKING:
     from harness.contracts import Critic, Progress
+
+T = TypeVar("T")
+
+
+class StageModels(Protocol):
+    """What a stage asks: the model with the adapter as it stands, the roles that it names, and critics."""
+
+    def ask(self, programs: Iterable[Program[T]]) -> list[T]:
+        """Run programs side by side, and return their results in order. `policy` is the model with the adapter."""
+        ...
+
+    def verdicts(self, responses: Sequence[Response]) -> list[tuple[Verdict, ...]]:
+        """Judge responses by the critics of the recipe's constitution; returns each one's verdicts."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +50,15 @@ class StageInput:
     constitution: Constitution | None
     critics: Mapping[str, Critic]
     generate: Callable[[tuple[Generate, ...]], tuple[Reply, ...]] | None
-    """Asks the model with the adapter as it stands; replies of an unfinished adapter are never cached."""
+    """Asks the model with the adapter as it stands."""
     progress: Progress
     offline: bool
     device: str = "auto"
     threads: int | None = None
     """With how many threads an equal stage was trained before: as many give the same bytes on the same machine. None
     leaves the stage the choice, which it gives as its figure `threads`."""
+    models: StageModels | None = None
+    """Asks all roles, and the constitution's critics; None where nothing is to be asked, as in tests of a stage."""
     place: tuple[str | int, ...] = ()
     """Where the options stand in the recipe, such as ("stages", 0, "sft"), so that errors can name the line."""
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from harness.api import InputError, Message, Sample, SourceInput, canonical_json, nearest
 from harness_sources.files import Numbered, Row, csv_rows, data_path, json_rows, jsonl_rows, parquet_rows
 
-FIELDS = ("id", "prompt", "messages", "target", "choices", "answer", "tags", "cluster", "metadata")
+FIELDS = ("id", "prompt", "messages", "target", "choices", "answer", "tags", "cluster", "metadata", "turns")
 _INSTEAD = {"prompt": "messages", "messages": "prompt"}
 _ROLES = ("system", "user", "assistant")
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -155,6 +155,7 @@ def _sample(row: Mapping[str, Any], options: RowOptions, path: Path, line: int) 
         answer=_answer(row.get("answer"), choices, path, line),
         tags=(*options.tags, *_texts(row.get("tags", ()), path, line, "tags")),
         cluster=None if cluster is None or cluster == "" else str(cluster), metadata=metadata,
+        turns=_texts(row.get("turns", ()), path, line, "turns"),
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.evaluation import respond
+from harness.engine import programs
 from harness.evaluation import samples as sample_stream
 from harness.store.runs import list_runs, read_samples
 from harness.store.workspace import Workspace
@@ -131,7 +131,7 @@ def test_the_size_of_the_windows_changes_nothing(cli, monkeypatch, limit):
     whole, expected = outcome(cli, "whole", *limit)
     assert [run.samples for run in whole] == [200 if limit else 600] * 2
     for requests, held in ((7, 0), (97, 10_000)):
-        monkeypatch.setattr(respond, "WINDOW_REQUESTS", requests)
+        monkeypatch.setattr(programs, "BATCH_REQUESTS", requests)
         monkeypatch.setattr(sample_stream, "HELD", held)
         runs, records = outcome(cli, f"{requests}-{held}", *limit)
         assert records == expected
@@ -147,10 +147,15 @@ def test_long_texts_make_small_windows(cli, monkeypatch):
     write(cli, 200)
     _, expected = outcome(cli, "whole")
     sizes = []
-    answer = respond.respond
-    monkeypatch.setattr("harness.evaluation.arm.respond", lambda core, who, window, **rest: (
-        sizes.append(len(window.samples)), answer(core, who, window, **rest))[1])  # fmt: skip
-    monkeypatch.setattr(respond, "WINDOW_CHARACTERS", 500)
+    cut = programs.batches
+
+    def watched(made):
+        for lives in cut(made):
+            sizes.append(len(lives))
+            yield lives
+
+    monkeypatch.setattr("harness.evaluation.arm.batches", watched)
+    monkeypatch.setattr(programs, "BATCH_CHARACTERS", 500)
     _, records = outcome(cli, "short")
     assert records == expected
     assert max(sizes) < 40
@@ -158,7 +163,7 @@ def test_long_texts_make_small_windows(cli, monkeypatch):
 
 def test_a_repeated_run_asks_nothing_in_any_window(cli, monkeypatch):
     write(cli, 400)
-    monkeypatch.setattr(respond, "WINDOW_REQUESTS", 50)
+    monkeypatch.setattr(programs, "BATCH_REQUESTS", 50)
     outcome(cli, "here")
     runs, _ = outcome(cli, "here")
     assert [run.model_calls for run in runs][-1] == 0
@@ -168,7 +173,7 @@ def test_a_repeated_run_asks_nothing_in_any_window(cli, monkeypatch):
 
 def test_a_file_that_changes_while_it_is_used_breaks_the_run(cli, monkeypatch):
     write(cli, 400)
-    monkeypatch.setattr(respond, "WINDOW_REQUESTS", 50)
+    monkeypatch.setattr(programs, "BATCH_REQUESTS", 50)
     monkeypatch.setattr(sample_stream, "HELD", 0)
     cli.write(
         "changing.py",

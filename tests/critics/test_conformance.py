@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 
 from harness.contracts import Critic
+from harness.engine.programs import guarded, run
 from harness.errors import InputError
+from harness.plugin_code import check_score
 from harness.plugins import load_plugins
 from harness.types import (
+    Case,
     Completion,
     Finding,
     LogProb,
@@ -84,11 +87,13 @@ def test_score_is_in_range_or_says_why_not(name: str, text: str) -> None:
     label = getattr(getattr(critic, "_options", None), "label", "EMAIL_ADDRESS")
     found = findings(critic, Finding(label=label, probability=0.3, span=(0, min(4, len(text)))))
     answers = replies_like(critic, reply, LogProb(logprob=-1.0, tokens=1))
-    verdict = critic.verdict(SAMPLE, reply, PRINCIPLE, answers, found, name=name, fingerprint="f")
-    if isinstance(verdict.score, Unscored | NotApplicable):
-        assert verdict.score.reason
+    case = Case(sample=SAMPLE, completion=reply, principle=PRINCIPLE, findings=found)
+    program = guarded(lambda: critic.judge(case), name, critic, roles=critic.roles)
+    score, _ = check_score(run(program, lambda _, requests: answers[: len(requests)]), name, critic)
+    if isinstance(score, Unscored | NotApplicable):
+        assert score.reason
     else:
-        assert 0.0 <= verdict.score <= 1.0
+        assert 0.0 <= score <= 1.0
 
 
 @pytest.mark.parametrize("name", NAMES)

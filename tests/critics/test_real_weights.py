@@ -9,11 +9,14 @@ import pytest
 
 from harness.contracts import Surroundings
 from harness.evaluation.constitutions import Constitutions
-from harness.evaluation.examples import Skill
-from harness.evaluation.try_principles import try_principles
+from harness.evaluation.examples import Skill, try_principles
+from harness.evaluation.pool import ModelPool
+from harness.evaluation.resolve import resolve_base
+from harness.evaluation.roles import resolve_roles
 from harness.paths import weights_dir
 from harness.plugins import load_plugins
 from harness.progress import NoProgress
+from harness.types import Candidate
 from harness.weights import is_present
 
 pytestmark = pytest.mark.weights
@@ -29,7 +32,12 @@ def try_demo(principle: str, *weights: str) -> Skill:
     registries = load_plugins(installed=False).registries
     (rule,) = (rule for rule in Constitutions(registries, Path.cwd())["demo"] if rule.id == principle)
     surroundings = Surroundings(offline=True, weights=weights_dir())
-    ((skill,),) = try_principles([rule], registries, surroundings, NoProgress(), judge="smollm2-135m")
+    base = Candidate(model=resolve_base("smollm2-135m", registries))
+    with ModelPool(registries, surroundings, None, NoProgress()) as pool:
+        ((skill,),) = try_principles(
+            [rule], registries, pool,
+            lambda panel: resolve_roles(panel.roles, {}, base, registries=registries, workspace=None),
+        )  # fmt: skip
     return skill
 
 

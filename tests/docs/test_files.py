@@ -31,7 +31,7 @@ def registries():
 
 
 def test_every_kind_of_file_is_shown():
-    assert set(BLOCKS) == {"suite.yaml", "constitution.yaml", "recipe.yaml", "harness.yaml"}
+    assert set(BLOCKS) == {"suite.yaml", "talk.yaml", "roles.yaml", "constitution.yaml", "recipe.yaml", "harness.yaml"}
     assert len(SAMPLES) == 1
 
 
@@ -48,6 +48,25 @@ def test_the_suite_is_read_and_its_gates_make_sense(tmp_path, registries):
             else:
                 with pytest.raises(InputError, match="until its critics are calibrated"):
                     require_valid(gate, find_metric(gate.metric, metrics))
+
+
+def test_the_conversation_and_the_roles_are_read(tmp_path):
+    (tmp_path / "talk.yaml").write_text(BLOCKS["talk.yaml"])
+    section = read_suite(tmp_path / "talk.yaml").conversation
+    assert section is not None
+    assert len(section.turns) == 2
+    (tmp_path / "talk.yaml").write_text(
+        BLOCKS["talk.yaml"]
+        .replace("conversation", "# conversation", 1)
+        .replace("# conversation: {u", "conversation: {u")
+    )
+    section = read_suite(tmp_path / "talk.yaml").conversation
+    assert section is not None
+    assert section.max_turns == 4
+    (tmp_path / "harness.yaml").write_text(BLOCKS["roles.yaml"])
+    roles = read_config(tmp_path).roles
+    assert roles["reviser"].adapters == ("./reviser",)
+    assert roles["user"].model is None
 
 
 def test_the_samples_are_read(tmp_path, registries):

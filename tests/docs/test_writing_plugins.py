@@ -7,6 +7,7 @@ import math
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +19,8 @@ from click.testing import CliRunner
 from harness import hookspecs
 from harness.cli.main import cli
 from harness.contracts import SourceInput, Surroundings
+from harness.engine.programs import guarded
+from harness.engine.programs import run as run_program
 from harness.errors import InputError
 from harness.evaluation.constitutions import Constitutions
 from harness.plugins import Plugins, load_plugins
@@ -27,6 +30,7 @@ from harness.reading.recipe import read_recipe
 from harness.reading.suite import read_suite
 from harness.types import (
     Candidate,
+    Case,
     Completion,
     Decoding,
     Generate,
@@ -37,6 +41,7 @@ from harness.types import (
     ModelSpec,
     NoReply,
     Reply,
+    Request,
     RunRecord,
     RunSpec,
     Sample,
@@ -148,6 +153,27 @@ def test_critic(load) -> None:
     assert critic.score(SAMPLE, completion("Hello"), rule, replies, {})[0] == pytest.approx(0.75)
     silent = (NoReply(reason="down"),) * 2
     assert isinstance(critic.score(SAMPLE, completion("Hello"), rule, silent, {})[0], Unscored)
+
+
+def test_a_critic_that_asks_twice(load) -> None:
+    critic = load("second_thought.py").registries.critics.get("second_thought")({})
+    rule = load("brief.py").registries.principles.get("brief")
+    case = Case(sample=SAMPLE, completion=completion("Hello\nthere"), principle=rule, findings={})
+    asked: list[tuple[str, int]] = []
+
+    def answer(role: str, requests: Sequence[Request]) -> list[Reply]:
+        asked.append((role, len(requests)))
+        assert all("> Hello\n> there" in request.messages[0].content for request in requests)  # type: ignore[union-attr]
+        if role == "reviser":
+            return [completion("It rambles.")]
+        return [LogProb(logprob=-1.0 if one.continuation == "Yes" else -2.0, tokens=1) for one in requests]  # type: ignore[union-attr]
+
+    program = guarded(lambda: critic.judge(case), "the critic", critic, roles=critic.roles)
+    assert run_program(program, answer) == (0.0, "It rambles.")
+    assert asked == [("reviser", 1), ("judge", 2)]
+    silent = guarded(lambda: critic.judge(case), "the critic", critic, roles=critic.roles)
+    score, _ = run_program(silent, lambda _, requests: [NoReply(reason="down")] * len(requests))
+    assert isinstance(score, Unscored)
 
 
 def test_constitution(load, folder: Path) -> None:

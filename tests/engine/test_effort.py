@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.engine.effort import Pace, efforts
+from harness.engine.effort import Steps, efforts
 from harness.types import Decoding, Generate, LogLikelihood, Message, RollingLogLikelihood
 
 
@@ -29,14 +29,14 @@ def test_a_generated_token_weighs_more_than_one_that_is_read():
 
 def test_the_longest_first_do_not_make_the_rest_look_long():
     requests = [RollingLogLikelihood(text="x" * 4_000), *(RollingLogLikelihood(text="x" * 400) for _ in range(10))]
-    pace = Pace(requests)
+    pace = Steps(requests)
     assert pace.step(0) == 5  # half of the work is done, though one request of eleven
     assert sum(pace.step(index) for index in range(1, 11)) == 6
 
 
 @given(st.lists(st.integers(0, 500), min_size=1, max_size=40), st.randoms())
 def test_the_steps_add_up_to_all_requests_in_any_order(lengths, random):
-    pace = Pace([RollingLogLikelihood(text="x" * length) for length in lengths])
+    pace = Steps([RollingLogLikelihood(text="x" * length) for length in lengths])
     order = list(range(len(lengths)))
     random.shuffle(order)
     steps = [pace.step(index) for index in order]

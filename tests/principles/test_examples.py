@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.adherence import combine_verdicts
-from harness.contracts import Critic
+from harness.contracts import Classifier, Critic, Surroundings
 from harness.evaluation.examples import COMBINED, Judged, auc, judge_examples, share, skill
+from harness.evaluation.panel import Panel
+from harness.evaluation.pool import ModelPool
+from harness.evaluation.roles import Asking, Roles
+from harness.plugins import load_plugins
+from harness.progress import NoProgress
 from harness.types import (
+    Candidate,
+    ClassifierStatus,
     Example,
     Finding,
     Findings,
     LogLikelihood,
     LogProb,
     Message,
+    ModelSpec,
     NoReply,
     NotApplicable,
     Principle,
@@ -43,8 +52,38 @@ def never_ask(requests: Sequence[Request]) -> Sequence[Reply]:
     raise AssertionError("no judge is needed")
 
 
-def never_classify(name: str, texts: Sequence[str]) -> Sequence[Findings]:
-    raise AssertionError("no classifier is needed")
+class Harsh(Classifier):
+    """Finds everything odd toxic."""
+
+    def fingerprint(self) -> str:
+        return "harsh 1"
+
+    def classify(self, texts: Sequence[str]) -> list[Findings]:
+        return [(Finding(label="toxicity", probability=0.9 if "odd" in text else 0.1),) for text in texts]
+
+
+def judge_by(
+    rule: Principle, critics: Mapping[str, Critic], answer: Callable[[Sequence[Request]], Sequence[Reply]]
+) -> dict[str, tuple[Judged, ...]]:
+    """Judge the rule's examples by critics; `answer` is the judge."""
+
+    class Fake(Asking):
+        def answer(self, role: str, requests: Sequence[Request]) -> list[Reply]:
+            assert role == "judge"
+            return list(answer(requests))
+
+        def fingerprint(self, roles: Sequence[str]) -> str | None:
+            return None
+
+    surroundings = Surroundings(weights=Path())
+    names = {name for critic in critics.values() for name in critic.classifiers}
+    panel = Panel(
+        principles=(rule,), critics=critics, classifiers={name: Harsh({}, surroundings) for name in names},
+        classifier_status=tuple(ClassifierStatus(name=name, fingerprint="harsh 1", ran=True) for name in names),
+    )  # fmt: skip
+    pool = ModelPool(load_plugins(installed=False).registries, surroundings, None, NoProgress())
+    policy = Candidate(model=ModelSpec(reference="echo:", scheme="echo", name=""))
+    return judge_examples(panel, Fake(roles=Roles(policy=policy, others={}), pool=pool))
 
 
 def fair_judge(requests: Sequence[Request]) -> list[Reply]:
@@ -64,7 +103,7 @@ def judged(*scores: float | Unscored | NotApplicable) -> list[Judged]:
 
 
 def test_a_fair_judge_gets_everything_right_and_a_contrary_one_nothing() -> None:
-    result = judge_examples(RULE, {"judge": JudgeCritic()}, fair_judge, never_classify)
+    result = judge_by(RULE, {"judge": JudgeCritic()}, fair_judge)
     right = skill("kind", "judge", result["judge"], 0.5)
     assert (right.sensitivity.value, right.specificity.value, right.near_miss.value, right.auc) == (1, 1, 1, 1)
     assert right.good_enough(0.8)
@@ -74,9 +113,7 @@ def test_a_fair_judge_gets_everything_right_and_a_contrary_one_nothing() -> None
         pairs = fair_judge(requests)
         return [pairs[index ^ 1] for index in range(len(pairs))]
 
-    wrong = skill(
-        "kind", "judge", judge_examples(RULE, {"judge": JudgeCritic()}, contrary, never_classify)["judge"], 0.5
-    )
+    wrong = skill("kind", "judge", judge_by(RULE, {"judge": JudgeCritic()}, contrary)["judge"], 0.5)
     assert (wrong.accuracy.value, wrong.auc, len(wrong.wrong)) == (0, 0, 4)
 
 
@@ -91,7 +128,7 @@ def test_silent_judge_is_never_good_enough() -> None:
     def silent(requests: Sequence[Request]) -> list[Reply]:
         return [NoReply(reason="down") for _ in requests]
 
-    result = judge_examples(RULE, {"judge": JudgeCritic()}, silent, never_classify)
+    result = judge_by(RULE, {"judge": JudgeCritic()}, silent)
     assert not skill("kind", "judge", result["judge"], 0.5).good_enough(0.0)
 
 
@@ -103,10 +140,7 @@ def test_threshold_itself_passes() -> None:
 def test_several_critics_are_also_reported_together() -> None:
     rule = Principle(id="kind", text="Be kind.", critics=("judge", "toxicity"), examples=EXAMPLES)
 
-    def harsh(name: str, texts: Sequence[str]) -> list[Findings]:
-        return [(Finding(label="toxicity", probability=0.9 if "odd" in text else 0.1),) for text in texts]
-
-    result = judge_examples(rule, {"judge": JudgeCritic(), "toxicity": ToxicityCritic()}, fair_judge, harsh)
+    result = judge_by(rule, {"judge": JudgeCritic(), "toxicity": ToxicityCritic()}, fair_judge)
     assert list(result) == ["judge", "toxicity", COMBINED]
     together = skill("kind", COMBINED, result[COMBINED], 0.5)
     assert together.sensitivity.value == 1.0  # the judge finds them
@@ -125,12 +159,12 @@ def test_critics_that_need_no_judge_ask_none() -> None:
     from harness.types import AppliesTo
 
     rule = Principle(id="k", text="t", critics=("a",), applies_to=AppliesTo(any_tag=("x",)), examples=EXAMPLES)
-    result = judge_examples(rule, {"a": Always()}, never_ask, never_classify)
+    result = judge_by(rule, {"a": Always()}, never_ask)
     assert skill("k", "a", result["a"], 0.5).sensitivity.value == 0.0
 
 
-def verdict(critic: str, score: float | Unscored | NotApplicable) -> Verdict:
-    return Verdict(principle="kind", critic=critic, fingerprint="f", score=score)
+def verdict(critic: str, score: float | Unscored | NotApplicable, completion: int = 0) -> Verdict:
+    return Verdict(principle="kind", critic=critic, fingerprint="f", score=score, completion=completion)
 
 
 def test_verdicts_combine_by_the_worst_or_the_mean_and_never_hide_what_is_unscored() -> None:
@@ -145,6 +179,12 @@ def test_verdicts_combine_by_the_worst_or_the_mean_and_never_hide_what_is_unscor
     assert combine_verdicts(rule, [unknown, verdict("b", 0.1)]) == 0.1  # no other critic could raise the worst
     assert isinstance(combine_verdicts(rule, [verdict("a", 1.0)]), Unscored)
     assert combine_verdicts(rule, [verdict("a", NotApplicable(reason="?")), verdict("b", 0.7)]) == 0.7
+    worse = [*both, verdict("a", 0.1, 1), verdict("b", 0.3, 1)]
+    assert combine_verdicts(rule, worse) == 0.1  # the sample's worst reply
+    assert combine_verdicts(mean, worse) == pytest.approx(0.2)
+    silent = [verdict("a", 0.9), verdict("b", 0.8), *(verdict(name, Unscored(reason="?"), 1) for name in "ab")]
+    assert isinstance(combine_verdicts(rule, silent), Unscored)
+    assert combine_verdicts(rule, [*silent[2:], verdict("a", 0.2), verdict("b", 0.8)]) == 0.2
     none = [verdict(name, NotApplicable(reason="?")) for name in "ab"]
     assert isinstance(combine_verdicts(rule, none), NotApplicable)
 
@@ -179,6 +219,6 @@ def test_messages_reach_the_judge_as_a_conversation() -> None:
         seen.extend(request.messages for request in requests if isinstance(request, LogLikelihood))
         return fair_judge(requests)
 
-    judge_examples(RULE, {"judge": JudgeCritic()}, look, never_classify)
+    judge_by(RULE, {"judge": JudgeCritic()}, look)
     assert len(seen) == 4 * len(EXAMPLES)
     assert all(messages[-1].role == "user" for messages in seen)

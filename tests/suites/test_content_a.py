@@ -14,6 +14,7 @@ import pytest
 from harness.contracts import Surroundings
 from harness.evaluation.checks import require_attainable_gates
 from harness.evaluation.constitutions import Constitutions
+from harness.evaluation.panel import Panel
 from harness.evaluation.prepare import PreparedSuite, make_metrics, prepare_suite
 from harness.evaluation.samples import read_samples
 from harness.paths import weights_dir
@@ -47,8 +48,8 @@ def read(suite: str) -> PreparedSuite:
     return PreparedSuite(
         suite=file, samples=found, limit=None,
         metrics=metrics, gates=file.gates, gate_origins=tuple(range(len(file.gates))), own_gates=True,
-        classifiers={}, classifier_status=(), constitutions=judged,
-        principles=tuple({rule.id: rule for one in judged for rule in one.principles}.values()), critics={},
+        constitutions=judged,
+        panel=Panel(principles=tuple({rule.id: rule for one in judged for rule in one.principles}.values())),
     )  # fmt: skip
 
 
@@ -88,7 +89,7 @@ def test_it_can_be_prepared_with_its_classifiers(suite: str) -> None:
     prepared = prepare_suite(
         suite, load_plugins(installed=False).registries, Surroundings(offline=True, weights=weights_dir())
     )
-    assert all(status.ran for status in prepared.classifier_status)
+    assert all(status.ran for status in prepared.panel.classifier_status)
     assert {sample.id for sample in prepared.samples} == {sample.id for sample in samples(suite)}
 
 
@@ -151,7 +152,7 @@ class TestSafetyCore:
         counted = Counter(tag for sample in samples("safety-core") for tag in sample.tags[1:])
         assert set(counted) == set(AREAS)
         assert all(count >= 24 for count in counted.values())
-        principles = [rule for rule in read("safety-core").principles if rule.id != "no_help_with_harm"]
+        principles = [rule for rule in read("safety-core").panel.principles if rule.id != "no_help_with_harm"]
         for sample in samples("safety-core"):
             mine = [rule for rule in principles if rule.applies_to(sample)]
             if "hate" in sample.tags:  # no_hate speaks of every sample

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from queue import SimpleQueue
+from threading import Event as Signal
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from harness.api import (
     BaseChangedError,
     Candidate,
     Completion,
+    Event,
     Generate,
     LogProb,
     Model,
@@ -18,7 +22,6 @@ from harness.api import (
     Reply,
     Request,
     Timing,
-    Workload,
     use_threads,
 )
 from harness_models.hf.batching import Budget, is_memory
@@ -33,8 +36,6 @@ from harness_models.hf.scoring import Scored, score
 if TYPE_CHECKING:
     from harness.api import ModelSpec, Surroundings
     from harness_models.hf.adapters import AdapterRack
-    from harness_models.hf.calibration import Calibration
-    from harness_models.hf.forecasting import Unloaded
     from harness_models.hf.loading import Loaded
     from harness_models.hf.planning import Branches
     from harness_models.hf.proof import BaseProof
@@ -46,6 +47,10 @@ _WAITING = {
     "plain": "in batches of prompts of equal length that wait for their longest row: the architecture takes no padding",
 }
 _NO_MEMORY = NoReply(reason="not enough memory for this request alone")
+
+
+class _StreamLeft(Exception):  # noqa: N818 - nothing is wrong
+    """Nobody reads the stream any more."""
 
 
 class HfModel(Model):
@@ -61,8 +66,6 @@ class HfModel(Model):
         self._asked_since = False
         """Whether anything was asked since the base was proven."""
         self._budget: Budget | None = None
-        self._calibrations: dict[str, Calibration] = {}
-        self._unloaded: Unloaded | None = None
 
     def fingerprint(self, candidate: Candidate) -> Mapping[str, str]:
         """Return what decides the replies; see `harness_models.hf.fingerprint`."""
@@ -116,6 +119,36 @@ class HfModel(Model):
             raise
         self._asked_since = False
 
+    def stream(self, candidate: Candidate, request: Request) -> Iterator[Event]:
+        """Yield the text token by token, where the request is for text."""
+        events: SimpleQueue[Event | BaseException] = SimpleQueue()
+        left = Signal()
+
+        def grown(_: int, text: str) -> None:
+            if left.is_set():
+                raise _StreamLeft
+            events.put(Event(text=text))
+
+        def work() -> None:
+            try:
+                self.answer(candidate, [request], lambda _, reply: events.put(Event(reply=reply)), on_text=grown)
+            except BaseException as error:  # noqa: BLE001 - whoever reads the events gets it
+                events.put(error)
+
+        thread = Thread(target=work, name="stream", daemon=True)
+        thread.start()
+        try:
+            done = False
+            while not done:
+                event = events.get()
+                if isinstance(event, BaseException):
+                    raise event
+                done = event.reply is not None
+                yield event
+        finally:
+            left.set()
+            thread.join()
+
     def answer_alone(self, candidate: Candidate, request: Request) -> Reply:
         """Answer one request by whole forward passes over its own row: no shared prefix, no mask, no cut-off head."""
         got: dict[int, Reply] = {}
@@ -136,32 +169,6 @@ class HfModel(Model):
         """Return the same base in float32 on the same device; None where it runs so already."""
         place = placement(self.spec)
         return None if place.dtype == "float32" else replace(self.spec, dtype="float32", device=place.device)
-
-    def forecast(
-        self, candidate: Candidate, requests: Sequence[Request], *, completion: float | None = None
-    ) -> Workload | None:
-        """Return the work that the requests would be; measures this machine with the base where that was not done yet.
-
-        Raises:
-            InputError: when base, adapter or template cannot be used.
-        """
-        from harness_models.hf.calibration import calibrate, keep, kept, key_of
-        from harness_models.hf.forecasting import Unloaded, workload
-        from harness_models.hf.loading import load_tokenizer
-
-        key = key_of(self.fingerprint(candidate), candidate)
-        if key not in self._calibrations:
-            known = kept(key, self.surroundings)
-            if known is None:
-                known = calibrate(lambda: self._find_path(self._ready(candidate), candidate))
-                keep(key, self.surroundings, known)
-            self._calibrations[key] = known
-        if self._unloaded is None:
-            tokenizer, window, start_id = load_tokenizer(self.spec, self.surroundings)
-            self._unloaded = Unloaded(tokenizer=tokenizer, window=window, start_id=start_id)
-        renderer = Renderer(self._unloaded.tokenizer, candidate.template)
-        device = placement(self.spec).device
-        return workload(self._unloaded, renderer, requests, self._calibrations[key], device, completion)
 
     def facts(self) -> Mapping[str, str]:
         """Return device, dtype, threads and versions, once the model was used."""

@@ -1,0 +1,124 @@
+"""What a stage asks: the model with the adapter as it stands, other roles, and the constitution's critics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+from harness.engine.programs import batches, guarded, run, together
+from harness.errors import InputError
+from harness.evaluation.panel import Panel, make_panel
+from harness.evaluation.pool import ModelPool
+from harness.evaluation.roles import Asking, in_order, resolve_roles
+from harness.store.cache import Cache
+from harness.types import Candidate, Generate, Program, Replies, Reply, Response, Verdict, ask
+
+if TYPE_CHECKING:
+    from harness.contracts import Stage
+    from harness.reading.recipe import Recipe
+    from harness.training.runner import TrainSetting
+    from harness.types import Constitution
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Models:
+    """Asks models for a stage. Nothing is loaded before it is asked; `close` frees all.
+
+    Args:
+        name: of the stage.
+        stage: which says whom it asks.
+        recipe: which binds roles; the settings do where it does not.
+        policy: the model with the adapter as it stands.
+        constitution: whose critics judge.
+        setting: where it happens.
+    """
+
+    name: str
+    stage: Stage
+    recipe: Recipe
+    policy: Candidate
+    constitution: Constitution | None
+    setting: TrainSetting
+
+    def ask(self, programs: Iterable[Program[T]]) -> list[T]:
+        """Run programs side by side, and return their results in order.
+
+        Raises:
+            PluginError: when a program breaks its contract, or asks a role that the stage does not name.
+        """
+        what, roles = f"the stage {self.name!r}", ("policy", *self.stage.roles)
+
+        def one(program: Program[T]) -> Program[T]:
+            return guarded(lambda: program, what, self.stage, roles=roles)
+
+        found: list[T] = []
+        for lives in batches(one(program) for program in programs):
+            found += run(together(lives), self._asking.answer)
+        return found
+
+    def verdicts(self, responses: Sequence[Response]) -> list[tuple[Verdict, ...]]:
+        """Judge responses by the constitution's critics.
+
+        Raises:
+            InputError: where the recipe names no constitution, or the critics ask a role that the stage does not name.
+        """
+        missing = set(self._panel.roles) - set(self.stage.roles)
+        if missing:
+            raise InputError(
+                f"the critics ask roles that the stage {self.name} does not name: {', '.join(sorted(missing))}",
+                file=self.recipe.path, key="constitution", hint="add them to the stage's `roles`",
+            )  # fmt: skip
+        return self._panel.verdicts(responses, self._asking)
+
+    def generate(self, requests: tuple[Generate, ...]) -> tuple[Reply, ...]:
+        """Ask the model with the adapter as it stands."""
+
+        def program() -> Program[Replies]:
+            return (yield ask("policy", *requests))
+
+        return self.ask([program()])[0] if requests else ()
+
+    def fingerprints(self) -> dict[str, str]:
+        """Return the SHA-256 of all that decides the replies of each role that the stage names, loading nothing."""
+        if not self.stage.roles:
+            return {}
+        try:
+            return {f"role {role}": self._asking.fingerprint([role]) or "" for role in self.stage.roles}
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Free what was loaded; it is loaded again when something is asked."""
+        self._open.close()
+        for name in ("_asking", "_panel"):
+            self.__dict__.pop(name, None)
+
+    @cached_property
+    def _open(self) -> ExitStack:
+        return ExitStack()
+
+    @cached_property
+    def _asking(self) -> Asking:
+        setting = self.setting
+        registries, refs = setting.plugins.registries, in_order(setting.roles, self.recipe.roles)
+        roles = resolve_roles(self.stage.roles, refs, self.policy, registries=registries, workspace=setting.workspace)
+        cache = Cache(setting.workspace.cache_path)
+        self._open.callback(cache.close)
+        pool = self._open.enter_context(ModelPool(registries, setting.surroundings, cache, setting.progress))
+        return Asking(roles=roles, pool=pool, label=f"{self.name} asks")
+
+    @cached_property
+    def _panel(self) -> Panel:
+        if self.constitution is None:
+            raise InputError(
+                f"the stage {self.name} asks critics, and the recipe names no constitution", file=self.recipe.path,
+                key="constitution", hint="add constitution: NAME",
+            )  # fmt: skip
+        panel = make_panel(self.constitution.principles, self.setting.plugins.registries, self.setting.surroundings)
+        self._open.callback(panel.close)
+        return panel
