@@ -15,10 +15,10 @@ measure:
 
 
 def test_an_edited_evaluate_module_is_another_suite(tmp_path):
-    registries = load_plugins(installed=False).registries
     (tmp_path / "rows.jsonl").write_text('{"id": "a", "prompt": "x", "target": "y"}\n')
     module = tmp_path / "mine" / "mine.py"
     module.parent.mkdir()
+    registries = load_plugins([f"trust:{module.parent}"], installed=False).registries
     path = tmp_path / "s.yaml"
     path.write_text(SUITE.replace("MODULE", str(module.parent)))
     found = []
