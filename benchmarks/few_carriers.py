@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.contracts import Metric
-from harness.stats.bounded import carriers
+from harness.stats.bounded import effective_count
 from harness.stats.interval import Inference
 from harness.stats.procedures import weighted
 
@@ -51,7 +51,7 @@ def simulate(large: float, *, differences: bool) -> tuple[list[float], float]:
             for bounds in (None, (-1.0, 1.0) if differences else (0.0, 1.0))
         ]
         missed += [p is not None and p <= ALPHA for one in found for p in (one.p_above, one.p_below)]
-        carried.append(carriers(scores - scores.mean()))
+        carried.append(effective_count(scores - scores.mean()))
     return list(missed / RUNS), float(np.median(carried))
 
 

@@ -11,9 +11,9 @@ from harness.stats.attempts import level_of_attempt
 from harness.stats.bounded import expected_reach
 from harness.stats.kinds import bounds_of, is_weighted_mean, score_range
 from harness.stats.kinds import kind_of as metric_kind
+from harness.stats.missing_mass import linearised, spread_of
 from harness.stats.power import POWER, binomial_power, mcnemar_power, quantile_sum
 from harness.stats.proportion import clopper_pearson, effective_size
-from harness.stats.unseen import linearised, spread_of
 from harness.types import worst_status
 
 __all__ = [

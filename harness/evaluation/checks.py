@@ -10,7 +10,7 @@ from harness.evaluation.measure import row_of
 from harness.evaluation.prepare import gate_place
 from harness.gates.attainable import require_attainable
 from harness.gates.check import check_gate
-from harness.stats.estimate import estimate
+from harness.stats.assess import estimate
 from harness.stats.kinds import kind_of
 from harness.types import Check, Estimate, Gate, NoReply, NotApplicable
 

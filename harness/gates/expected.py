@@ -19,9 +19,9 @@ from harness.stats import MetricTable
 from harness.stats.kinds import is_weighted_mean, score_range
 from harness.stats.kinds import kind_of as metric_kind
 from harness.stats.misclassified import rogan_gladen
+from harness.stats.missing_mass import Weighed, linearised, spread_of
 from harness.stats.power import POWER
 from harness.stats.proportion import FEWEST_CLUSTERS, clusters_apart, effective_size
-from harness.stats.unseen import Weighed, linearised, spread_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -186,7 +186,7 @@ def _unseen(
     gate: Gate, metric: Metric, first: NDArray[np.float64], second: NDArray[np.float64] | None,
     groups: NDArray[np.int64], design_effect: float,
 ) -> dict[str, float]:  # fmt: skip
-    """Return `kurtosis` and `unseen_effect` of a bounded mean: they tell the carriers and the worth of n samples."""
+    """Return `kurtosis` and `unseen_effect` of a bounded mean: they tell the effective numbers of n samples."""
     scores = score_range(metric)
     if scores is None:
         return {"kurtosis": 3.0, "unseen_effect": 1.0}
@@ -194,8 +194,8 @@ def _unseen(
     weighed = Weighed.of(first) if second is None else linearised(first, second)
     spread = spread_of(weighed, groups, scores if second is None else (-reach, reach), gate.alpha)
     n = len(first)
-    kurtosis = n / (design_effect * spread.carriers) if spread.carriers else 3.0
-    return {"kurtosis": kurtosis, "unseen_effect": n / kind_of(gate).worth(gate, metric, spread)}
+    kurtosis = n / (design_effect * spread.effective_count) if spread.effective_count else 3.0
+    return {"kurtosis": kurtosis, "unseen_effect": n / kind_of(gate).effective_n(gate, metric, spread)}
 
 
 def _clustering(groups: NDArray[np.int64]) -> dict[str, float]:

@@ -230,8 +230,8 @@ class _SuitePart:
                     discordant=assumptions.discordant if known.discordant is None else known.discordant,
                     spread=known.spread, kurtosis=known.kurtosis, unseen=known.unseen_weight,
                 )  # fmt: skip
-            worth = n if known is None else max(1, round(n / known.design_effect))
-            detects = detectable(gate, metric, worth, scatter, power=assumptions.power)
+            size = n if known is None else max(1, round(n / known.design_effect))
+            detects = detectable(gate, metric, size, scatter, power=assumptions.power)
         note = ""
         if power is None:
             note = "a point value has no power" if gate.evidence == "point" else "no rows of it"

@@ -5,9 +5,8 @@ See docs/statistics.md for what is assumed, and each module for the source of it
 
 from __future__ import annotations
 
-from harness.stats.assess import Assessment, assess
+from harness.stats.assess import Assessment, assess, estimate
 from harness.stats.compare import Comparison, compare
-from harness.stats.estimate import estimate
 from harness.stats.table import MetricTable
 
 __all__ = ["Assessment", "Comparison", "MetricTable", "assess", "compare", "estimate"]

@@ -56,13 +56,13 @@ def assess(
     if len(scored) < len(at):
         worst, values = _worst(table, found, value, how)
     unbounded = kind.bounds(metric) is None
-    estimate = Estimate(
+    found_estimate = Estimate(
         metric=metric.name, kind=metric.kind, direction=metric.direction, value=value,
         low=found.low, high=found.high, n=table.n, unscored=table.unscored, not_applicable=table.not_applicable,
         confidence=round(1 - 2 * alpha, 12), method=found.method, unit=metric.unit, note=found.note,
         worst_case=None if unbounded or worst.low is None or worst.high is None else (worst.low, worst.high),
     )  # fmt: skip
-    return Assessment(estimate=estimate, worst=worst, worst_values=values, obstacle=_obstacle(table, value))
+    return Assessment(estimate=found_estimate, worst=worst, worst_values=values, obstacle=_obstacle(table, value))
 
 
 def _obstacle(table: MetricTable, value: float | None) -> str:
@@ -94,3 +94,15 @@ def _worst(
     highest, high = kind.interval(table.metric, table.sampled(at, greatest), how)
     # The scored samples' own counts too: one value that repeats can have a narrower interval.
     return found.hull(low).hull(high), (lowest, highest)
+
+
+def estimate(table: MetricTable, *, confidence: float = 0.90, seed: int = 0, resamples: int = RESAMPLES) -> Estimate:
+    """Return value and interval of the scored samples, as run records keep them.
+
+    Args:
+        table: the metric's rows on a run.
+        confidence: two-sided, in (0, 1): 0.90 makes each bound a one-sided 95 % bound.
+        seed: of the resampling.
+        resamples: how many, where the procedure resamples.
+    """
+    return assess(table, alpha=(1 - confidence) / 2, seed=seed, resamples=resamples).estimate

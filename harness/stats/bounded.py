@@ -34,17 +34,17 @@ _FLAT = 1e-3
 """Below this distance from its centre the tail is taken from the limit of the approximation, which is 0 / 0 there."""
 
 
-FEWEST_CARRIERS = 20
+FEWEST_EFFECTIVE = 20
 """Where no more samples (or clusters) carry the spread, a bootstrap is not trusted alone; with twice as many it is:
 `python benchmarks/few_carriers.py` says what it does with fewer."""
 
 
-def fade(carried_by: float) -> float:
+def fade(effective_count: float) -> float:
     """Return how much of Gaffke's added score counts, from 1 to 0, so that no single score decides by which rule."""
-    return min(1.0, max(0.0, 2.0 - carried_by / FEWEST_CARRIERS))
+    return min(1.0, max(0.0, 2.0 - effective_count / FEWEST_EFFECTIVE))
 
 
-def carriers(residuals: NDArray[np.float64]) -> float:
+def effective_count(residuals: NDArray[np.float64]) -> float:
     """Return how many of the samples carry the spread: between 1 and n, and 0 where there is none.
 
     Args:
@@ -112,7 +112,7 @@ def bounded_mean(
     )  # fmt: skip
 
 
-def expected_reach(error: float, unseen: float, alpha: float, carried_by: float) -> float:
+def expected_reach(error: float, unseen: float, alpha: float, effective_count: float) -> float:
     """Return about how far from the mean its bound will lie, for planning.
 
     Where many samples carry the spread it is z · `error`, or that of scores that are never seen, −log(α) · `unseen`.
@@ -124,7 +124,7 @@ def expected_reach(error: float, unseen: float, alpha: float, carried_by: float)
         unseen: what one more score at the worse end of the range moves the mean by: its distance from the mean over the
             number of independent samples; 0 where the metric has no range.
         alpha: one-sided level, in (0, 0.5).
-        carried_by: about how many samples carry the spread; see `carriers`.
+        effective_count: about how many samples carry the spread; see `effective_count`.
 
     Returns:
         A distance, at least 0, in the unit of the mean.
@@ -132,7 +132,7 @@ def expected_reach(error: float, unseen: float, alpha: float, carried_by: float)
     from scipy.special import log_ndtr, ndtr, ndtri
 
     normal, never = -float(ndtri(alpha)) * error, -math.log(alpha) * unseen
-    added = fade(carried_by) * unseen
+    added = fade(effective_count) * unseen
     if error <= 0.0 or added <= 1e-6 * error:
         return max(normal, never)
     ratio = error / added

@@ -27,13 +27,13 @@ class Inference:
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """What bounded scores tell of their mean's error; see `harness.stats.unseen`."""
+    """What bounded scores tell of their mean's error; see `harness.stats.missing_mass`."""
 
     error: float
     """Standard error of the mean, linearised."""
-    carriers: float
+    effective_count: float
     """How many samples (or clusters) carry the spread."""
-    worth: tuple[float, float]
+    effective_n: tuple[float, float]
     """Of how many independent samples a score that was not seen is one, at the least and at the greatest score."""
 
 

@@ -13,7 +13,7 @@ from harness.contracts import Metric
 from harness.stats.bootstrap import FEWEST_DIFFERENT, Resampled, bca, different, resampled_sums
 from harness.stats.interval import Inference, Interval, reach_of
 from harness.stats.jackknife import deal
-from harness.stats.unseen import Weighed, by_group, linearised, with_unseen
+from harness.stats.missing_mass import Weighed, by_group, linearised, with_missing_mass
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,7 +32,7 @@ MOST_RESAMPLES = 1_000_000
 def weighted(metric: Metric, rows: NDArray[np.float64], groups: NDArray[np.int64], how: Inference) -> Interval:
     """Return the interval of a mean or ratio from rows of shape (n, k): BCa over clusters.
 
-    For weighted means of bounded scores, made as wide as scores that were not seen ask for: see `harness.stats.unseen`.
+    For weighted means of bounded scores, made as wide as `harness.stats.missing_mass` asks for.
     """
     units = by_group(rows, groups)
     if not _is_weighted_mean(metric):
@@ -82,7 +82,7 @@ def _wide(
 ) -> Interval:
     """Return what a bootstrap found, or the note that says why there is none, with what may not have been seen."""
     boot = None if found.method == "none" else found
-    return replace(with_unseen(boot, weighed, groups, bounds, how), note=found.note).within(bounds)
+    return replace(with_missing_mass(boot, weighed, groups, bounds, how), note=found.note).within(bounds)
 
 
 def _row_numbers(rows: NDArray[np.float64]) -> NDArray[np.float64]:

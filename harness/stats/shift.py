@@ -18,8 +18,9 @@ from harness.contracts import Metric
 from harness.stats.compare import Comparison, compare
 from harness.stats.interval import reach_of
 from harness.stats.kinds import kind_of
+from harness.stats.rows import Scored
 from harness.stats.table import MetricTable
-from harness.types import NotApplicable, Reply, Row, Sample, Unscored
+from harness.types import NotApplicable, Reply, Sample, Unscored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,25 +68,15 @@ class _MeanDifference(Metric):
     kind = "mean"
 
     def __init__(self, metric: Metric) -> None:
-        bounds = kind_of(metric).bounds(metric)
-        self.name = metric.name
-        self.bounds = reach_of(bounds)
-
-    def row(self, candidate: Row, baseline: Row) -> Row:
-        return (candidate[0] / candidate[1] - baseline[0] / baseline[1], 1.0)
+        self.name, self.bounds = metric.name, reach_of(kind_of(metric).bounds(metric))
 
 
-class _SumDifference(Metric):
-    """Candidate minus baseline of any function of summed rows: both arms' rows side by side."""
-
-    kind = "ratio"
+class _SideBySide(Metric):
+    """Candidate minus baseline of any other statistic, from the rows or replies of both arms side by side."""
 
     def __init__(self, metric: Metric) -> None:
-        self.name = metric.name
-        self._metric = metric
-
-    def row(self, candidate: Row, baseline: Row) -> Row:
-        return (*candidate, *baseline)
+        self.name, self._metric = metric.name, metric
+        self.kind = metric.kind if kind_of(metric).reads_records else "ratio"
 
     def estimate(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the difference of both arms' values; the two rows have the same length."""
@@ -93,48 +84,30 @@ class _SumDifference(Metric):
         difference: NDArray[np.float64] = self._metric.estimate(sums[..., :k]) - self._metric.estimate(sums[..., k:])
         return difference
 
-
-class _CorpusDifference(Metric):
-    """Candidate minus baseline of a set-like statistic: both arms' replies side by side."""
-
-    kind = "corpus"
-
-    def __init__(self, metric: Metric) -> None:
-        self.name = metric.name
-        self._metric = metric
-
     def resample(self, records: Sequence[tuple[Sample, tuple[Reply, ...]]], indices: NDArray[np.int64]) -> float:
         """Return the difference of both arms' values on the records at `indices`."""
-        candidate = [(sample, replies[: len(replies) // 2]) for sample, replies in records]
-        baseline = [(sample, replies[len(replies) // 2 :]) for sample, replies in records]
-        return self._metric.resample(candidate, indices) - self._metric.resample(baseline, indices)
+        first = [(sample, replies[: len(replies) // 2]) for sample, replies in records]
+        second = [(sample, replies[len(replies) // 2 :]) for sample, replies in records]
+        return self._metric.resample(first, indices) - self._metric.resample(second, indices)
 
 
 def _differences(candidate: MetricTable, baseline: MetricTable) -> MetricTable:
-    metric = candidate.metric
+    metric, kind = candidate.metric, kind_of(candidate.metric)
+    mean = kind.width is not None and kind.is_weighted_mean(metric)
     records = None
-    made: _MeanDifference | _SumDifference | None = None
-    kind = kind_of(metric)
-    if kind.reads_records:
-        pairs = zip(candidate.records or (), baseline.records or (), strict=True)
+    if candidate.records is not None:
+        pairs = zip(candidate.records, baseline.records or (), strict=True)
         records = tuple((sample, (*first, *second)) for (sample, first), (_, second) in pairs)
-    else:
-        whole = kind.width is not None and kind.is_weighted_mean(metric)
-        made = _MeanDifference(metric) if whole else _SumDifference(metric)
+
+    def row(first: Scored, second: Scored) -> Scored:
+        if isinstance(first, NotApplicable) and isinstance(second, NotApplicable):
+            return first
+        if not isinstance(first, tuple) or not isinstance(second, tuple):
+            return Unscored(reason="one of the two arms has no score")
+        return (first[0] / first[1] - second[0] / second[1], 1.0) if mean else (*first, *second)
+
     return MetricTable(
-        metric=made or _CorpusDifference(metric), ids=candidate.ids, content_hashes=candidate.content_hashes,
-        clusters=candidate.clusters, records=records,
-        rows=tuple(_row(made, *rows) for rows in zip(candidate.rows, baseline.rows, strict=True)),
+        metric=_MeanDifference(metric) if mean else _SideBySide(metric), ids=candidate.ids,
+        content_hashes=candidate.content_hashes, clusters=candidate.clusters, records=records,
+        rows=tuple(row(*rows) for rows in zip(candidate.rows, baseline.rows, strict=True)),
     )  # fmt: skip
-
-
-def _row(
-    metric: _MeanDifference | _SumDifference | None,
-    candidate: Row | Unscored | NotApplicable,
-    baseline: Row | Unscored | NotApplicable,
-) -> Row | Unscored | NotApplicable:
-    if isinstance(candidate, NotApplicable) and isinstance(baseline, NotApplicable):
-        return candidate
-    if not isinstance(candidate, tuple) or not isinstance(baseline, tuple):
-        return Unscored(reason="one of the two arms has no score")
-    return candidate if metric is None else metric.row(candidate, baseline)

@@ -40,9 +40,9 @@ class _Scatter:
     """Of proportions: mean share of the samples with the event in the candidate alone."""
     losses: float
     """Of proportions: mean share of the samples with the event in the baseline alone."""
-    worth: float
+    effective_n: float
     """How many independent samples the clustered ones are worth, on average."""
-    carried_by: float
+    effective_count: float
     """How many samples or clusters carry the spread of the difference, on average."""
 
 
@@ -70,7 +70,7 @@ def planned_power(
     if gate.margin is None and metric_kind(metric).shares:
         return _mcnemar(population, found, gate)
     reach = expected_reach(
-        found.error, gate_kind(gate).worst_distance(gate, metric) / found.worth, gate.alpha, found.carried_by
+        found.error, gate_kind(gate).worst_distance(gate, metric) / found.effective_n, gate.alpha, found.effective_count
     )
     if found.error == 0.0:
         return float(reach < abs(distance))
@@ -82,7 +82,7 @@ def detectable_difference(population: Population, gate: Gate, *, seed: int) -> f
     """Return the distance at which arms that differ as often as recorded pass in four runs of five, by the plan."""
     found = _scatter(population, (Exchange(),), gate, len(population), seed)
     worst = gate_kind(gate).worst_distance(gate, population.metrics[gate.metric])
-    reach = expected_reach(found.error, worst / found.worth, gate.alpha, found.carried_by)
+    reach = expected_reach(found.error, worst / found.effective_n, gate.alpha, found.effective_count)
     return reach + found.error * quantile_sum(0.5, POWER)
 
 
@@ -90,13 +90,13 @@ def _mcnemar(population: Population, found: _Scatter, gate: Gate) -> float:
     better, worse = found.gains, found.losses
     if population.metrics[gate.metric].direction == "lower":
         better, worse = worse, better
-    return mcnemar_power(better, worse, round(found.worth), gate.alpha)
+    return mcnemar_power(better, worse, round(found.effective_n), gate.alpha)
 
 
 def _scatter(population: Population, plants: Sequence[Plant], gate: Gate, n: int, seed: int) -> _Scatter:
     generator = np.random.default_rng([seed, 7])
     metric = population.metrics[gate.metric]
-    differences, gains, losses, worth, carried_by = [], [], [], [], []
+    differences, gains, losses, effective_n, effective_count = [], [], [], [], []
     for _ in range(_TIMES):
         drawn = lay_all(plants, population.draw(n, generator), generator)
         first, second = (drawn.arms[arm][gate.metric] for arm in (CANDIDATE, BASELINE))
@@ -109,13 +109,13 @@ def _scatter(population: Population, plants: Sequence[Plant], gate: Gate, n: int
         groups = np.unique(drawn.labels[scored], return_inverse=True)[1].reshape(-1).astype(np.int64)
         scores = score_range(metric)
         if metric_kind(metric).shares:
-            worth.append(effective_size(candidate[:, 0] - baseline[:, 0], groups, gate.alpha).n)
+            effective_n.append(effective_size(candidate[:, 0] - baseline[:, 0], groups, gate.alpha).n)
         elif scores is not None and candidate[:, 1].sum() > 0.0 and baseline[:, 1].sum() > 0.0:
             reach = scores[1] - scores[0]
             spread = spread_of(linearised(candidate, baseline), groups, (-reach, reach), gate.alpha)
-            worth.append(gate_kind(gate).worth(gate, metric, spread))
-            carried_by.append(spread.carriers)
+            effective_n.append(gate_kind(gate).effective_n(gate, metric, spread))
+            effective_count.append(spread.effective_count)
     return _Scatter(
         error=float(np.std(differences, ddof=1)), gains=float(np.mean(gains)), losses=float(np.mean(losses)),
-        worth=float(np.mean(worth or [n])), carried_by=float(np.mean(carried_by or [n])),
+        effective_n=float(np.mean(effective_n or [n])), effective_count=float(np.mean(effective_count or [n])),
     )  # fmt: skip

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from harness.gates import check_gate
 from harness.stats import assess, compare
-from harness.stats.bounded import FEWEST_CARRIERS, bounded_mean, carriers, expected_reach, never_seen
+from harness.stats.bounded import FEWEST_EFFECTIVE, bounded_mean, effective_count, expected_reach, never_seen
 from harness.stats.proportion import clopper_pearson
 from harness.types import Gate, Unscored
 
@@ -169,11 +169,11 @@ def test_where_many_carry_the_spread_only_what_was_never_seen_is_added():
 
 
 def test_how_many_carry_the_spread():
-    assert carriers(np.array([1.0, -1.0, 1.0, -1.0])) == pytest.approx(4.0)
-    assert carriers(np.array([9e-200, 0.0, 0.0])) == pytest.approx(1.0)
-    assert carriers(np.zeros(5)) == 0.0
+    assert effective_count(np.array([1.0, -1.0, 1.0, -1.0])) == pytest.approx(4.0)
+    assert effective_count(np.array([9e-200, 0.0, 0.0])) == pytest.approx(1.0)
+    assert effective_count(np.zeros(5)) == 0.0
     drawn = np.random.default_rng(0).normal(size=3000)
-    assert carriers(drawn) == pytest.approx(1000, rel=0.1)
+    assert effective_count(drawn) == pytest.approx(1000, rel=0.1)
 
 
 @settings(max_examples=100, deadline=None)
@@ -236,7 +236,7 @@ def test_heavy_samples_that_turn_are_reckoned_with(heavies, weight, share, plain
 
 
 def test_losing_a_score_never_narrows_an_interval(plain, make_table):
-    """At about as many carriers of the spread as decide how much of Gaffke's bound counts."""
+    """At about as many samples that carry the spread as decide how much of Gaffke's bound counts."""
     generator = np.random.default_rng(6)
     metric, seen = plain("mean", "higher", bounds=UNIT), []
     for _ in range(12):
@@ -248,8 +248,8 @@ def test_losing_a_score_never_narrows_an_interval(plain, make_table):
         part = compare(make_table(metric, lost), make_table(metric, second), alpha=0.05)
         assert part.low <= whole.low
         assert part.high >= whole.high
-        seen.append(whole.spread.carriers)
-    assert FEWEST_CARRIERS < min(seen) < 1.25 * FEWEST_CARRIERS < max(seen)
+        seen.append(whole.spread.effective_count)
+    assert FEWEST_EFFECTIVE < min(seen) < 1.25 * FEWEST_EFFECTIVE < max(seen)
 
 
 def test_advice_does_not_take_what_was_never_seen_for_spread(plain, make_table):

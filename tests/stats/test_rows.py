@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.contracts import Metric
-from harness.stats.estimate import estimate
+from harness.stats.assess import estimate
 from harness.stats.rows import Rows
 from harness.stats.table import MetricTable
 from harness.types import NotApplicable, Unscored

@@ -137,9 +137,16 @@ class Outlook:
             error = (high - low) / quantile_sum(gate.alpha, 1 - gate.alpha)
             return cls(value=value, counted=False, error=error, n=n)
         # Above the line it is the lower bound that has to clear it.
-        away, worth = (value - scores[0], spread.worth[0]) if value > line else (scores[1] - value, spread.worth[1])
-        kurtosis = n / max(1.0, spread.carriers)
-        return cls(value=value, counted=False, error=spread.error, n=n, worst=away * n / worth, kurtosis=kurtosis)
+        away, side = (value - scores[0], 0) if value > line else (scores[1] - value, 1)
+        kurtosis = n / max(1.0, spread.effective_count)
+        return cls(
+            value=value,
+            counted=False,
+            error=spread.error,
+            n=n,
+            worst=away * n / spread.effective_n[side],
+            kurtosis=kurtosis,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -246,10 +253,10 @@ class GateKind(ABC):
         """Return how far from the gate's line the best possible value lies."""
         return math.inf
 
-    def worth(self, gate: Gate, metric: Metric, spread: Spread) -> float:
+    def effective_n(self, gate: Gate, metric: Metric, spread: Spread) -> float:
         """Return of how many independent samples an unseen score is one, on the side that keeps the gate open."""
         region = self.region(gate, metric, gate.to)
-        return min(worth for end, worth in zip((region.least, region.greatest), spread.worth, strict=True)
+        return min(n for end, n in zip((region.least, region.greatest), spread.effective_n, strict=True)
                    if math.isfinite(end))  # fmt: skip
 
     def _by_spread(self, gate: Gate, metric: Metric, n: int, scatter: Scatter, power: float) -> float | None:

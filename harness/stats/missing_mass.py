@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.stats.bounded import bounded_mean, carriers, fade, never_seen
+from harness.stats.bounded import bounded_mean, effective_count, fade, never_seen
 from harness.stats.interval import Inference, Interval, Spread
 from harness.stats.proportion import FEWEST_APART, effective_size
 
@@ -40,13 +40,13 @@ class Weighed:
         return cls(sums=rows[:, 0], weights=rows[:, 1], heavy=rows[:, 1])
 
 
-def with_unseen(
+def with_missing_mass(
     found: Interval | None, weighed: Weighed, groups: NDArray[np.int64], bounds: tuple[float, float], how: Inference
 ) -> Interval:
     """Return the interval of a weighted mean of bounded scores.
 
     It covers the bootstrap's, that of scores that were never seen, and that of Gaffke's bound, whose added score counts
-    in full where up to `FEWEST_CARRIERS` samples carry the spread, and fades until twice as many do. Where rows are
+    in full where up to `FEWEST_EFFECTIVE` samples carry the spread, and fades until twice as many do. Where rows are
     filled in, Gaffke's bound counts in full, and clusters whole, so that no rule which a lost score moves narrows an
     interval.
 
@@ -62,11 +62,11 @@ def with_unseen(
     sums, weights = weighed.sums, weighed.weights
     total = float(weights.sum())
     parts = [] if found is None else [found]
-    parts.append(never_seen(float(sums.sum()) / total, spread.worth, bounds, alpha, null=null))
-    share = 1.0 if how.filled or found is None else fade(spread.carriers)
-    if share > 0.0 and spread.carriers > 0.0:
+    parts.append(never_seen(float(sums.sum()) / total, spread.effective_n, bounds, alpha, null=null))
+    share = 1.0 if how.filled or found is None else fade(spread.effective_count)
+    if share > 0.0 and spread.effective_count > 0.0:
         units = by_group(np.column_stack([sums, weights]), groups)
-        below, above = (share * total / worth for worth in spread.worth)
+        below, above = (share * total / n for n in spread.effective_n)
         parts.append(bounded_mean(units[:, 0], units[:, 1], bounds, alpha, added=(below, above), null=null))
     whole = parts[0]
     for part in parts[1:]:
@@ -90,7 +90,7 @@ def spread_of(
         groups: cluster number of each sample, shape (n,).
         bounds: least and greatest possible score.
         alpha: one-sided level of the interval it is for.
-        filled: see `with_unseen`.
+        filled: see `with_missing_mass`.
     """
     sums, weights = weighed.sums, weighed.weights
     total = float(weights.sum())
@@ -98,12 +98,12 @@ def spread_of(
     residuals = np.bincount(groups, weights=sums - value * weights).astype(np.float64)
     units = len(residuals)
     error = math.sqrt(units / max(1, units - 1) * float((residuals**2).sum())) / total
-    worth = _Worth(weighed, groups, alpha)
-    low, high = (worth.whole, worth.whole) if filled else (worth.towards(bounds[0]), worth.towards(bounds[1]))
-    return Spread(error=error, carriers=carriers(residuals), worth=(low, high))
+    size = _EffectiveSize(weighed, groups, alpha)
+    low, high = (size.whole, size.whole) if filled else (size.towards(bounds[0]), size.towards(bounds[1]))
+    return Spread(error=error, effective_count=effective_count(residuals), effective_n=(low, high))
 
 
-class _Worth:
+class _EffectiveSize:
     """How many independent samples a score that was not seen is one of.
 
     The heaviest sample, or cluster, may be the one that was not seen: so it is the sum of their weights over the
