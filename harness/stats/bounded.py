@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.stats.halving import halve
 from harness.stats.interval import Interval
 
 if TYPE_CHECKING:
@@ -141,11 +142,7 @@ def expected_reach(error: float, unseen: float, alpha: float, effective_count: f
         log_tail = 0.5 * ratio**2 - reach / added + float(log_ndtr(reach / error - ratio))
         return float(ndtr(-reach / error)) + math.exp(min(log_tail, 0.0))
 
-    low, high = normal, normal + never
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if beyond(middle) > alpha else (low, middle)
-    return max(high, never)
+    return max(halve(normal, normal + never, lambda reach: beyond(reach) > alpha)[1], never)
 
 
 class _Side:

@@ -17,8 +17,9 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from harness.stats.halving import halve, smallest
 from harness.stats.interval import Interval
-from harness.stats.power import POWER, smallest
+from harness.stats.power import POWER
 from harness.stats.proportion import clopper_pearson
 
 if TYPE_CHECKING:
@@ -92,13 +93,9 @@ def _farthest(events: float, n: float, calibration: Calibration, alpha: float, *
 
 def _level(clears: Callable[[float], bool]) -> float:
     """Return the least level at which a bound clears, by halving its logarithm; 1 where it clears at none."""
-    least, most = math.log(1e-12), 0.0
     if not clears(1.0 - 1e-12):
         return 1.0
-    for _ in range(60):
-        middle = 0.5 * (least + most)
-        least, most = (least, middle) if clears(math.exp(middle)) else (middle, most)
-    return math.exp(most)
+    return math.exp(halve(0.0, math.log(1e-12), lambda level: clears(math.exp(level)))[0])
 
 
 def lang_reiczigel(
@@ -150,14 +147,7 @@ def _bound(events: float, n: float, calibration: Calibration, z: float) -> float
 
 def _meets(bound: Callable[[float], float], null: float, *, rising: bool) -> float:
     """Return the quantile at which a bound meets `null`, by halving; a bound past it at every level gives the end."""
-    left, right = -_WIDEST, _WIDEST
-    for _ in range(60):
-        middle = 0.5 * (left + right)
-        if (bound(middle) <= null) if rising else (bound(middle) >= null):
-            left = middle
-        else:
-            right = middle
-    return left
+    return halve(-_WIDEST, _WIDEST, lambda at: (bound(at) <= null) if rising else (bound(at) >= null))[0]
 
 
 def calibration_problem(calibration: Calibration, alpha: float = 0.05) -> str:

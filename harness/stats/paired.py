@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 
+from harness.stats.halving import halve
 from harness.stats.interval import Interval
 from harness.stats.proportion import clopper_pearson
 
@@ -66,18 +67,13 @@ def tango(gains: float, losses: float, n: float, alpha: float, *, null: float | 
 
 
 def _crossing(gains: float, losses: float, n: float, left: float, right: float, target: float) -> float:
-    """Return where the falling statistic crosses `target`, by halving: 60 steps exhaust the precision of a float.
+    """Return where the falling statistic crosses `target`, by halving.
 
     The end that is returned lies outside the interval, so that rounding never narrows it.
     """
     if (target > 0 and left >= right) or (target < 0 and right <= left):
         return left
-    for _ in range(60):
-        middle = 0.5 * (left + right)
-        if tango_z(gains, losses, n, middle) > target:
-            left = middle
-        else:
-            right = middle
+    left, right = halve(left, right, lambda difference: tango_z(gains, losses, n, difference) > target)
     return left if target > 0 else right
 
 

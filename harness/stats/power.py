@@ -11,17 +11,15 @@ with what a score that was not seen adds to it (`harness.stats.bounded.expected_
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 
 from harness.stats.bounded import expected_reach
+from harness.stats.halving import MOST, smallest
 from harness.stats.paired import null_variance
 
 POWER = 0.8
-MOST = 1_000_000
-"""Where more samples than these would be needed, none are named."""
 _ENOUGH_PAIRS = 20_000
 
 
@@ -266,23 +264,6 @@ def paired_detectable(n: int, alpha: float, power: float, discordant: float, *, 
         return None
     distance = (c * lost + math.sqrt(inside)) / (1 + c)
     return distance if abs(distance - lost) <= discordant else None
-
-
-def smallest(enough: Callable[[int], bool]) -> int | None:
-    """Return about the smallest number that is enough, by doubling and halving; None above `MOST`."""
-    high = 1
-    while not enough(high):
-        if high >= MOST:
-            return None
-        high = min(2 * high, MOST)
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        if enough(middle):
-            high = middle
-        else:
-            low = middle
-    return high
 
 
 def _whole(n: float) -> int | None:

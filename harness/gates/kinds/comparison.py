@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from harness.gates.kinds.kind import Arms, Drawn, GateKind, Outlook, Problem, Section, fewest_within
 from harness.gates.numbers import amount, bounds_text, change, too_small, unscored_text, would_decide
 from harness.stats import Comparison, MetricTable, compare, estimate
+from harness.stats.halving import smallest
 from harness.stats.kinds import bounds_of, score_range
 from harness.stats.kinds import kind_of as metric_kind
 from harness.stats.paired import paired_difference
-from harness.stats.power import POWER, mean_samples, paired_samples, smallest
+from harness.stats.power import POWER, mean_samples, paired_samples
 from harness.types import AnchorCheck, Check
 
 if TYPE_CHECKING:

@@ -13,10 +13,11 @@ from pydantic import BaseModel, ConfigDict
 
 from harness.errors import InputError
 from harness.stats.bounded import expected_reach
+from harness.stats.halving import halve, smallest
 from harness.stats.interval import RESAMPLES
 from harness.stats.kinds import kind_of as metric_kind
 from harness.stats.kinds import score_range
-from harness.stats.power import POWER, quantile_sum, smallest
+from harness.stats.power import POWER, quantile_sum
 from harness.stats.proportion import clopper_pearson
 
 if TYPE_CHECKING:
@@ -288,10 +289,4 @@ def fewest_within(share: float, alpha: float, *, strict: bool = False) -> int | 
 
 def farthest(good: float, line: float, enough: Callable[[float], bool], steps: int = 50) -> float | None:
     """Return how far from `line` the truth must be, by halving between it and `good`; None where that is too near."""
-    if not enough(good):
-        return None
-    inside, outside = good, line
-    for _ in range(steps):
-        middle = 0.5 * (inside + outside)
-        inside, outside = (middle, outside) if enough(middle) else (inside, middle)
-    return abs(line - inside)
+    return abs(line - halve(good, line, enough, steps)[0]) if enough(good) else None

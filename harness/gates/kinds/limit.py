@@ -20,10 +20,11 @@ from harness.gates.kinds.kind import (
 )
 from harness.gates.numbers import amount, bounds_text, limit_text, too_small, unscored_text, would_decide
 from harness.stats import Assessment, assess
+from harness.stats.halving import smallest
 from harness.stats.kinds import bounds_of, score_range
 from harness.stats.kinds import kind_of as metric_kind
 from harness.stats.misclassified import corrected_interval, corrected_power, corrected_samples
-from harness.stats.power import POWER, binomial_power, mean_samples, proportion_samples, smallest
+from harness.stats.power import POWER, binomial_power, mean_samples, proportion_samples
 from harness.types import Check
 
 if TYPE_CHECKING:
