@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from harness.gates.kinds.kind import Arms, Drawn, GateKind, Outlook, Problem, Section, fewest_within
 from harness.gates.numbers import amount, bounds_text, change, too_small, unscored_text, would_decide
@@ -16,7 +16,7 @@ from harness.stats.kinds import bounds_of, score_range
 from harness.stats.kinds import kind_of as metric_kind
 from harness.stats.paired import paired_difference
 from harness.stats.power import POWER, mean_samples, paired_samples
-from harness.types import AnchorCheck, Check
+from harness.types import AnchorCheck, Check, worst_status
 
 if TYPE_CHECKING:
     from harness.contracts import Metric
@@ -131,8 +131,7 @@ class ComparisonKind(GateKind):
         """Return the verdict on the difference to every arm."""
         table = arms.candidate
         parts = [self._part(gate, arms, to, margin) for to, margin in self.arms(gate)]
-        statuses = {part.status for part in parts}
-        status: Status = "failed" if "failed" in statuses else "passed" if statuses == {"passed"} else "inconclusive"
+        status = cast("Status", worst_status(part.status for part in parts))  # there is always a part
         point = gate.evidence == "point"
         known = [part.p for part in parts if part.p is not None]
         sentence = f"{status}: " + "; ".join(self._text(gate, table, part) for part in parts)
