@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from harness.session.opened import keep_libraries_offline
 from harness.session.options import CandidateOptions, SessionOptions
-from harness.session.session import Session, keep_libraries_offline
+from harness.session.session import Session
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

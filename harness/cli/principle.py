@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,25 +71,11 @@ def test(
     every principle's critics are good enough, else with 1.
     """
     from harness.evaluation.examples import try_principles
-    from harness.evaluation.pool import ModelPool
-    from harness.evaluation.resolve import resolve_base
-    from harness.evaluation.roles import resolve_roles
     from harness.session.options import RunOptions
-    from harness.store.cache import Cache
-    from harness.types import Candidate
 
     principles = [replace(one, critics=critics) if critics else one for one in _find(app, target, only)]
-    workspace = app.workspace if app.workspace_path.is_dir() else None  # testing a principle makes none
-    registries, refs = app.plugins.registries, app.session.roles(RunOptions(judge=judge, roles=roles))
-    with ExitStack() as stack:
-        cache = None if workspace is None else stack.enter_context(Cache(workspace.cache_path))
-        bars = stack.enter_context(app.progress())
-        pool = stack.enter_context(ModelPool(registries, app.session.context, cache, bars))
-        base = Candidate(model=resolve_base(app.config.model, registries))
-        skills = try_principles(
-            principles, registries, pool,
-            lambda panel: resolve_roles(panel.roles, refs, base, registries=registries, workspace=workspace),
-        )  # fmt: skip
+    with app.session.judging(RunOptions(judge=judge, roles=roles)) as asking:
+        skills = try_principles(principles, app.plugins.registries, app.session.context, asking)
     deciding = [own[-1] for own in skills]
     if app.json:
         app.print_json(

@@ -12,8 +12,7 @@ from harness.evaluation.roles import Asking
 from harness.types import Completion, Message, NotApplicable, Response, Sample, Unscored
 
 if TYPE_CHECKING:
-    from harness.evaluation.pool import ModelPool
-    from harness.evaluation.roles import Roles
+    from harness.contracts import Surroundings
     from harness.plugins import Registries
     from harness.types import Example, Principle
 
@@ -87,24 +86,27 @@ class Skill:
 
 
 def try_principles(
-    principles: Sequence[Principle], registries: Registries, pool: ModelPool, roles: Callable[[Panel], Roles]
+    principles: Sequence[Principle],
+    registries: Registries,
+    surroundings: Surroundings,
+    asking: Callable[[Panel], Asking],
 ) -> list[list[Skill]]:
     """Return, for each principle, the skill of each of its critics; of all together last where there are several.
 
     Args:
         principles: with examples.
         registries: what is registered.
-        pool: of the models; none is loaded unless a critic asks it something.
-        roles: gives who plays the roles that a panel asks.
+        surroundings: where classifiers run.
+        asking: gives what asks the roles of a panel; no model is loaded unless a critic asks it something.
 
     Raises:
         InputError: for an unknown critic, or weights that are not here.
     """
     results: list[list[Skill]] = []
     for principle in principles:
-        panel = make_panel([principle], registries, pool.surroundings)
+        panel = make_panel([principle], registries, surroundings)
         try:
-            judged = judge_examples(panel, Asking(roles=roles(panel), pool=pool, label="judge reads the examples"))
+            judged = judge_examples(panel, asking(panel))
         finally:
             panel.close()
         results.append([skill(principle.id, name, items, principle.threshold) for name, items in judged.items()])

@@ -1,33 +1,27 @@
-"""One open workspace with its settings, plugins and run-time context: the public Python API."""
+"""The public Python API: one session that runs, decides, trains, judges, promotes and compares."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
+from harness.session.opened import Opened, keep_libraries_offline
 from harness.session.options import CandidateOptions, RunOptions, SessionOptions, require_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from contextlib import AbstractContextManager
-    from types import TracebackType
 
-    from harness.contracts import Progress, Surroundings
+    from harness.evaluation.panel import Panel
     from harness.evaluation.prepare import PreparedSuite
+    from harness.evaluation.roles import Asking
     from harness.evaluation.runner import Setting, SuiteRun
-    from harness.plugins import Plugins
     from harness.promotion.policy_run import PolicyRun
     from harness.reading.config import Config
     from harness.reading.recipe import Recipe
     from harness.session.results import ComparisonResult, DecisionResult, RunResult, TrainingResult
-    from harness.store.workspace import Workspace
-    from harness.types import Candidate, LedgerEntry, Policy, RoleRef, RunSpec
-
-    Bars = Callable[[], AbstractContextManager[Progress]]
+    from harness.types import Candidate, LedgerEntry, Message, Policy, RoleRef, RunSpec, Verdict
 
 
 def open_session(
@@ -64,134 +58,8 @@ def open_session(
     return Session(SessionOptions(**{**named, "config": config, "plugins": tuple(map(str, chosen)), **options}))
 
 
-class Session:
-    """Runs, decides, trains, promotes and compares in one workspace. Nothing is loaded before it is needed.
-
-    A session is a context manager; `close` closes its files.
-
-    Args:
-        options: where it works, and what holds for all that it does.
-        progress: makes the bars of one long step, as a context manager; None draws on standard error or, in a notebook,
-            below the cell.
-        warn: takes sentences that are no errors; None is `warnings.warn`.
-    """
-
-    def __init__(
-        self, options: SessionOptions, *, progress: Bars | None = None, warn: Callable[[str], None] | None = None
-    ) -> None:
-        self.options = options
-        self._progress = progress
-        self._warn = warn
-
-    def bind(self, **changes: Any) -> Session:  # noqa: ANN401 - fields of a record, checked by name
-        """Return a session that differs in some options, such as `seed`, and shares everything else.
-
-        Raises:
-            InputError: for an option that there is not.
-        """
-        require_fields(SessionOptions, changes)
-        other = Session(replace(self.options, **changes), progress=self._progress, warn=self._warn)
-        if not {"folder", "config", "plugins"} & set(changes):
-            for name in ("config", "plugins"):
-                if name in vars(self):
-                    vars(other)[name] = vars(self)[name]
-        return other
-
-    # ------------------------------------------------------------ what it stands on
-
-    @cached_property
-    def config(self) -> Config:
-        """The settings: those handed over, or the folder's harness.yaml, or the defaults."""
-        from harness.reading.config import read_config
-
-        return self.options.config or read_config(self.options.folder)
-
-    @cached_property
-    def plugins(self) -> Plugins:
-        """All plugins, broken ones among them; `require_plugins` refuses those."""
-        from harness.plugins import load_plugins
-        from harness.reading.config import require_plugins
-
-        require_plugins(self.config)
-        return load_plugins((*self.config.plugins, *self.options.plugins))
-
-    def require_plugins(self) -> Plugins:
-        """Return the plugins, none of them broken.
-
-        Raises:
-            InputError: naming the broken plugins and how to leave them out.
-        """
-        self.plugins.require_whole()
-        return self.plugins
-
-    @property
-    def workspace_path(self) -> Path:
-        """Where the workspace is, or would be."""
-        named = self.options.workspace
-        return self.config.workspace if named is None else named.expanduser().resolve()
-
-    @cached_property
-    def workspace(self) -> Workspace:
-        """The workspace, which must exist."""
-        from harness.store.workspace import Workspace
-
-        return Workspace.open(self.workspace_path)
-
-    def writable_workspace(self) -> Workspace:
-        """Return the workspace, made where there is none."""
-        from harness.store.workspace import Workspace
-
-        if "workspace" not in vars(self):
-            vars(self)["workspace"] = Workspace.open(self.workspace_path, create=True)
-        return self.workspace
-
-    @property
-    def context(self) -> Surroundings:
-        """What plugins may know of where they run."""
-        from harness.contracts import Surroundings
-        from harness.paths import weights_dir
-
-        options = self.options
-        return Surroundings(
-            offline=options.offline, weights=weights_dir(), seed=options.seed,
-            concurrency=options.concurrency or self.config.concurrency, timeout=options.timeout or self.config.timeout,
-        )  # fmt: skip
-
-    @contextmanager
-    def progress(self) -> Iterator[Progress]:
-        """Give bars for the length of a `with` block."""
-        if self._progress is not None:
-            with self._progress() as bars:
-                yield bars
-            return
-        from harness.progress import default_progress
-
-        with default_progress() as bars:
-            yield bars
-
-    def warn(self, message: str) -> None:
-        """Hand on a sentence that is no error."""
-        if self._warn is not None:
-            self._warn(message)
-            return
-        import warnings
-
-        warnings.warn(message, stacklevel=3)
-
-    def close(self) -> None:
-        """Close the ledger and the cache."""
-        if "workspace" in vars(self):
-            self.workspace.close()
-
-    def __enter__(self) -> Self:
-        """Give the session itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close it."""
-        self.close()
+class Session(Opened):
+    """Runs, decides, trains, judges, promotes and compares in one workspace. Nothing is loaded before it is needed."""
 
     # ------------------------------------------------------------ suites
 
@@ -412,6 +280,66 @@ class Session:
         found = read_recipe(find_recipe(self._reference(str(recipe)), self.plugins.registries))
         return self.bind(seed=found.seed if seed is None else seed).train_recipe(found, **options)
 
+    # ------------------------------------------------------------ critics
+
+    @contextmanager
+    def judging(self, options: RunOptions) -> Iterator[Callable[[Panel], Asking]]:
+        """Give what asks a panel's roles, with bars, for the length of a `with` block; no workspace is made for it."""
+        from contextlib import ExitStack
+
+        from harness.evaluation.pool import ModelPool
+        from harness.evaluation.resolve import resolve_base
+        from harness.evaluation.roles import Asking, resolve_roles
+        from harness.store.cache import Cache
+        from harness.types import Candidate
+
+        workspace = self.workspace if self.workspace_path.is_dir() else None
+        registries, refs = self.plugins.registries, self.roles(options)
+        with ExitStack() as stack:
+            cache = None if workspace is None else stack.enter_context(Cache(workspace.cache_path))
+            pool = stack.enter_context(ModelPool(registries, self.context, cache, stack.enter_context(self.progress())))
+            base = Candidate(model=resolve_base(self.config.model, registries))
+            yield lambda panel: Asking(
+                roles=resolve_roles(panel.roles, refs, base, registries=registries, workspace=workspace), pool=pool,
+                label="judge",
+            )  # fmt: skip
+
+    def judge(
+        self, replies: Sequence[tuple[str | Sequence[Message], str]], constitution: str, **options: Any  # noqa: ANN401
+    ) -> list[tuple[Verdict, ...]]:  # fmt: skip
+        """Judge replies by every principle of a constitution; returns the verdicts of each, one for each critic.
+
+        Args:
+            replies: (prompt or conversation, reply).
+            constitution: a registered constitution or principle, or the path of a YAML file.
+            options: `judge` and `roles`, as for `run`.
+
+        Raises:
+            InputError: for names that nothing answers to.
+        """
+        from harness.evaluation.constitutions import Constitutions
+        from harness.evaluation.panel import make_panel
+        from harness.types import Completion, Message, Response, Sample
+
+        registries = self.require_plugins().registries
+        rules = Constitutions(registries, self.options.folder).record(constitution)
+        responses = [
+            Response(
+                sample=Sample(
+                    id=str(number),
+                    messages=(Message(role="user", content=asked),) if isinstance(asked, str) else tuple(asked),
+                ),
+                completion=Completion(text=reply, prompt_tokens=None, completion_tokens=None, finish="stop"),
+            )
+            for number, (asked, reply) in enumerate(replies)
+        ]
+        panel = make_panel(rules.principles, registries, self.context)
+        try:
+            with self.judging(RunOptions.of(**options)) as asking:
+                return panel.verdicts(responses, asking(panel))
+        finally:
+            panel.close()
+
     # ------------------------------------------------------------ what is stored
 
     def runs(self, suite: str | None = None) -> list[RunResult]:
@@ -517,11 +445,3 @@ class Session:
         is_path = always or "/" in name or name.endswith((".yaml", ".yml"))
         here = self.options.folder == Path.cwd()
         return name if here or not is_path else str(self.options.folder / Path(name).expanduser())
-
-
-def keep_libraries_offline() -> None:
-    """Tell the libraries below, for the rest of this process; they read it at their first import."""
-    import os
-
-    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE"):
-        os.environ[name] = "1"

@@ -89,8 +89,9 @@ _PLACE = ("workspace", "plugins", "offline", "seed", "folder")
 
 def _open(place: dict[str, Any]) -> Session:
     from harness.progress import NoProgress
+    from harness.session.opened import keep_libraries_offline
     from harness.session.options import SessionOptions
-    from harness.session.session import Session, keep_libraries_offline
+    from harness.session.session import Session
 
     folder = Path.cwd() if place.get("folder") is None else Path(place["folder"]).resolve()
     workspace = None if place.get("workspace") is None else folder / place["workspace"]

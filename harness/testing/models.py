@@ -40,7 +40,7 @@ def assert_model(reference: str, *, plugins: Where = (), offline: bool = False) 
     from harness.evaluation.resolve import resolve_base
     from harness.paths import weights_dir
     from harness.progress import NoProgress
-    from harness.session.session import keep_libraries_offline
+    from harness.session.opened import keep_libraries_offline
     from harness.types import Candidate
 
     if offline:

@@ -7,16 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.contracts import Surroundings
 from harness.evaluation.constitutions import Constitutions
 from harness.evaluation.examples import Skill, try_principles
-from harness.evaluation.pool import ModelPool
-from harness.evaluation.resolve import resolve_base
-from harness.evaluation.roles import resolve_roles
-from harness.paths import weights_dir
 from harness.plugins import load_plugins
-from harness.progress import NoProgress
-from harness.types import Candidate
+from harness.session import RunOptions, Session, SessionOptions
 from harness.weights import is_present
 
 pytestmark = pytest.mark.weights
@@ -31,13 +25,11 @@ def try_demo(principle: str, *weights: str) -> Skill:
             pytest.skip(f"the weights {name} are absent; run: make weights")
     registries = load_plugins(installed=False).registries
     (rule,) = (rule for rule in Constitutions(registries, Path.cwd())["demo"] if rule.id == principle)
-    surroundings = Surroundings(offline=True, weights=weights_dir())
-    base = Candidate(model=resolve_base("smollm2-135m", registries))
-    with ModelPool(registries, surroundings, None, NoProgress()) as pool:
-        ((skill,),) = try_principles(
-            [rule], registries, pool,
-            lambda panel: resolve_roles(panel.roles, {}, base, registries=registries, workspace=None),
-        )  # fmt: skip
+    with (
+        Session(SessionOptions(folder=Path("/"), offline=True)) as session,
+        session.judging(RunOptions()) as asking,
+    ):
+        ((skill,),) = try_principles([rule], registries, session.context, asking)
     return skill
 
 

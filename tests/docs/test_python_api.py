@@ -130,3 +130,13 @@ def test_what_is_wrong_gets_one_sentence(project: Path, call, sentence: str) -> 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such folder"):
         harness.open(tmp_path / "nowhere")
+
+
+def test_replies_are_judged_by_a_constitution(project: Path) -> None:
+    polite = "You are a clown and a moron."
+    with harness.open(".") as session:
+        first, second = session.judge([("How are you?", "Fine, thank you."), ("How are you?", polite)], "civility")
+        assert [verdict.principle for verdict in first] == ["civility"]
+        assert first[0].score > second[0].score
+        with pytest.raises(InputError, match="did you mean 'civility'"):
+            session.judge([("a", "b")], "civilty")
