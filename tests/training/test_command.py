@@ -92,11 +92,11 @@ def start(lab, path):
 @pytest.mark.parametrize(
     "number", [signal.SIGINT, signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
 )
-def test_a_stopped_training_leaves_the_workspace_whole(lab, command, number):
+def test_a_stopped_training_leaves_the_workspace_whole(lab, number):
     process = start(lab, lab.write({**QUICK, "max_steps": 100_000}))
     try:
-        with pytest.raises(InputError, match=str(process.pid)):  # one writer at a time
-            command(str(lab.write(QUICK)))
+        with pytest.raises(InputError, match=str(process.pid)), lab.workspace.alone():
+            pass  # whoever would clean up sees that somebody is at work
         process.send_signal(number)
         _, errors = process.communicate(timeout=60)
     finally:
