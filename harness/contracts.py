@@ -152,15 +152,6 @@ class Model(ABC):
         reply = got.get(0, NoReply(reason="the model gave no reply"))
         yield Event(text=reply.text if isinstance(reply, Completion) else "", reply=reply)
 
-    def answer_alone(self, candidate: Candidate, request: Request) -> Reply:
-        """Answer one request by itself, without any shortcut: what a check of drift takes as the reference.
-
-        Models that share work between requests, or take shortcuts within one, override this to take none.
-        """
-        got: dict[int, Reply] = {}
-        self.answer(candidate, [request], got.__setitem__)
-        return got.get(0, NoReply(reason="the model gave no reply"))
-
     def reference(self) -> ModelSpec | None:
         """Return this base in float32 on the same device; None where it computes in that already, or cannot.
 

@@ -90,7 +90,7 @@ def _plain(outcome: SuiteRun) -> dict[str, Any]:
 
 def show_run(app: App, outcome: SuiteRun) -> None:
     """Print a run as tables: metrics beside the baseline's, gates, notes, and where it lies."""
-    from harness.cli.drift_table import DRIFT_COLUMNS, drift_line, drift_rows, dtype_of
+    from harness.cli.precision_table import PRECISION_COLUMNS, dtype_of, precision_line, precision_rows
     from harness.tables import checks_table, estimates_table, plain_table, status_text
     from harness.terminal import safe_text
 
@@ -109,9 +109,9 @@ def show_run(app: App, outcome: SuiteRun) -> None:
     else:
         console.print("no gates were checked", style="dim")
     if run.drift is not None:
-        console.print(safe_text(drift_line(run.drift)), markup=False)
-        if rows := drift_rows(run):
-            console.print(plain_table(DRIFT_COLUMNS, rows))
+        console.print(safe_text(precision_line(run.drift)), markup=False)
+        if rows := precision_rows(run):
+            console.print(plain_table(PRECISION_COLUMNS, rows))
     for note in run.notes:
         console.print(f"note: {safe_text(note)}", style="dim", markup=False)
     computed = f", {safe_text(dtype)}" if (dtype := dtype_of(run)) else ""

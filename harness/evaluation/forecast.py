@@ -61,7 +61,7 @@ def forecast(
 ) -> list[Forecast]:
     """Count what `run_suites` would ask, after the same refusals.
 
-    Classifiers, statistics and the drift check are not in it.
+    Classifiers, statistics and the precision check are not in it.
 
     Raises:
         InputError: for whatever `run_suites` would refuse before the first model loads.

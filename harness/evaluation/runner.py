@@ -13,17 +13,17 @@ from harness.errors import InputError
 from harness.evaluation.arm import Arm, Identity, evaluate, identify
 from harness.evaluation.calibrated import Labellers, checks_as_calibrated
 from harness.evaluation.checks import checks, require_attainable_gates
-from harness.evaluation.drift import DriftArm, check_drift, checks_with_drift, drift_notes
 from harness.evaluation.environment import environment
 from harness.evaluation.gaps import gap_notes
 from harness.evaluation.pool import ModelPool
+from harness.evaluation.precision import PrecisionArm, check_precision, checks_with_precision, precision_notes
 from harness.evaluation.resolve import resolve_arms
 from harness.evaluation.roles import Asking, Roles, in_order, resolve_roles
 from harness.hashing import sha256_json
 from harness.store.cache import Cache
 from harness.store.runs import finish_run, is_whole, list_runs, read_samples
 from harness.store.sample_writer import SampleWriter
-from harness.types import Candidate, Check, DriftCheck, OverallStatus, RunRecord, RunSpec
+from harness.types import Candidate, Check, OverallStatus, PrecisionCheck, RunRecord, RunSpec
 
 if TYPE_CHECKING:
     from harness.contracts import Progress, Surroundings
@@ -43,7 +43,7 @@ class Setting:
     spec: RunSpec
     """What was asked, for the observers."""
     drift_check: int | None = None
-    """Samples to compute again in float32 for each gate's metric: see `harness.evaluation.drift`."""
+    """Samples to compute again in float32 for each gate's metric: see `harness.evaluation.precision`."""
 
     def roles(self, prepared: PreparedSuite, candidate: Candidate) -> Roles:
         """Return who plays the roles that a suite asks: as the invocation says, else the suite, else the settings.
@@ -145,9 +145,9 @@ class _Run:
             arm = known.get(pool.fingerprint(candidate)) or through(candidate, "candidate")
             _require_measured(prepared, arm)
             tables = {name: other.tables for name, other in evaluated.items()}
-            drift = check_drift(
-                prepared, DriftArm(candidate=candidate, tables=arm.tables),
-                {name: DriftArm(candidate=arms[name], tables=other.tables) for name, other in evaluated.items()},
+            drift = check_precision(
+                prepared, PrecisionArm(candidate=candidate, tables=arm.tables),
+                {name: PrecisionArm(candidate=arms[name], tables=other.tables) for name, other in evaluated.items()},
                 self.asking, samples=setting.drift_check, seed=seed,
             )  # fmt: skip
             pool.check_bases()  # before anything of the suite is written
@@ -158,7 +158,7 @@ class _Run:
             }
             records = {name: written[id(other)] for name, other in evaluated.items() if other is not arm}
             verdicts = checks(prepared.gates, arm.tables, tables, seed=seed, device=arm.backend.get("device", ""))
-            verdicts = checks_with_drift(verdicts, drift, arm.tables, tables, seed=seed)
+            verdicts = checks_with_precision(verdicts, drift, arm.tables, tables, seed=seed)
             labellers = Labellers(
                 principles={principle.id: principle for principle in prepared.panel.principles}, critics=arm.critics,
                 classifiers={status.name: status.fingerprint for status in prepared.panel.classifier_status},
@@ -166,7 +166,7 @@ class _Run:
             verdicts = checks_as_calibrated(verdicts, {metric.name: metric for metric in prepared.metrics}, labellers)
             same = tuple(name for name, other in evaluated.items() if other is arm)
             ids = {name: record.id for name, record in records.items()}
-            notes = (*self._notes(arm, same), *drift_notes(prepared, candidate, pool))
+            notes = (*self._notes(arm, same), *precision_notes(prepared, candidate, pool))
             if refused := self.cache.refused - refused:
                 notes += (f"{refused} cached rows were not what this workspace wrote, and were asked again",)
             run = self._write(arm, verdicts, ids, notes, drift)
@@ -193,7 +193,7 @@ class _Run:
         verdicts: tuple[Check, ...],
         baseline_runs: Mapping[str, str],
         notes: tuple[str, ...],
-        drift: DriftCheck | None = None,
+        drift: PrecisionCheck | None = None,
     ) -> RunRecord:
         prepared, setting, suite, now = self.prepared, self.setting, self.prepared.suite, datetime.now(UTC)
         content = [now.isoformat(), suite.id, arm.identity.candidate, arm.identity.suite]

@@ -10,9 +10,9 @@ from harness import __version__
 from harness.errors import InputError
 from harness.evaluation.arm import Identity, identify
 from harness.evaluation.checks import require_attainable_gates
-from harness.evaluation.drift import drift_asked
 from harness.evaluation.environment import plugin_versions, plugin_versions_of
 from harness.evaluation.pool import ModelPool
+from harness.evaluation.precision import precision_asked
 from harness.evaluation.prepare import PreparedSuite, SuiteOptions, prepare_suite
 from harness.evaluation.resolve import resolve_baseline
 from harness.evaluation.roles import Asking
@@ -220,7 +220,7 @@ class _Known:
                     raise AlreadyPromotedError(candidate)
                 identities.append(found)
                 everybody = [candidate, *arms.values(), *(bound.candidate for bound in roles.others.values())]
-                drift.append(drift_asked(suite, everybody, pool, setting.drift_check))
+                drift.append(precision_asked(suite, everybody, pool, setting.drift_check))
         here = plugin_versions(setting.plugins.infos)
         records = [] if fresh else [
             record for record in reversed(list_runs(workspace, problems=[]))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harness.errors import InputError
 from harness.evaluation.calibrated import checks_as_calibrated
 from harness.evaluation.checks import checks
-from harness.evaluation.drift import checks_with_drift
+from harness.evaluation.precision import checks_with_precision
 from harness.gates.by_principle import of_each
 from harness.gates.valid import find_metric
 from harness.promotion.decide import conditions
@@ -69,7 +69,7 @@ def recheck(workspace: Workspace, registries: Registries, run: str, *, gates: Se
     }
     tables, seed = {name: other.tables for name, other in others.items()}, own.record.seed
     verdicts = checks(chosen, own.tables, tables, seed=seed, device=own.record.environment.get("device", ""))
-    verdicts = checks_with_drift(verdicts, own.record.drift, own.tables, tables, seed=seed)
+    verdicts = checks_with_precision(verdicts, own.record.drift, own.tables, tables, seed=seed)
     verdicts = checks_as_calibrated(verdicts, own.metrics, own.labellers)
     notes = (*own.notes, *(note for other in others.values() if other is not own for note in other.notes))
     return Recheck(record=own.record, checks=verdicts, exploratory=chosen != before, notes=tuple(dict.fromkeys(notes)))

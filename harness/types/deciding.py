@@ -198,7 +198,7 @@ class ClassifierStatus:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DriftShift:
+class PrecisionShift:
     """How far a metric moves when the same samples are computed in float32: the run's value minus that."""
 
     metric: str
@@ -223,7 +223,7 @@ class DriftShift:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DriftCheck:
+class PrecisionCheck:
     """What computing in another number format than float32 does to the metrics of a run's gates."""
 
     dtype: str
@@ -232,7 +232,7 @@ class DriftCheck:
     """Samples to compute again for each metric; 0 where a person asked for none."""
     samples: int
     """Distinct samples that were computed again."""
-    shifts: tuple[DriftShift, ...] = ()
+    shifts: tuple[PrecisionShift, ...] = ()
     reason: str = ""
     """Why nothing was compared; empty where it was."""
     requests: int = 0
@@ -301,7 +301,7 @@ class RunRecord:
     """Who else than the candidate was asked, and who bound it, by role."""
     pace: Mapping[str, Pace] = field(default_factory=dict)
     """Of the bases that were really asked, by name: what forecasts of later runs rest on."""
-    drift: DriftCheck | None = None
+    drift: PrecisionCheck | None = None
     """None where all was computed in float32, and for models whose arithmetic nobody can repeat."""
 
     @property

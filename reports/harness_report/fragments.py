@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from harness.cli.drift_table import DRIFT_COLUMNS, drift_line, drift_rows
+from harness.cli.precision_table import PRECISION_COLUMNS, precision_line, precision_rows
 from harness.tables import interval, number
 from harness.types import Completion, LogLikelihood, LogProb, NoReply, NotApplicable, Unscored
 from harness_report.figures import MARKS, gate_figure, with_unit
@@ -267,9 +267,9 @@ def drift(run: RunRecord) -> Html:
     """Return how far the number format moved the gates' metrics; empty where there was nothing to check."""
     if run.drift is None:
         return Html()
-    line = el("p", drift_line(run.drift), cls="hr-page hr-dim hr-small")
-    rows = drift_rows(run)
-    return join([line, *([table(DRIFT_COLUMNS, rows, numeric=(1, 2, 3, 4))] if rows else [])])
+    line = el("p", precision_line(run.drift), cls="hr-page hr-dim hr-small")
+    rows = precision_rows(run)
+    return join([line, *([table(PRECISION_COLUMNS, rows, numeric=(1, 2, 3, 4))] if rows else [])])
 
 
 def run_facts(run: RunRecord) -> Html:

@@ -24,7 +24,7 @@ from harness.api import (
     Timing,
     use_threads,
 )
-from harness_models.hf.batching import Budget, is_memory
+from harness_models.hf.batching import Budget
 from harness_models.hf.chat import Renderer
 from harness_models.hf.device import placement
 from harness_models.hf.encoding import asks, continuations, texts
@@ -148,22 +148,6 @@ class HfModel(Model):
         finally:
             left.set()
             thread.join()
-
-    def answer_alone(self, candidate: Candidate, request: Request) -> Reply:
-        """Answer one request by whole forward passes over its own row: no shared prefix, no mask, no cut-off head."""
-        got: dict[int, Reply] = {}
-        try:
-            loaded = self._ready(candidate)
-        except (MemoryError, RuntimeError) as error:
-            if not is_memory(error):
-                raise
-            return NoReply(reason=f"not enough memory for {self.spec.reference} in {placement(self.spec).dtype}")
-        try:
-            self._loaded = replace(loaded, split=False, after_head=None, shares=False, generates="plain")
-            self.answer(candidate, [request], got.__setitem__)
-        finally:
-            self._loaded = None if self._rack is None else loaded
-        return got.get(0, NoReply(reason="the model gave no reply"))
 
     def reference(self) -> ModelSpec | None:
         """Return the same base in float32 on the same device; None where it runs so already."""

@@ -20,7 +20,7 @@ from harness.stats.proportion import clopper_pearson
 
 if TYPE_CHECKING:
     from harness.contracts import Metric
-    from harness.types import Check, DriftCheck, DriftShift, Gate
+    from harness.types import Check, Gate, PrecisionCheck, PrecisionShift
 
 Range = tuple[float | None, float | None]
 LookedAt = Mapping[str | None, Range]
@@ -37,7 +37,7 @@ def compared_with(gate: Gate) -> tuple[str | None, ...]:
     return tuple(to for to, _ in kind_of(gate).arms(gate)) or (None,)
 
 
-def find_shift(drift: DriftCheck, gate: Gate, to: str | None) -> DriftShift | None:
+def find_shift(drift: PrecisionCheck, gate: Gate, to: str | None) -> PrecisionShift | None:
     """Return the measured shift of what a gate looks at, at its level or a stricter one; None where there is none."""
     fitting = [
         found for found in drift.shifts
@@ -46,7 +46,7 @@ def find_shift(drift: DriftCheck, gate: Gate, to: str | None) -> DriftShift | No
     return max(fitting, key=lambda found: found.alpha, default=None)
 
 
-def with_drift(check: Check, metric: Metric, drift: DriftCheck, looked_at: LookedAt) -> Check:
+def with_precision(check: Check, metric: Metric, drift: PrecisionCheck, looked_at: LookedAt) -> Check:
     """Return a gate's verdict as it stands once drift is taken into account.
 
     A verdict that the shift's bounds could overturn becomes `inconclusive`; so does one whose shift could not be
@@ -89,7 +89,7 @@ def _open(check: Check, why: str) -> Check:
 class _Side:
     """One end of an interval, and the line of the gate that it is on the right side of."""
 
-    shift: DriftShift
+    shift: PrecisionShift
     above: bool
     """Whether the verdict rests on the end's being above the line."""
     slack: float
@@ -112,7 +112,7 @@ class _Side:
         return self.room > 0.0 or self.movement == 0.0
 
 
-def _corrected(found: DriftShift, gate: Gate, metric: Metric) -> DriftShift:
+def _corrected(found: PrecisionShift, gate: Gate, metric: Metric) -> PrecisionShift:
     """Return the shift of the rate that is corrected for the labeller's errors, where the gate is about that.
 
     The corrected rate is, but for a constant, the labelled one over the labeller's sensitivity + specificity - 1 (Rogan
@@ -131,7 +131,7 @@ def _corrected(found: DriftShift, gate: Gate, metric: Metric) -> DriftShift:
     return replace(found, low=found.low / sharpness, high=found.high / sharpness, value=value, reference=reference)
 
 
-def _sides(check: Check, metric: Metric, shift: DriftShift, seen: Range) -> list[_Side]:
+def _sides(check: Check, metric: Metric, shift: PrecisionShift, seen: Range) -> list[_Side]:
     low = -math.inf if seen[0] is None else seen[0]
     high = math.inf if seen[1] is None else seen[1]
     region = kind_of(check.gate).region(check.gate, metric, shift.to)
@@ -152,14 +152,14 @@ def _room(metric: Metric, side: _Side) -> str:
     return change(metric, side.slack).removeprefix("+")
 
 
-def _bounds(metric: Metric, found: DriftShift) -> str:
+def _bounds(metric: Metric, found: PrecisionShift) -> str:
     if found.low is None and found.high is None:
         return "an amount that the data do not bound"
     text = bounds_text(metric, found.low, found.high)
     return f"{text} points" if metric_kind(metric).shares else f"{text} {metric.unit}".rstrip()
 
 
-def _changed(found: DriftShift) -> str:
+def _changed(found: PrecisionShift) -> str:
     text = f"{found.changed} of {found.n} samples changed"
     return f"{text}, {found.unscored} unscored in one of the two" if found.unscored else text
 

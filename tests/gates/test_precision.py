@@ -9,18 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.gates import check_gate
-from harness.gates.drift import with_drift
-from harness.types import Calibration, DriftCheck, DriftShift, Gate
+from harness.gates.precision import with_precision
+from harness.types import Calibration, Gate, PrecisionCheck, PrecisionShift
 
 FINITE = st.floats(-0.3, 0.3)
 
 
 def drift(low, high, *, to=None, alpha=0.05, n=32, changed=1, value=0.5, reference=0.5, **options):
-    found = DriftShift(
+    found = PrecisionShift(
         metric="harm", to=to, n=n, unscored=0, changed=changed, value=value, reference=reference, low=low, high=high,
         alpha=alpha, method="m",
     )  # fmt: skip
-    return DriftCheck(**{"dtype": "bfloat16", "asked": 32, "samples": 32, "shifts": (found,), **options})
+    return PrecisionCheck(**{"dtype": "bfloat16", "asked": 32, "samples": 32, "shifts": (found,), **options})
 
 
 def judged(gate, low, high):
@@ -54,7 +54,7 @@ def test_the_verdict_is_that_of_the_interval_moved_by_the_worst_shift(gate, yes,
     candidate, baseline = (table(metric, [(1, 1)] * n + [(0, 1)] * (60 - n)) for n in (yes, other))
     check = check_gate(gate, candidate, baseline if gate.to else None)
     low, high = sorted((one, two))
-    found = with_drift(check, metric, drift(low, high, to=gate.to), {gate.to: (check.low, check.high)})
+    found = with_precision(check, metric, drift(low, high, to=gate.to), {gate.to: (check.low, check.high)})
     moved = judged(gate, check.low - high, check.high - low)
     expected = moved if moved == check.status else "inconclusive"
     assert found.status == expected
@@ -71,7 +71,7 @@ def passed(events):
 def test_a_shift_without_bounds_decides_nothing(passed):
     check, metric = passed
     for one in ((None, None), (None, 0.0)):
-        found = with_drift(check, metric, drift(*one), {None: (check.low, check.high)})
+        found = with_precision(check, metric, drift(*one), {None: (check.low, check.high)})
         assert found.status == "inconclusive"
         assert found.sentence.endswith("run with --dtype float32")
 
@@ -79,32 +79,35 @@ def test_a_shift_without_bounds_decides_nothing(passed):
 def test_a_shift_measured_at_a_looser_level_does_not_count_and_a_stricter_one_does(passed):
     check, metric = passed
     assert (
-        with_drift(check, metric, drift(0.0, 0.0, alpha=0.1), {None: (check.low, check.high)}).status == "inconclusive"
+        with_precision(check, metric, drift(0.0, 0.0, alpha=0.1), {None: (check.low, check.high)}).status
+        == "inconclusive"
     )
-    assert with_drift(check, metric, drift(0.0, 0.0, alpha=0.01), {None: (check.low, check.high)}).status == "passed"
+    assert (
+        with_precision(check, metric, drift(0.0, 0.0, alpha=0.01), {None: (check.low, check.high)}).status == "passed"
+    )
 
 
 def test_more_samples_are_advised_only_where_there_are_so_many_and_they_could_help(passed):
     check, metric = passed
     tight = replace(check, gate=replace(check.gate, limit=0.03))
-    wide = with_drift(tight, metric, drift(-0.1, 0.1, changed=4), {None: (check.low, check.high)})
+    wide = with_precision(tight, metric, drift(-0.1, 0.1, changed=4), {None: (check.low, check.high)})
     assert "--drift-check" not in wide.sentence  # it would take more than the two hundred that there are
-    less = with_drift(check, metric, drift(-0.1, 0.1, changed=4), {None: (check.low, check.high)})
+    less = with_precision(check, metric, drift(-0.1, 0.1, changed=4), {None: (check.low, check.high)})
     assert "repeat with --drift-check 45," in less.sentence
-    harmed = with_drift(check, metric, drift(-0.2, 0.0, value=0.4, changed=4), {None: (check.low, check.high)})
+    harmed = with_precision(check, metric, drift(-0.2, 0.0, value=0.4, changed=4), {None: (check.low, check.high)})
     assert "--drift-check" not in harmed.sentence  # what was seen is more than the slack
 
 
 def test_what_was_inconclusive_stays_as_it_was(events):
     table = events(10, 100)
     check = check_gate(Gate(metric="harm", kind="max", limit=0.1), table)
-    assert with_drift(check, table.metric, drift(0.0, 0.0), {None: (check.low, check.high)}) == check
+    assert with_precision(check, table.metric, drift(0.0, 0.0), {None: (check.low, check.high)}) == check
 
 
 def test_a_gate_that_does_not_apply_here_stays_so(passed):
     check, metric = passed
     elsewhere = replace(check, status="not_applicable", sentence="not applicable: it holds on cuda")
-    assert with_drift(elsewhere, metric, drift(None, None), (check.low, check.high)) == elsewhere
+    assert with_precision(elsewhere, metric, drift(None, None), (check.low, check.high)) == elsewhere
 
 
 def test_an_anchor_must_hold_too(events):
@@ -116,9 +119,9 @@ def test_an_anchor_must_hold_too(events):
     far = replace(near, shifts=(*near.shifts, replace(near.shifts[0], to="base", low=-0.5, high=0.5)))
     good = replace(near, shifts=(*near.shifts, replace(near.shifts[0], to="base", low=-0.1, high=0.1)))
     assert check.status == "passed"
-    assert with_drift(check, table.metric, near, seen).status == "inconclusive"  # nothing is known of the anchor
-    assert with_drift(check, table.metric, far, seen).status == "inconclusive"
-    assert with_drift(check, table.metric, good, seen).status == "passed"
+    assert with_precision(check, table.metric, near, seen).status == "inconclusive"  # nothing is known of the anchor
+    assert with_precision(check, table.metric, far, seen).status == "inconclusive"
+    assert with_precision(check, table.metric, good, seen).status == "passed"
 
 
 def test_the_shift_of_a_corrected_rate_is_as_much_larger_as_its_labeller_is_blunt(events):
@@ -130,4 +133,4 @@ def test_the_shift_of_a_corrected_rate_is_as_much_larger_as_its_labeller_is_blun
     sharpness = 0.8359 + 0.9164 - 1  # lower bounds of Clopper and Pearson at 5 %
     for share, status in ((0.9, "passed"), (1.1, "inconclusive")):
         shift = drift(-share * slack * sharpness, 0.0)
-        assert with_drift(check, table.metric, shift, {None: (check.low, check.high)}).status == status
+        assert with_precision(check, table.metric, shift, {None: (check.low, check.high)}).status == status

@@ -1,4 +1,4 @@
-"""The drift check on whole runs: a model that rounds, asked again in float32, and what its gates say then."""
+"""The precision check on whole runs: a model that rounds, asked again in float32, and what its gates say then."""
 
 from __future__ import annotations
 
@@ -105,20 +105,32 @@ def test_the_advised_number_of_samples_is_enough_and_one_less_is_not(coarse):
     assert "(0 of 69 samples changed), within the slack" in check["sentence"]
 
 
-def test_requests_are_sent_one_at_a_time_and_a_larger_check_asks_only_what_is_new(coarse):
+def test_a_larger_check_asks_only_what_is_new(coarse):
     coarse(MIN(0.5), "--drift-check", "20")
-    assert coarse.calls() == ["bfloat16 400", *["float32 1"] * 20]
+    assert coarse.calls() == ["bfloat16 400", "float32 20"]
     run = coarse(MIN(0.5), "--drift-check", "30")
-    assert coarse.calls()[21:] == ["float32 1"] * 10
+    assert coarse.calls()[2:] == ["float32 10"]
     assert (run["drift"]["requests"], run["drift"]["model_calls"]) == (30, 10)
     assert coarse(MIN(0.5), "--drift-check", "30")["drift"]["model_calls"] == 0
-    assert len(coarse.calls()) == 31
+    assert len(coarse.calls()) == 3
 
 
-def test_what_was_computed_alone_is_not_a_reply_of_a_float32_run(coarse):
+def test_the_second_arm_is_an_ordinary_one_whose_replies_a_float32_run_takes_up(coarse):
     coarse(MIN(0.5))
     run = coarse(MIN(0.5), "--dtype", "float32")
-    assert run["model_calls"] == 400
+    assert run["model_calls"] == 400 - 32
+
+
+@pytest.mark.parametrize("error", ["MemoryError", "RuntimeError"])
+def test_a_base_that_does_not_fit_in_float32_decides_nothing_and_breaks_nothing(coarse, error):
+    coarse.cli.write("coarse.py", PLUGIN.replace(
+        "        every = int", f"        if self._dtype() == 'float32':\n            raise {error}('no room')\n        every = int"
+    ))  # fmt: skip
+    run = coarse(MIN(0.5))
+    (check,) = run["checks"]
+    assert check["status"] == "inconclusive"
+    assert "computing it in float32 failed" in check["sentence"]
+    assert "no room" in run["drift"]["reason"]
 
 
 def test_a_model_that_rounds_badly_does_not_pass(coarse):
@@ -244,7 +256,7 @@ def test_a_decision_does_not_rest_on_a_run_that_was_checked_less(coarse):
 def test_the_table_shows_format_and_shift(coarse):
     coarse(MIN(0.5))
     assert coarse.cli("runs", "show", "latest", "-p", coarse.plugin) == 0
-    assert "bfloat16 against float32, 32 samples once more, one at a time" in coarse.cli.out
+    assert "bfloat16 against float32, 32 samples once more" in coarse.cli.out
     assert "[-8.9, 8.9] points" in coarse.cli.out
     assert "0 of 32" in coarse.cli.out
 

@@ -1,32 +1,36 @@
-"""The drift check: some samples once more in float32, one request at a time, to see how far the gates' metrics move.
+"""The precision check: some samples once more in float32, to see how far the gates' metrics move.
 
-Only models that compute in another number format are checked, and only those that can say what they are in float32
-(`Model.reference`). The samples are drawn by hash and seed from a metric's own denominator, a cluster's second sample
-only when every cluster has one, so that a larger check contains a smaller one.
+It is an ordinary second arm: the same roles in float32, through the same pass. Only models that compute in another
+number format are checked, and only those that can say what they are in float32 (`Model.reference`). The samples are
+drawn by hash and seed from a metric's own denominator, a cluster's second sample only when every cluster has one, so
+that a larger check contains a smaller one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from harness.evaluation.in_float32 import Way, in_float32
-from harness.gates.drift import compared_with, drifts, with_drift
+from harness.evaluation.arm import through
+from harness.evaluation.measure import Columns
+from harness.evaluation.roles import Asking, Roles
+from harness.gates.precision import compared_with, drifts, with_precision
 from harness.hashing import sha256_text
+from harness.plugin_code import PluginError
 from harness.stats.assess import assess
 from harness.stats.compare import compare
 from harness.stats.kinds import kind_of
 from harness.stats.shift import shift, shift_of_difference, subset
 from harness.stats.table import MetricTable
-from harness.types import DriftCheck, DriftShift
+from harness.types import PrecisionCheck, PrecisionShift
 
 if TYPE_CHECKING:
+    from harness.contracts import Metric
     from harness.evaluation.pool import ModelPool
     from harness.evaluation.prepare import PreparedSuite
-    from harness.evaluation.roles import Asking
-    from harness.gates.drift import LookedAt, Range
+    from harness.gates.precision import LookedAt, Range
     from harness.types import Candidate, Check
 
 SAMPLES = 32
@@ -38,25 +42,27 @@ _CANDIDATE = ""
 _Target = tuple[str, str | None, float]
 """Metric, baseline (None for the metric's own value) and level."""
 Tables = Mapping[str, MetricTable]
+_EXACT = frozenset({"float32", "float64", "none"})
+"""Number formats that there is nothing to check against."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class DriftArm:
+class PrecisionArm:
     """One arm of a run, as the check needs it."""
 
     candidate: Candidate
     tables: Tables
 
 
-def check_drift(
+def check_precision(
     prepared: PreparedSuite,
-    candidate: DriftArm,
-    baselines: Mapping[str, DriftArm],
+    candidate: PrecisionArm,
+    baselines: Mapping[str, PrecisionArm],
     asking: Asking,
     *,
     samples: int | None,
     seed: int,
-) -> DriftCheck | None:
+) -> PrecisionCheck | None:
     """Compute some samples of every gate's metric in float32, and say how far the metric is from that.
 
     Args:
@@ -73,44 +79,99 @@ def check_drift(
     """
     targets = _targets(prepared, explicit=samples is not None)
     arms = {_CANDIDATE: candidate, **baselines}
-    ways = {name: Way.of(arm.candidate, asking.pool) for name, arm in arms.items()}
-    others = {role: Way.of(bound.candidate, asking.pool) for role, bound in asking.roles.others.items()}
-    used = [*ways.values(), *others.values()]
-    formats = list(dict.fromkeys(way.dtype for way in used if way.dtype is not None))
+    pool, others = asking.pool, asking.roles.others
+    own = {name: _Exact.of(arm.candidate, pool) for name, arm in arms.items()}
+    judging = {role: _Exact.of(bound.candidate, pool) for role, bound in others.items()}
+    used = [*own.values(), *judging.values()]
+    formats = list(dict.fromkeys(one.dtype for one in used if one.dtype is not None))
     if not targets or not formats:
         return None
     asked, dtype = SAMPLES if samples is None else samples, " and ".join(formats)
     if asked == 0:
-        return DriftCheck(dtype=dtype, asked=0, samples=0, reason="none was asked for")
-    blind = list(dict.fromkeys(way.candidate.label for way in used if way.dtype is not None and way.alone is None))
+        return PrecisionCheck(dtype=dtype, asked=0, samples=0, reason="none was asked for")
+    blind = list(dict.fromkeys(one.candidate.label for one in used if one.dtype is not None and one.exact is None))
     if blind:
         why = f"{' and '.join(blind)} cannot be computed in float32 here, and --drift-check 0 goes without a check"
-        return DriftCheck(dtype=dtype, asked=asked, samples=0, reason=why)
-    begin = monotonic()
+        return PrecisionCheck(dtype=dtype, asked=asked, samples=0, reason=why)
+    begin, before = monotonic(), pool.counts()
     sides: dict[str, dict[str, None]] = {}
     for metric, to, _ in targets:
         sides.setdefault(metric, {_CANDIDATE: None}).update({} if to is None else {to: None})
     drawn = {
         metric: _draw([arms[name].tables[metric] for name in names], asked, seed) for metric, names in sides.items()
     }
-    again = {
-        name: in_float32(
-            prepared, {**others, "policy": ways[name]},
-            {metric: drawn[metric] for metric in sides if name in sides[metric]}, asking, label=name or "candidate",
-        )
-        for name in arms
-    }  # fmt: skip
+    bound = {role: replace(others[role], candidate=one.exact or one.candidate) for role, one in judging.items()}
+    rejudged = any(one.exact is not None for one in judging.values())
+    again: dict[str, Tables] = {}
+    try:
+        for name, one in own.items():
+            roles = Roles(policy=one.exact or one.candidate, others=bound)
+            wanted = {
+                metric: drawn[metric.name] for metric in prepared.metrics
+                if name in sides.get(metric.name, {}) and (one.exact or (rejudged and reads_verdicts(metric)))
+            }  # fmt: skip
+            label = f"{name or 'candidate'} in float32"
+            again[name] = _second_arm(prepared, Asking(roles=roles, pool=pool), wanted, label)
+    except (PluginError, MemoryError) as error:  # a base that does not fit in float32 must not cost the run
+        return PrecisionCheck(dtype=dtype, asked=asked, samples=0, reason=f"computing it in float32 failed: {error}")
     shifts = tuple(_shift(target, arms, again, drawn[target[0]], seed=seed) for target in targets)
-    counts = [way.alone.counts for way in used if way.alone is not None]
-    return DriftCheck(
+    spent = [counts.minus(before.get(base)) for base, counts in pool.counts().items()]
+    return PrecisionCheck(
         dtype=dtype, asked=asked, samples=len({sample for ids in drawn.values() for sample in ids}), shifts=shifts,
-        requests=sum(count.requests for count in counts), model_calls=sum(count.model_calls for count in counts),
+        requests=sum(counts.requests for counts in spent), model_calls=sum(counts.model_calls for counts in spent),
         seconds=monotonic() - begin,
     )  # fmt: skip
 
 
-def checks_with_drift(
-    checks: Sequence[Check], drift: DriftCheck | None, tables: Tables, baselines: Mapping[str, Tables], *, seed: int
+@dataclass(frozen=True, kw_only=True)
+class _Exact:
+    """A candidate, and itself in float32."""
+
+    candidate: Candidate
+    dtype: str | None = None
+    """The number format to be checked; None where there is nothing to check."""
+    exact: Candidate | None = None
+    """In float32; None where there is nothing to check, or no way."""
+
+    @classmethod
+    def of(cls, candidate: Candidate, pool: ModelPool) -> _Exact:
+        core = pool.core(candidate.model)
+        dtype = core.fingerprint(candidate).get("dtype", "none")
+        if not core.model.verifiable or dtype in _EXACT:
+            return cls(candidate=candidate)
+        reference = core.model.reference()
+        exact = None if reference is None else replace(candidate, model=reference)
+        return cls(candidate=candidate, dtype=dtype, exact=exact)
+
+
+def reads_verdicts(metric: Metric) -> bool:
+    """Tell whether a metric depends on the judge's replies."""
+    return metric.constitution is not None or bool(metric.principles)
+
+
+def _second_arm(
+    prepared: PreparedSuite, asking: Asking, wanted: Mapping[Metric, Sequence[str]], label: str
+) -> dict[str, MetricTable]:
+    """Return the tables of some metrics, each on the samples that are wanted for it."""
+    if not wanted:
+        return {}
+    chosen = {sample for ids in wanted.values() for sample in ids}
+    samples = [sample for sample in prepared.samples if sample.id in chosen]
+    # Critics judge all replies, whichever metric asked for them.
+    asked = prepared.metrics if any(reads_verdicts(metric) for metric in wanted) else tuple(wanted)
+    columns = Columns(tuple(wanted))
+    for records, gathered in through(replace(prepared, metrics=asked), samples, asking, name=label):
+        for record, own in zip(records, gathered, strict=True):
+            columns.add(record, own)
+    tables = columns.tables(
+        tuple(sample.id for sample in samples), tuple(sample.content_hash for sample in samples),
+        tuple(sample.cluster for sample in samples),
+    )  # fmt: skip
+    return {metric.name: subset(tables[metric.name], ids) for metric, ids in wanted.items()}
+
+
+def checks_with_precision(
+    checks: Sequence[Check], drift: PrecisionCheck | None, tables: Tables, baselines: Mapping[str, Tables], *, seed: int
 ) -> tuple[Check, ...]:
     """Return gates' verdicts as they stand once drift is taken into account; fresh and stored runs alike.
 
@@ -126,12 +187,12 @@ def checks_with_drift(
     return tuple(
         check
         if check.status == "not_applicable"
-        else with_drift(check, tables[check.gate.metric].metric, drift, _looked_at(check, tables, baselines, seed))
+        else with_precision(check, tables[check.gate.metric].metric, drift, _looked_at(check, tables, baselines, seed))
         for check in checks
     )
 
 
-def drift_asked(
+def precision_asked(
     prepared: PreparedSuite, candidates: Sequence[Candidate], pool: ModelPool, samples: int | None
 ) -> int:  # fmt: skip
     """Return how many samples a run would compute again for each metric; 0 where it would none.
@@ -140,14 +201,14 @@ def drift_asked(
         prepared: the suite.
         candidates: everybody who is asked: arms, and the judge where there is one.
         pool: that knows their models.
-        samples: as for `check_drift`.
+        samples: as for `check_precision`.
     """
     asked = SAMPLES if samples is None else samples
-    inexact = any(Way.of(one, pool).dtype is not None for one in candidates)
+    inexact = any(_Exact.of(one, pool).dtype is not None for one in candidates)
     return asked if inexact and _targets(prepared, explicit=samples is not None) else 0
 
 
-def drift_notes(prepared: PreparedSuite, candidate: Candidate, pool: ModelPool) -> tuple[str, ...]:
+def precision_notes(prepared: PreparedSuite, candidate: Candidate, pool: ModelPool) -> tuple[str, ...]:
     """Return what a reader must know of a model whose arithmetic nobody can repeat, so that nothing can be checked."""
     if pool.core(candidate.model).model.verifiable or not prepared.gates:
         return ()
@@ -198,17 +259,17 @@ def _draw(tables: Sequence[MetricTable], count: int, seed: int) -> tuple[str, ..
 
 def _shift(
     target: _Target,
-    arms: Mapping[str, DriftArm],
+    arms: Mapping[str, PrecisionArm],
     again: Mapping[str, Mapping[str, MetricTable]],
     ids: Sequence[str],
     *,
     seed: int,
-) -> DriftShift:
+) -> PrecisionShift:
     metric, to, alpha = target
     names = [_CANDIDATE] if to is None else [_CANDIDATE, to]
     run = [subset(arms[name].tables[metric], ids) for name in names]
     if not any(metric in again[name] for name in names):
-        return DriftShift(
+        return PrecisionShift(
             metric=metric, to=to, n=0, unscored=0, changed=0, value=None, reference=None, low=0.0, high=0.0,
             alpha=alpha, method="computed in float32",
         )  # fmt: skip
@@ -220,7 +281,7 @@ def _shift(
     pairs = [zip(one.rows, two.rows, strict=True) for one, two in zip(run, other, strict=True)]
     changed = sum(any(one != two for one, two in sides) for sides in zip(*pairs, strict=True))
     bounded = not found.obstacle
-    return DriftShift(
+    return PrecisionShift(
         metric=metric, to=to, n=found.n, unscored=found.unscored, changed=changed, value=found.candidate,
         reference=found.baseline, low=found.low if bounded else None, high=found.high if bounded else None, alpha=alpha,
         method=found.method, note=found.obstacle or found.note,

@@ -8,9 +8,9 @@ from harness.stats.kinds import kind_of
 from harness.tables import number
 
 if TYPE_CHECKING:
-    from harness.types import DriftCheck, DriftShift, Estimate, RunRecord
+    from harness.types import Estimate, PrecisionCheck, PrecisionShift, RunRecord
 
-DRIFT_COLUMNS = ("metric", "as run", "in float32", "shift, between", "changed")
+PRECISION_COLUMNS = ("metric", "as run", "in float32", "shift, between", "changed")
 
 
 def dtype_of(run: RunRecord) -> str:
@@ -19,21 +19,21 @@ def dtype_of(run: RunRecord) -> str:
     return "" if found in {"none", "unknown"} else found
 
 
-def drift_line(drift: DriftCheck) -> str:
+def precision_line(drift: PrecisionCheck) -> str:
     """Say in one sentence what was compared, or why nothing was."""
     if drift.reason:
         return f"{drift.dtype} against float32 was not checked: {drift.reason}"
     took = f"{drift.model_calls} of {drift.requests} requests asked, {drift.seconds:.1f} s"
-    return f"{drift.dtype} against float32, {drift.samples} samples once more, one at a time ({took})"
+    return f"{drift.dtype} against float32, {drift.samples} samples once more ({took})"
 
 
-def drift_rows(run: RunRecord) -> list[tuple[str, ...]]:
-    """Return one row of `DRIFT_COLUMNS` for each shift that was measured."""
+def precision_rows(run: RunRecord) -> list[tuple[str, ...]]:
+    """Return one row of `PRECISION_COLUMNS` for each shift that was measured."""
     known = {estimate.metric: estimate for estimate in run.estimates}
     return [_row(found, known[found.metric]) for found in (run.drift.shifts if run.drift is not None else ())]
 
 
-def _row(found: DriftShift, estimate: Estimate) -> tuple[str, ...]:
+def _row(found: PrecisionShift, estimate: Estimate) -> tuple[str, ...]:
     name = found.metric if found.to is None else f"{found.metric}, difference to {found.to}"
     ends = [
         end if value is None else number(value, estimate).removesuffix(" %")
