@@ -237,7 +237,7 @@ class PrecisionCheck:
     """Why nothing was compared; empty where it was."""
     requests: int = 0
     model_calls: int = 0
-    """Requests, sent one at a time, that were not in the cache."""
+    """Requests that were not in the cache."""
     seconds: float = 0.0
 
 
