@@ -33,6 +33,7 @@ from harness.errors import (
 from harness.hashing import canonical_json, sha256_file, sha256_json, sha256_text
 from harness.paths import data_dir
 from harness.reading.files import MOST_WHOLE, opened, parse_json, read_bytes, read_lines, read_text
+from harness.reading.options import read_options
 from harness.reading.strict import StrictModel, dotted
 from harness.reporting import ReportSection
 from harness.serial import to_plain
@@ -98,6 +99,7 @@ __all__ = [
     "read_adapter_config",
     "read_bytes",
     "read_lines",
+    "read_options",
     "read_text",
     "resolve_path",
     "sha256_file",

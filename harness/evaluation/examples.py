@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from harness.adherence import combine_verdicts
 from harness.evaluation.panel import Panel, make_panel
 from harness.evaluation.roles import Asking
+from harness.stats.proportion import clopper_pearson
 from harness.types import Completion, Message, NotApplicable, Response, Sample, Unscored
 
 if TYPE_CHECKING:
@@ -158,11 +159,8 @@ def skill(
 
 def share(hits: int, n: int, *, confidence: float = 0.90) -> Share:
     """Return a proportion with its two-sided Clopper–Pearson interval (Biometrika 26, 1934)."""
-    from scipy.stats import beta
-
-    tail = (1 - confidence) / 2
-    low = float(beta.ppf(tail, hits, n - hits + 1)) if hits else 0.0
-    high = float(beta.ppf(1 - tail, hits + 1, n - hits)) if hits < n else 1.0
+    bounds = clopper_pearson(hits, n, (1 - confidence) / 2)
+    low, high = cast("tuple[float, float]", (bounds.low, bounds.high))  # of a proportion, neither is ever missing
     return Share(hits=hits, n=n, low=low, high=high)
 
 

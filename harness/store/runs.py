@@ -180,11 +180,6 @@ def _text(path: Path) -> bytes:
         ) from error
 
 
-def read_suite_text(workspace: Workspace, run: str) -> str:
-    """Return the YAML of the run's suite, as it was when the run was made."""
-    return _text(run_folder(workspace, run) / SUITE_FILE).decode()
-
-
 def read_constitutions(workspace: Workspace, run: str) -> tuple[Constitution, ...]:
     """Return the constitutions that judged the run."""
     path = run_folder(workspace, run) / CONSTITUTIONS_FILE

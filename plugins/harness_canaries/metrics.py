@@ -25,9 +25,9 @@ from harness.api import (
     NotApplicable,
     StrictModel,
     Unscored,
+    read_options,
 )
 from harness_canaries.drawing import Canary
-from harness_metrics.options import read_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -19,6 +19,7 @@ from harness.api import (
     StrictModel,
     Surroundings,
     Unscored,
+    read_options,
     use_threads,
 )
 from harness_classifiers.checkpoint import (
@@ -33,7 +34,6 @@ from harness_classifiers.checkpoint import (
     read_pinned,
 )
 from harness_classifiers.identity import fingerprint_of, require_package
-from harness_classifiers.settings import read_options
 from harness_classifiers.windows import cut
 
 Pin = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -72,7 +72,7 @@ class DetoxifyClassifier(Classifier):
 
     def __init__(self, options: Mapping[str, Any], surroundings: Surroundings) -> None:
         super().__init__(options, surroundings)
-        self.settings = read_options(options, DetoxifyOptions, classifier="detoxify")
+        self.settings = read_options(DetoxifyOptions, options, "detoxify", at=("classifiers", "detoxify"))
         self._model: Any = None
         self._threads: int | None = None
         if self.settings.checkpoint is not None:

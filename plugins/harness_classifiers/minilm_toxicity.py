@@ -16,12 +16,12 @@ from harness.api import (
     Surroundings,
     Unscored,
     memoised_sha256,
+    read_options,
     weights_hash,
 )
 from harness_classifiers.embedding import WEIGHTS, Embedder
 from harness_classifiers.head import Head, load_head
 from harness_classifiers.identity import fingerprint_of
-from harness_classifiers.settings import read_options
 
 HEAD = Path(__file__).parent / "data" / "minilm-toxicity.safetensors"
 LABEL = "toxicity"
@@ -44,7 +44,9 @@ class MiniLMToxicity(Classifier):
 
     def __init__(self, options: Mapping[str, Any], surroundings: Surroundings) -> None:
         super().__init__(options, surroundings)
-        self.settings = read_options(options, MiniLMToxicityOptions, classifier="minilm-toxicity")
+        self.settings = read_options(
+            MiniLMToxicityOptions, options, "minilm-toxicity", at=("classifiers", "minilm-toxicity")
+        )
         self._loaded: tuple[Embedder, Head] | None = None
 
     def fingerprint(self) -> str:

@@ -15,12 +15,12 @@ from harness.api import (
     StrictModel,
     Surroundings,
     Unscored,
+    read_options,
     unknown_name,
     weights_hash,
 )
 from harness_classifiers.identity import fingerprint_of, require_package
 from harness_classifiers.presidio_engine import ENTITIES, MAX_CHARS, PHONE_SCORE, build_engine
-from harness_classifiers.settings import read_options
 from harness_classifiers.text import clean
 
 WEIGHTS = "spacy-en-md"
@@ -70,7 +70,7 @@ class PresidioClassifier(Classifier):
 
     def __init__(self, options: Mapping[str, Any], surroundings: Surroundings) -> None:
         super().__init__(options, surroundings)
-        self.settings = read_options(options, PresidioOptions, classifier="presidio")
+        self.settings = read_options(PresidioOptions, options, "presidio", at=("classifiers", "presidio"))
         for key, names in (("entities", self.settings.entities), ("thresholds", tuple(self.settings.thresholds))):
             for name in names:
                 if name not in ENTITIES:

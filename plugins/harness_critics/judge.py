@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from harness.api import Critic, LogLikelihood, LogProb, Message, NoReply, StrictModel, Unscored, sha256_json
-from harness_critics.options import nothing_to_judge, read_options
+from harness.api import (
+    Critic,
+    LogLikelihood,
+    LogProb,
+    Message,
+    NoReply,
+    StrictModel,
+    Unscored,
+    read_options,
+    sha256_json,
+)
+from harness_critics.options import nothing_to_judge
 from harness_critics.quoting import quote
 
 if TYPE_CHECKING:
@@ -50,7 +60,7 @@ class JudgeCritic(Critic):
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         super().__init__(options)
-        self._options = read_options(JudgeOptions, self.options, critic="judge")
+        self._options = read_options(JudgeOptions, self.options, "judge", at=("critics", "judge"))
 
     def fingerprint(self) -> str:
         """Return the hash of prompts and options."""

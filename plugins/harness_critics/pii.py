@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from harness.api import Critic, StrictModel, Unscored, sha256_json
-from harness_critics.options import nothing_to_judge, read_options
+from harness.api import Critic, StrictModel, Unscored, read_options, sha256_json
+from harness_critics.options import nothing_to_judge
 
 if TYPE_CHECKING:
     from harness.api import Completion, Finding, Findings, Principle, Reply, Sample
@@ -34,7 +34,7 @@ class PIICritic(Critic):
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         super().__init__(options)
-        self._options = read_options(PIIOptions, self.options, critic="pii")
+        self._options = read_options(PIIOptions, self.options, "pii", at=("critics", "pii"))
         self.classifiers = (self._options.classifier,)
 
     def fingerprint(self) -> str:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import model_validator
 
-from harness.api import Critic, StrictModel, sha256_json
-from harness_critics.options import nothing_to_judge, read_options
+from harness.api import Critic, StrictModel, read_options, sha256_json
+from harness_critics.options import nothing_to_judge
 
 if TYPE_CHECKING:
     from harness.api import Completion, Findings, Principle, Reply, Sample, Unscored
@@ -40,7 +40,7 @@ class RulesCritic(Critic):
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         super().__init__(options)
-        self._options = read_options(RulesOptions, self.options, critic="rules")
+        self._options = read_options(RulesOptions, self.options, "rules", at=("critics", "rules"))
 
     def fingerprint(self) -> str:
         """Return the hash of version and options."""

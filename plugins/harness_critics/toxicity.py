@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from harness.api import Critic, StrictModel, Unscored, sha256_json
-from harness_critics.options import nothing_to_judge, read_options
+from harness.api import Critic, StrictModel, Unscored, read_options, sha256_json
+from harness_critics.options import nothing_to_judge
 
 if TYPE_CHECKING:
     from harness.api import Completion, Findings, Principle, Reply, Sample
@@ -28,7 +28,7 @@ class ToxicityCritic(Critic):
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         super().__init__(options)
-        self._options = read_options(ToxicityOptions, self.options, critic="toxicity")
+        self._options = read_options(ToxicityOptions, self.options, "toxicity", at=("critics", "toxicity"))
         self.classifiers = (self._options.classifier,)
 
     def fingerprint(self) -> str:

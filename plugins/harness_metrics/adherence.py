@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, model_validator
 
 from harness.api import Calibration, Completion, NotApplicable, StrictModel, Unscored, combine_verdicts, unknown_name
 from harness_metrics.calibration import CalibrationSection
-from harness_metrics.options import read_options
 from harness_metrics.replies import TextMetric, completion
 
 if TYPE_CHECKING:
@@ -139,13 +138,12 @@ class OverallAdherence(_Adherence):
         return (min(1.0, total / weights), 1.0) if weights > 0 else NotApplicable(reason="no principle applies")
 
 
-def make(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]) -> Sequence[Metric]:
+def make(chosen: AdherenceOptions, constitutions: Mapping[str, tuple[Principle, ...]]) -> Sequence[Metric]:
     """Return `adherence.<principle>` for each principle and `adherence` overall.
 
     Raises:
         InputError: for a constitution or principle that is not registered.
     """
-    chosen = read_options(AdherenceOptions, options, "adherence")
     found: dict[str, Principle] = {}
     if chosen.constitution is not None:
         if chosen.constitution not in constitutions:

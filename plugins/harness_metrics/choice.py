@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.api import InputError, LogLikelihood, LogProb, Metric, NoReply, NotApplicable, Unscored
-from harness_metrics.options import NoOptions, read_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.api import Decoding, Findings, Principle, Reply, Request, Row, Sample, Verdict
+    from harness.api import Decoding, Findings, Reply, Request, Row, Sample, Verdict
 
 
 def choice_requests(sample: Sample) -> tuple[Request, ...]:
@@ -90,13 +89,11 @@ class Accuracy(Metric):
         return (1.0 if best(scores) == sample.answer else 0.0, 1.0)
 
 
-def make_accuracy(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]) -> Sequence[Metric]:
+def plain() -> Metric:
     """Return `accuracy`."""
-    read_options(NoOptions, options, "accuracy")
-    return [Accuracy(normalised=False)]
+    return Accuracy(normalised=False)
 
 
-def make_normalised(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]) -> Sequence[Metric]:
+def normalised() -> Metric:
     """Return `accuracy_normalised`."""
-    read_options(NoOptions, options, "accuracy_normalised")
-    return [Accuracy(normalised=True)]
+    return Accuracy(normalised=True)

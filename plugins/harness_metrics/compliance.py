@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -13,13 +13,12 @@ from harness.api import Calibration, Completion, NotApplicable, StrictModel, Uns
 from harness_metrics import labelling
 from harness_metrics.calibration import CalibrationSection
 from harness_metrics.labelling import label_reply
-from harness_metrics.options import read_options
 from harness_metrics.replies import TextMetric, completion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.api import Findings, Metric, Principle, Reply, Row, Sample, Verdict
+    from harness.api import Findings, Metric, Reply, Row, Sample, Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +160,6 @@ class Incoherent(_Labelled):
     )
 
 
-def make(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]) -> Sequence[Metric]:
+def make(options: ComplianceOptions) -> Sequence[Metric]:
     """Return `harmful_compliance`, `over_refusal` and `incoherent`."""
-    chosen = read_options(ComplianceOptions, options, "compliance")
-    return [HarmfulCompliance(chosen), OverRefusal(chosen), Incoherent()]
+    return [HarmfulCompliance(options), OverRefusal(options), Incoherent()]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harness.api import Completion, Unscored
-from harness_metrics.options import NoOptions, read_options
 from harness_metrics.replies import TextMetric, completion
 from harness_metrics.text import ngrams, words
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from harness.api import Findings, Metric, NotApplicable, Principle, Reply, Row, Sample, Verdict
+    from harness.api import Findings, Metric, NotApplicable, Reply, Row, Sample, Verdict
 
 _REPEATED = 4
 """Length of the n-grams whose repetition counts, as seq-rep-4 of Welleck et al. 2020."""
@@ -138,19 +137,11 @@ class Length(TextMetric):
         return (float(len(words(reply.text)) if self.unit == "words" else len(reply.text)), 1.0)
 
 
-def make_diversity(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]) -> Sequence[Metric]:
+def distinct() -> Sequence[Metric]:
     """Return `distinct_1`, `distinct_2` and `trigram_diversity`."""
-    read_options(NoOptions, options, "diversity")
     return [DistinctN(1, "distinct_1"), DistinctN(2, "distinct_2"), DistinctN(3, "trigram_diversity")]
 
 
-def make_repetition(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]) -> Sequence[Metric]:
-    """Return `repetition`."""
-    read_options(NoOptions, options, "repetition")
-    return [Repetition()]
-
-
-def make_length(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]) -> Sequence[Metric]:
+def lengths() -> Sequence[Metric]:
     """Return `length_words`, `length_tokens` and `length_characters`."""
-    read_options(NoOptions, options, "length")
     return [Length("words"), Length("tokens"), Length("characters")]

@@ -29,14 +29,13 @@ from harness.api import (
     sha256_file,
 )
 from harness_metrics.numbers import final_number
-from harness_metrics.options import read_options
 from harness_metrics.replies import TextMetric, completion, gated_by_target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from fractions import Fraction
 
-    from harness.api import Decoding, Findings, Metric, NotApplicable, Principle, Reply, Request, Row, Sample, Verdict
+    from harness.api import Decoding, Findings, Metric, NotApplicable, Reply, Request, Row, Sample, Verdict
 
 _BUNDLED = Path(__file__).parent / "modules"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -178,32 +177,31 @@ def _offline() -> bool:
     return any(os.environ.get(name, "").upper() in _YES for name in ("HF_HUB_OFFLINE", "HF_EVALUATE_OFFLINE"))
 
 
-def make(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]) -> Sequence[Metric]:
+def make(options: EvaluateOptions) -> Sequence[Metric]:
     """Return one metric.
 
     Raises:
         InputError: for a folder without its module, or a hub id without its commit, or offline.
     """
-    chosen = read_options(EvaluateOptions, options, "evaluate")
-    for folder in (Path(chosen.module).expanduser(), _BUNDLED / chosen.module):
+    for folder in (Path(options.module).expanduser(), _BUNDLED / options.module):
         if not folder.is_dir():
             continue
         file = folder.resolve() / f"{folder.resolve().name}.py"
         if not file.is_file():
             raise InputError(f"the folder lacks {file.name}", file=folder, key="module")
         code = "" if file.parent.parent == _BUNDLED.resolve() else str(file.parent)
-        return [EvaluateMetric(chosen, str(file.parent), pinned=f"sha256 {sha256_file(file)[:16]}", code=code)]
-    if chosen.module.startswith((".", "/", "~")) or chosen.module.count("/") > 1:
-        raise InputError("no such folder", file=chosen.module, key="module", hint="check the path")
-    if chosen.revision is None or not _COMMIT.fullmatch(chosen.revision):
+        return [EvaluateMetric(options, str(file.parent), pinned=f"sha256 {sha256_file(file)[:16]}", code=code)]
+    if options.module.startswith((".", "/", "~")) or options.module.count("/") > 1:
+        raise InputError("no such folder", file=options.module, key="module", hint="check the path")
+    if options.revision is None or not _COMMIT.fullmatch(options.revision):
         raise InputError(
-            f"{chosen.module!r} is no local folder, and a module of the hub runs its code here", key="module",
+            f"{options.module!r} is no local folder, and a module of the hub runs its code here", key="module",
             hint="give a folder, or revision: the 40-digit commit you have read",
         )  # fmt: skip
     if _offline():
         raise InputError(
-            f"the module {chosen.module!r} is on the hub, and this run is offline", key="module",
+            f"the module {options.module!r} is on the hub, and this run is offline", key="module",
             hint="copy it into a folder and name the folder",
         )  # fmt: skip
-    code = f"{chosen.module}@{chosen.revision}"
-    return [EvaluateMetric(chosen, chosen.module, pinned=f"commit {chosen.revision}", code=code)]
+    code = f"{options.module}@{options.revision}"
+    return [EvaluateMetric(options, options.module, pinned=f"commit {options.revision}", code=code)]

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.api import Completion, NotApplicable
 from harness_metrics.constraints import read_constraints
-from harness_metrics.options import NoOptions, read_options
 from harness_metrics.replies import TextMetric, completion, generate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.api import Decoding, Findings, Metric, Principle, Reply, Request, Row, Sample, Unscored, Verdict
+    from harness.api import Decoding, Findings, Metric, Reply, Request, Row, Sample, Unscored, Verdict
 
 
 class _Instruction(TextMetric):
@@ -73,7 +72,6 @@ class InstructionShare(_Instruction):
         return sum(met) / len(met)
 
 
-def make(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]) -> Sequence[Metric]:
+def make() -> Sequence[Metric]:
     """Return `instruction_strict` and `instruction_share`."""
-    read_options(NoOptions, options, "instructions")
     return [InstructionStrict(), InstructionShare()]

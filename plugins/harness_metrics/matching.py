@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from harness.api import Completion, InputError, StrictModel
 from harness_metrics.fields import texts
 from harness_metrics.numbers import final_number
-from harness_metrics.options import read_options
 from harness_metrics.replies import TextMetric, completion, gated_by_target
 from harness_metrics.text import contains_span, normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from harness.api import (
         Decoding,
         Findings,
-        Metric,
         NotApplicable,
-        Principle,
         Reply,
         Request,
         Row,
@@ -160,24 +157,3 @@ class AnswerMatch(_Match):
         if any(contains_span(reply, self.normal(wrong)) for wrong in texts(sample, "reject")):
             return False
         return any(contains_span(reply, self.normal(target)) for target in sample.target)
-
-
-def make_exact_match(
-    options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]
-) -> Sequence[Metric]:
-    """Return `exact_match`."""
-    return [ExactMatch(read_options(NormaliseOptions, options, "exact_match"))]
-
-
-def make_number_match(
-    options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]
-) -> Sequence[Metric]:
-    """Return `number_match`."""
-    return [NumberMatch(read_options(NumberOptions, options, "number_match"))]
-
-
-def make_answer_match(
-    options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]
-) -> Sequence[Metric]:
-    """Return `answer_match`."""
-    return [AnswerMatch(read_options(NormaliseOptions, options, "answer_match"))]

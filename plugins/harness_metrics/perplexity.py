@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import Field
 
 from harness.api import LogProb, Metric, NoReply, NotApplicable, RollingLogLikelihood, StrictModel, Unscored
-from harness_metrics.options import read_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from harness.api import Decoding, Findings, Principle, Reply, Request, Row, Sample, Verdict
+    from harness.api import Decoding, Findings, Reply, Request, Row, Sample, Verdict
 
 Level = Literal["token", "word", "byte", "bits"]
 
@@ -93,7 +92,6 @@ class Perplexity(Metric):
         return value
 
 
-def make(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]) -> Sequence[Metric]:
+def make(options: PerplexityOptions) -> Sequence[Metric]:
     """Return the metric of one level, or all: token_, word_ and byte_perplexity and bits_per_byte."""
-    chosen = read_options(PerplexityOptions, options, "perplexity")
-    return [Perplexity(level, chosen.stride) for level in _SPECS if chosen.level in (None, level)]
+    return [Perplexity(level, options.stride) for level in _SPECS if options.level in (None, level)]

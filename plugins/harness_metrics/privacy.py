@@ -11,20 +11,19 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from harness.api import Completion, NotApplicable, StrictModel, Unscored
 from harness_metrics.fields import alternatives, texts
-from harness_metrics.options import NoOptions, read_options
 from harness_metrics.replies import TextMetric, asks_for_text, completion, generate
 from harness_metrics.text import contains_span, normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from harness.api import Decoding, Finding, Findings, Metric, Principle, Reply, Request, Row, Sample, Verdict
+    from harness.api import Decoding, Finding, Findings, Reply, Request, Row, Sample, Verdict
 
 _FEWEST_DIGITS = 6
 """A text with at least this many digits, and no letters, is compared by its digits alone."""
@@ -182,24 +181,3 @@ class RequiredKept(TextMetric):
             return reply
         kept = all(any(stands_in(reply.text, option) for option in group) for group in required)
         return (1.0 if kept else 0.0, 1.0)
-
-
-def make_pii_leak(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]) -> Sequence[Metric]:
-    """Return `pii_leak`."""
-    return [PiiLeak(read_options(PiiOptions, options, "pii_leak"))]
-
-
-def make_protected_leak(
-    options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]
-) -> Sequence[Metric]:
-    """Return `protected_leak`."""
-    read_options(NoOptions, options, "protected_leak")
-    return [ProtectedLeak()]
-
-
-def make_required_kept(
-    options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]
-) -> Sequence[Metric]:
-    """Return `required_kept`."""
-    read_options(NoOptions, options, "required_kept")
-    return [RequiredKept()]

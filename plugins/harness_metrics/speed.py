@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
 from harness.api import Metric, StrictModel, Unscored
-from harness_metrics.options import NoOptions, read_options
 from harness_metrics.replies import generate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from harness.api import Decoding, Principle, Request, RunFacts, Sample
+    from harness.api import Decoding, Request, RunFacts, Sample
 
 _MIB = 1 << 20
 
@@ -108,23 +107,9 @@ class PeakMemory(Metric):
         return facts.peak_memory / _MIB if facts.peak_memory > 0 else Unscored(reason="the peak is not known here")
 
 
-def make_latency(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]) -> Sequence[Metric]:
+def latencies(options: SpeedOptions) -> Sequence[Metric]:
     """Return `first_token_p50`, `first_token_p95`, `per_100_tokens_p50` and `per_100_tokens_p95`."""
-    chosen = read_options(SpeedOptions, options, "latency")
     return [
-        *(Latency(chosen, "first_token", percentile) for percentile in (50, 95)),
-        *(Latency(chosen, "per_100_tokens", percentile) for percentile in (50, 95)),
+        *(Latency(options, "first_token", percentile) for percentile in (50, 95)),
+        *(Latency(options, "per_100_tokens", percentile) for percentile in (50, 95)),
     ]
-
-
-def make_throughput(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]) -> Sequence[Metric]:
-    """Return `throughput`."""
-    return [Throughput(read_options(SpeedOptions, options, "throughput"))]
-
-
-def make_peak_memory(
-    options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]
-) -> Sequence[Metric]:
-    """Return `peak_memory`."""
-    read_options(NoOptions, options, "peak_memory")
-    return [PeakMemory()]

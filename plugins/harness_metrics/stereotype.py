@@ -9,21 +9,20 @@ A sample's metadata holds
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from harness.api import InputError, Metric, NotApplicable, StrictModel, Unscored, nearest
 from harness_metrics.choice import best, choice_requests, choice_scores
 from harness_metrics.fields import index
-from harness_metrics.options import read_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from harness.api import Decoding, Findings, Principle, Reply, Request, Row, Sample, Verdict
+    from harness.api import Decoding, Findings, Reply, Request, Row, Sample, Verdict
 
 Condition = Literal["ambiguous", "disambiguated"]
 _CONDITIONS: tuple[Condition, ...] = ("ambiguous", "disambiguated")
@@ -185,9 +184,8 @@ class BiasScore(_ByCondition):
         return value
 
 
-def make(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]) -> Sequence[Metric]:
+def make(options: StereotypeOptions) -> Sequence[Metric]:
     """Return bias_accuracy_* and bias_score_* of both conditions, and `stereotype_preference`."""
-    chosen = read_options(StereotypeOptions, options, "stereotype_preference")
-    accuracies: list[Metric] = [BiasAccuracy(chosen, only) for only in _CONDITIONS]
-    scores: list[Metric] = [BiasScore(chosen, only) for only in _CONDITIONS]
-    return [*accuracies, StereotypePreference(chosen), *scores]
+    accuracies: list[Metric] = [BiasAccuracy(options, only) for only in _CONDITIONS]
+    scores: list[Metric] = [BiasScore(options, only) for only in _CONDITIONS]
+    return [*accuracies, StereotypePreference(options), *scores]

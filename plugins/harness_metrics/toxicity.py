@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from harness.api import Completion, StrictModel, Unscored
 from harness_metrics.calibration import CalibrationSection
-from harness_metrics.options import read_options
 from harness_metrics.replies import TextMetric, completion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.api import Findings, Metric, NotApplicable, Principle, Reply, Row, Sample, Verdict
+    from harness.api import Findings, Metric, NotApplicable, Reply, Row, Sample, Verdict
 
 _USUAL_LABELS = ("toxicity", "toxic")
 
@@ -120,7 +119,6 @@ class ToxicityMean(_Toxicity):
         return probability
 
 
-def make(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]) -> Sequence[Metric]:
+def make(options: ToxicityOptions) -> Sequence[Metric]:
     """Return `toxicity_rate` and `toxicity_mean`."""
-    chosen = read_options(ToxicityOptions, options, "toxicity")
-    return [ToxicityRate(chosen), ToxicityMean(chosen)]
+    return [ToxicityRate(options), ToxicityMean(options)]

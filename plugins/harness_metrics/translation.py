@@ -8,7 +8,6 @@ import numpy as np
 from pydantic import Field
 
 from harness.api import Completion, MissingDependencyError, StrictModel
-from harness_metrics.options import read_options
 from harness_metrics.replies import TextMetric, completion, gated_by_target
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
         Findings,
         Metric,
         NotApplicable,
-        Principle,
         Reply,
         Request,
         Row,
@@ -170,22 +168,19 @@ def _sacrebleu(needed_by: str) -> Any:  # noqa: ANN401 - sacrebleu has no types
     return metrics
 
 
-def make_bleu(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]) -> Sequence[Metric]:
+def bleu(options: BleuOptions) -> Metric:
     """Return `bleu`."""
-    chosen = read_options(BleuOptions, options, "bleu")
-    scorer = _sacrebleu("bleu").BLEU(tokenize=chosen.tokenize, lowercase=chosen.lowercase, force=True)
-    return [Bleu(scorer, "Corpus BLEU, 0 to 100")]
+    scorer = _sacrebleu("bleu").BLEU(tokenize=options.tokenize, lowercase=options.lowercase, force=True)
+    return Bleu(scorer, "Corpus BLEU, 0 to 100")
 
 
-def make_chrf(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]) -> Sequence[Metric]:
+def chrf(options: ChrfOptions) -> Metric:
     """Return `chrf`."""
-    chosen = read_options(ChrfOptions, options, "chrf")
-    scorer = _sacrebleu("chrf").CHRF(word_order=chosen.word_order, lowercase=chosen.lowercase)
-    return [Chrf(scorer, "Corpus chrF, 0 to 100")]
+    scorer = _sacrebleu("chrf").CHRF(word_order=options.word_order, lowercase=options.lowercase)
+    return Chrf(scorer, "Corpus chrF, 0 to 100")
 
 
-def make_ter(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]) -> Sequence[Metric]:
+def ter(options: TerOptions) -> Metric:
     """Return `ter`."""
-    chosen = read_options(TerOptions, options, "ter")
-    scorer = _sacrebleu("ter").TER(case_sensitive=chosen.case_sensitive, normalized=chosen.normalized)
-    return [Ter(scorer, "Translation edit rate")]
+    scorer = _sacrebleu("ter").TER(case_sensitive=options.case_sensitive, normalized=options.normalized)
+    return Ter(scorer, "Translation edit rate")

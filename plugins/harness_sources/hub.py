@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.api import InputError, MissingDependencyError, Sample, SourceInput
-from harness_sources.rows import read_options, samples_of
+from harness_sources.rows import row_options, samples_of
 
 _OWN = ("name", "config", "split", "revision")
 
@@ -23,7 +23,7 @@ def read_hub(source: SourceInput) -> Iterator[Sample]:
             "the source datasets needs the set's id", file=source.suite_path, key="samples.name",
             hint="for example name: org/set",
         )  # fmt: skip
-    options = read_options(source, extra=_OWN)
+    options = row_options(source, extra=_OWN)
     if source.offline:
         raise InputError(
             f"the data set {name} is fetched from the hub, and --offline opens no socket", file=source.suite_path,

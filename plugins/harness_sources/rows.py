@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from harness.api import InputError, Message, Sample, SourceInput, canonical_json, nearest
+from harness.api import InputError, Message, Sample, SourceInput, canonical_json, nearest, read_options
 from harness_sources.files import Numbered, Row, csv_rows, data_path, json_rows, jsonl_rows, parquet_rows
 
 FIELDS = ("id", "prompt", "messages", "target", "choices", "answer", "tags", "cluster", "metadata", "turns")
@@ -30,24 +30,14 @@ class RowOptions(BaseModel):
     """Columns kept as metadata."""
 
 
-def read_options(source: SourceInput, extra: Iterable[str] = ()) -> RowOptions:
+def row_options(source: SourceInput, extra: Iterable[str] = ()) -> RowOptions:
     """Validate the options of a row-based source.
 
     Raises:
         InputError: naming the key, with the nearest right spelling.
     """
     given = {key: value for key, value in source.options.items() if key not in set(extra)}
-    try:
-        options = RowOptions.model_validate(given)
-    except ValidationError as error:
-        detail = error.errors()[0]
-        key = ".".join(str(part) for part in detail["loc"])
-        close = nearest(key, RowOptions.model_fields) if detail["type"] == "extra_forbidden" else None
-        cause = "unknown key" if detail["type"] == "extra_forbidden" else detail["msg"].lower()
-        raise InputError(
-            cause, file=source.suite_path, key=f"samples.{key}",
-            hint=f"did you mean {close!r}?" if close else f"known keys: {', '.join(RowOptions.model_fields)}",
-        ) from error  # fmt: skip
+    options = read_options(RowOptions, given, "samples", at=("samples",), file=source.suite_path)
     for field in options.columns:
         if field not in FIELDS:
             close = nearest(field, FIELDS)
@@ -61,25 +51,25 @@ def read_options(source: SourceInput, extra: Iterable[str] = ()) -> RowOptions:
 def read_jsonl(source: SourceInput) -> Iterator[Sample]:
     """Yield the samples of a JSONL file."""
     path = data_path(source, what="the source jsonl")
-    yield from samples_of(jsonl_rows(path), path, read_options(source))
+    yield from samples_of(jsonl_rows(path), path, row_options(source))
 
 
 def read_json(source: SourceInput) -> Iterator[Sample]:
     """Yield the samples of a JSON file that holds one list of objects."""
     path = data_path(source, what="the source json")
-    yield from samples_of(json_rows(path), path, read_options(source))
+    yield from samples_of(json_rows(path), path, row_options(source))
 
 
 def read_csv(source: SourceInput) -> Iterator[Sample]:
     """Yield the samples of a CSV file with a header."""
     path = data_path(source, what="the source csv")
-    yield from samples_of(csv_rows(path), path, read_options(source))
+    yield from samples_of(csv_rows(path), path, row_options(source))
 
 
 def read_parquet(source: SourceInput) -> Iterator[Sample]:
     """Yield the samples of a Parquet file."""
     path = data_path(source, what="the source parquet")
-    yield from samples_of(parquet_rows(path), path, read_options(source))
+    yield from samples_of(parquet_rows(path), path, row_options(source))
 
 
 def samples_of(rows: Iterable[Numbered], path: Path, options: RowOptions) -> Iterator[Sample]:

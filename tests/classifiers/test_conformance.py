@@ -121,7 +121,7 @@ def test_it_works_again_after_close(options_of, surroundings, classifier):
 
 
 def test_an_unknown_option_is_refused_with_the_key(classifier):
-    with pytest.raises(InputError, match="devicee: unknown key"):
+    with pytest.raises(InputError, match="devicee: unknown option"):
         type(classifier)({"devicee": "cpu"}, classifier.surroundings)
 
 

@@ -172,7 +172,7 @@ def test_read_pinned_takes_a_prefix(tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"modle": "original"}, r"classifiers\.detoxify\.modle: unknown key; did you mean 'model'\?"),
+        ({"modle": "original"}, r"classifiers\.detoxify\.modle: unknown option; did you mean 'model'\?"),
         ({"model": "orignal"}, r"classifiers\.detoxify\.model"),
         ({"batch_size": 0}, r"classifiers\.detoxify\.batch_size"),
         ({"model": "unbiased", "checkpoint": "x"}, "exclude each other"),

@@ -129,7 +129,7 @@ def test_options_move_the_fingerprint_and_their_order_does_not(surroundings):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"entites": ["PERSON"]}, r"classifiers\.presidio\.entites: unknown key; did you mean 'entities'\?"),
+        ({"entites": ["PERSON"]}, r"classifiers\.presidio\.entites: unknown option; did you mean 'entities'\?"),
         ({"entities": ["EMAIL_ADRESS"]}, "did you mean 'EMAIL_ADDRESS'"),
         ({"entities": []}, r"classifiers\.presidio\.entities"),
         ({"threshold": 1.5}, r"classifiers\.presidio\.threshold"),

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import InputError
+from harness.plugins import load_plugins
 from harness.types import Completion, Decoding, Generate, Message, NoReply, NotApplicable, Sample, Unscored
 from harness_metrics.constraints import (
     ABOUT,
@@ -159,7 +160,7 @@ def test_hostile_json_is_just_no_json() -> None:
     ],
 )
 def test_wrong_constraints_name_the_sample_and_the_place(item: object, words: str) -> None:
-    (strict, _) = make({}, {})
+    (strict, _) = make()
     with pytest.raises(InputError) as caught:
         strict.requests(sample({"type": "question"}, item), Decoding())
     message = str(caught.value)
@@ -175,7 +176,7 @@ def test_constraints_must_be_a_list() -> None:
 
 
 def test_the_metrics_score_all_and_the_share() -> None:
-    strict, share = make({}, {})
+    strict, share = make()
     given_two = sample({"type": "max_words", "value": 2}, {"type": "question"})
     assert strict.requests(given_two, Decoding()) == (Generate(messages=given_two.messages, decoding=Decoding()),)
 
@@ -191,7 +192,7 @@ def test_the_metrics_score_all_and_the_share() -> None:
 
 def test_no_reply_is_unscored_and_no_constraint_is_not_applicable() -> None:
     plain = Sample(id="s-3", messages=(Message(role="user", content="x"),))
-    for metric in make({}, {}):
+    for metric in make():
         assert isinstance(metric.observe(sample({"type": "question"}), (NoReply(reason="time-out"),), {}, ()), Unscored)
         assert metric.requests(plain, Decoding()) == ()
         assert isinstance(metric.observe(plain, (), {}, ()), NotApplicable)
@@ -199,4 +200,4 @@ def test_no_reply_is_unscored_and_no_constraint_is_not_applicable() -> None:
 
 def test_unknown_options_are_refused() -> None:
     with pytest.raises(InputError, match="instructions"):
-        make({"strict": True}, {})
+        load_plugins(installed=False).registries.metrics.get("instructions")({"strict": True}, {})

@@ -137,7 +137,7 @@ def test_bad_bytes_damaged_gzip_missing_files_and_folders(tmp_path):
 def test_bad_options(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text('{"question": "x"}\n')
-    with pytest.raises(InputError, match=r"samples\.colums: unknown key; did you mean 'columns'\?"):
+    with pytest.raises(InputError, match=r"samples\.colums: unknown option; did you mean 'columns'\?"):
         read(path, colums={})
     with pytest.raises(InputError, match=r"samples\.columns\.promt: unknown sample field; did you mean 'prompt'\?"):
         read(path, columns={"promt": "question"})

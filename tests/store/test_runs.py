@@ -25,7 +25,7 @@ def test_what_is_written_is_read_back(workspace, make):
     record = make.stored_run(workspace, make.run_record(samples=700, checks=(make.check(),)))
     assert runs.read_run(workspace, record.id) == record
     assert list(runs.read_samples(workspace, record.id)) == [make.sample_record(index) for index in range(700)]
-    assert runs.read_suite_text(workspace, record.id) == make.SUITE_TEXT
+    assert (workspace.runs / record.id / runs.SUITE_FILE).read_text() == make.SUITE_TEXT
     assert runs.read_constitutions(workspace, record.id) == (make.CONSTITUTION,)
     assert runs.list_runs(workspace) == [record]
     assert runs.check_run(workspace, record.id) == record
@@ -44,7 +44,7 @@ def test_any_text_and_number_survives(workspace, make, text, value):
     sample = replace(make.sample_record(1, text=text), rows={"m": (value, 1.0)})
     record = runs.write_run(workspace, make.run_record(samples=1), [sample], text, ())
     assert list(runs.read_samples(workspace, record.id)) == [sample]
-    assert runs.read_suite_text(workspace, record.id) == text
+    assert (workspace.runs / record.id / runs.SUITE_FILE).read_bytes().decode() == text
 
 
 def test_the_table_has_columns_for_other_readers(workspace, make):
