@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from harness.contracts import Metric
 from harness.engine.programs import Live, guarded, run, together
 from harness.evaluation.roles import with_system
+from harness.plugin_code import check_requests, plugin_code
 from harness.types import Asks, Completion, Generate, Message, NoReply, Program, Replies, Reply, Request, Response, ask
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from harness.contracts import Metric
     from harness.reading.suite import ConversationSection
     from harness.types import Candidate, Decoding, Role, Sample
 
@@ -48,8 +49,35 @@ class Interview:
     def gather(self, sample: Sample) -> Program[dict[str, Gathered]]:
         """Run all metrics' programs on a sample side by side; returns what they brought in, by metric."""
         go_on = self._going_on(sample)
-        gathered = yield from together([Live(self._one(metric, sample, go_on)) for metric in self.metrics])
-        return {metric.name: own for metric, own in zip(self.metrics, gathered, strict=True)}
+        if go_on is not None:
+            gathered = yield from together([Live(self._one(metric, sample, go_on)) for metric in self.metrics])
+            return {metric.name: own for metric, own in zip(self.metrics, gathered, strict=True)}
+        own = [metric for metric in self.metrics if not asks_once(metric)]
+        if not own:
+            return (yield from self._at_once(sample))
+        lives: list[Live[Any]] = [Live(self._one(metric, sample, None)) for metric in own]
+        once, *more = yield from together([Live(self._at_once(sample)), *lives])
+        found = once | {metric.name: gathered for metric, gathered in zip(own, more, strict=True)}
+        return {metric.name: found[metric.name] for metric in self.metrics}
+
+    def _at_once(self, sample: Sample) -> Program[dict[str, Gathered]]:
+        """Ask for all metrics that ask once: as their programs would, and many times as quick."""
+        decoding = self.candidate.decoding or self.decoding
+        asked: dict[str, tuple[Request, ...]] = {}
+        for metric in self.metrics:
+            if asks_once(metric):
+                what = f"the metric {metric.name!r} on the sample {sample.id!r}"
+                with plugin_code(what, metric):
+                    given = metric.requests(sample, decoding)
+                requests = check_requests(given, what, metric)
+                asked[metric.name] = tuple(with_system(request, self.candidate.system) for request in requests)
+        distinct = tuple(dict.fromkeys(request for requests in asked.values() for request in requests))
+        replies = (yield ask("policy", *distinct)) if distinct else ()
+        said = dict(zip(distinct, replies, strict=True))
+        return {
+            name: Gathered(sample=sample, replies=tuple(said[request] for request in requests), said=said)
+            for name, requests in asked.items()
+        }
 
     def recall(self, sample: Sample, stored: Mapping[Request, Reply]) -> dict[str, Gathered]:
         """Return what `gather` brought in when these replies were stored."""
@@ -174,6 +202,12 @@ def _to_the_user(request: Generate, instruction: str) -> Generate:
     return replace(request, messages=(*begin, *turns))
 
 
-def all_said(gathered: Iterable[Gathered]) -> dict[Request, Reply]:
+def asks_once(metric: Metric) -> bool:
+    """Tell whether a metric has no program of its own."""
+    return type(metric).gather is Metric.gather
+
+
+def all_said(gathered: Iterable[Gathered]) -> Mapping[Request, Reply]:
     """Return the distinct requests of several metrics with their replies, in order."""
-    return {request: reply for own in gathered for request, reply in own.said.items()}
+    parts = list({id(own.said): own.said for own in gathered}.values())  # what asks once shares one
+    return parts[0] if len(parts) == 1 else {request: reply for part in parts for request, reply in part.items()}
