@@ -20,7 +20,7 @@ import click
 import numpy as np
 import psutil
 
-from harness.contracts import Surroundings
+from harness.contracts import RunContext
 from harness.paths import weights_dir
 from harness.references import resolve_model
 from harness.types import AdapterSpec
@@ -65,7 +65,7 @@ def main(model: str, count: int, rank: int, rounds: int, device: str) -> None:
     from harness_models.hf.adapters import AdapterRack
     from harness_models.hf.loading import load
 
-    spec, surroundings = resolve_model(model, device=device), Surroundings(offline=True, weights=weights_dir())
+    spec, surroundings = resolve_model(model, device=device), RunContext(offline=True, weights=weights_dir())
     shapes: dict[str, tuple[int, ...]] = {}
     for file in materialise(spec, surroundings).glob("*.safetensors"):
         shapes.update(tensor_shapes(file))

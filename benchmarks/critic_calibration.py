@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.contracts import Surroundings
+from harness.contracts import RunContext
 from harness.evaluation.constitutions import Constitutions
 from harness.evaluation.examples import Judged, Share, Skill, judge_examples, share, skill
 from harness.evaluation.panel import Panel
@@ -225,7 +225,7 @@ def main() -> None:
 
     begin = time.perf_counter()
     registries = load_plugins(installed=False).registries
-    surroundings = Surroundings(offline=True, weights=weights_dir())
+    surroundings = RunContext(offline=True, weights=weights_dir())
     cache = None if arguments.cache is None else Cache(arguments.cache)
     with TerminalProgress(Console(stderr=True)) as bars, ModelPool(registries, surroundings, cache, bars) as pool:
         judge = Judge(arguments.judge, registries, pool)

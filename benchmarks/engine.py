@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import workloads
 from sections import machine, table, versions, write_section
 
-from harness.contracts import Surroundings
+from harness.contracts import RunContext
 from harness.store.runs import list_runs, read_samples
 from harness.store.workspace import Workspace, refuse_inside
 from harness.types import Completion, LogProb, ModelSpec
@@ -232,7 +232,7 @@ def _folder(model: str) -> Path:
         return Path(model).resolve()
     store = Path(os.environ.get("HARNESS_WEIGHTS", Path.home() / ".cache" / "harness" / "weights"))
     spec = ModelSpec(reference=model, scheme="hf", name=model)
-    return materialise(spec, Surroundings(offline=True, weights=store))
+    return materialise(spec, RunContext(offline=True, weights=store))
 
 
 if __name__ == "__main__":

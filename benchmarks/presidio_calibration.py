@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import binomtest
 
-from harness.contracts import Surroundings
+from harness.contracts import RunContext
 from harness.paths import weights_dir
 from harness.types import Finding
 from harness_classifiers.presidio import DEFAULT_ENTITIES, PresidioClassifier, PresidioOptions
@@ -108,7 +108,7 @@ def main() -> None:
     given = parser.parse_args()
     rows = json.loads(gzip.decompress((given.data / "presidio_synth_pii" / "generated_large.json.gz").read_bytes()))
     rows = rows[: given.limit]
-    surroundings = Surroundings(weights=weights_dir(), offline=True)
+    surroundings = RunContext(weights=weights_dir(), offline=True)
     everything = PresidioClassifier(
         {"entities": sorted({*MEASURED, *DEFAULT_ENTITIES}), "threshold": 0.01}, surroundings
     )

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import click
 
-from harness.contracts import Surroundings
+from harness.contracts import RunContext
 from harness.engine.core import ModelCore
 from harness.progress import NoProgress
 from harness.references import resolve_model
@@ -69,7 +69,7 @@ async def serve(latency: float) -> None:
 def measure(port: int, concurrency: int, requests: int, folder: Path) -> float:
     """Return the seconds that so many distinct requests take."""
     spec = resolve_model(f"openai:stub@http://127.0.0.1:{port}/v1", schemes=["openai"])
-    model = make_openai(spec, Surroundings(weights=folder, concurrency=concurrency))
+    model = make_openai(spec, RunContext(weights=folder, concurrency=concurrency))
     asked = [
         Generate(messages=(Message(role="user", content=f"question {number} " * 20),), decoding=Decoding())
         for number in range(requests)

@@ -71,7 +71,7 @@ class ProgressTask(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Surroundings:
+class RunContext:
     """What any plugin may know of where it runs."""
 
     offline: bool = False
@@ -83,6 +83,10 @@ class Surroundings:
     """Most requests at once to a remote server, 1 or more."""
     timeout: float = 300.0
     """Seconds that a remote server has for one answer."""
+
+
+Surroundings = RunContext
+"""Deprecated: the old name of `RunContext`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +121,7 @@ class Model(ABC):
     verifiable: ClassVar[bool] = True
     """Whether `fingerprint` pins the weights; False for remote servers, whose replies are keyed by day."""
 
-    def __init__(self, spec: ModelSpec, surroundings: Surroundings) -> None:
+    def __init__(self, spec: ModelSpec, surroundings: RunContext) -> None:
         self.spec = spec
         self.surroundings = surroundings
 
@@ -215,7 +219,7 @@ class Classifier(ABC):
     labels: ClassVar[tuple[str, ...]] = ()
     """Every label it can give; empty where the options decide."""
 
-    def __init__(self, options: Mapping[str, Any], surroundings: Surroundings) -> None:
+    def __init__(self, options: Mapping[str, Any], surroundings: RunContext) -> None:
         self.options = options
         self.surroundings = surroundings
 

@@ -25,7 +25,7 @@ from harness.registry import Registry
 
 if TYPE_CHECKING:
     from harness.commands import Commands
-    from harness.contracts import Classifier, Critic, MetricFactory, Model, Source, Stage, Surroundings
+    from harness.contracts import Classifier, Critic, MetricFactory, Model, RunContext, Source, Stage
     from harness.reporting import ReportSection
     from harness.types import ModelSpec, Principle
 
@@ -44,13 +44,13 @@ Found = tuple[str, str, Callable[[], object]]
 class Registries:
     """Everything that plugins registered, frozen."""
 
-    models: Registry[Callable[[ModelSpec, Surroundings], Model]]
+    models: Registry[Callable[[ModelSpec, RunContext], Model]]
     sources: Registry[Source]
     stages: Registry[Callable[[], Stage]]
     principles: Registry[Principle]
     constitutions: Registry[Path]
     critics: Registry[Callable[[Mapping[str, Any]], Critic]]
-    classifiers: Registry[Callable[[Mapping[str, Any], Surroundings], Classifier]]
+    classifiers: Registry[Callable[[Mapping[str, Any], RunContext], Classifier]]
     metrics: Registry[MetricFactory]
     suites: Registry[Path]
     recipes: Registry[Path]

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import repeat
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -19,12 +20,13 @@ from harness.types import Pace, RunFacts
 
 if TYPE_CHECKING:
     from harness.engine.core import ModelCore
+    from harness.evaluation.panel import Found
     from harness.evaluation.prepare import PreparedSuite
     from harness.evaluation.respond import Gathered
     from harness.evaluation.roles import Asking
     from harness.stats.table import MetricTable
     from harness.store.sample_writer import SampleWriter
-    from harness.types import BoundRole, Candidate, Estimate, Program, Sample, SampleRecord
+    from harness.types import BoundRole, Candidate, Estimate, Program, Sample, SampleRecord, Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,13 +165,17 @@ def through(
                 interview.responses(sample, all_said(own.values())) for sample, own in zip(batch, gathered, strict=True)
             ]
             flat = [response for own in responses for response in own]
-            with classifying.part(size):
-                found = panel.classify(flat, replace(asking, progress=classifying))
-            verdicts = iter(panel.verdicts(flat, judges, found=found, part=judging.share(size)))
+            found: Found = {}
+            if panel.classifier_status:
+                with classifying.part(size):
+                    found = panel.classify(flat, replace(asking, progress=classifying))
+            verdicts: Iterator[tuple[Verdict, ...]] = repeat(())
+            if panel.principles:
+                verdicts = iter(panel.verdicts(flat, judges, found=found, part=judging.share(size)))
             silent = panel.silent()
             records = [
                 observe(
-                    sample, own, lambda text: silent if text is None else found[text],  # noqa: B023 - called at once
+                    sample, own, lambda text: silent if text is None else found.get(text, silent),  # noqa: B023 - called at once
                     tuple(verdict for _ in said for verdict in next(verdicts)), prepared.metrics,
                 )
                 for sample, own, said in zip(batch, gathered, responses, strict=True)

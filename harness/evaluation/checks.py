@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness.engine.programs import guarded, run
 from harness.evaluation.measure import row_of
 from harness.evaluation.prepare import gate_place
+from harness.evaluation.respond import silence
 from harness.gates.attainable import require_attainable
 from harness.gates.check import check_gate
 from harness.stats.assess import estimate
 from harness.stats.kinds import kind_of
-from harness.types import Check, Estimate, Gate, NoReply, NotApplicable
+from harness.types import Check, Estimate, Gate, NotApplicable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -121,7 +121,4 @@ def _countable(metrics: Sequence[Metric], prepared: PreparedSuite) -> dict[str, 
 
 
 def _passed_over(metric: Metric, sample: Sample, ask: Decoding) -> bool:
-    what = f"the metric {metric.name!r} on the sample {sample.id!r}"
-    program = guarded(lambda: metric.gather(sample, ask), what, metric, roles=("policy", *metric.roles))
-    silence = run(program, lambda _, requests: [NoReply(reason="not asked yet")] * len(requests))
-    return isinstance(row_of(metric, sample, silence, {}, ()), NotApplicable)
+    return isinstance(row_of(metric, sample, silence(metric, sample, ask), {}, ()), NotApplicable)

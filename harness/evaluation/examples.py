@@ -13,7 +13,7 @@ from harness.stats.proportion import clopper_pearson
 from harness.types import Completion, Message, NotApplicable, Response, Sample, Unscored
 
 if TYPE_CHECKING:
-    from harness.contracts import Surroundings
+    from harness.contracts import RunContext
     from harness.plugins import Registries
     from harness.types import Example, Principle
 
@@ -89,7 +89,7 @@ class Skill:
 def try_principles(
     principles: Sequence[Principle],
     registries: Registries,
-    surroundings: Surroundings,
+    surroundings: RunContext,
     asking: Callable[[Panel], Asking],
 ) -> list[list[Skill]]:
     """Return, for each principle, the skill of each of its critics; of all together last where there are several.

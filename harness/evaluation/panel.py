@@ -16,7 +16,7 @@ from harness.plugin_code import check_fingerprint, check_score, plugin_code
 from harness.types import Case, ClassifierStatus, NotApplicable, Unscored, Verdict
 
 if TYPE_CHECKING:
-    from harness.contracts import Classifier, Surroundings
+    from harness.contracts import Classifier, RunContext
     from harness.evaluation.roles import Asking
     from harness.plugins import Registries
     from harness.types import Findings, Judgement, Principle, Program, Response
@@ -161,7 +161,7 @@ class PanelOptions:
 
 
 def make_panel(
-    principles: Sequence[Principle], registries: Registries, surroundings: Surroundings,
+    principles: Sequence[Principle], registries: Registries, surroundings: RunContext,
     options: PanelOptions | None = None,
 ) -> Panel:  # fmt: skip
     """Make the critics that principles name, and the classifiers that these read; nothing is loaded.

@@ -12,7 +12,7 @@ from harness.plugin_code import check_supports, plugin_code
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from harness.contracts import Progress, Surroundings
+    from harness.contracts import Progress, RunContext
     from harness.engine.core import Counts
     from harness.engine.reply_writer import ReplyCache
     from harness.plugins import Registries
@@ -36,7 +36,7 @@ class ModelPool:
     """
 
     def __init__(
-        self, registries: Registries, surroundings: Surroundings, cache: ReplyCache | None, progress: Progress
+        self, registries: Registries, surroundings: RunContext, cache: ReplyCache | None, progress: Progress
     ) -> None:
         self._registries = registries
         self.surroundings = surroundings

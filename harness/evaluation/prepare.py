@@ -21,7 +21,7 @@ from harness.store.planted import planted_in
 from harness.types import Constitution, Gate
 
 if TYPE_CHECKING:
-    from harness.contracts import Metric, Surroundings
+    from harness.contracts import Metric, RunContext
     from harness.evaluation.samples import SampleStream
     from harness.plugins import Registries
     from harness.types import AdapterSpec
@@ -145,7 +145,7 @@ class SuiteOptions:
 
 
 def prepare_suite(
-    reference: str, registries: Registries, surroundings: Surroundings, options: SuiteOptions | None = None
+    reference: str, registries: Registries, surroundings: RunContext, options: SuiteOptions | None = None
 ) -> PreparedSuite:
     """Read a suite and make its plugins.
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 GoOn = Callable[[Generate, int], Program["str | NoReply | None"]]
 """From a request that ends with a reply of the candidate, and how many there were, to what the user says next; None
 ends the conversation."""
+_SILENT = NoReply(reason="not asked yet")
 _BEGIN = "(The conversation begins.)"
 
 
@@ -66,13 +67,11 @@ class Interview:
         asked: dict[str, tuple[Request, ...]] = {}
         for metric in self.metrics:
             if asks_once(metric):
-                what = f"the metric {metric.name!r} on the sample {sample.id!r}"
-                with plugin_code(what, metric):
-                    given = metric.requests(sample, decoding)
-                requests = check_requests(given, what, metric)
-                asked[metric.name] = tuple(with_system(request, self.candidate.system) for request in requests)
+                requests = _requests(metric, sample, decoding)
+                system = self.candidate.system
+                asked[metric.name] = requests if system is None else tuple(with_system(r, system) for r in requests)
         distinct = tuple(dict.fromkeys(request for requests in asked.values() for request in requests))
-        replies = (yield ask("policy", *distinct)) if distinct else ()
+        replies = (yield Asks(tuple(("policy", request) for request in distinct))) if distinct else ()
         said = dict(zip(distinct, replies, strict=True))
         return {
             name: Gathered(sample=sample, replies=tuple(said[request] for request in requests), said=said)
@@ -200,6 +199,26 @@ def _to_the_user(request: Generate, instruction: str) -> Generate:
     turns = [replace(turn, role=seen[turn.role]) for turn in request.messages if turn.role in seen]
     begin = (Message(role="system", content=instruction), Message(role="user", content=_BEGIN))
     return replace(request, messages=(*begin, *turns))
+
+
+def silence(metric: Metric, sample: Sample, decoding: Decoding) -> Replies:
+    """Return what a metric would be handed if nobody answered.
+
+    Raises:
+        PluginError: when the metric breaks its contract.
+    """
+    if asks_once(metric):
+        return (_SILENT,) * len(_requests(metric, sample, decoding))
+    what = f"the metric {metric.name!r} on the sample {sample.id!r}"
+    program = guarded(lambda: metric.gather(sample, decoding), what, metric, roles=("policy", *metric.roles))
+    return run(program, lambda _, requests: [_SILENT] * len(requests))
+
+
+def _requests(metric: Metric, sample: Sample, decoding: Decoding) -> tuple[Request, ...]:
+    what = f"the metric {metric.name!r} on the sample {sample.id!r}"
+    with plugin_code(what, metric):
+        given = metric.requests(sample, decoding)
+    return check_requests(given, what, metric)
 
 
 def asks_once(metric: Metric) -> bool:

@@ -26,7 +26,7 @@ from harness.store.sample_writer import SampleWriter
 from harness.types import Candidate, Check, OverallStatus, PrecisionCheck, RunRecord, RunSpec
 
 if TYPE_CHECKING:
-    from harness.contracts import Progress, Surroundings
+    from harness.contracts import Progress, RunContext
     from harness.evaluation.prepare import PreparedSuite
     from harness.plugins import Plugins
     from harness.store.workspace import Workspace
@@ -38,7 +38,7 @@ class Setting:
 
     plugins: Plugins
     workspace: Workspace
-    surroundings: Surroundings
+    surroundings: RunContext
     progress: Progress
     spec: RunSpec
     """What was asked, for the observers."""

@@ -28,7 +28,7 @@ from harness.types import Candidate, Decision, Policy, RoleRef, RunSpec
 from harness.weights.memo import reading_anew
 
 if TYPE_CHECKING:
-    from harness.contracts import Surroundings
+    from harness.contracts import RunContext
     from harness.plugins import Registries
     from harness.store.workspace import Workspace
     from harness.types import AdapterSpec, RunRecord
@@ -126,7 +126,7 @@ def _judge_of(policy: Policy) -> dict[str, RoleRef]:
 
 
 def prepare_policy(
-    policy: Policy, adapters: Sequence[AdapterSpec], registries: Registries, surroundings: Surroundings,
+    policy: Policy, adapters: Sequence[AdapterSpec], registries: Registries, surroundings: RunContext,
     limits: Sequence[int | None],
 ) -> list[PreparedSuite]:  # fmt: skip
     """Return a policy's suites with its gates, each at its limit; raises as `prepare_suite`."""

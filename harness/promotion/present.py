@@ -16,7 +16,7 @@ from harness.weights.memo import reading_anew
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from harness.contracts import Surroundings
+    from harness.contracts import RunContext
     from harness.plugins import Plugins
     from harness.types import Decision, RunRecord
 
@@ -30,7 +30,7 @@ class Present:
 
     policy: Callable[[str], Policy]
     """Gives the policy of a name, as it is now."""
-    surroundings: Surroundings
+    surroundings: RunContext
 
 
 def check_present(decision: Decision, runs: Sequence[RunRecord], plugins: Plugins, present: Present) -> None:

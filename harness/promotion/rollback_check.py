@@ -22,7 +22,7 @@ from harness.types import Candidate, Completion, LogProb, NoReply, Reply, Reques
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from harness.contracts import Progress, Surroundings
+    from harness.contracts import Progress, RunContext
     from harness.plugins import Plugins
     from harness.store.workspace import Workspace
     from harness.types import Decision
@@ -69,7 +69,7 @@ class RollbackCheck:
 
 
 def check_rollback(
-    workspace: Workspace, plugins: Plugins, surroundings: Surroundings, progress: Progress, *, to: str | None = None,
+    workspace: Workspace, plugins: Plugins, surroundings: RunContext, progress: Progress, *, to: str | None = None,
     samples: int = 8,
 ) -> RollbackCheck:  # fmt: skip
     """Ask what a rollback would go back to for answers that are stored of it, without the cache.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from harness.contracts import Progress, Surroundings
+    from harness.contracts import Progress, RunContext
     from harness.plugins import Plugins
     from harness.reading.config import Config
     from harness.store.workspace import Workspace
@@ -101,13 +101,13 @@ class Opened:
         return self.workspace
 
     @property
-    def context(self) -> Surroundings:
+    def context(self) -> RunContext:
         """What plugins may know of where they run."""
-        from harness.contracts import Surroundings
+        from harness.contracts import RunContext
         from harness.paths import weights_dir
 
         options = self.options
-        return Surroundings(
+        return RunContext(
             offline=options.offline, weights=weights_dir(), seed=options.seed,
             concurrency=options.concurrency or self.config.concurrency, timeout=options.timeout or self.config.timeout,
         )  # fmt: skip

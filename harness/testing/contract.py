@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import BrokenRunError, InputError
 
 if TYPE_CHECKING:
-    from harness.contracts import Surroundings
+    from harness.contracts import RunContext
     from harness.plugins import Plugins
     from harness.types import RunRecord, Sample
 
@@ -60,12 +60,12 @@ def loaded(plugins: Where) -> Plugins:
     return found
 
 
-def surroundings() -> Surroundings:
+def surroundings() -> RunContext:
     """Return what plugins are handed in a test."""
-    from harness.contracts import Surroundings
+    from harness.contracts import RunContext
     from harness.paths import weights_dir
 
-    return Surroundings(weights=weights_dir())
+    return RunContext(weights=weights_dir())
 
 
 def refuses_unknown(make: Any, options: Mapping[str, Any], *arguments: Any) -> Iterable[str]:  # noqa: ANN401 - kinds differ

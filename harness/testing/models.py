@@ -34,7 +34,7 @@ def assert_model(reference: str, *, plugins: Where = (), offline: bool = False) 
         BrokenRunError: when the model raises, or delivers what is no reply.
     """
     __tracebackhide__ = True
-    from harness.contracts import Surroundings
+    from harness.contracts import RunContext
     from harness.engine.core import ModelCore
     from harness.evaluation.pool import ModelPool
     from harness.evaluation.resolve import resolve_base
@@ -48,7 +48,7 @@ def assert_model(reference: str, *, plugins: Where = (), offline: bool = False) 
     registries = loaded(plugins).registries
     base = resolve_base(reference, registries)
     candidate = Candidate(model=base)
-    surroundings = Surroundings(offline=offline, weights=weights_dir())
+    surroundings = RunContext(offline=offline, weights=weights_dir())
     with ModelPool(registries, surroundings, None, NoProgress()) as pool:
         core: ModelCore = pool.core(base)
         problems = []

@@ -22,7 +22,7 @@ from harness.weights import base_hash, materialise
 from harness.weights.lora import base_shapes, check_lora, misfit
 
 if TYPE_CHECKING:
-    from harness.contracts import Progress, Stage, Surroundings
+    from harness.contracts import Progress, RunContext, Stage
     from harness.plugins import Plugins
     from harness.reading.recipe import Recipe
     from harness.store.workspace import Workspace
@@ -34,7 +34,7 @@ class TrainSetting:
 
     plugins: Plugins
     workspace: Workspace
-    surroundings: Surroundings
+    surroundings: RunContext
     progress: Progress
     seed: int | None = None
     """Replaces the recipe's seed."""

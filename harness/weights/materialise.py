@@ -21,7 +21,7 @@ from harness.weights.memo import folder_hash, memoised_sha256
 from harness.weights.store import lock, weights_hash, weights_path
 
 if TYPE_CHECKING:
-    from harness.contracts import Surroundings
+    from harness.contracts import RunContext
     from harness.types import ModelSpec
 
 CONVERSION = 1
@@ -45,7 +45,7 @@ class _Source:
         return self.path.suffix == ".gguf"
 
 
-def materialise(spec: ModelSpec, surroundings: Surroundings) -> Path:
+def materialise(spec: ModelSpec, surroundings: RunContext) -> Path:
     """Return a folder with the base's config.json, tokenizer with chat template, and safetensors.
 
     A folder given by path, or fetched from the hub, is returned as it is. A GGUF base is converted on first use,
@@ -68,7 +68,7 @@ def materialise(spec: ModelSpec, surroundings: Surroundings) -> Path:
     return target
 
 
-def base_hash(spec: ModelSpec, surroundings: Surroundings) -> str:
+def base_hash(spec: ModelSpec, surroundings: RunContext) -> str:
     """Return the SHA-256 that pins the base, memoised by file identity; imports neither torch nor transformers.
 
     Raises:
@@ -81,7 +81,7 @@ def base_hash(spec: ModelSpec, surroundings: Surroundings) -> str:
     return folder_hash(source.path, store=store)
 
 
-def base_shapes_folder(spec: ModelSpec, surroundings: Surroundings) -> Path | None:
+def base_shapes_folder(spec: ModelSpec, surroundings: RunContext) -> Path | None:
     """Return the folder whose safetensors headers tell the base's shapes; None where it is not made yet."""
     source = _locate(spec, surroundings)
     if not source.is_gguf:
@@ -97,7 +97,7 @@ def _source_hash(source: _Source, store: Path) -> str:
     return memoised_sha256(source.path, store=store)
 
 
-def _locate(spec: ModelSpec, surroundings: Surroundings) -> _Source:
+def _locate(spec: ModelSpec, surroundings: RunContext) -> _Source:
     entry = catalog().get(spec.name)
     if entry is not None:
         return _Source(path=weights_path(spec.name, store=surroundings.weights), name=spec.name, catalog_name=spec.name)
@@ -124,7 +124,7 @@ def _model_at(path: Path) -> Path:
     raise InputError(cause, file=path, hint="give a folder with config.json and *.safetensors, or one *.gguf file")
 
 
-def _from_hub(spec: ModelSpec, surroundings: Surroundings) -> Path:
+def _from_hub(spec: ModelSpec, surroundings: RunContext) -> Path:
     from huggingface_hub import snapshot_download
 
     try:

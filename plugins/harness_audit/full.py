@@ -47,7 +47,7 @@ from harness_audit.noise import ruined
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.api import Progress, Surroundings
+    from harness.api import Progress, RunContext
     from harness.api.workspace import Plugins, Workspace
 
 BASE = "smollm2-135m"
@@ -115,7 +115,7 @@ class Place:
 
     plugins: Plugins
     workspace: Workspace
-    surroundings: Callable[[int], Surroundings]
+    surroundings: Callable[[int], RunContext]
     """For a seed."""
     progress: Progress
     say: Callable[[str], None]

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any
 from harness import hookimpl
 
 if TYPE_CHECKING:
-    from harness.api import Classifier, Surroundings
+    from harness.api import Classifier, RunContext
 
 
-def _detoxify(options: Mapping[str, Any], surroundings: Surroundings) -> Classifier:
+def _detoxify(options: Mapping[str, Any], surroundings: RunContext) -> Classifier:
     from harness_classifiers.detoxify import DetoxifyClassifier
 
     return DetoxifyClassifier(options, surroundings)
 
 
-def _presidio(options: Mapping[str, Any], surroundings: Surroundings) -> Classifier:
+def _presidio(options: Mapping[str, Any], surroundings: RunContext) -> Classifier:
     from harness_classifiers.presidio import PresidioClassifier
 
     return PresidioClassifier(options, surroundings)
 
 
-def _minilm_toxicity(options: Mapping[str, Any], surroundings: Surroundings) -> Classifier:
+def _minilm_toxicity(options: Mapping[str, Any], surroundings: RunContext) -> Classifier:
     from harness_classifiers.minilm_toxicity import MiniLMToxicity
 
     return MiniLMToxicity(options, surroundings)

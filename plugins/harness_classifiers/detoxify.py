@@ -16,8 +16,8 @@ from harness.api import (
     Findings,
     FreeCores,
     InputError,
+    RunContext,
     StrictModel,
-    Surroundings,
     Unscored,
     read_options,
     use_threads,
@@ -70,7 +70,7 @@ class DetoxifyClassifier(Classifier):
         InputError: for unknown options, or a checkpoint without its pins.
     """
 
-    def __init__(self, options: Mapping[str, Any], surroundings: Surroundings) -> None:
+    def __init__(self, options: Mapping[str, Any], surroundings: RunContext) -> None:
         super().__init__(options, surroundings)
         self.settings = read_options(DetoxifyOptions, options, "detoxify", at=("classifiers", "detoxify"))
         self._model: Any = None

@@ -12,8 +12,8 @@ from harness.api import (
     Classifier,
     Finding,
     Findings,
+    RunContext,
     StrictModel,
-    Surroundings,
     Unscored,
     memoised_sha256,
     read_options,
@@ -42,7 +42,7 @@ class MiniLMToxicity(Classifier):
 
     labels: ClassVar[tuple[str, ...]] = (LABEL,)
 
-    def __init__(self, options: Mapping[str, Any], surroundings: Surroundings) -> None:
+    def __init__(self, options: Mapping[str, Any], surroundings: RunContext) -> None:
         super().__init__(options, surroundings)
         self.settings = read_options(
             MiniLMToxicityOptions, options, "minilm-toxicity", at=("classifiers", "minilm-toxicity")

@@ -12,8 +12,8 @@ from harness.api import (
     Finding,
     Findings,
     InputError,
+    RunContext,
     StrictModel,
-    Surroundings,
     Unscored,
     read_options,
     unknown_name,
@@ -68,7 +68,7 @@ class PresidioClassifier(Classifier):
 
     labels: ClassVar[tuple[str, ...]] = ENTITIES
 
-    def __init__(self, options: Mapping[str, Any], surroundings: Surroundings) -> None:
+    def __init__(self, options: Mapping[str, Any], surroundings: RunContext) -> None:
         super().__init__(options, surroundings)
         self.settings = read_options(PresidioOptions, options, "presidio", at=("classifiers", "presidio"))
         for key, names in (("entities", self.settings.entities), ("thresholds", tuple(self.settings.thresholds))):

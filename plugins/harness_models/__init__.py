@@ -8,31 +8,31 @@ from typing import TYPE_CHECKING
 from harness import hookimpl
 
 if TYPE_CHECKING:
-    from harness.api import Model, ModelSpec, Surroundings
+    from harness.api import Model, ModelSpec, RunContext
 
 
-def make_hf(spec: ModelSpec, surroundings: Surroundings) -> Model:
+def make_hf(spec: ModelSpec, surroundings: RunContext) -> Model:
     """Make the model behind `hf:`, a catalog name or a path."""
     from harness_models.hf.model import HfModel
 
     return HfModel(spec, surroundings)
 
 
-def make_openai(spec: ModelSpec, surroundings: Surroundings) -> Model:
+def make_openai(spec: ModelSpec, surroundings: RunContext) -> Model:
     """Make the model behind `openai:MODEL@URL`."""
     from harness_models.remote.model import OpenAIModel
 
     return OpenAIModel(spec, surroundings)
 
 
-def make_echo(spec: ModelSpec, surroundings: Surroundings) -> Model:
+def make_echo(spec: ModelSpec, surroundings: RunContext) -> Model:
     """Make the model behind `echo:`."""
     from harness_models.echo import EchoModel
 
     return EchoModel(spec, surroundings)
 
 
-def make_replay(spec: ModelSpec, surroundings: Surroundings) -> Model:
+def make_replay(spec: ModelSpec, surroundings: RunContext) -> Model:
     """Make the model behind `replay:FILE`."""
     from harness_models.replay import ReplayModel
 

@@ -31,7 +31,7 @@ from harness.api import (
 )
 
 if TYPE_CHECKING:
-    from harness.api import ModelSpec, Surroundings
+    from harness.api import ModelSpec, RunContext
 
 _KEYS = frozenset({"prompt", "messages", "response", "id", "metadata"})
 
@@ -41,7 +41,7 @@ class ReplayModel(Model):
 
     supports: ClassVar[frozenset[str]] = frozenset({"generate"})
 
-    def __init__(self, spec: ModelSpec, surroundings: Surroundings) -> None:
+    def __init__(self, spec: ModelSpec, surroundings: RunContext) -> None:
         super().__init__(spec, surroundings)
         self._responses: dict[str, list[str]] | None = None
 

@@ -10,10 +10,10 @@ from harness.api import InputError, base_shapes, base_shapes_folder, check_lora,
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.api import AdapterSpec, ModelSpec, Surroundings
+    from harness.api import AdapterSpec, ModelSpec, RunContext
 
 
-def check_adapters(spec: ModelSpec, adapters: Sequence[AdapterSpec], surroundings: Surroundings) -> None:
+def check_adapters(spec: ModelSpec, adapters: Sequence[AdapterSpec], surroundings: RunContext) -> None:
     """Check every adapter against the base's headers, where the base is on disk in plain form.
 
     Raises:

@@ -14,7 +14,7 @@ from harness_models.hf.device import placement
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from harness.api import Candidate, ModelSpec, Surroundings
+    from harness.api import Candidate, ModelSpec, RunContext
 
 _DATE = "strftime_now"
 """What chat templates call for today's date."""
@@ -22,7 +22,7 @@ ENGINE = "5"
 """Raised whenever scoring or decoding would give other replies, or what was stored must not be believed."""
 
 
-def fingerprint(spec: ModelSpec, candidate: Candidate, surroundings: Surroundings) -> Mapping[str, str]:
+def fingerprint(spec: ModelSpec, candidate: Candidate, surroundings: RunContext) -> Mapping[str, str]:
     """Return base, adapters, dtype, device kind, backend, engine and template as flat text.
 
     Raises:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from harness.api import ModelSpec, Surroundings
+    from harness.api import ModelSpec, RunContext
     from harness_models.hf.layout import Mask
 
 
@@ -102,7 +102,7 @@ class Loaded:
         return torch.tensor(rows, dtype=torch.long, device=self.model.device)
 
 
-def load(spec: ModelSpec, surroundings: Surroundings) -> Loaded:
+def load(spec: ModelSpec, surroundings: RunContext) -> Loaded:
     """Load base and tokenizer.
 
     Raises:
@@ -128,7 +128,7 @@ def load(spec: ModelSpec, surroundings: Surroundings) -> Loaded:
     return loaded
 
 
-def load_tokenizer(spec: ModelSpec, surroundings: Surroundings) -> tuple[Any, int, int | None]:
+def load_tokenizer(spec: ModelSpec, surroundings: RunContext) -> tuple[Any, int, int | None]:
     """Return a base's tokenizer, its window and its start token, without its weights.
 
     Raises:

@@ -34,7 +34,7 @@ from harness_models.hf.memory import budget_for
 from harness_models.hf.scoring import Scored, score
 
 if TYPE_CHECKING:
-    from harness.api import ModelSpec, Surroundings
+    from harness.api import ModelSpec, RunContext
     from harness_models.hf.adapters import AdapterRack
     from harness_models.hf.loading import Loaded
     from harness_models.hf.planning import Branches
@@ -56,7 +56,7 @@ class _StreamLeft(Exception):  # noqa: N818 - nothing is wrong
 class HfModel(Model):
     """A causal language model of transformers, on this machine."""
 
-    def __init__(self, spec: ModelSpec, surroundings: Surroundings) -> None:
+    def __init__(self, spec: ModelSpec, surroundings: RunContext) -> None:
         super().__init__(spec, surroundings)
         self._loaded: Loaded | None = None
         self._rack: AdapterRack | None = None

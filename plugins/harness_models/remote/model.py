@@ -15,7 +15,7 @@ from harness_models.remote.limits import Limits
 from harness_models.remote.replies import likelihood, read_alternatives, read_completion
 
 if TYPE_CHECKING:
-    from harness.api import ModelSpec, Surroundings
+    from harness.api import ModelSpec, RunContext
     from harness_models.remote.client import Client
     from harness_models.remote.side_by_side import SideBySide
 
@@ -38,7 +38,7 @@ class OpenAIModel(Model):
     verifiable: ClassVar[bool] = False
     limits: ClassVar[Limits] = Limits()
 
-    def __init__(self, spec: ModelSpec, surroundings: Surroundings) -> None:
+    def __init__(self, spec: ModelSpec, surroundings: RunContext) -> None:
         super().__init__(spec, surroundings)
         self._opened: tuple[SideBySide, Client] | None = None
         self._length_key = "max_tokens"
