@@ -218,7 +218,7 @@ def _requests(metric: Metric, sample: Sample, decoding: Decoding) -> tuple[Reque
     what = f"the metric {metric.name!r} on the sample {sample.id!r}"
     with plugin_code(what, metric):
         given = metric.requests(sample, decoding)
-    return check_requests(given, what, metric)
+    return check_requests(given, f"the metric {metric.name!r}", metric)
 
 
 def asks_once(metric: Metric) -> bool:
