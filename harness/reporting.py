@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,12 +12,24 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportSection:
-    """A section below a run's page.
+class Table:
+    """A table of a section; cells are shown as text."""
 
-    `render` is called with the run's record and its folder and draws with streamlit, which it imports itself. Text
-    from models goes through `st.text` or `st.code`, never through markup.
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+
+Shown = str | Mapping[str, object] | Table
+"""What a section shows: text, facts by name, or a table."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportSection:
+    """A section below a run, on its page and in the exported file.
+
+    `render` is called with the run's record and its folder, and returns what is shown, all of it as text. It may draw
+    with streamlit instead and return None; such a section stands on the page alone.
     """
 
     title: str
-    render: Callable[[RunRecord, Path], None]
+    render: Callable[[RunRecord, Path], Shown | Iterable[Shown] | None]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from harness.types import Check, CheckStatus, Estimate, OverallStatus, RunRecord
+    from harness.types import Check, CheckStatus, Estimate, OverallStatus, PrecisionCheck, PrecisionShift, RunRecord
 
 _STYLE = {"passed": "green", "failed": "red", "inconclusive": "yellow", "not_applicable": "dim",
           "ungated": "yellow"}  # fmt: skip
@@ -146,3 +146,40 @@ def describe_gate(check: Check) -> str:
     suffix = " (point)" if gate.evidence == "point" else " (corrected)" if gate.corrected else ""
     suffix += f" (on {' or '.join(gate.devices)})" if gate.devices else ""
     return kind.condition(gate, write) + ("" if kind.of_the_run else suffix)
+
+
+PRECISION_COLUMNS = ("metric", "as run", "in float32", "shift, between", "changed")
+"""How far a run's number format moved its gates' metrics."""
+
+
+def dtype_of(run: RunRecord) -> str:
+    """Return the number format that a run was computed in; empty where that is nobody's to know or of no matter."""
+    found = run.environment.get("dtype", "")
+    return "" if found in {"none", "unknown"} else found
+
+
+def precision_line(drift: PrecisionCheck) -> str:
+    """Say in one sentence what was compared, or why nothing was."""
+    if drift.reason:
+        return f"{drift.dtype} against float32 was not checked: {drift.reason}"
+    took = f"{drift.model_calls} of {drift.requests} requests asked, {drift.seconds:.1f} s"
+    return f"{drift.dtype} against float32, {drift.samples} samples once more ({took})"
+
+
+def precision_rows(run: RunRecord) -> list[tuple[str, ...]]:
+    """Return one row of `PRECISION_COLUMNS` for each shift that was measured."""
+    known = {estimate.metric: estimate for estimate in run.estimates}
+    return [_precision_row(found, known[found.metric]) for found in (run.drift.shifts if run.drift is not None else ())]
+
+
+def _precision_row(found: PrecisionShift, estimate: Estimate) -> tuple[str, ...]:
+    name = found.metric if found.to is None else f"{found.metric}, difference to {found.to}"
+    ends = [
+        end if value is None else number(value, estimate).removesuffix(" %")
+        for value, end in ((found.low, "-∞"), (found.high, "∞"))
+    ]
+    unit = " points" if kind_of(estimate).shares else ""
+    return (
+        name, number(found.value, estimate), number(found.reference, estimate), f"[{', '.join(ends)}]{unit}",
+        f"{found.changed} of {found.n}" + (f", {found.unscored} unscored" if found.unscored else ""),
+    )  # fmt: skip

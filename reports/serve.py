@@ -17,11 +17,10 @@ import pyarrow as pa
 from starlette.middleware import Middleware
 from streamlit.starlette import App
 
-from harness_report import app
+from harness_report import app, choosing
 from harness_report.access import HOSTS, Access
-from harness_report.pages import decisions, overview, run_page, samples_page
 
-IMPORTED = (alt, pd, pa, app, decisions, overview, run_page, samples_page)
+IMPORTED = (alt, pd, pa, app, choosing)
 OPTIONS = {
     "server.address": HOSTS[0], "server.headless": True, "server.fileWatcherType": "none",
     "server.enableStaticServing": False, "browser.serverAddress": HOSTS[0], "browser.gatherUsageStats": False,

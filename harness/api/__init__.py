@@ -36,7 +36,7 @@ from harness.paths import data_dir
 from harness.reading.files import MOST_WHOLE, opened, parse_json, read_bytes, read_lines, read_text
 from harness.reading.options import read_options
 from harness.reading.strict import StrictModel, dotted
-from harness.reporting import ReportSection
+from harness.reporting import ReportSection, Table
 from harness.serial import to_plain
 from harness.session import CandidateOptions, RunOptions, Session, SessionOptions, open_session
 from harness.threads import FreeCores, let_threads_doze, use_threads
@@ -81,6 +81,7 @@ __all__ = [
     "Stage",
     "StrictModel",
     "Surroundings",
+    "Table",
     "asking_no_hub",
     "base_hash",
     "base_shapes",

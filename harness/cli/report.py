@@ -92,7 +92,7 @@ def _export(app: App, target: Path, samples: int, *, force: bool) -> int:
     module = import_module("harness_report.export")
     output = Output(path=target, marks=(module.BEGIN,), force=force, workspace=app.workspace.root)
     output.check()
-    text = str(module.export_html(app.workspace.root, most=samples))
+    text = str(module.export_html(app.workspace.root, most=samples, plugins=app.plugins))
     output.write(text)
     if app.json:
         app.print_json({"file": str(target), "bytes": len(text.encode())})

@@ -90,8 +90,16 @@ def _plain(outcome: SuiteRun) -> dict[str, Any]:
 
 def show_run(app: App, outcome: SuiteRun) -> None:
     """Print a run as tables: metrics beside the baseline's, gates, notes, and where it lies."""
-    from harness.cli.precision_table import PRECISION_COLUMNS, dtype_of, precision_line, precision_rows
-    from harness.tables import checks_table, estimates_table, plain_table, status_text
+    from harness.tables import (
+        PRECISION_COLUMNS,
+        checks_table,
+        dtype_of,
+        estimates_table,
+        plain_table,
+        precision_line,
+        precision_rows,
+        status_text,
+    )
     from harness.terminal import safe_text
 
     run, console = outcome.run, app.console

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from harness_report import cached
-from harness_report.links import DECISIONS, DRAWING, OVERVIEW, RUN, SAMPLES, all_pages
-from harness_report.markup import Html, el, text
-from harness_report.pages import decisions, overview, run_page, samples_page
+from harness.errors import HarnessError
+from harness_report.cached import CachedSource
+from harness_report.live import LiveCanvas
+from harness_report.markup import Html, el
+from harness_report.pages import PAGES
+from harness_report.style import style_sheet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _FRAME = """
 .stHeading h3 { font-size: 1.25rem; }
@@ -30,38 +34,34 @@ _LOGO = """<svg xmlns="http://www.w3.org/2000/svg" width="150" height="32" viewB
 def main() -> None:
     """Draw the page that the address names."""
     st.set_page_config(page_title="harness report", page_icon="◇", layout="wide")
-    style()
+    st.html(Html(f"<style>{style_sheet()}{_FRAME}</style>"))
     st.logo(_LOGO)
-    st.navigation(all_pages(), position="top").run()
-    st.html(el("div", f"workspace {cached.root()}", cls="hr-page hr-dim hr-small"))
+    st.navigation(list(streamlit_pages().values()), position="top").run()
+    st.html(el("div", f"workspace {CachedSource().root}", cls="hr-page hr-dim hr-small"))
 
 
-def style() -> None:
-    """Add the report's style sheet, the same that the export carries."""
-    css = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
-    st.html(Html(f"<style>{css}{_FRAME}</style>"))
+def streamlit_pages() -> dict[str, Any]:
+    """Return Streamlit's page objects by name, in the order of the navigation; the first is where one arrives."""
+    return {
+        name: st.Page(_drawing(name), title=page.TITLE, url_path=name, default=name == next(iter(PAGES)))
+        for name, page in PAGES.items()
+    }
 
 
-def failed(error: Exception) -> None:
-    """Say what cannot be shown, in one sentence."""
-    known = type(error).__module__ == "harness.errors" or hasattr(error, "exit_code")
-    said = str(error) if known else f"{type(error).__name__}: {error}"
-    more = "" if known else " This is a defect of harness or of a plugin."
-    st.html(el("div", text(said), more, cls="hr-notice hr-notice-error", role="alert"))
+def _drawing(name: str) -> Callable[[], None]:
+    def drawing() -> None:
+        draw(name)
+
+    return drawing
 
 
-def _guarded(name: str, draw: Callable[[], None]) -> Callable[[], None]:
-    def drawn() -> None:
-        try:
-            draw()
-        except Exception as error:  # noqa: BLE001 - a broken page must not take the others along
-            failed(error)
-
-    drawn.__name__ = name
-    return drawn
-
-
-for _name, _draw in (
-    (OVERVIEW, overview.draw), (RUN, run_page.draw), (SAMPLES, samples_page.draw), (DECISIONS, decisions.draw),
-):  # fmt: skip
-    DRAWING[_name] = _guarded(_name, _draw)
+def draw(name: str) -> None:
+    """Draw one page, or say in one sentence why it cannot be drawn."""
+    canvas = LiveCanvas(streamlit_pages())
+    try:
+        PAGES[name].draw(canvas, CachedSource())
+    except Exception as error:  # noqa: BLE001 - a broken page must not take the others along
+        expected = isinstance(error, HarnessError)
+        said = str(error) if expected else f"{type(error).__name__}: {error}"
+        more = "" if expected else " This is a defect of harness or of a plugin."
+        canvas.html(el("div", said, more, cls="hr-notice hr-notice-error", role="alert"))

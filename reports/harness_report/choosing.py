@@ -1,23 +1,68 @@
-"""Which run a page shows, and what it is compared with; the address says so, so that it can be shared."""
+"""What a person chooses on a page, with Streamlit's widgets; the address says so, so that it can be shared."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import streamlit as st
 
 from harness.terminal import safe_text
 from harness_report import fragments
 from harness_report.figures import when
-from harness_report.markup import Html, el
+from harness_report.markup import el
+from harness_report.samples import Filter, RowValue, matching
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from harness.types import RunRecord
     from harness_report.reading import Overview
+    from harness_report.samples import Entry, Index
 
+T = TypeVar("T")
 NO_BASELINE = "nothing"
+_ALL, _ANY = "all", "any"
+_SIZES = (10, 25, 50)
+_KINDS: tuple[RowValue, ...] = ("unscored", "not applicable")
+
+
+def choose_part(items: Sequence[T], size: int, *, key: str) -> Sequence[T]:
+    """Let the person turn pages of so many items; return those of the page."""
+    pages = -(-len(items) // size)
+    number = st.pagination(pages, key=key) if pages > 1 else 1
+    return items[(number - 1) * size : number * size]
+
+
+def choose_runs(found: Overview) -> Sequence[RunRecord]:
+    """Let the person filter all runs, the newest first."""
+    left, middle, right = st.columns([2, 2, 3])
+    suite = left.selectbox("Suite", [_ALL, *sorted(found.suites)])
+    status = middle.selectbox("Gates", [_ALL, "passed", "failed", "inconclusive", "ungated"])
+    wanted = right.text_input("Candidate contains", placeholder="part of a model's or adapter's name")
+    chosen = [
+        run for run in reversed(found.runs)
+        if suite in {_ALL, run.suite} and status in {_ALL, run.status}
+        and (wanted or "").casefold() in run.candidate.label.casefold()
+    ]  # fmt: skip
+    return choose_part(chosen, 12, key=f"runs-{suite}-{status}-{wanted}")
+
+
+def choose_metric(found: Overview, metrics_of: Callable[[Overview, str], list[str]]) -> tuple[str, str | None]:
+    """Let the person choose a suite, and one of its metrics."""
+    left, right, _ = st.columns([2, 3, 2])
+    suite = left.selectbox("Suite ", found.suites) or found.suites[0]
+    return suite, right.selectbox("Metric", metrics_of(found, suite), key=f"trend-{suite}")
+
+
+def choose(overview: Overview) -> tuple[RunRecord | None, RunRecord | None]:
+    """Let the person choose a run and what to compare it with; None where there is none, or nothing."""
+    left, right = st.columns(2)
+    with left:
+        run = _choose_run(overview)
+    if run is None:
+        return None, None
+    with right:
+        return run, _choose_baseline(run, overview)
 
 
 def describe(run: RunRecord) -> str:
@@ -26,10 +71,10 @@ def describe(run: RunRecord) -> str:
     return f"{run.suite} · {label} · {when(run.created)} · {run.id[-6:]}"
 
 
-def choose_run(overview: Overview) -> RunRecord | None:
+def _choose_run(overview: Overview) -> RunRecord | None:
     """Let the person choose a run: the one of the address, else the newest. None where there are none."""
     if not overview.runs:
-        empty()
+        st.html(fragments.no_runs())
         return None
     newest_first = list(reversed(overview.runs))
     names = [run.id for run in newest_first]
@@ -42,17 +87,6 @@ def choose_run(overview: Overview) -> RunRecord | None:
     if asked != run.id and (asked is not None or run is not newest_first[0]):
         st.query_params["run"] = run.id
     return run
-
-
-def empty() -> None:
-    """Say what to type where nothing was run yet."""
-    st.html(
-        fragments.notice(
-            "info", el("b", "No runs yet."), Html(" Start one with "),
-            fragments.command("harness run SUITE --model smollm2-135m"), Html(" or see it all with "),
-            fragments.command("harness demo"), Html("."),
-        )
-    )  # fmt: skip
 
 
 def baselines_of(run: RunRecord, runs: Sequence[RunRecord]) -> dict[str, RunRecord]:
@@ -78,7 +112,7 @@ def missing_baselines(run: RunRecord, runs: Sequence[RunRecord]) -> list[str]:
     ]
 
 
-def choose_baseline(run: RunRecord, overview: Overview) -> RunRecord | None:
+def _choose_baseline(run: RunRecord, overview: Overview) -> RunRecord | None:
     """Let the person choose what to compare with; None for nothing."""
     found = baselines_of(run, overview.runs)
     for sentence in missing_baselines(run, overview.runs):
@@ -88,3 +122,51 @@ def choose_baseline(run: RunRecord, overview: Overview) -> RunRecord | None:
     start = 1 if run.baseline_runs and next(iter(found.values())).id in run.baseline_runs.values() else 0
     chosen = st.selectbox("Compare with", [NO_BASELINE, *found], index=start, key=f"baseline-of-{run.id}")
     return found.get(chosen or NO_BASELINE)
+
+
+def choose_samples(run: RunRecord, index: Index, other: Index | None) -> Sequence[Entry]:
+    """Let the person filter a run's samples, or take the one of the address; return those of the page."""
+    wanted = _filter(run, index, other)
+    entries = matching(index, wanted, other)
+    asked = st.query_params.get("sample")
+    if asked is not None:
+        entries = tuple(entry for entry in entries if entry.id == asked)
+    left, right = st.columns([3, 2], vertical_alignment="center")
+    size = right.selectbox("Per page", _SIZES, key=f"size-{run.id}") or _SIZES[0]
+    with left:
+        st.html(el("div", el("b", f"{len(entries):,}"), f" of {len(index.entries):,} samples", cls="hr-page"))
+        return choose_part(entries, size, key=f"page-{run.id}-{hash(wanted)}-{size}")
+
+
+def _filter(run: RunRecord, index: Index, other: Index | None) -> Filter:
+    first, second, third = st.columns([3, 3, 3])
+    asked = st.query_params.get("mark")
+    marks = second.multiselect(
+        "Status or finding", index.marks, default=[asked] if asked in index.marks else [],
+        key=f"marks-{run.id}-{asked}",
+        placeholder="such as violates …, complied, unscored",
+    )  # fmt: skip
+    tags = first.multiselect("Tags", index.tags, key=f"tags-{run.id}", placeholder="all of these")
+    words = third.text_input("Text in prompt or reply", key=f"text-{run.id}", placeholder="ignoring case")
+    fourth, fifth, sixth = st.columns([3, 3, 3], vertical_alignment="bottom")
+    metric = fourth.selectbox("Metric", [_ANY, *index.metrics], key=f"metric-{run.id}")
+    value: RowValue = "any"
+    if metric != _ANY:
+        value = fifth.selectbox("Row", _row_values(index, metric), format_func=_row_word, key=f"row-{run.id}-{metric}")
+    changed = other is not None and sixth.toggle("Only where a score changed", key=f"changed-{run.id}")
+    return Filter(
+        tags=tuple(tags), marks=tuple(marks), text=words or "", metric=None if metric == _ANY else metric,
+        value=value, changed=bool(changed),
+    )  # fmt: skip
+
+
+def _row_values(index: Index, metric: str) -> list[RowValue]:
+    """Return what a metric's row can be filtered by: its values where they are few, else what kind it is."""
+    found = {entry.values.get(metric, "not applicable") for entry in index.entries}
+    numbers = sorted(value for value in found if isinstance(value, float))
+    words: list[RowValue] = [word for word in _KINDS if word in found]
+    return ["any", "scored", *(numbers if len(numbers) <= 8 else []), *words]
+
+
+def _row_word(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 
 MARKS = {"passed": "✓", "failed": "✗", "inconclusive": "?", "ungated": "–", "not_applicable": "–", "broken": "!"}
 """A mark beside every status, so that colour never carries it alone."""
-ACCENT, NEUTRAL = "#3b7dd8", "#8b94a3"
-STATUS_COLOURS = {"passed": "#2da44e", "failed": "#d1453b", "inconclusive": "#c69026", "not_applicable": NEUTRAL,
-                  "ungated": NEUTRAL}  # fmt: skip
-"""For charts; readable on light and on dark ground."""
 INFORMS = "Informs, does not gate: its critics are not calibrated."
 GATED = "A gate rests on it."
 
@@ -49,12 +45,6 @@ class GateFigure:
     p: float | None
     bounded: bool
     """Whether the numbers are shares, which lie between 0 and 100."""
-
-    @property
-    def passes(self) -> str:
-        """Say on which side of a threshold the gate passes."""
-        least, greatest = self.passing
-        return "passes up to" if least is None else "from" if greatest is None else "passes within"
 
     @property
     def ends(self) -> tuple[float, float]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from harness.cli.precision_table import PRECISION_COLUMNS, precision_line, precision_rows
-from harness.tables import interval, number
+from harness.tables import PRECISION_COLUMNS, interval, precision_line, precision_rows
 from harness.types import Completion, LogLikelihood, LogProb, NoReply, NotApplicable, Unscored
 from harness_report.figures import MARKS, gate_figure, with_unit
 from harness_report.markup import Html, el, join, text
@@ -57,12 +56,23 @@ def notice(kind: str, *children: str | Html) -> Html:
 
 def notes(sentences: Iterable[str]) -> Html:
     """Return what a reader must know, as a list."""
-    return el("ul", *(el("li", sentence) for sentence in sentences), cls="hr-notes hr-page")
+    return el("ul", *(el("li", sentence) for sentence in sentences), cls="hr-notes")
 
 
 def command(line: str) -> Html:
     """Return a command that a person may type."""
     return el("code", line, cls="hr-command")
+
+
+def no_runs() -> Html:
+    """Say what to type where nothing was run yet."""
+    start, see = command("harness run SUITE --model smollm2-135m"), command("harness demo")
+    return notice("info", el("b", "No runs yet."), " Start one with ", start, " or see it all with ", see, ".")
+
+
+def no_decisions() -> Html:
+    """Say what to type where nothing was decided yet."""
+    return notice("info", "No decisions yet. Make one with ", command("harness decide --adapter REF"), ".")
 
 
 def gate_text(check: Check) -> Html:
@@ -114,26 +124,6 @@ def metrics_table(rows: Iterable[MetricRow], plot: Callable[[MetricRow], Html], 
     head = ["metric", "value", "interval", "", *(["baseline"] if baseline else []), "n", "unscored", "better", "method"]
     numeric = (1, 2, 4, 5) if baseline else (1, 2, 4)
     return table(head, cells, numeric=numeric)
-
-
-def bar(row: MetricRow) -> Html:
-    """Return the intervals of candidate and baseline on one line, for pages that allow inline styles."""
-    low, high = row.scale
-
-    def at(value: float) -> float:
-        return 100 * min(1.0, max(0.0, (value - low) / (high - low)))
-
-    parts = []
-    for found, kind in ((row.baseline, "base"), (row.estimate, "cand")):
-        if found is None or found.value is None:
-            continue
-        if found.low is not None and found.high is not None:
-            left, right = at(found.low), at(found.high)
-            style = f"left:{left:.2f}%;width:{max(0.6, right - left):.2f}%"
-            parts.append(el("i", cls=f"hr-bar-{kind}", style=style))
-        parts.append(el("b", cls=f"hr-dot-{kind}", style=f"left:{at(found.value):.2f}%"))
-    label = f"{row.estimate.metric}: {number(row.estimate.value, row.estimate)} {interval(row.estimate)}"
-    return el("div", *parts, cls="hr-bar", role="img", aria_label=label)
 
 
 def conversation(messages: Iterable[Message]) -> Html:
@@ -267,7 +257,7 @@ def drift(run: RunRecord) -> Html:
     """Return how far the number format moved the gates' metrics; empty where there was nothing to check."""
     if run.drift is None:
         return Html()
-    line = el("p", precision_line(run.drift), cls="hr-page hr-dim hr-small")
+    line = el("p", precision_line(run.drift), cls="hr-dim hr-small")
     rows = precision_rows(run)
     return join([line, *([table(PRECISION_COLUMNS, rows, numeric=(1, 2, 3, 4))] if rows else [])])
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.errors import BrokenRunError, HarnessError, InputError
-from harness.promotion.promote import history
 from harness.store.decisions import read_decision
 from harness.store.promoted import live
 from harness.store.runs import (
@@ -57,6 +57,11 @@ class Overview:
     history: tuple[LedgerEntry, ...]
     decisions: tuple[EnteredDecision, ...]
     """The newest first."""
+
+    @property
+    def suites(self) -> list[str]:
+        """The suites of the runs, those with the most runs first."""
+        return [name for name, _ in Counter(run.suite for run in self.runs).most_common()]
 
     def run(self, name: str) -> RunRecord | None:
         """Return the run of that id; None where it is not here any more."""
@@ -115,7 +120,7 @@ def read_overview(root: Path) -> Overview:
         problems: list[str] = []
         runs = list_runs(workspace, problems=problems)
         state = live(workspace)
-        changes = history(workspace)
+        changes = workspace.ledger.entries("promotion", "refusal", "rollback")
         promotions = [entry for entry in changes if entry.kind == "promotion"]
         decisions = [_entered(workspace, entry, promotions) for entry in reversed(workspace.ledger.entries("decision"))]
     by = None

@@ -317,14 +317,12 @@ def test_observers(load, folder: Path) -> None:
     ]  # fmt: skip
 
 
-def test_report_section(load, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import types
-
-    drawn: list[str] = []
-    monkeypatch.setitem(sys.modules, "streamlit", types.SimpleNamespace(text=drawn.append))
+def test_report_section(load, folder: Path) -> None:
     section = load("counts.py").registries.report_sections.get("counts")
-    section.render(run_record(), folder)
-    assert drawn == ["8 samples, 7 of 9 requests asked"]
+    said, table = section.render(run_record(), folder)
+    assert said == "8 samples, 7 of 9 requests asked"
+    assert table.columns == ("metric", "n", "unscored")
+    assert len(table.rows) == len(run_record().estimates)
     assert section.title == "Counts"
 
 

@@ -77,7 +77,7 @@ from pathlib import Path
 
 from harness import Classifier, Finding, Metric, hookimpl
 from harness.errors import InputError
-from harness.reporting import ReportSection
+from harness.reporting import ReportSection, Table
 
 
 class Shouting(Classifier):
@@ -109,9 +109,17 @@ def missing(options, surroundings):
 
 
 def counts(run, folder):
+    yield f"{run.samples} samples <b>in</b> {folder.name}"
+    yield {"suite": run.suite}
+    yield Table(columns=("what", "how many"), rows=[("unscored", 3)])
+
+
+def drawn(run, folder):
+    import altair as alt
     import streamlit as st
 
-    st.text(f"{run.samples} samples in {folder.name}")
+    st.text("drawn with Streamlit")
+    st.altair_chart(alt.Chart(alt.Data(values=[{"n": run.samples}])).mark_bar().encode(x="n:Q"))
 
 
 def broken(run, folder):
@@ -137,6 +145,7 @@ def register_metrics(register):
 @hookimpl
 def register_report_sections(register):
     register("counts", ReportSection(title="Counts", render=counts), about="Counts")
+    register("drawn", ReportSection(title="Drawn", render=drawn), about="Draws")
     register("broken", ReportSection(title="Broken **section**", render=broken), about="Breaks")
 """
 

@@ -9,6 +9,7 @@ import re
 
 import pytest
 
+from harness.plugins import load_plugins
 from harness_report.export import export_html
 from tests.reports.conftest import harness
 from tests.reports.hostile import HOSTILE
@@ -17,7 +18,7 @@ from tests.reports.test_markup import Seen
 
 @pytest.fixture(scope="module")
 def page(root):
-    return export_html(root, most=60)
+    return export_html(root, most=60, plugins=load_plugins([str(root.parent / "shouting.py")]))
 
 
 def test_it_holds_runs_gates_decisions_and_samples(page):
@@ -31,9 +32,30 @@ def test_it_holds_runs_gates_decisions_and_samples(page):
 
 
 def test_the_list_names_a_metric_once_however_many_gates_it_has(page):
-    for row in re.findall(r"<tr>.*?</tr>", page.partition("<h2>Decisions")[0], re.DOTALL):
-        names = re.findall(r"[a-z_]+(?= \d)", row.rpartition("<td")[2])
+    rows = page.partition("<h3>Runs</h3>")[2].partition("<h3>")[0].split("hr-columns")[1:]
+    assert len(rows) == 5
+    for row in rows:
+        names = re.findall(r'hr-chip">([a-z_]+) ', row)
+        assert names
         assert len(names) == len(set(names))
+
+
+def test_it_is_drawn_by_the_pages_own_code_and_links_lead_to_places_in_it(page):
+    seen = Seen(page)
+    for words in ("How a metric moved", "Fingerprints", "ledger holds", "Promotions, refused ones and rollbacks"):
+        assert words in seen.data, words
+    places = set(re.findall(r'<a id="([^"]+)"', page))
+    links = re.findall(r'<a class="hr-link" href="#([^"]+)"', page)
+    assert {link.partition("-")[0] for link in links} >= {"run", "samples", "decisions"}
+    assert set(links) <= places
+
+
+def test_plugins_sections_stand_in_it_too(page):
+    seen = Seen(page)
+    assert page.count("50 samples &lt;b&gt;in&lt;/b&gt;") == 2
+    assert "<td>unscored</td>" in page
+    assert "The section of the plugin shouting failed: RuntimeError: no <b>luck</b>" in seen.data
+    assert "This section is drawn with Streamlit" in seen.data
 
 
 def test_nothing_runs_and_nothing_is_fetched(page):

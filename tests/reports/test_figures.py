@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
 from harness.types import AnchorCheck, Check, Estimate, Gate
-from harness_report import charts, reading, svg
+from harness_report import plots, reading
 from harness_report.figures import INFORMS, domain, gate_figure, key_metrics, metric_rows, principle_figures
 from harness_report.fragments import gate_text
+from harness_report.samples import LabelCount
 
 
 def estimate(direction="lower", kind="proportion", **more):
@@ -56,10 +58,9 @@ def test_sameness_passes_between_two_lines():
     figure = gate_figure(
         check("equivalent", margin=0.05, to="base", difference=0.02, low=-0.03, high=0.04, baseline=estimate())
     )
-    assert (figure.passes, figure.passing) == ("passes within", (-5.0, 5.0))
+    assert figure.passing == (-5.0, 5.0)
     assert figure.ends[0] < -5.0 < 5.0 < figure.ends[1]
-    assert svg.gate_plot(figure).count("stroke-dasharray") == 2
-    assert charts.gate_chart(figure) is not None
+    assert plots.gate_plot(figure).count("hr-limit") == 2
     assert figure.title == "m within 5 % of base"
 
 
@@ -91,8 +92,9 @@ def test_a_gate_without_a_value_is_drawn_without_one():
     nothing = Check(gate=Gate(metric="m", kind="max", limit=1.0), status="inconclusive", sentence="none", estimate=None)
     figure = gate_figure(nothing)
     assert (figure.value, figure.candidate) == (None, "—")
-    assert charts.gate_chart(figure) is not None
-    assert "no value" in charts.gate_alt(figure)
+    drawn = plots.gate_plot(figure)
+    assert "no value" in drawn
+    assert "hr-dot" not in drawn
 
 
 def test_axes_hold_everything_drawn():
@@ -124,9 +126,30 @@ def test_principles_say_that_they_do_not_gate(root):
     assert figure.estimate.value < figure.baseline.value
 
 
-def test_charts_are_valid_vega_lite(root):
-    run = reading.read_overview(root).runs[-1]
-    for one in run.checks:
-        assert charts.gate_chart(gate_figure(one)).to_dict()["layer"]
-    assert charts.trend_chart([run], "over_refusal").to_dict()["layer"]
-    assert charts.trend_chart([run], "no such") is None
+def test_marks_stand_where_their_values_are():
+    figure = gate_figure(check("max", limit=0.3, low=0.1, high=0.28))
+    low, high = figure.ends
+
+    def at(value):
+        return f"hr-x{round(200 * (value - low) / (high - low))}"
+
+    drawn = plots.gate_plot(figure)
+    assert f'class="hr-limit {at(30.0)}"' in drawn
+    assert f'class="hr-dot hr-is-passed {at(20.0)}"' in drawn
+    assert f'class="hr-span hr-is-passed {at(10.0)} ' in drawn
+    assert re.search(rf'class="hr-passing hr-x0 hr-w{at(30.0)[4:]}"', drawn), "the side that passes is shaded"
+    assert "style=" not in drawn
+    assert all(f".{place}{{" in plots.PLACES for place in re.findall(r"hr-[xw]\d+", drawn))
+
+
+def test_a_metric_over_runs_and_labels_have_a_line_each(root):
+    runs = reading.read_overview(root).runs
+    drawn = plots.trend_plot([run for run in runs if run.suite == "talk"], "harmful_compliance")
+    assert drawn.count("hr-track") == 2
+    assert "✗ replay:careless.jsonl" in drawn
+    assert plots.trend_plot(runs, "no such") is None
+    counts = [LabelCount(classifier="c", label=label, samples=n, scored=20) for label, n in (("A", 10), ("B", 5))]
+    drawn = plots.labels_plot(counts)
+    assert "A 50" in drawn
+    assert "hr-x0 hr-w200" in drawn
+    assert "hr-x0 hr-w100" in drawn

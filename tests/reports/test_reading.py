@@ -84,8 +84,7 @@ def test_the_ledger_is_verified(root):
 def test_reading_and_drawing_load_neither_torch_nor_a_model():
     program = (
         f"import sys; sys.path.insert(0, {str(data_dir('reports'))!r})\n"
-        "import harness_report.export, harness_report.app\n"
-        "from harness_report.pages import decisions, overview, run_page, samples_page\n"
+        "import harness_report.export, harness_report.app, harness_report.choosing\n"
         "from harness.plugins import load_plugins; load_plugins()\n"
         "print(sorted({'torch', 'transformers', 'peft', 'scipy'} & set(sys.modules)))"
     )

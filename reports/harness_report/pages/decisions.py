@@ -5,67 +5,71 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import streamlit as st
-
 from harness.errors import HarnessError
 from harness.serial import from_json
 from harness.types import Candidate
-from harness_report import cached, fragments, reading
+from harness_report import fragments, reading
+from harness_report.canvas import RUN
 from harness_report.figures import when
-from harness_report.links import RUN, link
-from harness_report.markup import Html, el, plain_label
+from harness_report.markup import Html, el
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from harness.types import LedgerEntry
+    from harness_report.canvas import Canvas
     from harness_report.reading import EnteredDecision, Overview
+    from harness_report.source import Source
 
-_PAGE = 10
+TITLE = "Decisions"
 
 
-def draw() -> None:
+def draw(canvas: Canvas, source: Source) -> None:
     """Draw the page."""
-    found = cached.overview()
-    st.html(el("h1", "Decisions", cls="hr-page hr-title"))
-    _ledger()
-    if not found.decisions:
-        st.html(
-            fragments.notice(
-                "info", "No decisions yet. Make one with ", fragments.command("harness decide --adapter REF"), "."
-            )
-        )
-    pages = -(-len(found.decisions) // _PAGE)
-    number = st.pagination(pages, key="decisions") if pages > 1 else 1
-    for decision in found.decisions[(number - 1) * _PAGE : number * _PAGE]:
-        with st.container(border=True):
-            _decision(decision, found)
-    _history(found)
+    from harness_report.choosing import choose_part
+
+    found = source.overview()
+    _show(canvas, source, choose_part(found.decisions, 10, key="decisions"))
 
 
-def _ledger() -> None:
+def export(canvas: Canvas, source: Source) -> None:
+    """Draw all decisions."""
+    _show(canvas, source, source.overview().decisions)
+
+
+def _show(canvas: Canvas, source: Source, decisions: Sequence[EnteredDecision]) -> None:
+    found = source.overview()
+    canvas.html(el("h1", TITLE, cls="hr-title"))
+    _ledger(canvas, source)
+    if not decisions:
+        canvas.html(fragments.no_decisions())
+    for decision in decisions:
+        with canvas.card():
+            _decision(canvas, decision, found)
+    _history(canvas, found)
+
+
+def _ledger(canvas: Canvas, source: Source) -> None:
     try:
-        rows, head = reading.verify_ledger(cached.root())
+        rows, head = reading.verify_ledger(source.root)
     except HarnessError as error:
-        st.html(fragments.notice("error", "The ledger does not hold: ", str(error)))
+        canvas.html(fragments.notice("error", "The ledger does not hold: ", str(error)))
         return
-    st.html(
-        el("div", fragments.badge("passed", "ledger holds"),
-           f" {rows} rows, each with the hash of the one before; head ",
-           el("code", head[:16]), cls="hr-page hr-small")
-    )  # fmt: skip
+    said = f" {rows} rows, each with the hash of the one before; head "
+    canvas.html(el("div", fragments.badge("passed", "ledger holds"), said, el("code", head[:16]), cls="hr-small"))
 
 
-def _decision(decision: EnteredDecision, found: Overview) -> None:
+def _decision(canvas: Canvas, decision: EnteredDecision, found: Overview) -> None:
     promoted = [fragments.chip(f"promoted {when(at)}") for at in decision.promoted]
     live = [fragments.badge("passed", "live")] if found.decision == decision.id else []
-    st.html(
-        el("div",
-           el("div", fragments.badge(decision.status), el("span", decision.id, cls="hr-gate-title"), *live, *promoted,
-              el("span", when(decision.created), cls="hr-dim hr-small"), cls="hr-gate-head"),
-           el("p", decision.sentence, cls="hr-sentence"), cls="hr-gate")
+    canvas.html(
+        el("div", fragments.badge(decision.status), el("span", decision.id, cls="hr-gate-title"), *live, *promoted,
+           el("span", when(decision.created), cls="hr-dim hr-small"), cls="hr-gate-head"),
+        el("p", decision.sentence, cls="hr-sentence"),
     )  # fmt: skip
     record = decision.record
     if record is None:
-        st.html(fragments.notice("error", fragments.badge("broken"), f" {decision.problem}"))
+        canvas.html(fragments.notice("error", fragments.badge("broken"), f" {decision.problem}"))
         return
     pairs: dict[str, str | Html] = {
         "candidate": record.candidate.label, "compared with": record.baseline.label, "policy": record.policy,
@@ -73,37 +77,33 @@ def _decision(decision: EnteredDecision, found: Overview) -> None:
         "attempt": f"{record.attempt}, each gate at the level {record.level:.3g}"
         if record.attempt else "none: exploratory",
     }  # fmt: skip
-    st.html(fragments.facts(pairs))
-    for veto in record.vetoes:
-        st.html(fragments.notice("error", f"Vetoed by {veto.owner}: {veto.reason}"))
-    st.html(fragments.checks_list(record.checks))
-    with st.container(horizontal=True):
-        for kind, runs in (("run", record.runs), ("baseline", record.baseline_runs)):
-            for name in runs:
-                run = found.run(name)
-                if run is None:
-                    st.html(el("span", f"{kind} {name} (not here)", cls="hr-page hr-dim hr-small"))
-                else:
-                    link(RUN, plain_label(f"{kind}: {run.suite} {run.id[-6:]} →"), run=name)
+    vetoes = [fragments.notice("error", f"Vetoed by {veto.owner}: {veto.reason}") for veto in record.vetoes]
+    canvas.html(fragments.facts(pairs), *vetoes, fragments.checks_list(record.checks))
+    for kind, runs in (("run", record.runs), ("baseline", record.baseline_runs)):
+        for name in runs:
+            run = found.run(name)
+            if run is None:
+                canvas.html(el("span", f"{kind} {name} (not here)", cls="hr-dim hr-small"))
+            else:
+                canvas.link(RUN, f"{kind}: {run.suite} {run.id[-6:]} →", run=name)
     if decision.status == "passed" and not decision.promoted:
         if record.review == "manual":
-            approve = fragments.command(f"harness approve {decision.id} --reason …")
-            st.html(el("div", "A person approves it with ", approve, cls="hr-page"))
-        st.html(el("div", "Promote it with ", fragments.command(f"harness promote {decision.id}"), cls="hr-page"))
+            canvas.html("A person approves it with ", fragments.command(f"harness approve {decision.id} --reason …"))
+        canvas.html("Promote it with ", fragments.command(f"harness promote {decision.id}"))
 
 
-def _history(found: Overview) -> None:
-    st.subheader("Promotions, refused ones and rollbacks", anchor=False)
+def _history(canvas: Canvas, found: Overview) -> None:
+    canvas.heading("Promotions, refused ones and rollbacks")
     if not found.history:
-        st.html(fragments.notice("info", "Nothing was promoted yet: the bare base is live."))
+        canvas.html(fragments.notice("info", "Nothing was promoted yet: the bare base is live."))
         return
     rows = [
         (str(entry.number), entry.kind, _candidate(entry), str(entry.body.get("decision", "")),
          _reason(entry), when(entry.created))
         for entry in reversed(found.history)
     ]  # fmt: skip
-    with st.container(border=True):
-        st.html(fragments.table(("entry", "what", "candidate", "decision", "reason", "when"), rows, numeric=(0,)))
+    with canvas.card():
+        canvas.html(fragments.table(("entry", "what", "candidate", "decision", "reason", "when"), rows, numeric=(0,)))
 
 
 def _reason(entry: LedgerEntry) -> str:

@@ -4,118 +4,78 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import streamlit as st
-
-from harness_report import cached, fragments
-from harness_report.choosing import choose_baseline, choose_run
-from harness_report.links import RUN, link
+from harness.errors import InputError
+from harness_report import fragments
+from harness_report.canvas import RUN
 from harness_report.markup import Html, el, join
-from harness_report.samples import FOLLOWS, UNSCORED, VIOLATES, Filter, RowValue, matching
+from harness_report.samples import FOLLOWS, NO_REPLY, UNSCORED, VIOLATES
 
 if TYPE_CHECKING:
     from harness.types import RunRecord, SampleRecord
-    from harness_report.samples import Entry, Index
+    from harness_report.canvas import Canvas
+    from harness_report.samples import Entry
+    from harness_report.source import Source
 
-_SIZES = (10, 25, 50)
-_ANY = "any"
-_KINDS: tuple[RowValue, ...] = ("unscored", "not applicable")
+TITLE = "Samples"
+_NOTABLE = {VIOLATES, UNSCORED, NO_REPLY}
 
 
-def draw() -> None:
-    """Draw the page."""
-    found = cached.overview()
-    st.html(el("h1", "Samples", cls="hr-page hr-title"))
-    left, right = st.columns(2)
-    with left:
-        run = choose_run(found)
+def draw(canvas: Canvas, source: Source) -> None:
+    """Draw the samples that the person filters."""
+    from harness_report.choosing import choose, choose_samples
+
+    canvas.html(el("h1", TITLE, cls="hr-title"))
+    run, baseline = choose(source.overview())
     if run is None:
         return
-    with right:
-        baseline = choose_baseline(run, found)
-    link(RUN, "← Back to the run", run=run.id)
-    index = cached.index(run)
-    other = None if baseline is None else cached.index(baseline)
-    wanted = _filter(run, index, other)
-    entries = matching(index, wanted, other)
-    asked = st.query_params.get("sample")
-    if asked is not None:
-        entries = tuple(entry for entry in entries if entry.id == asked)
-    size, number = _paging(run, len(entries), len(index.entries), wanted)
-    shown = entries[(number - 1) * size : number * size]
+    canvas.link(RUN, "← Back to the run", run=run.id)
+    index = source.index(run)
+    other = None if baseline is None else source.index(baseline)
+    shown = choose_samples(run, index, other)
     if not shown:
-        st.html(fragments.notice("info", "No sample is like that: loosen the filters above."))
+        canvas.html(fragments.notice("info", "No sample is like that: loosen the filters above."))
         return
-    _samples(run, shown, baseline, other)
-
-
-def _filter(run: RunRecord, index: Index, other: Index | None) -> Filter:
-    first, second, third = st.columns([3, 3, 3])
-    asked = st.query_params.get("mark")
-    marks = second.multiselect(
-        "Status or finding", index.marks, default=[asked] if asked in index.marks else [],
-        key=f"marks-{run.id}-{asked}",
-        placeholder="such as violates …, complied, unscored",
-    )  # fmt: skip
-    tags = first.multiselect("Tags", index.tags, key=f"tags-{run.id}", placeholder="all of these")
-    words = third.text_input("Text in prompt or reply", key=f"text-{run.id}", placeholder="ignoring case")
-    fourth, fifth, sixth = st.columns([3, 3, 3], vertical_alignment="bottom")
-    metric = fourth.selectbox("Metric", [_ANY, *index.metrics], key=f"metric-{run.id}")
-    value: RowValue = "any"
-    if metric != _ANY:
-        value = fifth.selectbox("Row", _row_values(index, metric), format_func=_row_word, key=f"row-{run.id}-{metric}")
-    changed = other is not None and sixth.toggle("Only where a score changed", key=f"changed-{run.id}")
-    return Filter(
-        tags=tuple(tags), marks=tuple(marks), text=words or "", metric=None if metric == _ANY else metric,
-        value=value, changed=bool(changed),
-    )  # fmt: skip
-
-
-def _row_values(index: Index, metric: str) -> list[RowValue]:
-    """Return what a metric's row can be filtered by: its values where they are few, else what kind it is."""
-    found = {entry.values.get(metric, "not applicable") for entry in index.entries}
-    numbers = sorted(value for value in found if isinstance(value, float))
-    words: list[RowValue] = [word for word in _KINDS if word in found]
-    return ["any", "scored", *(numbers if len(numbers) <= 8 else []), *words]
-
-
-def _row_word(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _paging(run: RunRecord, count: int, total: int, wanted: Filter) -> tuple[int, int]:
-    left, right = st.columns([3, 2], vertical_alignment="center")
-    size = right.selectbox("Per page", _SIZES, key=f"size-{run.id}")
-    pages = max(1, -(-count // (size or _SIZES[0])))
-    with left:
-        st.html(el("div", el("b", f"{count:,}"), f" of {total:,} samples", cls="hr-page"))
-        number = st.pagination(pages, key=f"page-{run.id}-{hash(wanted)}-{size}") if pages > 1 else 1
-    return size or _SIZES[0], number
-
-
-def _samples(run: RunRecord, shown: tuple[Entry, ...], baseline: RunRecord | None, other: Index | None) -> None:
-    records = cached.records(run, [entry.position for entry in shown])
+    records = source.records(run, [entry.position for entry in shown])
     twins = {} if other is None else other.by_id()
     pairs = {entry.id: twins[entry.id] for entry in shown if entry.id in twins}
-    beside = {} if baseline is None else cached.records(baseline, [twin.position for twin in pairs.values()])
-    thresholds = {p.id: p.threshold for c in cached.constitutions(run) for p in c.principles}
+    beside = {} if baseline is None else source.records(baseline, [twin.position for twin in pairs.values()])
+    thresholds = source.thresholds(run)
     for entry in shown:
-        twin = pairs.get(entry.id)
-        with st.container(border=True):
-            st.html(_head(entry))
-            record = records[entry.position]
-            st.html(fragments.conversation(record.sample.messages))
-            _expected(record)
-            if baseline is None:
-                _side(record, thresholds, title="reply")
-            elif twin is None or twin.content_hash != entry.content_hash:
-                _side(record, thresholds, title="reply")
-                st.html(fragments.notice("warning", "The baseline's run has no sample of this id and content."))
+        record, twin = records[entry.position], pairs.get(entry.id)
+        with canvas.card():
+            canvas.html(_head(entry), fragments.conversation(record.sample.messages), _expected(record))
+            if baseline is None or twin is None or twin.content_hash != entry.content_hash:
+                _side(canvas, record, thresholds, title="reply")
+                if baseline is not None:
+                    said = "The baseline's run has no sample of this id and content."
+                    canvas.html(fragments.notice("warning", said))
             else:
-                left, right = st.columns(2)
+                left, right = canvas.columns(1, 1)
                 with left:
-                    _side(record, thresholds, title=f"candidate: {run.candidate.label}")
+                    _side(canvas, record, thresholds, title=f"candidate: {run.candidate.label}")
                 with right:
-                    _side(beside[twin.position], thresholds, title=f"baseline: {baseline.candidate.label}")
+                    title = f"baseline: {baseline.candidate.label}"
+                    _side(canvas, beside[twin.position], thresholds, title=title)
+
+
+def export_run(canvas: Canvas, source: Source, run: RunRecord, most: int) -> None:
+    """Draw a run's samples, what is notable first."""
+    if most == 0:
+        return
+    try:
+        index = source.index(run)
+        chosen = sorted(index.entries, key=lambda entry: (not entry.marks & _NOTABLE, entry.position))[:most]
+        records = source.records(run, [entry.position for entry in chosen])
+    except InputError as error:
+        canvas.html(fragments.notice("error", str(error)))
+        return
+    thresholds = source.thresholds(run)
+    canvas.heading(f"Samples ({len(chosen)} of {len(index.entries)}, what is notable first)")
+    for entry in chosen:
+        record = records[entry.position]
+        with canvas.fold(entry.id):
+            canvas.html(_head(entry), fragments.conversation(record.sample.messages), _expected(record))
+            _side(canvas, record, thresholds, title="reply")
 
 
 def _head(entry: Entry) -> Html:
@@ -129,7 +89,7 @@ def _head(entry: Entry) -> Html:
     return el("div", el("span", entry.id, cls="hr-gate-title"), join(tags), join(marks), cls="hr-gate hr-gate-head")
 
 
-def _expected(record: SampleRecord) -> None:
+def _expected(record: SampleRecord) -> Html:
     sample = record.sample
     pairs: dict[str, str | Html] = {}
     if sample.target:
@@ -138,25 +98,26 @@ def _expected(record: SampleRecord) -> None:
         pairs["choices"] = "\n".join(
             f"{'→' if number == sample.answer else ' '} {choice}" for number, choice in enumerate(sample.choices)
         )
-    if pairs:
-        st.html(fragments.facts(pairs))
+    return fragments.facts(pairs) if pairs else Html()
 
 
-def _side(record: SampleRecord, thresholds: dict[str, float], *, title: str) -> None:
+def _side(canvas: Canvas, record: SampleRecord, thresholds: dict[str, float], *, title: str) -> None:
     """Draw one arm's replies and all that was made of them."""
     answers = fragments.generated(record.replies)
+    parts = []
     for number, answer in enumerate(answers):
         name = title if len(answers) == 1 else f"{title}, {number + 1} of {len(answers)}"
         # Findings speak of the first completion.
-        st.html(fragments.reply(answer, record.findings if number == 0 else {}, title=name))
+        parts.append(fragments.reply(answer, record.findings if number == 0 else {}, title=name))
     likelihoods = fragments.likelihoods_list(record.replies)
     if likelihoods is not None:
-        st.html(likelihoods)
-    if not answers and likelihoods is None:
-        st.html(el("div", "Nothing was asked about this sample.", cls="hr-page hr-dim"))
+        parts.append(likelihoods)
+    if not parts:
+        parts.append(el("div", "Nothing was asked about this sample.", cls="hr-dim"))
     if record.verdicts:
-        st.html(fragments.verdicts_list(record.verdicts, thresholds))
-    with st.expander("Findings and rows"):
+        parts.append(fragments.verdicts_list(record.verdicts, thresholds))
+    canvas.html(*parts)
+    with canvas.fold("Findings and rows"):
         if record.findings:
-            st.html(fragments.findings_list(record.findings))
-        st.html(fragments.rows_list(record.rows))
+            canvas.html(fragments.findings_list(record.findings))
+        canvas.html(fragments.rows_list(record.rows))
