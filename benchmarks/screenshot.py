@@ -57,9 +57,9 @@ def main() -> None:
         line = process.stdout.readline() if process.stdout is not None else ""
         if not line:
             sys.exit("the report did not start")
-        address = json.loads(line)["url"] + ("" if options.page == "overview" else f"/{options.page}")
-        if options.run:
-            address += f"?run={options.run}"
+        home, _, token = json.loads(line)["url"].partition("?")
+        place = "" if options.page == "overview" else options.page
+        address = f"{home}{place}?{token}" + (f"&run={options.run}" if options.run else "")
         take(address, options.target, width=options.width, height=options.height, dark=options.dark)
     finally:
         process.send_signal(signal.SIGINT)
