@@ -63,18 +63,11 @@ def measure(job: str, threads: int | None) -> tuple[float, str]:
     """Return the seconds of a command in a fresh workspace, and the number of threads that it stored."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        rows = [
-            {
-                "id": f"s{n}",
-                "prompt": f"Tell me about number {n} and its neighbours.",
-                "text": f"{n} is a number. " * 12,
-            }
-            for n in range(48)
-        ]
-        (folder / "samples.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
-        (folder / "rows.jsonl").write_text(
-            "\n".join(json.dumps({"prompt": row["prompt"], "completion": row["text"]}) for row in rows)
-        )
+        rows = [(f"Tell me about number {n} and its neighbours.", f"{n} is a number. " * 12) for n in range(48)]
+        samples = [{"id": f"s{n}", "prompt": ask, "target": said} for n, (ask, said) in enumerate(rows)]
+        learned = [{"prompt": ask, "completion": said} for ask, said in rows]
+        for file, lines in (("samples.jsonl", samples), ("rows.jsonl", learned)):
+            (folder / file).write_text("\n".join(json.dumps(line) for line in lines))
         (folder / "recipe.yaml").write_text(RECIPE)
         (folder / "suite.yaml").write_text(SUITE)
         what = ["train", "recipe.yaml"] if job == "train" else ["run", "suite.yaml", "--model", BASE]
