@@ -244,3 +244,26 @@ def test_a_stage_that_is_trained_again_takes_as_many_threads_as_before(lab, monk
         assert lab.train(path, seed=7)[0].record.figures["threads"] == 1
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("added", ["model.norm.weight", "model.layers.9.self_attn.q_proj.lora_A.weight"])
+def test_an_adapter_that_a_stage_wrote_holds_only_what_its_configuration_and_the_base_explain(lab, monkeypatch, added):
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    from harness_stages import sft_training
+
+    real = sft_training.train_sft
+
+    def and_more(inputs, plan):
+        output = real(inputs, plan)
+        tensors = weights(output.adapter)
+        more = {f"base_model.model.{added}": np.ones((16, 32), np.float32)}
+        save_file({**tensors, **more}, str(output.adapter / "adapter_model.safetensors"))
+        return output
+
+    monkeypatch.setattr(sft_training, "train_sft", and_more)
+    with pytest.raises((InputError, BrokenRunError), match=added.partition(".lora_")[0]):
+        lab.train(lab.write(QUICK))
+    assert not [path for path in lab.workspace.adapters.iterdir() if path.is_dir()]
+    assert not lab.leftovers()
