@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from harness.engine.core import ModelCore
+from harness.errors import BaseChangedError
 from harness.hashing import sha256_json
 from harness.plugin_code import check_supports, plugin_code
 
@@ -97,9 +99,9 @@ class ModelPool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close every model, after proving its base where nothing went wrong before."""
+        """Close every model, after proving its base: what a run had asked until it broke is answered from again."""
         try:
-            if kind is None:
+            with nullcontext() if kind is None else suppress(BaseChangedError):
                 self.check_bases()
         finally:
             for core in self._cores.values():

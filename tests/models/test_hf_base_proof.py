@@ -160,3 +160,29 @@ def test_a_weight_that_is_replaced_is_noticed(tiny_base: Path, surroundings: Sur
     norm.weight = torch.nn.Parameter(norm.weight + 1)
     with pytest.raises(BaseChangedError, match="norm"):
         model.check_base()
+
+
+@pytest.mark.parametrize("broken", [True, False])
+def test_a_pool_proves_its_bases_at_its_end_and_where_a_run_breaks(
+    tiny_base: Path, surroundings: Surroundings, tmp_path: Path, *, broken: bool
+) -> None:
+    import torch
+
+    from harness.evaluation.pool import ModelPool
+    from harness.plugins import load_plugins
+    from tests.models.conftest import spec_of
+
+    bare = Candidate(model=spec_of(tiny_base))
+    with Cache(tmp_path / "cache.db") as cache:
+        with (  # noqa: PT012 - the end of the block is what raises
+            pytest.raises(KeyboardInterrupt if broken else BaseChangedError),
+            ModelPool(load_plugins(()).registries, surroundings, cache, NoProgress()) as pool,
+        ):
+            core = pool.core(bare.model)
+            core.answer(bare, [QUESTION], label="")
+            assert cache.stats().entries == 1
+            with torch.no_grad():
+                core.model._loaded.model.get_input_embeddings().weight += 1  # type: ignore[attr-defined]
+            if broken:
+                raise KeyboardInterrupt
+        assert cache.stats().entries == 0

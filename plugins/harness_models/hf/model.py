@@ -87,13 +87,13 @@ class HfModel(Model):
             InputError: when base, adapter or template cannot be used.
         """
         loaded = self._ready(candidate)
+        self._asked_since = True
         renderer = Renderer(loaded.tokenizer, candidate.template)
         self._score_continuations(loaded, renderer, requests, deliver)
         self._score_texts(loaded, requests, deliver)
         if any(isinstance(request, Generate) for request in requests):
             self._find_path(loaded, candidate)
         self._generate(loaded, renderer, requests, deliver, on_text)
-        self._asked_since = True
         new = [adapter for adapter in candidate.adapters if adapter.id not in self._proven]
         if new:
             self.check_base()
