@@ -19,7 +19,7 @@ from harness.session.session import Session
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from harness.contracts import Progress
     from harness.plugins import Plugins
@@ -144,6 +144,11 @@ class App:
         from harness.progress import TerminalProgress
 
         return TerminalProgress(self.stderr)
+
+    def show(self, parts: Iterable[RenderableType]) -> None:
+        """Print what is drawn, from top to bottom."""
+        for part in parts:
+            self.console.print(part)
 
     def warn(self, message: str) -> None:
         """Print a warning on standard error."""

@@ -22,8 +22,7 @@ from harness.errors import EXIT_GATE, EXIT_PASSED
 from harness.session.options import CandidateOptions, RunOptions
 
 if TYPE_CHECKING:
-    from harness.promotion.policy_run import PolicyRun
-    from harness.types import Decision
+    pass
 
 _EPILOG = """\b
 Examples:
@@ -65,6 +64,8 @@ def decide(
     outputs: Outputs,
 ) -> int:  # fmt: skip
     """Run what a policy needs and is not stored yet, and decide on promotion."""
+    from harness.session.drawing import decision_parts
+
     app.require_plugins()
     session = app.bind(seed=seed)
     chosen = session.policy(policy)
@@ -74,46 +75,7 @@ def decide(
 
         app.print_json({"decision": to_plain(found.decision), "reused_runs": found.reused, "replay": found.replay})
     else:
-        show_decision(app, found)
+        app.show(decision_parts(found))
     checked = [Checked(run=outcome.run, checks=outcome.run.checks) for outcome in found.outcomes]
     outputs.write(checked, found.decision)
     return EXIT_PASSED if found.decision.status == "passed" else EXIT_GATE
-
-
-def show_decision(app: App, found: PolicyRun) -> None:
-    """Print every run's metrics, all gates, the decision and the next step."""
-    from harness.tables import checks_table, estimates_table, status_text
-    from harness.terminal import safe_text
-
-    decision, console = found.decision, app.console
-    for outcome in found.outcomes:
-        run = outcome.run
-        console.print(f"\n{run.suite}: {run.samples} samples, run {run.id}", markup=False)
-        console.print(estimates_table(run, outcome.baselines.get("promoted")))
-        for note in run.notes:
-            console.print(f"note: {safe_text(note)}", style="dim", markup=False)
-    console.print(f"\ncandidate {safe_text(decision.candidate.label)}", markup=False)
-    console.print(f"baseline  {safe_text(decision.baseline.label)}", markup=False)
-    console.print(checks_table(decision.checks))
-    for veto in decision.vetoes:
-        said = f"veto by {safe_text(veto.owner)}: {safe_text(veto.reason, one_line=True)}"
-        console.print(said, style="red", markup=False)
-    if found.reused:
-        console.print(f"{found.reused} of {len(found.outcomes)} runs were stored already", style="dim")
-    for text in decision.left_out:
-        console.print(f"not asked for: {safe_text(text)}", style="dim", markup=False)
-    if found.replay:
-        console.print(f"attempt {decision.attempt} was made before: the same again spends nothing", style="dim")
-    for before in found.earlier:
-        console.print(f"look {before.look}: {safe_text(before.sentence)}", style="dim", markup=False, soft_wrap=True)
-    console.print(f"decision {decision.id}: ", status_text(decision.status), sep="")
-    console.print(safe_text(decision.sentence), markup=False, soft_wrap=True)
-    if decision.status == "passed":
-        console.print(f"next: {next_step(decision)}", style="dim", markup=False, soft_wrap=True)
-
-
-def next_step(decision: Decision) -> str:
-    """Return the command that a decision that passed waits for."""
-    if decision.review == "manual":
-        return f'harness approve {decision.id} --reason "…", then harness promote {decision.id}'
-    return f"harness promote {decision.id}"

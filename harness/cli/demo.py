@@ -74,8 +74,8 @@ def _train(app: App) -> Candidate:
 
 def _decide(app: App, candidate: Candidate) -> bool:
     """Decide and promote; a candidate that is promoted already is compared with its bare base once more."""
-    from harness.cli.decide import show_decision
     from harness.promotion.promote import promote
+    from harness.session.drawing import decision_parts
     from harness.store.promoted import promoted
 
     session = app.session
@@ -84,7 +84,7 @@ def _decide(app: App, candidate: Candidate) -> bool:
     if live is not None and _same(live, candidate):
         return _compare_again(app, candidate)
     found = session.decide_candidate(session.policy(POLICY), candidate, RunOptions())
-    show_decision(app, found)
+    app.show(decision_parts(found))
     if found.decision.status != "passed":
         app.console.print("the candidate is refused; the base stays what it was", style="yellow")
         return False
@@ -104,11 +104,11 @@ def _same(live: Candidate, candidate: Candidate) -> bool:
 
 
 def _compare_again(app: App, candidate: Candidate) -> bool:
-    from harness.cli.run import show_run
+    from harness.session.drawing import run_parts
 
     outcomes = _run_again(app, candidate)
     for outcome in outcomes:
-        show_run(app, outcome)
+        app.show(run_parts(outcome.run, outcome.baselines))
     app.console.print("\nthis adapter is promoted already; compared with the bare base once more", style="green")
     return all(outcome.run.accepted for outcome in outcomes)
 

@@ -63,6 +63,8 @@ def run(
     outputs: Outputs,
 ) -> int:  # fmt: skip
     """Run suites on a model with adapters, and check their gates."""
+    from harness.session.drawing import run_parts
+
     app.require_plugins()
     session = app.bind(seed=seed)
     candidate = session.candidate(who)
@@ -73,7 +75,7 @@ def run(
         app.print_json({"runs": [_plain(outcome) for outcome in outcomes]})
     else:
         for outcome in outcomes:
-            show_run(app, outcome)
+            app.show(run_parts(outcome.run, outcome.baselines))
     outputs.write([Checked(run=outcome.run, checks=outcome.run.checks) for outcome in outcomes])
     return EXIT_PASSED if all(outcome.run.accepted for outcome in outcomes) else EXIT_GATE
 
@@ -86,45 +88,6 @@ def _plain(outcome: SuiteRun) -> dict[str, Any]:
         "run": to_plain(outcome.run),
         "baselines": {name: record.id for name, record in outcome.baselines.items()},
     }
-
-
-def show_run(app: App, outcome: SuiteRun) -> None:
-    """Print a run as tables: metrics beside the baseline's, gates, notes, and where it lies."""
-    from harness.tables import (
-        PRECISION_COLUMNS,
-        checks_table,
-        dtype_of,
-        estimates_table,
-        plain_table,
-        precision_line,
-        precision_rows,
-        status_text,
-    )
-    from harness.terminal import safe_text
-
-    run, console = outcome.run, app.console
-    arms = sorted(outcome.baselines.items(), key=lambda arm: arm[0] != "promoted")
-    baseline = next((other for _, other in arms if other.id != run.id), None)
-    console.print(
-        f"\n{run.suite}: {run.samples} samples of {safe_text(run.candidate.label)}", style="bold", markup=False
-    )
-    if baseline is not None:
-        console.print(f"baseline: {safe_text(baseline.candidate.label)}", style="dim", markup=False)
-    console.print(estimates_table(run, baseline))
-    if run.checks:
-        console.print(checks_table((run.suite, check) for check in run.checks))
-        console.print("gates: ", status_text(run.status), sep="")
-    else:
-        console.print("no gates were checked", style="dim")
-    if run.drift is not None:
-        console.print(safe_text(precision_line(run.drift)), markup=False)
-        if rows := precision_rows(run):
-            console.print(plain_table(PRECISION_COLUMNS, rows))
-    for note in run.notes:
-        console.print(f"note: {safe_text(note)}", style="dim", markup=False)
-    computed = f", {safe_text(dtype)}" if (dtype := dtype_of(run)) else ""
-    asked = f"{run.model_calls} of {run.requests} requests asked"
-    console.print(f"run {run.id}: {asked}, {run.seconds:.1f} s{computed}", style="dim", markup=False)
 
 
 def _forecast(app: App, suites: tuple[str, ...], candidate: Candidate, options: RunOptions) -> int:

@@ -78,10 +78,9 @@ def list_(app: App, suite: str | None, last: int | None) -> int:
 @common_options
 def show(app: App, run: str) -> int:
     """Show a run: metrics with intervals, gates, notes and what it was made of."""
-    from harness.cli.run import show_run
     from harness.errors import InputError
-    from harness.evaluation.runner import SuiteRun
     from harness.serial import to_plain
+    from harness.session.drawing import run_parts
     from harness.store.runs import read_run
     from harness.terminal import safe_text
 
@@ -96,7 +95,7 @@ def show(app: App, run: str) -> int:
             baselines[name] = read_run(workspace, other)
         except InputError:
             app.warn(f"the baseline's run {other} ({name}) is not here any more")
-    show_run(app, SuiteRun(run=record, baselines=baselines))
+    app.show(run_parts(record, baselines))
     facts = {
         "made": record.created, "folder": str(workspace.runs / record.id),
         "judge": "none" if record.judge is None else record.judge.label, "seed": str(record.seed), **record.environment,
@@ -127,7 +126,7 @@ def diff(app: App, baseline: str, candidate: str, flips: int, confidence: float)
 
 
 def _show_difference(app: App, found: Difference, flips: int, confidence: float) -> None:
-    from harness.session.results import differences_table
+    from harness.session.drawing import differences_table
     from harness.tables import plain_table
     from harness.terminal import safe_text
 

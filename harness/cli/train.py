@@ -71,7 +71,7 @@ def _print_json(app: App, recipe: Recipe, results: Sequence[StageResult], outcom
 
 def show_stages(app: App, recipe: Recipe, results: Sequence[StageResult]) -> None:
     """Print what became of each stage, and warn of what was cut."""
-    from harness.session.results import stages_table
+    from harness.session.drawing import stages_table
 
     app.console.print(stages_table(recipe, results))
     for result in results:
@@ -100,12 +100,11 @@ def _show(app: App, recipe: Recipe, results: Sequence[StageResult], outcome: Out
 
 
 def _show_outcome(app: App, outcome: Outcome) -> None:
-    from harness.cli.decide import show_decision
-    from harness.cli.run import show_run
+    from harness.session.drawing import decision_parts, run_parts
 
     for run in outcome.runs:
-        show_run(app, run)
+        app.show(run_parts(run.run, run.baselines))
     if outcome.policy_run is not None:
-        show_decision(app, outcome.policy_run)
+        app.show(decision_parts(outcome.policy_run))
     if outcome.promoted is not None:
         app.console.print("promoted; harness rollback goes back", style="green")

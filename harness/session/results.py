@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import unknown_name
 from harness.serial import to_plain
+from harness.session.drawing import decision_parts, differences_table, run_parts, stages_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     import pandas as pd
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-    from rich.table import Table
 
-    from harness.evaluation.runner import SuiteRun
-    from harness.promotion.difference import Difference, MetricDifference
+    from harness.promotion.difference import Difference
+    from harness.promotion.policy_run import PolicyRun
     from harness.reading.recipe import Recipe
     from harness.store.workspace import Workspace
     from harness.training.runner import StageResult
@@ -96,22 +96,20 @@ class RunResult(Shown):
         return _frame(to_plain(estimate) for estimate in self.record.estimates)
 
     def renderables(self) -> Iterator[RenderableType]:
-        """Yield the metrics, and the gates where there are any."""
-        from harness.tables import checks_table, estimates_table, heading
-
-        run = self.record
-        yield heading(f"{run.suite}: {run.samples} samples of {run.candidate.label}, {self.status} ({run.id})")
-        yield estimates_table(run, self.baselines.get("promoted"))
-        if run.checks:
-            yield checks_table((run.suite, check) for check in run.checks)
+        """Yield what `harness run` prints."""
+        return run_parts(self.record, self.baselines)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DecisionResult(Shown):
     """A decision with the runs it rests on."""
 
-    decision: Decision
-    outcomes: tuple[SuiteRun, ...]
+    found: PolicyRun
+
+    @property
+    def decision(self) -> Decision:
+        """The record."""
+        return self.found.decision
 
     @property
     def status(self) -> OverallStatus:
@@ -135,11 +133,8 @@ class DecisionResult(Shown):
         )  # fmt: skip
 
     def renderables(self) -> Iterator[RenderableType]:
-        """Yield the gates and the sentence."""
-        from harness.tables import checks_table, heading
-
-        yield checks_table(self.decision.checks)
-        yield heading(f"decision {self.decision.id}: {self.decision.sentence}")
+        """Yield what `harness decide` prints."""
+        return decision_parts(self.found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,61 +185,6 @@ class ComparisonResult(Shown):
     def renderables(self) -> Iterator[RenderableType]:
         """Yield the metrics' differences."""
         yield differences_table(self.difference, self.confidence)
-
-
-def stages_table(recipe: Recipe, stages: Iterable[StageResult]) -> Table:
-    """Return what became of each stage: loss, steps, seconds, memory, adapter."""
-    from harness.tables import plain_table
-
-    columns = ("stage", "outcome", "loss", "steps", "seconds", "threads", "memory", "adapter")
-    return plain_table(columns, [_stage_row(stage) for stage in stages], title=f"{recipe.id} on {recipe.base}")
-
-
-def _stage_row(stage: StageResult) -> tuple[str, ...]:
-    figures = {} if stage.record is None else stage.record.figures
-
-    def shown(name: str, form: str) -> str:
-        return form.format(figures[name]) if name in figures else "—"
-
-    loss = "—"
-    if "loss_first" in figures and "loss_last" in figures:
-        loss = f"{figures['loss_first']:.2f} → {figures['loss_last']:.2f}"
-    memory = figures.get("peak_memory_bytes")
-    return (
-        stage.stage, stage.word, loss, shown("steps", "{:.0f}"), shown("seconds", "{:.0f}"),
-        shown("threads", "{:.0f}"), "—" if memory is None else f"{memory / 2**30:.1f} GiB",
-        "—" if stage.adapter is None else stage.adapter.id,
-    )  # fmt: skip
-
-
-def differences_table(found: Difference, confidence: float) -> Table:
-    """Return every metric's difference with its interval and verdict."""
-    from harness.tables import plain_table
-
-    columns = ("metric", "baseline", "candidate", "change", f"{100 * confidence:g} % interval", "p", "verdict")
-    return plain_table(columns, [_difference_row(row) for row in found.rows], whole=columns[:4])
-
-
-def _difference_row(row: MetricDifference) -> tuple[str, ...]:
-    """Write one metric's comparison; proportions in percent, and their differences in points."""
-    from harness.stats.kinds import kind_of
-
-    found, percent = row.comparison, kind_of(row.metric).shares
-
-    def write(value: float | None, sign: str = "") -> str:
-        if value is None:
-            return "—"
-        unit = "" if sign else " %"  # a difference of percentages is in points
-        return f"{100 * value:{sign}.1f}{unit}" if percent else f"{value:{sign}.4g}"
-
-    interval = "—"
-    if found.low is not None and found.high is not None:
-        interval = f"[{write(found.low, '+')}, {write(found.high, '+')}]"
-    p = "—" if found.p is None else "<0.001" if found.p < 0.001 else f"{found.p:.3f}"
-    return (
-        row.metric.name, write(found.baseline), write(found.candidate), write(found.difference, "+"), interval, p,
-        row.verdict,
-    )  # fmt: skip
 
 
 def run_id(run: str | RunResult) -> str:

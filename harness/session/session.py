@@ -196,7 +196,7 @@ class Session(Opened):
         self.require_plugins()
         candidate = self.candidate(CandidateOptions.of(adapter, model=model, system=system))
         found = self.decide_candidate(self.policy(policy), candidate, RunOptions(judge=judge), fresh=fresh)
-        return DecisionResult(decision=found.decision, outcomes=found.outcomes)
+        return DecisionResult(found=found)
 
     def promote(self, decision: str | DecisionResult = "latest") -> LedgerEntry:
         """Promote the candidate of a decision that passed, after checking every hash again.

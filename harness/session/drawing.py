@@ -1,0 +1,155 @@
+"""How runs, decisions, recipes and comparisons are drawn, in a terminal as in a notebook: what commands print."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.terminal import safe_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from rich.console import RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+    from harness.promotion.difference import Difference, MetricDifference
+    from harness.promotion.policy_run import PolicyRun
+    from harness.reading.recipe import Recipe
+    from harness.training.runner import StageResult
+    from harness.types import Decision, RunRecord
+
+
+def line(text: str, style: str = "", *, whole: bool = False) -> Text:
+    """Return a line of safe text; `whole` ones are never wrapped, so that they can be copied."""
+    from rich.text import Text
+
+    return Text(safe_text(text), style=style, no_wrap=whole or None, overflow="ignore" if whole else None)
+
+
+def run_parts(run: RunRecord, baselines: Mapping[str, RunRecord]) -> Iterator[RenderableType]:
+    """Yield a run: metrics beside the baseline's, gates, notes, and what it took."""
+    from harness.tables import (
+        PRECISION_COLUMNS,
+        checks_table,
+        dtype_of,
+        estimates_table,
+        plain_table,
+        precision_line,
+        precision_rows,
+        status_text,
+    )
+
+    arms = sorted(baselines.items(), key=lambda arm: arm[0] != "promoted")
+    baseline = next((other for _, other in arms if other.id != run.id), None)
+    yield line(f"\n{run.suite}: {run.samples} samples of {run.candidate.label}", "bold")
+    if baseline is not None:
+        yield line(f"baseline: {baseline.candidate.label}", "dim")
+    yield estimates_table(run, baseline)
+    if run.checks:
+        yield checks_table((run.suite, check) for check in run.checks)
+        yield line("gates: ").append_text(status_text(run.status))
+    else:
+        yield line("no gates were checked", "dim")
+    if run.drift is not None:
+        yield line(precision_line(run.drift))
+        if rows := precision_rows(run):
+            yield plain_table(PRECISION_COLUMNS, rows)
+    for note in run.notes:
+        yield line(f"note: {note}", "dim")
+    computed = f", {dtype}" if (dtype := dtype_of(run)) else ""
+    yield line(
+        f"run {run.id}: {run.model_calls} of {run.requests} requests asked, {run.seconds:.1f} s{computed}", "dim"
+    )
+
+
+def decision_parts(found: PolicyRun) -> Iterator[RenderableType]:
+    """Yield every run's metrics, all gates, the decision and the next step."""
+    from harness.tables import checks_table, estimates_table, status_text
+
+    decision = found.decision
+    for outcome in found.outcomes:
+        run = outcome.run
+        yield line(f"\n{run.suite}: {run.samples} samples, run {run.id}")
+        yield estimates_table(run, outcome.baselines.get("promoted"))
+        for note in run.notes:
+            yield line(f"note: {note}", "dim")
+    yield line(f"\ncandidate {decision.candidate.label}")
+    yield line(f"baseline  {decision.baseline.label}")
+    yield checks_table(decision.checks)
+    for veto in decision.vetoes:
+        yield line(f"veto by {veto.owner}: {safe_text(veto.reason, one_line=True)}", "red")
+    if found.reused:
+        yield line(f"{found.reused} of {len(found.outcomes)} runs were stored already", "dim")
+    for text in decision.left_out:
+        yield line(f"not asked for: {text}", "dim")
+    if found.replay:
+        yield line(f"attempt {decision.attempt} was made before: the same again spends nothing", "dim")
+    for before in found.earlier:
+        yield line(f"look {before.look}: {before.sentence}", "dim", whole=True)
+    yield line(f"decision {decision.id}: ").append_text(status_text(decision.status))
+    yield line(decision.sentence, whole=True)
+    if decision.status == "passed":
+        yield line(f"next: {next_step(decision)}", "dim", whole=True)
+
+
+def next_step(decision: Decision) -> str:
+    """Return the command that a decision that passed waits for."""
+    if decision.review == "manual":
+        return f'harness approve {decision.id} --reason "…", then harness promote {decision.id}'
+    return f"harness promote {decision.id}"
+
+
+def stages_table(recipe: Recipe, stages: Iterable[StageResult]) -> Table:
+    """Return what became of each stage: loss, steps, seconds, memory, adapter."""
+    from harness.tables import plain_table
+
+    columns = ("stage", "outcome", "loss", "steps", "seconds", "threads", "memory", "adapter")
+    return plain_table(columns, [_stage_row(stage) for stage in stages], title=f"{recipe.id} on {recipe.base}")
+
+
+def _stage_row(stage: StageResult) -> tuple[str, ...]:
+    figures = {} if stage.record is None else stage.record.figures
+
+    def shown(name: str, form: str) -> str:
+        return form.format(figures[name]) if name in figures else "—"
+
+    loss = "—"
+    if "loss_first" in figures and "loss_last" in figures:
+        loss = f"{figures['loss_first']:.2f} → {figures['loss_last']:.2f}"
+    memory = figures.get("peak_memory_bytes")
+    return (
+        stage.stage, stage.word, loss, shown("steps", "{:.0f}"), shown("seconds", "{:.0f}"),
+        shown("threads", "{:.0f}"), "—" if memory is None else f"{memory / 2**30:.1f} GiB",
+        "—" if stage.adapter is None else stage.adapter.id,
+    )  # fmt: skip
+
+
+def differences_table(found: Difference, confidence: float) -> Table:
+    """Return every metric's difference with its interval and verdict."""
+    from harness.tables import plain_table
+
+    columns = ("metric", "baseline", "candidate", "change", f"{100 * confidence:g} % interval", "p", "verdict")
+    return plain_table(columns, [_difference_row(row) for row in found.rows], whole=columns[:4])
+
+
+def _difference_row(row: MetricDifference) -> tuple[str, ...]:
+    """Write one metric's comparison; proportions in percent, and their differences in points."""
+    from harness.stats.kinds import kind_of
+
+    found, percent = row.comparison, kind_of(row.metric).shares
+
+    def write(value: float | None, sign: str = "") -> str:
+        if value is None:
+            return "—"
+        unit = "" if sign else " %"  # a difference of percentages is in points
+        return f"{100 * value:{sign}.1f}{unit}" if percent else f"{value:{sign}.4g}"
+
+    interval = "—"
+    if found.low is not None and found.high is not None:
+        interval = f"[{write(found.low, '+')}, {write(found.high, '+')}]"
+    p = "—" if found.p is None else "<0.001" if found.p < 0.001 else f"{found.p:.3f}"
+    return (
+        row.metric.name, write(found.baseline), write(found.candidate), write(found.difference, "+"), interval, p,
+        row.verdict,
+    )  # fmt: skip
