@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from tests.cli.adapters import write_adapter
@@ -93,6 +94,14 @@ def processes(group: int) -> list[int]:
     return [int(pid) for pid, of, stat in rows if int(of) == group and not stat.startswith("Z")]
 
 
+def seconds_of(pid: int) -> float:
+    """Return the CPU time that a process has used; 0 where it has ended."""
+    try:
+        return psutil.Process(pid).cpu_times().user
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
 def awaited(condition, seconds=60.0) -> bool:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -114,6 +123,7 @@ def test_no_process_outlives_a_stopped_audit(cli, number, code):
     )  # fmt: skip
     try:
         assert awaited(lambda: len(processes(process.pid)) >= 4), "itself, two workers and their tracker"
+        assert awaited(lambda: sum(seconds_of(pid) > 1 for pid in processes(process.pid)) >= 3), "both are at work"
         if number == signal.SIGINT:
             os.killpg(process.pid, number)
         else:
