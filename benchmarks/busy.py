@@ -82,7 +82,7 @@ def measure(job: str, threads: int | None) -> tuple[float, str]:
             raise SystemExit(done.stdout + done.stderr)
         kept = folder / ".harness"
         if job == "train":
-            (record,) = (kept / "adapters").glob("*/stage.json")
+            (record,) = (kept / "artifacts" / "adapter").glob("*/artifact.json")
             return seconds, str(int(json.loads(record.read_text())["figures"]["threads"]))
         (record,) = (kept / "runs").glob("*/run.json")
         return seconds, json.loads(record.read_text())["environment"]["threads"]

@@ -10,11 +10,11 @@ import os
 import platform
 from pathlib import Path
 
+from harness.store.artifacts import artifact_folder, read_artifact
 from harness.store.decisions import read_decision
 from harness.store.runs import read_run
 from harness.store.workspace import Workspace
 from harness.tables import describe_gate, interval, number
-from harness.training.records import read_record
 
 TARGET = Path(__file__).parents[1] / "docs" / "results.md"
 HEAD = """# The demo's table, as it came out
@@ -68,7 +68,7 @@ def _setting(workspace: Workspace, adapter: str) -> list[str]:
     decision = read_decision(workspace, "latest")
     run = read_run(workspace, next(iter(decision.runs)))
     env = run.environment
-    record = read_record(workspace.adapters / adapter)
+    record = read_artifact(artifact_folder(workspace, "adapter", adapter))
     trained = []
     if record is not None:
         figures = record.figures

@@ -175,7 +175,7 @@ def _adapter(folder: Path) -> Way:
     sys.path.insert(0, str(Path(__file__).parent))
     options = ("train", "recipe.yaml", "-p", "stage.py")
     follow((MARKER,), *options, "--workspace", "first")  # to learn the adapter's id, which is a hash
-    stored = [path.name for path in (folder / "first" / "adapters").iterdir() if path.is_dir()]
+    stored = [path.name for path in (folder / "first" / "artifacts" / "adapter").iterdir()]
     return follow((MARKER, *(name[:12] for name in stored)), *options, "--workspace", "second")
 
 

@@ -411,13 +411,17 @@ class MetricFactory(Protocol):
 
 
 class Stage(ABC):
-    """One step of training: reads an adapter and a dataset, writes an adapter and a dataset."""
+    """One step of training: a map from artifacts to artifacts, such as an adapter and a dataset."""
 
     packages: ClassVar[tuple[str, ...]] = ()
     """Distributions whose versions decide the outcome, such as `trl`: an unchanged stage is reused only under the same
     versions."""
-    writes_dataset: ClassVar[bool] = False
-    """Whether it hands a dataset on; the stages behind it are then checked when their turn comes, not before."""
+    reads: ClassVar[Mapping[str, str]] = {"adapter": "adapter", "dataset": "dataset"}
+    """The kind of artifact in each role: `from: {role: stage}` in a recipe says whose, and the stage before that wrote
+    one is the default. `StageInput` has them as `adapter`, `dataset` and `others`."""
+    writes: ClassVar[tuple[str, ...]] = ("adapter",)
+    """Kinds of artifacts that it writes. What reads something else of it than an adapter is checked when its turn
+    comes, not before."""
 
     roles: ClassVar[tuple[str, ...]] = ()
     """Whom it asks, its critics included, besides the model with the adapter as it stands. Under other models in these

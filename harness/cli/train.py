@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.reading.recipe import Recipe
-    from harness.training.runner import StageResult
+    from harness.session.results import TrainingResult
+    from harness.training.results import StageResult
     from harness.training.then import Outcome
 
 _EPILOG = """\b
@@ -44,17 +45,17 @@ def train(app: App, recipe: str, seed: int | None, device: str, dry_run: bool, f
     found = read_recipe(find_recipe(recipe, app.plugins.registries))
     session = app.bind(seed=found.seed if seed is None else seed)
     result = session.train_recipe(found, then=not no_then, device=device, force=force, dry_run=dry_run)
-    results, outcome = result.stages, result.outcome
+    outcome = result.outcome
     if app.json:
-        _print_json(app, found, results, outcome)
+        _print_json(app, found, result.stages, outcome)
     else:
-        _show(app, found, results, outcome)
+        _show(app, result)
     return EXIT_PASSED if outcome is None or outcome.accepted else EXIT_GATE
 
 
 def _print_json(app: App, recipe: Recipe, results: Sequence[StageResult], outcome: Outcome | None) -> None:
     from harness.serial import to_plain
-    from harness.training.runner import plain_result
+    from harness.training.results import plain_result
 
     app.print_json(
         {
@@ -82,21 +83,26 @@ def show_stages(app: App, recipe: Recipe, results: Sequence[StageResult]) -> Non
             app.warn(f"{cut} answers were cut at max_length; raise it to learn them whole")
 
 
-def _show(app: App, recipe: Recipe, results: Sequence[StageResult], outcome: Outcome | None) -> None:
-    console = app.console
-    show_stages(app, recipe, results)
-    adapter = results[-1].adapter
-    if adapter is None:
-        console.print("nothing was trained", style="dim")
+def _show(app: App, result: TrainingResult) -> None:
+    from harness.store.artifacts import artifact_folder
+
+    console, recipe = app.console, result.recipe
+    show_stages(app, recipe, result.stages)
+    if not all(stage.kept for stage in result.stages):
+        console.print("a dry run: nothing was made", style="dim")
         return
-    console.print(f"adapter {adapter.id}", style="bold", highlight=False)
-    console.print(adapter.path, style="dim", markup=False, soft_wrap=True)
-    if outcome is not None:
-        _show_outcome(app, outcome)
+    for artifact in result.artifacts:
+        console.print(f"{artifact.kind} {artifact.id}", style="bold", highlight=False)
+        console.print(str(artifact_folder(app.workspace, artifact.kind, artifact.id)), style="dim", markup=False,
+                      soft_wrap=True)  # fmt: skip
+    if result.adapter is None:
+        console.print("no stage of this recipe trains an adapter", style="dim")
+    elif result.outcome is not None:
+        _show_outcome(app, result.outcome)
     elif not recipe.then.run:
-        console.print(f"next: harness run persona --adapter {adapter.id}" if recipe.id == "persona" else
-                      f"next: harness run SUITE --adapter {adapter.id}, or harness decide --adapter {adapter.id}",
-                      markup=False)  # fmt: skip
+        suite = "persona" if recipe.id == "persona" else "SUITE"
+        console.print(f"next: harness run {suite} --adapter {result.adapter.id}, or "
+                      f"harness decide --adapter {result.adapter.id}", markup=False, soft_wrap=True)  # fmt: skip
 
 
 def _show_outcome(app: App, outcome: Outcome) -> None:

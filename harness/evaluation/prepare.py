@@ -17,7 +17,7 @@ from harness.gates.valid import find_metric, require_valid
 from harness.hashing import sha256_json
 from harness.plugin_code import plugin_code
 from harness.reading.suite import Suite, read_suite
-from harness.store.planted import planted_in
+from harness.store.artifacts import planted_in
 from harness.types import Constitution, Gate
 
 if TYPE_CHECKING:

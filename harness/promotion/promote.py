@@ -15,7 +15,7 @@ from harness.promotion.present import Present, check_present, read_weights
 from harness.promotion.review import PromotionRefusedError, check_review
 from harness.promotion.touched import touched
 from harness.serial import to_plain
-from harness.store.adapters import check_adapter, store_adapter
+from harness.store.adapters import check_adapter, store_adapter, stored_adapter
 from harness.store.decisions import read_decision, read_entered_decision
 from harness.store.promoted import Live, live, live_after, mend_alias
 from harness.store.runs import check_run
@@ -246,18 +246,19 @@ def _within(workspace: Workspace, candidate: Candidate) -> Candidate:
 
 
 def _keep_one(workspace: Workspace, spec: AdapterSpec) -> AdapterSpec:
-    kept = workspace.adapters / spec.id
+    kept = Path(stored_adapter(workspace, spec.id).path)
+    within = replace(spec, path=str(kept.relative_to(workspace.root)))
     for path in (kept, kept / CONFIG_FILE, kept / WEIGHTS_FILE):
         if path.is_symlink():  # what it leads to can change without a trace in the workspace
             raise BrokenRunError(f"{path}: is a link, and what is promoted must lie in the workspace; remove the link")
     if kept.is_dir():
         check_adapter(replace(spec, path=str(kept)))
-        return replace(spec, path=f"adapters/{spec.id}")
+        return within
     check_adapter(spec)
     stored = store_adapter(workspace, Path(spec.path), reference=spec.reference)
     if stored.id != spec.id:
         raise InputError("the adapter changed while it was copied", file=spec.path, hint="promote again")
-    return replace(spec, path=f"adapters/{spec.id}")
+    return within
 
 
 def target_of(workspace: Workspace, now: Live, to: str | None) -> int:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from harness.engine.keys import REPLY_FORMAT
 from harness.errors import InputError
-from harness.store.adapters import list_adapters
+from harness.store.adapters import list_adapters, stored_adapter
 from harness.store.decisions import read_decision
 from harness.store.runs import list_runs
 from harness.weights.lora import UnexplainedTensorError, check_lora
@@ -57,7 +57,7 @@ def touched(workspace: Workspace) -> Touched:
         run for run in list_runs(workspace, problems=[])
         if int(run.environment.get(REPLY_FORMAT, "1")) < _FIRST_SOUND
     ]  # fmt: skip
-    folders = {identity: workspace.adapters / identity for identity in list_adapters(workspace)}
+    folders = {name: Path(stored_adapter(workspace, name).path) for name in list_adapters(workspace)}
     for run in old:
         for spec in run.candidate.adapters:
             folders.setdefault(spec.id, Path(spec.path))

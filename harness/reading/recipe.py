@@ -1,9 +1,10 @@
-"""Recipes: a base, training stages in order, and what to run then."""
+"""Recipes: a base, training stages and what each reads of the others, and what to run then."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +13,9 @@ from pydantic import Field
 from harness.reading.roles import RolesSection, role_refs
 from harness.reading.strict import Document, StrictModel, read_document, validate
 from harness.types import RoleRef
+
+START = "start"
+"""In `from`: what the recipe itself starts from, an adapter or none."""
 
 
 class ThenSection(StrictModel):
@@ -33,8 +37,18 @@ class RecipeFile(StrictModel):
     constitution: str | None = None
     roles: RolesSection = {}
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    stages: Annotated[list[dict[str, dict[str, Any] | None]], Field(min_length=1)]
+    stages: Annotated[list[dict[str, dict[str, Any] | str | None]], Field(min_length=1)]
     then: ThenSection = ThenSection()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageLink:
+    """Where a stage stands among the others."""
+
+    name: str
+    """As the recipe gives it, else the stage's own, with its number where several would have the same."""
+    reads: Mapping[str, str] = field(default_factory=dict)
+    """`from`: the name of the stage whose artifact it reads, by role."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +64,9 @@ class Recipe:
     roles: Mapping[str, RoleRef]
     seed: int
     stages: tuple[tuple[str, Mapping[str, Any]], ...]
-    """(stage, options) in order."""
+    """(stage, options), as they stand in the file."""
+    links: tuple[StageLink, ...]
+    """Of each of the stages."""
     then: ThenSection
     document: Document
 
@@ -64,15 +80,38 @@ def read_recipe(path: Path) -> Recipe:
     document = read_document(path, what="recipe")
     file = validate(document, RecipeFile, what="recipe")
     stages: list[tuple[str, Mapping[str, Any]]] = []
+    links: list[StageLink] = []
     for index, entry in enumerate(file.stages):
-        if len(entry) != 1:
+        named = [key for key in entry if key not in {"name", "from"}]
+        if len(named) != 1:
             raise document.error(
-                f"one entry names {len(entry)} stages", ("stages", index), hint="give each stage its own '- ' item"
+                f"one entry names {len(named)} stages", ("stages", index), hint="give each stage its own '- ' item"
             )
-        ((name, options),) = entry.items()
-        stages.append((name, options or {}))
+        options = entry[named[0]]
+        if isinstance(options, str):
+            raise document.error("is text, and a stage has a mapping of options", ("stages", index, named[0]),
+                                 hint=f"write {named[0]}: {{}} where it has none")  # fmt: skip
+        stages.append((named[0], options or {}))
+        links.append(_link(document, index, entry, named[0], [link.name for link in links]))
     return Recipe(
         id=file.id, about=file.about.strip(), path=path, base=file.base, adapter=file.adapter,
         constitution=file.constitution, roles=role_refs(file.roles, by=f"the recipe {file.id}", folder=path.parent),
-        seed=file.seed, stages=tuple(stages), then=file.then, document=document,
+        seed=file.seed, stages=tuple(stages), links=tuple(links), then=file.then, document=document,
     )  # fmt: skip
+
+
+def _link(document: Document, index: int, entry: Mapping[str, Any], stage: str, taken: Sequence[str]) -> StageLink:
+    """Return where a stage stands; names are checked, whom they mean is not."""
+    name, reads = entry.get("name"), entry.get("from") or {}
+    if name is None:
+        name = stage if stage not in taken else f"{stage}-{index + 1}"
+    if not isinstance(name, str) or not re.fullmatch("[a-z][a-z0-9_-]*", name):
+        raise document.error("a stage's name has small letters, digits, - and _", ("stages", index, "name"),
+                             hint="write name: upper")  # fmt: skip
+    if name in {*taken, START}:
+        cause = f"the name {name!r} stands for where the recipe starts" if name == START else f"{name!r} stands twice"
+        raise document.error(cause, ("stages", index, "name"), hint="give the stage a name of its own")
+    if not isinstance(reads, dict) or not all(isinstance(other, str) for other in reads.values()):
+        raise document.error("must say of each role whose artifact it is", ("stages", index, "from"),
+                             hint="write from: {adapter: NAME}")  # fmt: skip
+    return StageLink(name=name, reads=reads)

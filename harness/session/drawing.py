@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from harness.promotion.difference import Difference, MetricDifference
     from harness.promotion.policy_run import PolicyRun
     from harness.reading.recipe import Recipe
-    from harness.training.runner import StageResult
+    from harness.training.results import StageResult
     from harness.types import Decision, RunRecord
 
 
@@ -104,8 +104,13 @@ def stages_table(recipe: Recipe, stages: Iterable[StageResult]) -> Table:
     """Return what became of each stage: loss, steps, seconds, memory, adapter."""
     from harness.tables import plain_table
 
-    columns = ("stage", "outcome", "loss", "steps", "seconds", "threads", "memory", "adapter")
-    return plain_table(columns, [_stage_row(stage) for stage in stages], title=f"{recipe.id} on {recipe.base}")
+    columns = ("stage", "reads", "outcome", "loss", "steps", "seconds", "threads", "memory", "made")
+    rows = [_stage_row(stage) for stage in stages]
+    shown = [at for at, name in enumerate(columns) if name == "stage" or any(row[at] != "—" for row in rows)]
+    return plain_table(
+        [columns[at] for at in shown], [[row[at] for at in shown] for row in rows],
+        title=f"{recipe.id} on {recipe.base}", whole=("stage", "outcome"),
+    )  # fmt: skip
 
 
 def _stage_row(stage: StageResult) -> tuple[str, ...]:
@@ -119,10 +124,15 @@ def _stage_row(stage: StageResult) -> tuple[str, ...]:
         loss = f"{figures['loss_first']:.2f} → {figures['loss_last']:.2f}"
     memory = figures.get("peak_memory_bytes")
     return (
-        stage.stage, stage.word, loss, shown("steps", "{:.0f}"), shown("seconds", "{:.0f}"),
+        stage.name, _reads(stage), stage.word, loss, shown("steps", "{:.0f}"), shown("seconds", "{:.0f}"),
         shown("threads", "{:.0f}"), "—" if memory is None else f"{memory / 2**30:.1f} GiB",
-        "—" if stage.adapter is None else stage.adapter.id,
+        "\n".join(f"{kind} {kept.artifact.id}" for kind, kept in stage.kept.items()) or "—",
     )  # fmt: skip
+
+
+def _reads(stage: StageResult) -> str:
+    """Say whose artifacts a stage reads, such as `adapter of upper`."""
+    return "\n".join(f"{role} of {name}" for role, name in stage.reads.items()) or "—"
 
 
 def differences_table(found: Difference, confidence: float) -> Table:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from harness.promotion.policy_run import PolicyRun
     from harness.reading.recipe import Recipe
     from harness.store.workspace import Workspace
-    from harness.training.runner import StageResult
+    from harness.training.results import StageResult
     from harness.training.then import Outcome
-    from harness.types import AdapterSpec, Check, Decision, Estimate, OverallStatus, RunRecord, SampleRecord
+    from harness.types import AdapterSpec, Artifact, Check, Decision, Estimate, OverallStatus, RunRecord, SampleRecord
 
 
 class Shown:
@@ -149,13 +149,24 @@ class TrainingResult(Shown):
     @property
     def adapter(self) -> AdapterSpec | None:
         """What was trained last."""
-        return self.stages[-1].adapter
+        return next((stage.adapter for stage in reversed(self.stages) if stage.adapter is not None), None)
+
+    @property
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """What the stages made and no other of them reads."""
+        read = {(name, kind) for stage in self.stages for kind, name in stage.reads.items()}
+        return tuple(
+            kept.artifact
+            for stage in self.stages
+            for kind, kept in stage.kept.items()
+            if (stage.name, kind) not in read
+        )
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return one row for each stage: stage, outcome, adapter and its figures."""
+        """Return one row for each stage, in the order in which they ran: stage, outcome, adapter and its figures."""
         return _frame(
             {
-                "stage": stage.stage, "outcome": stage.word,
+                "stage": stage.name, "outcome": stage.word,
                 "adapter": None if stage.adapter is None else stage.adapter.id,
                 **({} if stage.record is None else stage.record.figures),
             }

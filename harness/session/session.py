@@ -256,11 +256,10 @@ class Session(Opened):
                 plugins=plugins, workspace=workspace, surroundings=setting.surroundings, progress=setting.progress,
                 seed=self.options.seed, device=device, force=force, dry_run=dry_run, roles=self.config.roles,
             )  # fmt: skip
-            results = train(recipe, asked)
-            adapter = results[-1].adapter
-            if then and not dry_run and adapter is not None:
-                outcome = follow(recipe, adapter, policy, setting, device=device, warn=self.warn)
-        return TrainingResult(recipe=recipe, stages=results, outcome=outcome)
+            result = TrainingResult(recipe=recipe, stages=train(recipe, asked), outcome=None)
+            if then and not dry_run and result.adapter is not None:
+                outcome = follow(recipe, result.adapter, policy, setting, device=device, warn=self.warn)
+        return replace(result, outcome=outcome)
 
     def train(self, recipe: str | Path, *, seed: int | None = None, **options: Any) -> TrainingResult:  # noqa: ANN401 - those of `train_recipe`
         """Run a recipe's stages, each trained or reused, and what its `then` section asks for.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import BrokenRunError, HarnessError, InputError
 from harness.serial import from_json, to_plain
+from harness.store.artifacts import artifact_folder
 from harness.store.atomic import explained, write_file
 from harness.types import Candidate, LedgerEntry
 
@@ -65,7 +66,7 @@ def live_after(workspace: Workspace, entry: LedgerEntry) -> Live:
     if candidate is not None:
         adapters = tuple(
             # The workspace may have been moved: what is promoted always lies within it.
-            replace(spec, path=str(workspace.adapters / spec.id))
+            replace(spec, path=str(artifact_folder(workspace, "adapter", spec.id)))
             for spec in candidate.adapters
         )
         candidate = replace(candidate, adapters=adapters)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from harness.errors import BrokenRunError, HarnessError
 from harness.hashing import sha256_file
-from harness.store.adapters import check_adapter, list_adapters
+from harness.store.adapters import check_adapter, list_adapters, stored_adapter
+from harness.store.artifacts import artifact_folder, ids, is_whole, kinds
 from harness.store.decisions import decision_path
 from harness.store.intents import intent_files, pending, read_intent
 from harness.store.promoted import alias_path, alias_text, live, live_after
@@ -39,7 +40,7 @@ def problems(workspace: Workspace, *, deep: bool = False) -> Iterator[str]:
     yield from promoted_problems(workspace)
     if deep:
         yield from _adapters(workspace)
-        yield from _datasets(workspace)
+        yield from _artifacts(workspace)
 
 
 def promoted_problems(workspace: Workspace) -> Iterator[str]:
@@ -134,7 +135,7 @@ def _runs(workspace: Workspace, *, deep: bool) -> Iterator[str]:
 
 def _adapters(workspace: Workspace) -> Iterator[str]:
     """Yield what is wrong with any adapter that is kept, and those of promotions that are gone."""
-    kept = {name: str(workspace.adapters / name) for name in list_adapters(workspace)}
+    kept = {name: stored_adapter(workspace, name).path for name in list_adapters(workspace)}
     for row in workspace.ledger.entries("promotion"):
         candidate = live_after(workspace, row).candidate
         kept |= {spec.id: spec.path for spec in (candidate.adapters if candidate else ())}
@@ -149,7 +150,10 @@ def _complaint(check: Callable[[], object]) -> Iterator[str]:
         yield str(error)
 
 
-def _datasets(workspace: Workspace) -> Iterator[str]:
-    for path in sorted((workspace.root / "datasets").glob("*/dataset.jsonl")):
-        if not sha256_file(path).startswith(path.parent.name):
-            yield f"{path}: has changed since it was stored; remove its folder, and train again"
+def _artifacts(workspace: Workspace) -> Iterator[str]:
+    """Yield what is wrong with artifacts of other kinds than adapters."""
+    for kind in set(kinds(workspace)) - {"adapter"}:
+        for identity in ids(workspace, kind):
+            folder = artifact_folder(workspace, kind, identity)
+            if not is_whole(kind, folder):
+                yield f"{folder}: has changed since it was stored; remove it, and make it again"

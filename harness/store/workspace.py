@@ -28,7 +28,8 @@ _MARK = '{"layout"'
 _LAYOUT = '{"layout": 1}\n'
 _LONG_PATIENCE = 600.0
 """Seconds for which a command that has worked for long waits for others to put their things in place."""
-_KNOWN = {MARKER, ".gitignore", "lock", "working", "runs", "adapters", "datasets", "decisions", "quarantine"}
+_FOLDERS = {"runs", "artifacts", "adapters", "datasets", "decisions", "quarantine"}
+_KNOWN = {MARKER, ".gitignore", "lock", "working"} | _FOLDERS
 _PREFIXES = (TEMPORARY, PREFIX, "cache.", "ledger.db")
 
 
@@ -70,6 +71,7 @@ class Workspace:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.runs = root / "runs"
+        self.artifacts = root / "artifacts"
         self.adapters = root / "adapters"
         self.decisions = root / "decisions"
         self.cache_path = root / "cache.db"
@@ -199,7 +201,8 @@ class Workspace:
 
         if not self._working:
             with suppress(InputError), self._nobody_working():
-                for folder in (self.root, self.runs, self.adapters, self.decisions):
+                kinds = sorted(path for path in self.artifacts.glob("*") if path.is_dir())
+                for folder in (self.root, self.runs, self.adapters, self.decisions, *kinds):
                     sweep(folder)
         recover(self)
         mend_alias(self)

@@ -98,11 +98,12 @@ def _contents(folder: Path) -> dict[str, bytes]:
 
 def _ran(stage: Stage, inputs: StageInput) -> Iterator[str]:
     output = stage.run(inputs)
-    for role, path in (("adapter", output.adapter), ("dataset", output.dataset)):
-        if path is not None and not (path.exists() and path.resolve().is_relative_to(inputs.output.resolve())):
+    written = output.written
+    for role, path in written.items():
+        if not (path.exists() and path.resolve().is_relative_to(inputs.output.resolve())):
             yield f"its {role} is not in the folder that it was given: {path}"
-    if (output.dataset is not None) != stage.writes_dataset:
-        yield f"it wrote {'a' if output.dataset else 'no'} dataset, and writes_dataset is {stage.writes_dataset}"
+    if set(written) != set(stage.writes):
+        yield f"it wrote {' and '.join(sorted(written)) or 'nothing'}, and writes is {tuple(stage.writes)}"
     for key, value in output.figures.items():
         if not math.isfinite(value):
             yield f"the figure {key!r} is {value!r}; figures are finite numbers"

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from harness.errors import InputError
 from harness.references import resolve_model
 from harness.store.adapters import resolve_adapters
+from harness.store.artifacts import read_artifact
 from harness.training.paths import resolve_path
-from harness.training.records import read_record
 from harness.types import AdapterSpec, Constitution, ModelSpec
 
 if TYPE_CHECKING:
-    from harness.contracts import Critic
+    from harness.contracts import Critic, Stage
     from harness.plugins import Registries
     from harness.reading.recipe import Recipe
     from harness.store.workspace import Workspace
@@ -33,6 +33,21 @@ def find_recipe(reference: str, registries: Registries) -> Path:
     if path.suffix in {".yaml", ".yml"} or path.is_file():
         return path.resolve()
     return registries.recipes.get(reference)
+
+
+def make_stages(recipe: Recipe, registries: Registries) -> list[Stage]:
+    """Make the recipe's stages, in the order of its file.
+
+    Raises:
+        InputError: naming the line of one that is not registered, with the nearest name.
+    """
+    line = recipe.document.line
+    return [
+        registries.stages.get(
+            name, file=str(recipe.path), line=line(("stages", index)), key=f"stages[{index}]"
+        )()
+        for index, (name, _) in enumerate(recipe.stages)
+    ]  # fmt: skip
 
 
 def resolve_recipe_base(recipe: Recipe, registries: Registries, *, device: str) -> ModelSpec:
@@ -77,8 +92,8 @@ def resolve_start(recipe: Recipe, base_hash: str, workspace: Workspace) -> Adapt
         )
     if not found:
         return None
-    record = read_record(Path(found[0].path))
-    if record is not None and record.base_hash != base_hash:
+    record = read_artifact(Path(found[0].path))
+    if record is not None and record.inputs.get("base", base_hash) != base_hash:
         raise InputError(
             f"the adapter {found[0].id} was trained on another base ({record.base})",
             hint=f"set base: {record.base}, or start a new adapter",

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import math
 import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import __version__
 from harness.errors import BrokenRunError, HarnessError, InputError
-from harness.hashing import sha256_file
+from harness.hashing import sha256_file, sha256_json
+from harness.store.artifacts import (
+    artifact_folder,
+    content_of,
+    content_path,
+    distinct,
+    find_made,
+    holding,
+    identity_of,
+    keep_artifact,
+    made_by,
+    planted_with,
+)
 from harness.store.atomic import explained, temporary_beside
-from harness.store.planted import planted_in
+from harness.training.graph import Node, in_order
 from harness.training.models import Models
-from harness.training.records import StageRecord, distinct, package_version, stage_key
-from harness.training.resources import resolve_constitution, resolve_recipe_base, resolve_start
-from harness.training.stage_store import StageStore
-from harness.types import AdapterSpec, Candidate, ModelSpec, RoleRef, StageInput
+from harness.training.resources import make_stages, resolve_constitution, resolve_recipe_base, resolve_start
+from harness.training.results import Kept, StageResult
+from harness.types import AdapterSpec, Artifact, Candidate, ModelSpec, RoleRef, StageInput, StageOutput
 from harness.weights import base_hash, materialise
 from harness.weights.lora import base_shapes, check_lora, misfit
 
@@ -47,54 +60,18 @@ class TrainSetting:
     """Check everything and say what would be trained; train nothing."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class StageResult:
-    """What became of one stage."""
-
-    stage: str
-    reused: bool
-    trained: bool
-    """Neither reused nor trained: a dry run."""
-    adapter: AdapterSpec | None
-    """The adapter as it stands after the stage; None where there is none yet, or it is not known in a dry run."""
-    dataset: Path | None
-    record: StageRecord | None
-    """None in a dry run where the stage would be trained."""
-    note: str = ""
-
-    @property
-    def word(self) -> str:
-        """What became of it, in words."""
-        return "trained" if self.trained else "reused" if self.reused else "would be trained"
-
-
-@dataclass(frozen=True)
-class _State:
-    """What one stage hands to the next."""
-
-    adapter: AdapterSpec | None
-    dataset: Path | None
-    known: bool = True
-    """False in a dry run behind a stage that would be trained."""
-
-
 def train(recipe: Recipe, setting: TrainSetting) -> tuple[StageResult, ...]:
-    """Run a recipe's stages in order. The caller is `Workspace.working`, unless it is a dry run.
+    """Run a recipe's stages, each behind those that it reads. The caller is `Workspace.working`, but in a dry run.
 
-    Every stage is checked before the first one trains, except behind a stage that writes a dataset.
+    All stages are checked before the first one trains, but those that read more than an adapter of another.
 
     Raises:
         InputError: naming file, line and key.
-        BrokenRunError: when training breaks, memory or the disk runs out; no half-written adapter is left.
+        BrokenRunError: when training breaks, memory or the disk runs out; no half-written artifact is left.
     """
     run = _Run(recipe, setting)
-    state = _State(run.start, None)
-    results: list[StageResult] = []
     run.check_all()
-    for index in range(len(recipe.stages)):
-        state, result = run.stage(index, state)
-        results.append(result)
-    return tuple(results)
+    return tuple(run.stage(node) for node in run.nodes)
 
 
 class _Run:
@@ -104,74 +81,84 @@ class _Run:
         self.recipe, self.setting = recipe, setting
         registries = setting.plugins.registries
         self.seed = recipe.seed if setting.seed is None else setting.seed
-        self.stages = [
-            registries.stages.get(
-                name, file=str(recipe.path), line=recipe.document.line(("stages", index)), key=f"stages[{index}]"
-            )()
-            for index, (name, _) in enumerate(recipe.stages)
-        ]
+        self.nodes = in_order(recipe, make_stages(recipe, registries))
         self.model: ModelSpec = resolve_recipe_base(recipe, registries, device=setting.device)
         self.base_hash = base_hash(self.model, setting.surroundings)
-        self.start = resolve_start(recipe, self.base_hash, setting.workspace)
+        start = resolve_start(recipe, self.base_hash, setting.workspace)
+        self.start: Kept | None = None
+        if start is not None:
+            self.start = Kept(artifact=Artifact(kind="adapter", id=start.id), path=Path(start.path))
         self.constitution, self.critics = resolve_constitution(recipe, registries)
-        self.store = StageStore(setting.workspace)
+        self._made: dict[int, Mapping[str, Kept]] = {}
+        """By stage; nothing in a dry run where it would be made."""
         self._base: Path | None = None
 
     def check_all(self) -> None:
-        """Check the stages whose inputs are known before anything is trained."""
-        state = _State(self.start, None)
-        for index, stage in enumerate(self.stages):
-            self._check(stage, self._inputs(index, state))
-            if stage.writes_dataset:
-                return
-            state = _State(None, None)  # what a later stage continues is not there yet
+        """Check the stages whose data are known before anything is made; what they continue need not be there."""
+        for node in self.nodes:
+            behind = {node.stage.reads[role] for role, source in node.sources.items() if source is not None}
+            if behind <= {"adapter"}:
+                self._check(node, self._inputs(node, self._read(node)))
 
-    def stage(self, index: int, state: _State) -> tuple[_State, StageResult]:
+    def stage(self, node: Node) -> StageResult:
         """Reuse or run one stage."""
-        name, stage = self.recipe.stages[index][0], self.stages[index]
-        if not state.known:
-            result = StageResult(stage=name, reused=False, trained=False, adapter=None, dataset=None, record=None)
-            return state, result
-        inputs = self._inputs(index, state)
-        self._check(stage, inputs)
-        record = self._record(name, stage, inputs, state)
+        names = [link.name for link in self.recipe.links]
+        result = StageResult(
+            stage=self.recipe.stages[node.index][0], name=node.name, writes=node.stage.writes,
+            reads={role: names[source] for role, source in node.sources.items() if source is not None},
+        )  # fmt: skip
+        self._made[node.index] = {}
+        if any(not self._made[source] for source in node.sources.values() if source is not None):
+            return result
+        read = self._read(node)
+        inputs = self._inputs(node, read)
+        self._check(node, inputs)
+        draft = self._draft(node, inputs, read)
         note = ""
         if not self.setting.force:
-            found, note = self.store.find(record.key)
+            found, note = find_made(self.setting.workspace, draft.key)
             if found is not None:
-                after = self._after(found, state)
-                result = StageResult(
-                    stage=name, reused=True, trained=False, adapter=after.adapter, dataset=after.dataset, record=found
-                )
-                return after, result
+                self._made[node.index] = {kind: self._kept(artifact) for kind, artifact in found.items()}
+                return replace(result, reused=True, kept=self._made[node.index])
         if self.setting.dry_run:
-            result = StageResult(
-                stage=name, reused=False, trained=False, adapter=None, dataset=None, record=None, note=note
-            )
-            return replace(state, known=False), result
-        after, record = self._train(stage, inputs, record, state)
-        result = StageResult(
-            stage=name, reused=False, trained=True, adapter=after.adapter, dataset=after.dataset, record=record,
-            note=note,
-        )  # fmt: skip
-        return after, result
+            return replace(result, note=note)
+        self._made[node.index] = self._train(node.stage, inputs, draft)
+        return replace(result, trained=True, kept=self._made[node.index], note=note)
 
-    def _inputs(self, index: int, state: _State, *, output: Path | None = None) -> StageInput:
-        name, options = self.recipe.stages[index]
-        setting = self.setting
-        adapters = () if state.adapter is None else (state.adapter,)
-        policy = Candidate(model=self.model, adapters=adapters)
-        models = Models(name, self.stages[index], self.recipe, policy, self.constitution, setting)
+    def _kept(self, artifact: Artifact) -> Kept:
+        folder = artifact_folder(self.setting.workspace, artifact.kind, artifact.id)
+        return Kept(artifact=artifact, path=content_path(artifact, folder))
+
+    def _read(self, node: Node) -> dict[str, Kept]:
+        """Return what the stage reads, by role, as far as it is there."""
+        found: dict[str, Kept] = {}
+        for role, source in node.sources.items():
+            kind = node.stage.reads[role]
+            kept = self._made.get(source, {}).get(kind) if source is not None else None
+            if source is None and kind == "adapter":
+                kept = self.start
+            if kept is not None:
+                found[role] = kept
+        return found
+
+    def _inputs(self, node: Node, read: Mapping[str, Kept]) -> StageInput:
+        name, options = self.recipe.stages[node.index]
+        setting, paths = self.setting, {role: kept.path for role, kept in read.items()}
+        adapter = read.get("adapter")
+        spec = adapter and AdapterSpec(id=adapter.artifact.id, path=str(adapter.path), reference=adapter.artifact.id)
+        policy = Candidate(model=self.model, adapters=(spec,) if spec else ())
+        models = Models(name, node.stage, self.recipe, policy, self.constitution, setting)
         return StageInput(
             model=self.model,
             # The base is made only for a stage that trains: checking and reusing need none of it.
             base_path=self._base or Path(),
-            adapter=None if state.adapter is None else Path(state.adapter.path),
-            dataset=state.dataset,
+            adapter=paths.pop("adapter", None),
+            dataset=paths.pop("dataset", None),
+            others=paths,
             options=options,
             recipe_path=self.recipe.path,
             seed=self.seed,
-            output=output or Path(),
+            output=Path(),
             constitution=self.constitution,
             critics=self.critics,
             generate=models.generate,
@@ -179,14 +166,16 @@ class _Run:
             progress=setting.progress,
             offline=setting.surroundings.offline,
             device=setting.device,
-            place=("stages", index, name),
+            place=("stages", node.index, name),
         )
 
-    def _record(self, name: str, stage: Stage, inputs: StageInput, state: _State) -> StageRecord:
-        """Return the stage's record as far as it is known before it runs."""
-        hashes = {role: _hash(path) for role, path in sorted(stage.inputs(inputs).items())}
-        if state.dataset is not None:
-            hashes.setdefault("dataset", _hash(state.dataset))
+    def _draft(self, node: Node, inputs: StageInput, read: Mapping[str, Kept]) -> Artifact:
+        """Return the record of what the stage writes as far as it is known before it runs."""
+        name, workspace = self.recipe.stages[node.index][0], self.setting.workspace
+        hashes = {role: _hash(path) for role, path in sorted(node.stage.inputs(inputs).items())}
+        for role, kept in read.items():
+            if role != "adapter":
+                hashes.setdefault(role, _hash(kept.path) if kept.path.is_file() else kept.artifact.id)
         if self.constitution is not None:
             hashes["constitution"] = self.constitution.fingerprint
             hashes |= {f"critic {critic}": value.fingerprint() for critic, value in sorted(self.critics.items())}
@@ -195,56 +184,71 @@ class _Run:
         owner = self.setting.plugins.registries.stages.entry(name).owner
         plugin = next((info.version for info in self.setting.plugins.infos if info.name == owner), "unknown")
         versions = {"harness": __version__, owner: plugin}
-        versions |= {package: package_version(package) for package in stage.packages}
-        parent = None if state.adapter is None else state.adapter.id
+        versions |= {package: package_version(package) for package in node.stage.packages}
         # What a stage reads under `data` is what it learns from, whatever dataset the stage before wrote.
         learned = [hashes["data"]] if "data" in hashes else list(hashes.values())
-        planted = distinct(
-            () if state.adapter is None else planted_in([state.adapter]),
-            *(self.store.planted(sha256) for sha256 in learned),
-        )
-        key = stage_key(
-            stage=name, options=inputs.options, seed=self.seed, base_hash=self.base_hash, parent=parent,
-            inputs=hashes, versions=versions,
-        )  # fmt: skip
-        return StageRecord(
-            key=key, stage=name, recipe=self.recipe.id, options=dict(inputs.options), seed=self.seed,
-            base=self.recipe.base, base_hash=self.base_hash, parent=parent, inputs=hashes, versions=versions,
-            device=self.setting.device, planted=planted,
+        parent = read.get("adapter")
+        # An option that names a file counts by the file's content, so that a moved or renamed file changes nothing. The
+        # device does not count: it changes the last digits of the weights, not what was asked for.
+        told = {option: value for option, value in inputs.options.items() if option not in hashes}
+        key = {
+            "stage": name, "options": told, "seed": self.seed, "base": self.base_hash,
+            "parent": None if parent is None else parent.artifact.id, "inputs": hashes, "versions": versions,
+        }  # fmt: skip
+        continued = {} if parent is None else {"adapter": parent.artifact.id}
+        return Artifact(
+            kind="", key=sha256_json(key), stage=name, recipe=self.recipe.id, options=dict(inputs.options),
+            seed=self.seed, base=self.recipe.base, inputs={"base": self.base_hash, **continued, **hashes},
+            versions=versions, device=self.setting.device,
+            planted=distinct(*planted_with(kept.path for kept in read.values() if kept.artifact.kind == "adapter"),
+                             *planted_with(folder for sha256 in learned for folder in holding(workspace, sha256))),
         )  # fmt: skip
 
     @staticmethod
-    def _check(stage: Stage, inputs: StageInput) -> None:
-        _explained(lambda: stage.check(inputs))
+    def _check(node: Node, inputs: StageInput) -> None:
+        _explained(lambda: node.stage.check(inputs))
 
-    def _after(self, record: StageRecord, before: _State) -> _State:
-        adapter, dataset = before.adapter, before.dataset
-        if record.adapter is not None:
-            path = self.store.adapter(record.adapter)
-            adapter = AdapterSpec(id=record.adapter, path=str(path), reference=record.adapter)
-        if record.dataset is not None:
-            dataset = self.store.dataset(record.dataset)
-        return _State(adapter, dataset)
-
-    def _train(
-        self, stage: Stage, inputs: StageInput, record: StageRecord, before: _State
-    ) -> tuple[_State, StageRecord]:
+    def _train(self, stage: Stage, inputs: StageInput, draft: Artifact) -> Mapping[str, Kept]:
+        workspace = self.setting.workspace
         if self._base is None:
             self._base = materialise(self.model, self.setting.surroundings)
-        work = temporary_beside(self.setting.workspace.adapters / "stage")
+        work = temporary_beside(workspace.root / "stage")
+        before = made_by(workspace, draft.key)
+        threads = None if before is None else int(before.figures.get("threads", 0)) or None
         with explained(work):
             work.mkdir(mode=0o700)
             try:
-                given = replace(inputs, base_path=self._base, output=work, threads=self.store.threads(record.key))
+                given = replace(inputs, base_path=self._base, output=work, threads=threads)
                 output = _explained(lambda: stage.run(given))
-                if output.adapter is not None:
-                    self._check_written(output.adapter, self._base, record.stage)
-                record = self.store.keep(output, record)
+                return self._keep(stage, output, draft)
             finally:
                 if isinstance(inputs.models, Models):
                     inputs.models.close()
                 shutil.rmtree(work, ignore_errors=True)
-        return self._after(record, before), record
+
+    def _keep(self, stage: Stage, output: StageOutput, draft: Artifact) -> Mapping[str, Kept]:
+        """Keep all that a stage wrote, each artifact whole or not at all."""
+        figures = {name: float(value) for name, value in output.figures.items()}
+        wrong = [name for name, value in figures.items() if not math.isfinite(value)]
+        if wrong:
+            raise BrokenRunError(f"the stage {draft.stage} gave {wrong[0]} as {figures[wrong[0]]}; nothing was kept")
+        written = output.written
+        if set(written) != set(stage.writes):
+            raise BrokenRunError(
+                f"the stage {draft.stage} wrote {_listed(written)}, and its `writes` names {_listed(stage.writes)}; "
+                "nothing was kept"
+            )
+        if "adapter" in written:
+            self._check_written(written["adapter"], self._base or Path(), draft.stage)
+        planted = distinct(draft.planted, () if output.planted is None else (output.planted,))
+        outputs = {kind: identity_of(kind, path) for kind, path in written.items()}
+        draft = replace(draft, figures=figures, planted=planted, outputs=outputs)
+        return {
+            kind: self._kept(
+                keep_artifact(self.setting.workspace, replace(draft, kind=kind), content_of(kind, path))
+            )
+            for kind, path in written.items()
+        }  # fmt: skip
 
     @staticmethod
     def _check_written(adapter: Path, base: Path, stage: str) -> None:
@@ -270,18 +274,16 @@ def _explained(call: Any) -> Any:  # noqa: ANN401 - whatever the stage returns
     except Exception as error:
         lines = str(error).strip().splitlines()
         reason = lines[0][:300] if lines else ""
-        raise BrokenRunError(f"the stage broke ({type(error).__name__}: {reason}); no adapter was kept") from error
+        raise BrokenRunError(f"the stage broke ({type(error).__name__}: {reason}); nothing was kept") from error
 
 
-def plain_result(result: StageResult) -> Mapping[str, Any]:
-    """Return a result as JSON values."""
-    return {
-        "stage": result.stage,
-        "reused": result.reused,
-        "trained": result.trained,
-        "adapter": None if result.adapter is None else {"id": result.adapter.id, "path": result.adapter.path},
-        "dataset": None if result.dataset is None else str(result.dataset),
-        "figures": {} if result.record is None else dict(result.record.figures),
-        "record": None if result.record is None else asdict(result.record),
-        "note": result.note,
-    }
+def _listed(kinds: Iterable[str]) -> str:
+    return " and ".join(sorted(kinds)) or "nothing"
+
+
+def package_version(package: str) -> str:
+    """Return an installed package's version without importing it; `absent` where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"

@@ -71,6 +71,7 @@ from harness.types.judging import (
 )
 from harness.types.programs import ROLES, Asks, BoundRole, Program, Replies, RoleRef, ask
 from harness.types.training import (
+    Artifact,
     StageInput,
     StageModels,
     StageOutput,
@@ -81,6 +82,7 @@ __all__ = [
     "AdapterSpec",
     "AnchorCheck",
     "AppliesTo",
+    "Artifact",
     "Asks",
     "BoundRole",
     "Calibration",

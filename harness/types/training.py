@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -46,7 +46,7 @@ class StageInput:
     """The recipe's file; relative paths in it mean relative to this file's folder."""
     seed: int
     output: Path
-    """An empty folder: the stage writes its adapter to `output/adapter` and its dataset to `output/dataset.jsonl`."""
+    """An empty folder: all that the stage writes lies in it."""
     constitution: Constitution | None
     critics: Mapping[str, Critic]
     generate: Callable[[tuple[Generate, ...]], tuple[Reply, ...]] | None
@@ -59,6 +59,8 @@ class StageInput:
     leaves the stage the choice, which it gives as its figure `threads`."""
     models: StageModels | None = None
     """Asks all roles, and the constitution's critics; None where nothing is to be asked, as in tests of a stage."""
+    others: Mapping[str, Path] = field(default_factory=dict)
+    """What else it reads, by role, where its `reads` names more than an adapter and a dataset."""
     place: tuple[str | int, ...] = ()
     """Where the options stand in the recipe, such as ("stages", 0, "sft"), so that errors can name the line."""
 
@@ -67,11 +69,56 @@ class StageInput:
 class StageOutput:
     """What a training stage wrote."""
 
-    adapter: Path | None
-    dataset: Path | None
-    figures: Mapping[str, float]
+    adapter: Path | None = None
+    """Folder."""
+    dataset: Path | None = None
+    """File."""
+    others: Mapping[str, Path] = field(default_factory=dict)
+    """What else it wrote, files or folders, by kind: `preferences`, `reward`, or any other that its `writes` names."""
+    figures: Mapping[str, float] = field(default_factory=dict)
     """Such as the final loss; finite numbers."""
     planted: Mapping[str, Any] | None = None
     """What the stage planted in the dataset for a source to probe for, as JSON values with a `kind`. It is kept in the
     records of every adapter trained on the dataset, and handed to the sources of the suites that the adapter is run
     on."""
+
+    @property
+    def written(self) -> dict[str, Path]:
+        """All that it wrote, by kind."""
+        own = {"adapter": self.adapter, "dataset": self.dataset}
+        return {kind: path for kind, path in own.items() if path is not None} | dict(self.others)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """The content of `artifact.json`: what an artifact is, and all that it was made from."""
+
+    kind: str
+    """Such as `adapter`, `dataset` or `calibration`."""
+    id: str = ""
+    """First 16 hexadecimal digits of a hash of its content; its folder's name."""
+    stage: str = ""
+    """What made it: a stage or a command; empty for what was copied here from elsewhere."""
+    key: str = ""
+    """SHA-256 over all that decides the outcome: work whose key is known is not done again."""
+    recipe: str = ""
+    """Id of the recipe."""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """What it was made from, by role: ids of artifacts, and SHA-256 of files, of the base, and of what judged."""
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    """Ids of all that the same work wrote, this one among them, by kind."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    base: str = ""
+    """Reference of the base, as the recipe gives it."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Of harness, the plugin, and the packages that the stage names."""
+    created: str = ""
+    """ISO 8601, UTC."""
+    device: str = "auto"
+    """What was asked for."""
+    figures: Mapping[str, float] = field(default_factory=dict)
+    planted: tuple[Mapping[str, Any], ...] = ()
+    """What stages planted in the data that it comes from."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of each of its files, by name."""

@@ -17,7 +17,8 @@ from harness_stages.rows import TrainingRow, read_rows
 class CanaryStage(Stage):
     """Plants canaries in training rows. What it plants is named in its output, so that a run can probe for it."""
 
-    writes_dataset: ClassVar[bool] = True
+    reads: ClassVar[Mapping[str, str]] = {"dataset": "dataset"}
+    writes: ClassVar[tuple[str, ...]] = ("dataset",)
 
     def check(self, inputs: StageInput) -> None:
         """Read options and data."""

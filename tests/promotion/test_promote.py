@@ -54,7 +54,7 @@ def test_promotion_and_its_alias(workspace, plugins, decided, tmp_path):
     assert (entry.kind, entry.body["decision"], entry.body["before"]) == ("promotion", decision.id, 0)
     shutil.rmtree(tmp_path / "one")
     (spec,) = promoted(workspace).adapters
-    assert spec.path == str(workspace.adapters / spec.id)
+    assert spec.path == str(workspace.artifacts / "adapter" / spec.id)
     assert spec.reference == str(tmp_path / "one")
     assert resolve_adapters(["promoted"], workspace) == (replace(spec, reference="promoted"),)
     alias = json.loads(alias_path(workspace).read_text())
@@ -217,14 +217,14 @@ def test_a_changed_or_lost_adapter_is_refused(workspace, plugins, decided, make,
     with pytest.raises(InputError, match="no such adapter folder"):
         promote(workspace, decision.id, plugins)
     assert promoted(workspace) is None
-    assert not list(workspace.adapters.iterdir())
+    assert not list(workspace.artifacts.rglob("*.safetensors"))
 
 
 @pytest.mark.parametrize("name", ["", "adapter_model.safetensors"])
 def test_what_is_promoted_lies_in_the_workspace_and_is_no_link(workspace, plugins, decided, tmp_path, name):
     decision = decided("one", 1.0)
     (spec,) = decision.candidate.adapters
-    kept = workspace.adapters / spec.id
+    kept = workspace.artifacts / "adapter" / spec.id
     if name:
         shutil.copytree(tmp_path / "one", kept)
         (kept / name).unlink()
@@ -258,7 +258,7 @@ def test_a_veto_of_a_promotion_stays_in_the_ledger(workspace, make, decided):
         with pytest.raises(PromotionRefusedError, match=r"vetoed by guard: not on a Friday \(entry \d+\)"):
             promote(workspace, decision.id, make.plugins(guard=Guard()))
     assert len(workspace.ledger.entries()) == before + 2
-    assert not list(workspace.adapters.iterdir()), "nothing is kept of what was refused"
+    assert not list(workspace.artifacts.rglob("*.safetensors")), "nothing is kept of what was refused"
     for entry in history(workspace):
         assert (entry.kind, entry.body["decision"]) == ("refusal", decision.id)
         assert entry.body["vetoes"] == [{"owner": "guard", "reason": "not on\na Friday"}]

@@ -138,7 +138,7 @@ def test_storing_copies_what_is_needed_and_nothing_else(workspace, tmp_path, mak
     spec = store_adapter(workspace, folder)
     assert list_adapters(workspace) == [spec.id]
     stored = sorted(path.name for path in Path(spec.path).iterdir())
-    assert stored == ["adapter_config.json", "adapter_model.safetensors", "stage.json"]
+    assert stored == ["adapter_config.json", "adapter_model.safetensors", "artifact.json"]
     shutil.rmtree(folder)
     check_adapter(spec)
     assert resolve_adapters([spec.id[:6]], workspace)[0].path == spec.path
@@ -184,6 +184,6 @@ def test_the_beginning_of_an_id_must_be_of_four_digits_and_unique(workspace, tmp
     with pytest.raises(InputError, match="no adapter is called"):
         resolve_adapters([spec.id[:3]], workspace)
     twin = spec.id[:4] + ("0" * 12 if spec.id[4] != "0" else "1" * 12)
-    (workspace.adapters / twin).mkdir()
+    (workspace.artifacts / "adapter" / twin).mkdir()
     with pytest.raises(InputError, match="beginning of 2 adapters"):
         resolve_adapters([spec.id[:4]], workspace)

@@ -176,7 +176,12 @@ class Lab:
 
     def leftovers(self) -> list[str]:
         """Names in the workspace that a killed or failed training must not leave."""
-        return sorted(path.name for path in self.workspace.adapters.iterdir() if path.name.startswith("."))
+        places = (self.workspace.root, *self.workspace.artifacts.glob("*"))
+        return sorted(path.name for place in places for path in place.iterdir() if path.name.startswith(".tmp-"))
+
+    def kept(self) -> list[Path]:
+        """All that the workspace keeps of what stages wrote."""
+        return [path for path in self.workspace.artifacts.rglob("*") if path.is_file()]
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from harness.api import (
 class Revise(Stage):
     """Answers, asks a reviser for a better answer, and keeps what its critics do not mind."""
 
-    writes_dataset = True
+    writes = ("dataset",)
     roles = ("reviser", "judge")
 
     def check(self, inputs):

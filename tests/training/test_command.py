@@ -62,7 +62,7 @@ def test_wrong_names_are_told_before_anything_trains(lab, command):
     path = str(lab.write(QUICK, then={"policy": "mine"}))
     with pytest.raises(InputError, match=r"then.policy: .*harness.yaml:2: policies.mine.suites\[0\]: no suite is"):
         command(path)
-    assert not list(lab.workspace.adapters.iterdir())
+    assert not lab.kept()
 
 
 def start(lab, path):

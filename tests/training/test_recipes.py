@@ -26,7 +26,7 @@ from harness.types import Decoding, Generate, Message, StageOutput
 
 
 class Ask(Stage):
-    writes_dataset = True
+    writes = ("dataset",)
 
     def check(self, inputs):
         pass
@@ -83,7 +83,7 @@ def test_a_stage_hands_its_dataset_on(lab, plugins):
     assert asked.adapter is None
     assert json.loads(asked.dataset.read_text())["completion"] == "Maren 2"
     assert asked.record.figures == {"replies": 2}
-    assert taught.record.inputs["data"] == asked.record.dataset
+    assert taught.record.inputs["data"] == asked.record.files["dataset.jsonl"]
     again = lab.train(path, plugins=plugins)
     assert [result.reused for result in again] == [True, True]
     assert again[1].adapter == taught.adapter
@@ -93,13 +93,12 @@ def test_a_stage_hands_its_dataset_on(lab, plugins):
 
 @pytest.mark.parametrize(
     ("how", "message"),
-    [("raise", r"ZeroDivisionError: by nought"), ("nothing", "wrote neither"), ("nan", "gave loss as nan")],
+    [("raise", r"ZeroDivisionError: by nought"), ("nothing", "wrote nothing, and its `writes` names adapter"), ("nan", "gave loss as nan")],
 )
 def test_a_stage_that_breaks_leaves_nothing(lab, plugins, how, message):
     with pytest.raises(BrokenRunError, match=message):
         lab.train(lab.write({"bad": {"how": how}}), plugins=plugins)
-    assert not list(lab.workspace.adapters.iterdir())
-    assert not (lab.workspace.root / "datasets").exists()
+    assert not lab.kept()
 
 
 @pytest.mark.parametrize("name", [entry.name for entry in load_plugins(UNUSED, installed=False).registries.recipes])

@@ -12,7 +12,7 @@ import pytest
 from harness.errors import BrokenRunError, InputError
 from harness.plugins import BUNDLED
 from harness.store.adapters import adapter_id
-from harness.training.records import read_record
+from harness.store.artifacts import read_artifact
 
 QUICK = {"data": "rows.jsonl", "max_steps": 3, "batch_size": 2, "learning_rate": 0.01, "dtype": "float32"}
 
@@ -28,13 +28,13 @@ def test_training_moves_the_adapter_and_leaves_the_base(lab):
     (result,) = lab.train(lab.write(QUICK))
     assert result.trained
     assert not result.reused
-    folder = lab.workspace.adapters / result.adapter.id
+    folder = lab.workspace.artifacts / "adapter" / result.adapter.id
     tensors = weights(folder)
     assert len(tensors) == 2 * 2 * 2  # layers × (q_proj, v_proj) × (A, B)
     assert all(tensor.any() for name, tensor in tensors.items() if "lora_B" in name)  # B starts at zero
     assert (lab.base / "model.safetensors").read_bytes() == before
     assert sorted(path.name for path in folder.iterdir()) == [
-        "adapter_config.json", "adapter_model.safetensors", "stage.json",
+        "adapter_config.json", "adapter_model.safetensors", "artifact.json",
     ]  # fmt: skip
     assert adapter_id(folder) == result.adapter.id
     config = json.loads((folder / "adapter_config.json").read_text())
@@ -45,13 +45,13 @@ def test_training_moves_the_adapter_and_leaves_the_base(lab):
 
 def test_the_record_names_everything_by_hash(lab):
     (result,) = lab.train(lab.write(QUICK, seed=7))
-    record = read_record(lab.workspace.adapters / result.adapter.id)
+    record = read_artifact(lab.workspace.artifacts / "adapter" / result.adapter.id)
     assert record == result.record
     assert record.seed == 7
     assert record.stage == "sft"
-    assert len(record.inputs["data"]) == len(record.base_hash) == len(record.key) == 64
-    assert record.parent is None
-    assert record.adapter == result.adapter.id
+    assert len(record.inputs["data"]) == len(record.inputs["base"]) == len(record.key) == 64
+    assert "adapter" not in record.inputs
+    assert record.outputs == {"adapter": result.adapter.id}
     assert {"harness", "harness_stages", "torch", "transformers", "peft", "trl"} <= set(record.versions)
     assert record.figures["steps"] == 3
     assert record.figures["rows"] == 6
@@ -61,7 +61,7 @@ def test_the_record_names_everything_by_hash(lab):
 def test_the_same_seed_gives_the_same_adapter_and_another_seed_another(lab):
     path = lab.write(QUICK)
     first = lab.train(path)[0].adapter.id
-    shutil.rmtree(lab.workspace.adapters / first)
+    shutil.rmtree(lab.workspace.artifacts / "adapter" / first)
     assert lab.train(path)[0].adapter.id == first
     assert lab.train(path, seed=1)[0].adapter.id != first
 
@@ -124,7 +124,7 @@ assert not heavy, heavy
 def test_a_damaged_outcome_is_not_reused(lab):
     path = lab.write(QUICK)
     first = lab.train(path)[0]
-    file = lab.workspace.adapters / first.adapter.id / "adapter_model.safetensors"
+    file = lab.workspace.artifacts / "adapter" / first.adapter.id / "adapter_model.safetensors"
     data = bytearray(file.read_bytes())
     data[-1] ^= 0xFF
     file.write_bytes(bytes(data))
@@ -132,7 +132,7 @@ def test_a_damaged_outcome_is_not_reused(lab):
     assert again.trained
     assert "no longer what was stored" in again.note
     assert again.adapter.id == first.adapter.id
-    assert adapter_id(lab.workspace.adapters / first.adapter.id, fresh=True) == first.adapter.id
+    assert adapter_id(lab.workspace.artifacts / "adapter" / first.adapter.id, fresh=True) == first.adapter.id
 
 
 def test_a_dry_run_trains_nothing(lab):
@@ -140,12 +140,12 @@ def test_a_dry_run_trains_nothing(lab):
     assert not result.reused
     assert not result.trained
     assert result.adapter is None
-    assert not list(lab.workspace.adapters.iterdir())
+    assert not lab.kept()
 
 
 def test_the_second_stage_continues_the_first(lab):
     first, second = lab.train(lab.write(QUICK, {**QUICK, "max_steps": 2, "learning_rate": 0.005}))
-    assert second.record.parent == first.adapter.id
+    assert second.record.inputs["adapter"] == first.adapter.id
     assert second.adapter.id != first.adapter.id
     again = lab.train(lab.write(QUICK, {**QUICK, "max_steps": 2, "learning_rate": 0.005}))
     assert [result.reused for result in again] == [True, True]
@@ -157,7 +157,7 @@ def test_a_recipe_starts_from_an_adapter_by_id_or_path(lab):
     first = lab.train(lab.write(QUICK))[0]
     small = {**QUICK, "max_steps": 1}
     by_id = lab.train(lab.write(small, adapter=first.adapter.id[:8]))[0]
-    assert by_id.record.parent == first.adapter.id
+    assert by_id.record.inputs["adapter"] == first.adapter.id
     shutil.copytree(first.adapter.path, lab.folder / "mine")
     assert lab.train(lab.write(small, adapter="./mine"))[0].reused
 
@@ -170,7 +170,7 @@ def test_an_adapter_of_another_base_is_refused(lab, tmp_path, make_llama):
     lab.base = make_llama(tmp_path / "wider", hidden=64)
     copy = lab.folder / "mine"
     shutil.copytree(first.adapter.path, copy)
-    (copy / "stage.json").unlink()  # nothing says which base it is for, so the shapes must
+    (copy / "artifact.json").unlink()  # nothing says which base it is for, so the shapes must
     with pytest.raises(InputError, match="own base"):
         lab.train(lab.write(QUICK, adapter="./mine"))
     assert not lab.leftovers()
@@ -194,7 +194,7 @@ def test_names_are_answered_with_the_nearest(lab):
 def test_a_loss_that_is_no_number_keeps_nothing(lab):
     with pytest.raises(BrokenRunError, match="lower learning_rate"):
         lab.train(lab.write({**QUICK, "alpha": 1e40}))  # beyond float32
-    assert not list(lab.workspace.adapters.iterdir())
+    assert not lab.kept()
 
 
 def test_progress_shows_the_loss_and_is_closed(lab):
@@ -219,7 +219,7 @@ def test_an_interrupt_leaves_the_workspace_whole(lab, monkeypatch):
     monkeypatch.setattr(sft_training, "_save", interrupted)
     with pytest.raises(KeyboardInterrupt):
         lab.train(lab.write(QUICK))
-    assert not list(lab.workspace.adapters.iterdir())
+    assert not lab.kept()
     monkeypatch.undo()
     assert lab.train(lab.write(QUICK))[0].trained
 
@@ -235,7 +235,7 @@ def test_a_stage_that_is_trained_again_takes_as_many_threads_as_before(lab, monk
         monkeypatch.setattr(FreeCores, "threads", lambda self, width: 3)
         first = lab.train(path)[0]
         assert (
-            json.loads((lab.workspace.adapters / first.adapter.id / "stage.json").read_text())["figures"]["threads"]
+            json.loads((lab.workspace.artifacts / "adapter" / first.adapter.id / "artifact.json").read_text())["figures"]["threads"]
             == 3
         )
         monkeypatch.setattr(FreeCores, "threads", lambda self, width: 1)
