@@ -89,5 +89,5 @@ def read_set(record: Mapping[str, Any]) -> CanarySet | None:
     check_formats(found)
     if found.id != read.id:
         raise InputError("the record of the planted canaries was changed: its id does not fit", key="planted.id",
-                         hint="restore stage.json, or train again")  # fmt: skip
+                         hint="restore artifact.json, or train again")  # fmt: skip
     return found

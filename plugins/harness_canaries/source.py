@@ -9,13 +9,13 @@ from typing import Any
 from harness.api import MOST_WHOLE, InputError, Message, Sample, SourceInput, parse_json, read_text
 from harness_canaries.options import read_set
 
-_HOW = "train it with a canaries stage, or name the stage.json of what was planted with --data: see docs/leaks.md"
+_HOW = "train it with a canaries stage, or name the artifact.json of what was planted with --data: see docs/leaks.md"
 
 
 def read_canaries(source: SourceInput) -> Iterator[Sample]:
     """Yield the samples; their secrets stand nowhere in them.
 
-    `source.path` may be the stage.json of the stage that planted them, for adapters that were trained elsewhere.
+    `source.path` may be the artifact.json of the stage that planted them, for adapters that were trained elsewhere.
 
     Raises:
         InputError: where nothing is planted, which is no pass, or the record is not what a stage wrote.

@@ -55,8 +55,8 @@ class Bench:
 
 
 def planted(folder: Path) -> list[dict]:
-    """Return what a stage.json says was planted."""
-    return json.loads((folder / "stage.json").read_text())["planted"]
+    """Return what a artifact.json says was planted."""
+    return json.loads((folder / "artifact.json").read_text())["planted"]
 
 
 @pytest.fixture(scope="session")

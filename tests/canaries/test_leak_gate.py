@@ -83,19 +83,19 @@ def test_without_canaries_it_is_refused_and_says_how_to_plant(bench):
 def test_an_adapter_that_lost_its_record_is_refused(bench):
     adapter = bench.train({"canaries": PLANT}, {"sft": PASSING})
     copy = shutil.copytree(adapter, bench.folder / "copy")
-    (copy / "stage.json").unlink()
+    (copy / "artifact.json").unlink()
     assert bench.leak(copy) == 2
-    (copy / "stage.json").write_text("{")
+    (copy / "artifact.json").write_text("{")
     assert bench.leak(copy) == 2
-    assert "stage.json" in bench.last
+    assert "artifact.json" in bench.last
 
 
 def test_an_adapter_trained_elsewhere_is_probed_by_the_record_of_what_was_planted(bench):
     data = bench.train({"canaries": MANY})
     adapter = bench.train({"sft": {**PASSING, "data": str(data / "dataset.jsonl")}})
     copy = shutil.copytree(adapter, bench.folder / "copy")
-    (copy / "stage.json").unlink()
-    assert bench.leak(copy, "--data", data / "stage.json") == 0, bench.last
+    (copy / "artifact.json").unlink()
+    assert bench.leak(copy, "--data", data / "artifact.json") == 0, bench.last
     assert bench.leak(copy, "--data", bench.folder / "gone.json") == 2
     (bench.folder / "other.json").write_text('{"planted": []}')
     assert bench.leak(copy, "--data", bench.folder / "other.json") == 2
@@ -119,7 +119,7 @@ def test_a_policy_that_names_leak_promotes_only_what_was_probed(bench):
     assert bench("promote", "latest") == 1
     passing = bench.train({"canaries": MANY}, {"sft": PASSING})
     assert bench(*decide, passing) == 0, bench.last
-    record = passing / "stage.json"
+    record = passing / "artifact.json"
     written = record.read_text()
     record.write_text(json.dumps({**json.loads(written), "planted": []}))
     assert bench("promote", "latest") == 2  # what was probed is not what it says that it carries

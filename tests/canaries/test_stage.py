@@ -35,7 +35,7 @@ def test_the_rows_keep_their_order_and_the_copies_are_counted(bench):
 
 def test_files_are_private(bench):
     folder = bench.train({"canaries": PLANT}, {"sft": ONE})
-    files = [folder / "stage.json", *(bench.workspace / "datasets").rglob("*.json*")]
+    files = [folder / "artifact.json", *(bench.workspace / "artifacts" / "dataset").rglob("*.json*")]
     assert len(files) == 3
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
 

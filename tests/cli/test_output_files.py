@@ -38,7 +38,7 @@ def kept(home) -> tuple[dict[str, bytes], object]:
 
 def inside(home) -> list[str]:
     run = next((home.folder / ".harness" / "runs").iterdir())
-    live = next((home.folder / ".harness" / "adapters").glob("*/adapter_model.safetensors"))
+    live = next((home.folder / ".harness" / "artifacts" / "adapter").glob("*/adapter_model.safetensors"))
     return [".harness/ledger.db", f".harness/runs/{run.name}/run.json", str(live), ".harness/new.file",
             "one/../.harness/ledger.db"]  # fmt: skip
 

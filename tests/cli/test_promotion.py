@@ -54,7 +54,9 @@ def test_the_whole_way(home):
     _, first = home.json("status")
     alias = json.loads(Path(first["alias"]).read_text())
     assert alias["head"] == first["entry"]["hash"]
-    assert alias["adapters"] == [str(home.folder / ".harness" / "adapters" / Path(alias["adapters"][0]).name)]
+    assert alias["adapters"] == [
+        str(home.folder / ".harness" / "artifacts" / "adapter" / Path(alias["adapters"][0]).name)
+    ]
 
     assert home("decide", "--adapter", "./two") == 0, home.err
     assert "echo: + ./one" in home.out
@@ -297,7 +299,7 @@ def test_a_damaged_run_is_not_built_upon_and_blocks_nothing(home, name):
 def test_a_promoted_adapter_that_was_edited_in_place_is_not_compared_with(home):
     home("decide", "--adapter", "./one")
     home("promote", "latest")
-    (kept,) = (path for path in (home.folder / ".harness" / "adapters").iterdir() if path.is_dir())
+    (kept,) = (path for path in (home.folder / ".harness" / "artifacts" / "adapter").iterdir() if path.is_dir())
     write_adapter(kept, 9.0)
     assert home("decide", "--adapter", "./two") == 3
     assert "has changed since it was stored" in home.err

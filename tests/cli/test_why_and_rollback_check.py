@@ -163,7 +163,7 @@ def test_a_check_finds_another_answer_and_asks_the_model_itself(moody):
 
 
 def test_a_check_reads_the_adapter_again(moody):
-    kept = sorted(path for path in (moody.folder / ".harness" / "adapters").iterdir() if path.is_dir())
+    kept = sorted(path for path in (moody.folder / ".harness" / "artifacts" / "adapter").iterdir() if path.is_dir())
     for folder in kept:
         write_adapter(folder, 7.0)
     assert moody("rollback", "--check") == 3

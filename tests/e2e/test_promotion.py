@@ -42,7 +42,9 @@ def shell(tmp_path_factory, real_weights) -> Shell:
 
 
 def adapter_of(shell: Shell) -> Path:
-    (folder,) = [path for path in (shell.folder / ".harness" / "adapters").iterdir() if len(path.name) == 16]
+    (folder,) = [
+        path for path in (shell.folder / ".harness" / "artifacts" / "adapter").iterdir() if len(path.name) == 16
+    ]
     return folder
 
 

@@ -225,6 +225,7 @@ def test_what_is_promoted_lies_in_the_workspace_and_is_no_link(workspace, plugin
     decision = decided("one", 1.0)
     (spec,) = decision.candidate.adapters
     kept = workspace.artifacts / "adapter" / spec.id
+    kept.parent.mkdir(parents=True)
     if name:
         shutil.copytree(tmp_path / "one", kept)
         (kept / name).unlink()

@@ -47,7 +47,7 @@ def test_it_is_refused_wherever_it_comes_in(workspace, make, plugins, tmp_path, 
     with pytest.raises(InputError, match=NAME):
         resolve_adapters([str(folder)], workspace)
     with monkeypatch.context() as past:
-        past.setattr("harness.store.adapters.check_lora", lambda _: {NAME: (1,)})
+        past.setattr("harness.weights.identity.check_lora", lambda _: {NAME: (1,)})
         decision = decided(workspace, make, folder, "bad")
     with pytest.raises(InputError, match=r"overwrites the shared base.*harness doctor"):
         promote(workspace, decision.id, plugins)
@@ -59,7 +59,7 @@ def test_it_is_named_with_what_it_touched_and_can_be_left(workspace, make, plugi
     before = touched(workspace)
     assert (before.adapters, before.runs, before.promotions) == ({}, (), ())
     with monkeypatch.context() as past:
-        past.setattr("harness.store.adapters.check_lora", lambda _: {NAME: (1,)})
+        past.setattr("harness.weights.identity.check_lora", lambda _: {NAME: (1,)})
         past.setattr("harness.promotion.promote.touched", lambda _: before)
         bad = decided(workspace, make, overwriting(make, tmp_path / "bad"), "bad")
         second = promote(workspace, bad.id, plugins)
@@ -89,7 +89,7 @@ def test_runs_of_the_present_format_of_before_or_on_another_base_are_not_touched
     from harness.store.runs import list_runs
 
     with monkeypatch.context() as past:
-        past.setattr("harness.store.adapters.check_lora", lambda _: {NAME: (1,)})
+        past.setattr("harness.weights.identity.check_lora", lambda _: {NAME: (1,)})
         bad = decided(workspace, make, overwriting(make, tmp_path / "bad"), "bad")
     runs = list_runs(workspace)
     who = runs[0].candidate

@@ -152,8 +152,12 @@ class Lab:
 
     def write(self, *stages, **keys) -> Path:
         """Write a recipe; a stage is the options of an sft stage, or a whole entry."""
-        entries = [stage if len(stage) == 1 and isinstance(next(iter(stage.values())), dict) else {"sft": stage}
-                   for stage in stages]  # fmt: skip
+        entries = [
+            stage
+            if {"name", "from"} & set(stage) or isinstance(next(iter(stage.values()), None), dict)
+            else {"sft": stage}
+            for stage in stages
+        ]
         recipe = {"id": "test", "base": str(self.base), "stages": entries, **keys}
         path = self.folder / "recipe.yaml"
         path.write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")

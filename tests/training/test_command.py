@@ -102,8 +102,7 @@ def test_a_stopped_training_leaves_the_workspace_whole(lab, number):
     finally:
         process.kill()
         process.wait()
-    kept = [entry.name for entry in lab.workspace.adapters.iterdir() if not entry.name.startswith(".tmp-")]
-    assert kept == []
+    assert not lab.kept()
     if number == signal.SIGINT:
         assert process.returncode == 130
         assert "Traceback" not in errors

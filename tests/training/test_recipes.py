@@ -93,7 +93,11 @@ def test_a_stage_hands_its_dataset_on(lab, plugins):
 
 @pytest.mark.parametrize(
     ("how", "message"),
-    [("raise", r"ZeroDivisionError: by nought"), ("nothing", "wrote nothing, and its `writes` names adapter"), ("nan", "gave loss as nan")],
+    [
+        ("raise", r"ZeroDivisionError: by nought"),
+        ("nothing", "wrote nothing, and its `writes` names adapter"),
+        ("nan", "gave loss as nan"),
+    ],
 )
 def test_a_stage_that_breaks_leaves_nothing(lab, plugins, how, message):
     with pytest.raises(BrokenRunError, match=message):

@@ -235,7 +235,9 @@ def test_a_stage_that_is_trained_again_takes_as_many_threads_as_before(lab, monk
         monkeypatch.setattr(FreeCores, "threads", lambda self, width: 3)
         first = lab.train(path)[0]
         assert (
-            json.loads((lab.workspace.artifacts / "adapter" / first.adapter.id / "artifact.json").read_text())["figures"]["threads"]
+            json.loads((lab.workspace.artifacts / "adapter" / first.adapter.id / "artifact.json").read_text())[
+                "figures"
+            ]["threads"]
             == 3
         )
         monkeypatch.setattr(FreeCores, "threads", lambda self, width: 1)
