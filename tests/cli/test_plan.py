@@ -127,7 +127,7 @@ def test_the_leak_suite_is_planned_with_the_canaries_of_an_adapter(home):
     from harness_canaries.drawing import DEFAULT_FORMATS, CanarySet
 
     canaries = CanarySet(formats=DEFAULT_FORMATS, count=30, repeat=(1,), seed=5)
-    (home.folder / "one" / "artifact.json").write_text(json.dumps({"planted": [canaries.plain()]}))
+    (home.folder / "one" / "stage.json").write_text(json.dumps({"planted": [canaries.plain()]}))
     home.write("harness.yaml", CONFIG + "  careful: {suites: [tiny.yaml, leak]}\n")
     assert home("plan", "leak") == 2
     assert "no adapter that is known to be trained on canaries" in home.err
