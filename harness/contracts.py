@@ -327,6 +327,9 @@ class Metric(ABC):
     version. It is refused where the user has not said `-p trust:` and this."""
     calibration: Calibration | None = None
     """For kind `proportion`: how often its labeller agreed with people, for gates that say `corrected: true`."""
+    calibration_stored: bool = False
+    """For what is `about_principle`: take as calibration the newest one in the workspace of the very critics, judge and
+    principle that label in a run, as `harness critic calibrate` wrote it. Without one its gates are inconclusive."""
     labeller: str = ""
     """What labels besides classifiers and critics, such as a threshold that a suite sets; where there are none of them,
     `sha256:` and 16 digits, which `Calibration.of` names."""

@@ -1,6 +1,6 @@
 """What a plugin's command builds on: the options that commands share, tables, and exit codes."""
 
-from harness.cli.context import MOST_SEED, App, FiniteRange, WholeRange, common_options, remote_options
+from harness.cli.context import MOST_SEED, App, FiniteRange, WholeRange, common_options, remote_options, role_option
 from harness.commands import SECTIONS, Commands
 from harness.errors import EXIT_BROKEN, EXIT_GATE, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_PASSED
 from harness.tables import plain_table
@@ -21,5 +21,6 @@ __all__ = [
     "common_options",
     "plain_table",
     "remote_options",
+    "role_option",
     "safe_text",
 ]

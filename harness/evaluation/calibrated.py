@@ -5,15 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from harness.errors import BrokenRunError
 from harness.gates.kinds import kind_of
 from harness.hashing import sha256_json
-from harness.serial import to_plain
+from harness.serial import from_json, to_plain
+from harness.stats.misclassified import calibration_problem
+from harness.store.artifacts import artifacts, is_whole
+from harness.types import Calibration, CriticCalibration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from harness.contracts import Metric
+    from harness.store.workspace import Workspace
     from harness.types import Check, Gate, Principle, RunRecord
+
+KIND = "calibration"
+"""Of artifact."""
+FILE = "calibration.json"
 
 _DIGITS = 16
 
@@ -43,13 +52,20 @@ class Labellers:
         """
         principle = self.principles.get(metric.about_principle or "")
         if principle is not None:
-            rule = {key: value for key, value in to_plain(principle).items() if key not in _NO_PART}
-            parts: list[object] = [rule, {name: self.critics.get(name) for name in principle.critics}]
-        elif metric.classifiers:
-            parts = [metric.labeller, {name: self.classifiers.get(name) for name in metric.classifiers}]
-        else:
-            return metric.labeller or None
-        return f"sha256:{sha256_json(parts)[:_DIGITS]}"
+            return labeller_of(principle, self.critics)
+        if metric.classifiers:
+            return _named([metric.labeller, {name: self.classifiers.get(name) for name in metric.classifiers}])
+        return metric.labeller or None
+
+
+def labeller_of(principle: Principle, critics: Mapping[str, str]) -> str:
+    """Return the name of what judges by a principle, from its critics' whole fingerprints."""
+    rule = {key: value for key, value in to_plain(principle).items() if key not in _NO_PART}
+    return _named([rule, {name: critics.get(name) for name in principle.critics}])
+
+
+def _named(parts: list[object]) -> str:
+    return f"sha256:{sha256_json(parts)[:_DIGITS]}"
 
 
 _NO_PART = {"weight", "critique", "revise", "examples"}
@@ -63,17 +79,73 @@ def checks_as_calibrated(
 
 
 def _checked(check: Check, metric: Metric, labellers: Labellers) -> Check:
-    if check.status == "not_applicable" or metric.calibration is None or not _rests_on_it(check.gate, metric):
+    if check.status == "not_applicable" or not _rests_on_it(check.gate, metric):
         return check
-    here, counted = labellers.name(metric), metric.calibration.of
-    if here in {None, counted}:
+    if metric.calibration is None and not metric.calibration_stored:
         return check
-    made = f"was counted for {counted}" if counted else "does not say what it was counted for"
-    text = (
-        f"{check.sentence.removeprefix(f'{check.status}: ')}, but the calibration of {metric.name} {made}, and {here} "
-        f"judged here: count again how often that is right, and write `of: {here}` beside the counts"
-    )
-    return replace(check, status="inconclusive", sentence=f"inconclusive: {text}")
+    here, said = labellers.name(metric), check.sentence.removeprefix(f"{check.status}: ")
+    problem = _problem(metric, here, labellers)
+    if problem:
+        return replace(check, status="inconclusive", sentence=f"inconclusive: {said}, but {problem}")
+    if metric.calibration_stored and metric.calibration is not None:
+        return replace(check, sentence=f"{check.status}: {said}; {metric.calibration.where}")
+    return check
+
+
+def _problem(metric: Metric, here: str | None, labellers: Labellers) -> str:
+    """Return why a gate may not rest on a metric's calibration; empty where it may."""
+    known = metric.calibration
+    if known is None:
+        principle = labellers.principles[metric.about_principle or ""]
+        of = "" if metric.constitution is None else f" --constitution {metric.constitution}"
+        return (
+            f"{here}, which judged here, was never calibrated for {principle.id}: harness critic calibrate "
+            f"{' '.join(principle.critics)} --principle {principle.id}{of} --data FILE, and run again"
+        )
+    if here not in {None, known.of}:
+        made = f"was counted for {known.of}" if known.of else "does not say what it was counted for"
+        return (
+            f"the calibration of {metric.name} {made}, and {here} judged here: count again how often that is right, "
+            f"and write `of: {here}` beside the counts"
+        )
+    return calibration_problem(known) if metric.calibration_stored else ""
+
+
+def look_up(metrics: Iterable[Metric], labellers: Labellers, workspace: Workspace) -> None:
+    """Give metrics that rest on the workspace's calibrations the newest one of what labels here, or none."""
+    for metric in metrics:
+        if metric.calibration_stored:
+            here = labellers.name(metric)
+            found = [one for one in calibrations(workspace) if one.labeller == here]
+            metric.calibration = _as_event(max(found, key=lambda one: one.created)) if found else None
+
+
+def _as_event(found: CriticCalibration) -> Calibration:
+    """Return the counts for the event that a reply follows the principle, of which a violation is the absence."""
+    (hits, violations), (spared, others) = found.sensitivity, found.specificity
+    return Calibration(
+        sensitivity=found.specificity, specificity=found.sensitivity, of=found.labeller,
+        where=f"its critics found {hits} of {violations} violations and let {spared} of {others} others through "
+        f"(calibration {found.id})",
+    )  # fmt: skip
+
+
+def calibrations(workspace: Workspace, principle: str | None = None) -> list[CriticCalibration]:
+    """Return the critics' calibrations that the workspace keeps, of one principle or all, the oldest first.
+
+    Raises:
+        InputError: for one that cannot be read.
+        BrokenRunError: for one whose file was changed.
+    """
+    found = []
+    for artifact, folder in artifacts(workspace, KIND):
+        if not is_whole(KIND, folder):
+            raise BrokenRunError(f"{folder}: has changed since it was stored; remove it, and calibrate again")
+        file = folder / FILE
+        read = from_json(CriticCalibration, file.read_bytes(), file=file)
+        if principle in {None, read.principle}:
+            found.append(replace(read, created=artifact.created, id=artifact.id))
+    return sorted(found, key=lambda one: one.created)
 
 
 def _rests_on_it(gate: Gate, metric: Metric) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from harness import __version__
 from harness.errors import InputError
 from harness.evaluation.arm import Arm, Identity, evaluate, identify
-from harness.evaluation.calibrated import Labellers, checks_as_calibrated
+from harness.evaluation.calibrated import Labellers, checks_as_calibrated, look_up
 from harness.evaluation.checks import checks, require_attainable_gates
 from harness.evaluation.environment import environment
 from harness.evaluation.gaps import gap_notes
@@ -157,12 +157,13 @@ class _Run:
                 if other is not arm
             }
             records = {name: written[id(other)] for name, other in evaluated.items() if other is not arm}
-            verdicts = checks(prepared.gates, arm.tables, tables, seed=seed, device=arm.backend.get("device", ""))
-            verdicts = checks_with_precision(verdicts, drift, arm.tables, tables, seed=seed)
             labellers = Labellers(
                 principles={principle.id: principle for principle in prepared.panel.principles}, critics=arm.critics,
                 classifiers={status.name: status.fingerprint for status in prepared.panel.classifier_status},
             )  # fmt: skip
+            look_up(prepared.metrics, labellers, setting.workspace)
+            verdicts = checks(prepared.gates, arm.tables, tables, seed=seed, device=arm.backend.get("device", ""))
+            verdicts = checks_with_precision(verdicts, drift, arm.tables, tables, seed=seed)
             verdicts = checks_as_calibrated(verdicts, {metric.name: metric for metric in prepared.metrics}, labellers)
             same = tuple(name for name, other in evaluated.items() if other is arm)
             ids = {name: record.id for name, record in records.items()}

@@ -74,9 +74,9 @@ def _unfit(gate: Gate, metric: Metric) -> tuple[str, str] | None:
 def _correction_problem(gate: Gate, metric: Metric) -> tuple[str, str] | None:
     if not kind_of(gate).correctable or gate.evidence == "point":
         return "corrected is for bounds of min and max alone", "remove it"
-    if not metric_kind(metric).shares or metric.calibration is None:
+    if not metric_kind(metric).shares or (metric.calibration is None and not metric.calibration_stored):
         hint = "give the metric its labeller's calibration in `measure`, see docs/metrics.md, or remove `corrected`"
         return f"how often the labeller of {metric.name} is right is not known, so that nothing can be corrected", hint
-    if problem := calibration_problem(metric.calibration):
+    if metric.calibration is not None and (problem := calibration_problem(metric.calibration)):
         return f"{metric.name} cannot be corrected: {problem}", "label more by hand, or remove `corrected`"
     return None

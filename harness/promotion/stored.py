@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError, InputError
-from harness.evaluation.calibrated import Labellers
+from harness.evaluation.calibrated import Labellers, look_up
 from harness.evaluation.measure import tables
 from harness.reading.suite import read_suite
 from harness.stats.kinds import kind_of
@@ -69,6 +69,7 @@ def open_run(workspace: Workspace, registries: Registries, run: str) -> StoredRu
             value = values[metric.name]
             found[metric.name] = MetricTable.of_run(metric, Unscored(reason="not measured") if value is None else value)
     labellers = Labellers.of((principle for one in constitutions for principle in one.principles), record)
+    look_up(usable, labellers, workspace)
     return StoredRun(
         record=record, metrics={metric.name: metric for metric in usable}, tables=found, labellers=labellers,
         notes=tuple(notes),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import InputError
+from harness.errors import InputError, unknown_name
 from harness.session.opened import Opened, keep_libraries_offline
 from harness.session.options import CandidateOptions, RunOptions, SessionOptions, require_fields
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from harness.reading.config import Config
     from harness.reading.recipe import Recipe
     from harness.session.results import ComparisonResult, DecisionResult, RunResult, TrainingResult
-    from harness.types import Candidate, LedgerEntry, Message, Policy, RoleRef, RunSpec, Verdict
+    from harness.types import Candidate, CriticCalibration, LedgerEntry, Message, Policy, RoleRef, RunSpec, Verdict
 
 
 def open_session(
@@ -303,6 +303,42 @@ class Session(Opened):
                 roles=resolve_roles(panel.roles, refs, base, registries=registries, workspace=workspace), pool=pool,
                 label="judge",
             )  # fmt: skip
+
+    def calibrate(
+        self, critics: str | Sequence[str], principle: str, data: str | Path, *, constitution: str | None = None,
+        **options: Any,  # noqa: ANN401 - fields of `RunOptions`, checked by name
+    ) -> CriticCalibration:  # fmt: skip
+        """Count how often critics are right about a principle on labelled replies, and keep the counts.
+
+        Args:
+            critics: that judge together; none stands for the principle's own.
+            principle: its id.
+            data: JSON Lines of `prompt` or `messages`, `response`, and `label` (1 or `follows`, 0 or `breaks`).
+            constitution: that holds the principle, registered or a YAML file; None where it is registered itself.
+            options: `judge` and `roles`, as for `run`.
+
+        Raises:
+            InputError: for names that nothing answers to, and data that are not what they should be.
+        """
+        from harness.evaluation.calibrate import calibrate, keep_calibration
+        from harness.evaluation.constitutions import Constitutions
+
+        registries = self.require_plugins().registries
+        record = Constitutions(registries, self.options.folder).record(constitution or principle)
+        found = next((one for one in record.principles if one.id == principle), None)
+        if found is None:
+            raise unknown_name(f"principle in {record.id}", principle, [one.id for one in record.principles])
+        chosen = (critics,) if isinstance(critics, str) else tuple(critics)
+        tested = replace(found, critics=chosen or found.critics)
+        with self.judging(RunOptions.of(**options)) as asking:
+            counted = calibrate(tested, self._path(data), registries, self.context, asking)
+        return keep_calibration(self.writable_workspace(), counted)
+
+    def calibrations(self, principle: str | None = None) -> list[CriticCalibration]:
+        """Return the critics' calibrations that are kept, of one principle or all, the oldest first."""
+        from harness.evaluation.calibrated import calibrations
+
+        return calibrations(self.workspace, principle)
 
     def judge(
         self, replies: Sequence[tuple[str | Sequence[Message], str]], constitution: str, **options: Any  # noqa: ANN401

@@ -156,6 +156,40 @@ Judgement = tuple[float | Unscored | NotApplicable, str]
 
 
 @dataclass(frozen=True, kw_only=True)
+class CriticCalibration:
+    """How often critics were right about a principle on replies that people labelled. A violation is the positive case.
+
+    What could not be scored counts as wrong in both rates, and not at all in the AUC.
+    """
+
+    principle: str
+    critics: tuple[str, ...]
+    """Judging together, as the principle combines them."""
+    labeller: str
+    """What was calibrated: `sha256:` and 16 digits of the hash of the principle and of its critics' whole fingerprints
+    (code, prompts, options, classifiers, and the judge with its weights, adapters and decoding)."""
+    fingerprints: Mapping[str, str]
+    """By critic."""
+    roles: Mapping[str, str]
+    """Who was asked, by role."""
+    data: str
+    """SHA-256 of the labelled file."""
+    sensitivity: tuple[int, int]
+    """(found, all) of the replies that break the principle."""
+    specificity: tuple[int, int]
+    """(let through, all) of those that follow it."""
+    unscored: int
+    auc: float | None
+    """Probability that a violation scores below what is none, ties counting half; None where one side is unscored."""
+    threshold: float
+    """A score of at least this follows the principle."""
+    created: str = ""
+    """ISO 8601, UTC."""
+    id: str = ""
+    """Of the artifact."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PreferencePair:
     """One preference, as DPO and reward training read it."""
 

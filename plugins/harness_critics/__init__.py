@@ -9,6 +9,7 @@ from harness import hookimpl
 
 if TYPE_CHECKING:
     from harness.api import Critic
+    from harness.api.commands import Commands
 
 
 def _judge(options: Mapping[str, Any]) -> Critic:
@@ -42,3 +43,12 @@ def register_critics(register: Callable[..., None]) -> None:
     register("toxicity", _toxicity, about="One minus a classifier's probability that the reply is toxic")
     register("pii", _pii, about="Identifiers in the reply that the user did not write")
     register("rules", _rules, about="Regular expressions the reply must, or must not, match")
+
+
+@hookimpl
+def register_commands(cli: Commands) -> None:
+    """Add `harness critic`."""
+    cli.add_late(
+        "critic", "harness_critics.command:critic", section="evaluate",
+        about="Count how often critics are right on labelled replies, and show what was counted.",
+    )  # fmt: skip

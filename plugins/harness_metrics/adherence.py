@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -25,8 +25,9 @@ class AdherenceOptions(StrictModel):
     principles: tuple[str, ...] = ()
     prefix: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = "adherence"
     """Leads the metrics' names, so that one suite can report on two constitutions."""
-    calibration: dict[str, CalibrationSection] = Field(default_factory=dict)
-    """By principle: how often its critics are right about violations. Gates may rest on such a principle."""
+    calibration: dict[str, CalibrationSection | Literal["stored"]] = Field(default_factory=dict)
+    """By principle: how often its critics are right about violations, or that the workspace's own calibration says so.
+    Gates may rest on such a principle."""
 
     @model_validator(mode="after")
     def _some(self) -> Self:
@@ -65,8 +66,11 @@ class PrincipleAdherence(_Adherence):
         self.name = f"{options.prefix}.{principle.id}"
         known = options.calibration.get(principle.id)
         standing = _INFORMS
-        if known is not None:
-            self.gates = True
+        self.gates = known is not None
+        if known == "stored":
+            self.calibration_stored = True
+            standing = "It gates as far as the workspace has a calibration of its critics"
+        elif known is not None:
             # Critics look for violations, and the event counted here is that there is none.
             self.calibration = Calibration(
                 sensitivity=known.specificity, specificity=known.sensitivity, where=known.where, of=known.of

@@ -1,0 +1,107 @@
+"""`harness critic`: count how often critics are right on labelled replies, and show what was counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.api.commands import App, common_options, plain_table, role_option, safe_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.api import CriticCalibration
+
+_CALIBRATE = """\b
+Examples:
+  harness critic calibrate --principle civility --data labelled.jsonl
+  harness critic calibrate judge --principle truthfulness --constitution personal --data labelled.jsonl --judge MODEL
+
+A row of the data: {"prompt": "…", "response": "…", "label": "follows"}. The label is `follows` or 1 where the reply follows
+the principle, and `breaks` or 0 where it breaks it; `messages` may stand for `prompt`. Label replies like those that will
+be judged, and none that the critics or prompts were made from."""
+
+
+@click.group()
+def critic() -> None:
+    """Count how often critics are right, and show what was counted."""
+
+
+@critic.command(epilog=_CALIBRATE)
+@click.argument("critics", nargs=-1, metavar="[CRITIC]...")
+@click.option("--principle", required=True, metavar="ID", help="What they judge by.")
+@click.option(
+    "--constitution", metavar="NAME|FILE", help="That holds the principle, where it is not registered itself."
+)
+@click.option(
+    "--data", required=True, type=click.Path(path_type=Path), metavar="FILE", help="JSON Lines of labelled replies."
+)
+@click.option("--judge", metavar="REF", help="The judge: short for --role judge=REF.")
+@role_option
+@common_options
+def calibrate(
+    app: App, critics: tuple[str, ...], principle: str, constitution: str | None, data: Path, judge: str | None,
+    roles: tuple[str, ...],
+) -> None:  # fmt: skip
+    """Judge labelled replies, and keep how often the critics are right.
+
+    Without CRITIC those that the principle names. Gates of suites that say `calibration: {ID: stored}` rest on it while
+    the same critics, judge and principle judge.
+    """
+    found = app.session.calibrate(
+        critics, principle, data.resolve(), constitution=constitution, judge=judge, roles=roles
+    )
+    _show(app, [found])
+    if not app.json:
+        click.echo(f"kept as calibration {found.id} of {found.labeller}")
+        click.echo(f"gates rest on it where a suite says: adherence: {{calibration: {{{principle}: stored}}}}")
+
+
+@critic.command()
+@click.argument("principle", required=False)
+@common_options
+def show(app: App, principle: str | None) -> None:
+    """Show the calibrations that are kept, of one principle or of all."""
+    found = app.session.calibrations(principle)
+    _show(app, found)
+    if not found and not app.json:
+        click.echo("no calibration is kept; make one with: harness critic calibrate")
+
+
+def _show(app: App, found: Sequence[CriticCalibration]) -> None:
+    from harness.api import to_plain
+
+    if app.json:
+        app.print_json([to_plain(one) for one in found])
+        return
+    columns = (
+        "id",
+        "principle\n  critics",
+        "violations\nfound",
+        "others let\nthrough",
+        "unscored",
+        "AUC",
+        "asked",
+        "data",
+    )
+    rows = [
+        (
+            one.id, f"{one.principle}\n  {', '.join(one.critics)}", _rate(one.sensitivity), _rate(one.specificity),
+            str(one.unscored), "–" if one.auc is None else f"{one.auc:.2f}",
+            "\n".join(f"{role}: {who}" for role, who in one.roles.items()) or "nobody",
+            f"{one.data[:16]}\n{one.created[:10]}",
+        )
+        for one in found
+    ]  # fmt: skip
+    title = "critics on labelled replies, with exact 90 % intervals"
+    table = plain_table(columns, [[safe_text(cell) for cell in row] for row in rows], title=title, whole=("id",))
+    app.console.print(table)
+
+
+def _rate(counts: tuple[int, int]) -> str:
+    from harness.api.stats import clopper_pearson
+
+    interval = clopper_pearson(*counts, 0.05)
+    return f"{counts[0]}/{counts[1]}\n{interval.low:.2f}–{interval.high:.2f}"
