@@ -19,9 +19,9 @@ Examples:
   harness critic calibrate --principle civility --data labelled.jsonl
   harness critic calibrate judge --principle truthfulness --constitution personal --data labelled.jsonl --judge MODEL
 
-A row of the data: {"prompt": "…", "response": "…", "label": "follows"}. The label is `follows` or 1 where the reply follows
-the principle, and `breaks` or 0 where it breaks it; `messages` may stand for `prompt`. Label replies like those that will
-be judged, and none that the critics or prompts were made from."""
+A row of the data: {"prompt": "…", "response": "…", "label": "follows"}. The label is `follows` or 1 where the reply
+follows the principle, and `breaks` or 0 where it breaks it; `messages` may stand for `prompt`. Label replies like those
+that will be judged, and none that the critics or prompts were made from."""
 
 
 @click.group()
