@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import math
 import re
 import sys
 import traceback
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +27,7 @@ from harness.types import (
     NoReply,
     NotApplicable,
     Principle,
+    Reply,
     Request,
     RollingLogLikelihood,
     Sample,
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 _OWN = str(Path(__file__).resolve().parent)
 _DEBUG = "HARNESS_DEBUG=1 shows the whole way there"
 _ID = re.compile(r"^[a-z0-9][a-z0-9_-]*$")
+_HALVES = re.compile("[\ud800-\udfff]")
 _NOT_THE_PLUGINS = {
     errno.ENOSPC, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR, errno.EISDIR,
 }  # fmt: skip
@@ -151,8 +155,8 @@ def check_sample(given: object, number: int, source: str, code: object) -> Sampl
     return given
 
 
-def check_reply(index: object, given: object, requests: Sequence[Request], scheme: str, code: object) -> None:
-    """Check what a model delivers.
+def check_reply(index: object, given: object, requests: Sequence[Request], scheme: str, code: object) -> Reply:
+    """Return what a model delivers, sanitized.
 
     Raises:
         PluginError: when it is no reply, answers none of the `requests`, or is of another kind than was asked for.
@@ -169,6 +173,17 @@ def check_reply(index: object, given: object, requests: Sequence[Request], schem
     if not isinstance(given, kind | NoReply):
         wanted = f"a {request.type} request is answered with a {kind.__name__} or a NoReply"
         raise broken(what, given, f"{wanted}; name what it can answer in `supports`", code)
+    return sanitize(given)
+
+
+def sanitize(reply: Reply) -> Reply:
+    """Return a reply that can be stored and scored: half surrogate pairs become U+FFFD, NaN and infinities no reply."""
+    if isinstance(reply, Completion):
+        text = _HALVES.sub("\N{REPLACEMENT CHARACTER}", reply.text)
+        return reply if text == reply.text else replace(reply, text=text)
+    if isinstance(reply, LogProb) and not math.isfinite(reply.logprob):
+        return NoReply(reason=f"the model gave {reply.logprob} for a logarithm of a probability")
+    return reply
 
 
 def check_supports(model: Model, scheme: str) -> None:

@@ -6,28 +6,36 @@ that is killed loses at most the batch in flight and a repeated run never loads 
 
 from __future__ import annotations
 
-import math
-import re
+from collections import Counter
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from harness.engine.effort import Steps
-from harness.engine.keys import reply_key
-from harness.engine.reply_writer import ReplyCache, ReplyWriter
+from harness.engine.replies import ReplyCache, ReplyWriter, reply_key
 from harness.errors import BaseChangedError, BrokenRunError, InputError
-from harness.plugin_code import check_fingerprints, check_reply, plugin_code
+from harness.plugin_code import check_fingerprints, check_reply, plugin_code, sanitize
 from harness.serial import from_json, to_json
-from harness.types import Completion, LogProb, NoReply, Reply
+from harness.types import (
+    Completion,
+    Generate,
+    LogLikelihood,
+    LogProb,
+    NoReply,
+    Reply,
+    RollingLogLikelihood,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from harness.contracts import Model, Progress
-    from harness.types import Candidate, Request
+    from harness.types import Candidate, Message, Request
 
-_HALVES = re.compile("[\ud800-\udfff]")
+CHARACTERS = 4
+"""Of a token, about."""
+_STEP = 8
+"""A generated token costs about as much as so many that are read."""
 
 
 @dataclass(kw_only=True)
@@ -37,7 +45,7 @@ class Counts:
     requests: int = 0
     model_calls: int = 0
     effort: float = 0.0
-    """Of the model's calls; see `harness.engine.effort`."""
+    """Of the model's calls; see `efforts`."""
     seconds: float = 0.0
     """That they took, loading included."""
 
@@ -141,7 +149,7 @@ class ModelCore:
             for request in requests:
                 got: dict[int, Reply] = {}
                 self.model.answer(candidate, [request], got.__setitem__)
-                replies.append(sound(got.get(0, NoReply(reason="the model gave no reply"))))
+                replies.append(sanitize(got.get(0, NoReply(reason="the model gave no reply"))))
                 self.counts.requests += 1
                 self.counts.model_calls += 1
                 bar.advance()
@@ -181,9 +189,8 @@ class ModelCore:
 
         def deliver(index: int, reply: Reply) -> None:
             nonlocal tokens
-            check_reply(index, reply, missing, self.model.spec.scheme, self.model)
+            reply = check_reply(index, reply, missing, self.model.spec.scheme, self.model)
             request = missing[index]
-            reply = sound(reply)
             got[request] = reply
             if not isinstance(reply, NoReply) and self._cache is not None:
                 self._kept += bytes.fromhex(keys[request])
@@ -215,11 +222,54 @@ def _speed(requests: int, tokens: int, seconds: float) -> str:
     return f"{tokens / seconds:.0f} tokens/s" if tokens else f"{requests / seconds:.0f} requests/s"
 
 
-def sound(reply: Reply) -> Reply:
-    """Return a reply that can be stored and scored: half surrogate pairs become U+FFFD, NaN and infinities no reply."""
-    if isinstance(reply, Completion):
-        text = _HALVES.sub("\N{REPLACEMENT CHARACTER}", reply.text)
-        return reply if text == reply.text else replace(reply, text=text)
-    if isinstance(reply, LogProb) and not math.isfinite(reply.logprob):
-        return NoReply(reason=f"the model gave {reply.logprob} for a logarithm of a probability")
-    return reply
+def efforts(requests: Sequence[Request]) -> list[float]:
+    """Return the work of each request, above 0, in tokens that are read."""
+    behind = Counter(request.messages for request in requests if isinstance(request, LogLikelihood))
+    return [1.0 + _effort(request, behind) for request in requests]
+
+
+def length(request: Request) -> int:
+    """Return how many characters a request has, the continuation included."""
+    if isinstance(request, Generate):
+        return _length(request.messages)
+    return len(request.text) if isinstance(request, RollingLogLikelihood) else (
+        _length(request.messages) + len(request.continuation)
+    )  # fmt: skip
+
+
+def _effort(request: Request, behind: Counter[tuple[Message, ...]]) -> float:
+    if isinstance(request, Generate):
+        return _length(request.messages) / CHARACTERS + _STEP * request.decoding.max_new_tokens
+    if isinstance(request, LogLikelihood):
+        return (_length(request.messages) / behind[request.messages] + len(request.continuation)) / CHARACTERS
+    return len(request.text) / CHARACTERS
+
+
+def _length(messages: tuple[Message, ...]) -> int:
+    return sum(len(message.content) for message in messages)
+
+
+class Steps:
+    """Turns replies in any order into steps of a bar that counts requests but moves with the work.
+
+    Args:
+        requests: all of them.
+    """
+
+    def __init__(self, requests: Sequence[Request]) -> None:
+        self._efforts = efforts(requests)
+        self.whole = sum(self._efforts)
+        self._left = set(range(len(requests)))
+        self._done = 0.0
+        self._shown = 0
+
+    def step(self, index: int) -> int:
+        """Return by how many requests the bar moves on now that this one is answered; they add up to all."""
+        if index in self._left:
+            self._left.discard(index)
+            self._done += self._efforts[index]
+        total = len(self._efforts)
+        reached = total if not self._left else min(total, int(total * self._done / self.whole))
+        moved = max(0, reached - self._shown)
+        self._shown += moved
+        return moved

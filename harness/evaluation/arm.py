@@ -11,8 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from harness.engine.programs import batches, run, together
-from harness.evaluation.checks import estimates
-from harness.evaluation.gaps import gap_notes
+from harness.evaluation.checks import estimates, gap_notes
 from harness.evaluation.measure import Columns, observe, time_run
 from harness.evaluation.phases import Phase
 from harness.evaluation.respond import Interview, all_said
@@ -99,9 +98,8 @@ def evaluate(prepared: PreparedSuite, asking: Asking, *, writer: SampleWriter, s
     before = pool.counts()
     columns = Columns(prepared.metrics)
     for records, gathered in through(prepared, stream, asking, name=name):
+        columns.add(records, gathered)
         writer.write(records)
-        for record, own in zip(records, gathered, strict=True):
-            columns.add(record, own)
     timed, facts = time_run(core, candidate, stream, prepared.metrics, prepared.suite.ask)
     spent = {base: counts.minus(before.get(base)) for base, counts in pool.counts().items()}
     found = {**columns.tables(stream.ids, stream.content_hashes, stream.clusters), **timed}
@@ -161,9 +159,8 @@ def through(
             batch = [kept.popleft() for _ in lives]
             with answering.part(size):
                 gathered = run(together(lives), answers.answer)
-            responses = [
-                interview.responses(sample, all_said(own.values())) for sample, own in zip(batch, gathered, strict=True)
-            ]
+            said = [all_said(own.values()) for own in gathered]
+            responses = [interview.responses(*one) for one in zip(batch, said, strict=True)]
             flat = [response for own in responses for response in own]
             found: Found = {}
             if panel.classifier_status:
@@ -172,15 +169,9 @@ def through(
             verdicts: Iterator[tuple[Verdict, ...]] = repeat(())
             if panel.principles:
                 verdicts = iter(panel.verdicts(flat, judges, found=found, part=judging.share(size)))
-            silent = panel.silent()
-            records = [
-                observe(
-                    sample, own, lambda text: silent if text is None else found.get(text, silent),  # noqa: B023 - called at once
-                    tuple(verdict for _ in said for verdict in next(verdicts)), prepared.metrics,
-                )
-                for sample, own, said in zip(batch, gathered, responses, strict=True)
-            ]  # fmt: skip
-            yield records, gathered
+            judged = [tuple(verdict for _ in own for verdict in next(verdicts)) for own in responses]
+            members = zip(batch, gathered, said, judged, strict=True)
+            yield observe(members, found, panel.silent(), prepared.metrics), gathered
 
 
 def _told(core: ModelCore, candidate: Candidate) -> dict[str, str]:

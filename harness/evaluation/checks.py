@@ -1,26 +1,28 @@
-"""Estimates and checks of an arm: what was measured, and what the gates say of it."""
+"""Estimates and checks of an arm: what was measured, why some was not, and what the gates say of it."""
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness.evaluation.measure import row_of
+from harness.evaluation.measure import passed_over
 from harness.evaluation.prepare import gate_place
-from harness.evaluation.respond import silence
 from harness.gates.attainable import require_attainable
 from harness.gates.check import check_gate
 from harness.stats.assess import estimate
 from harness.stats.kinds import kind_of
-from harness.types import Check, Estimate, Gate, NotApplicable
+from harness.types import Check, Estimate, Gate, NotApplicable, Unscored
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from harness.contracts import Metric
     from harness.evaluation.prepare import PreparedSuite
     from harness.stats.table import MetricTable
-    from harness.types import Decoding, Sample
+
+_NAMES = 4
+_REASONS = 3
 
 
 def estimates(
@@ -115,10 +117,45 @@ def _countable(metrics: Sequence[Metric], prepared: PreparedSuite) -> dict[str, 
         return counted
     for sample in prepared.samples:
         for metric, found in counted.values():
-            if not kind_of(metric).per_sample or not _passed_over(metric, sample, prepared.suite.ask):
+            if not kind_of(metric).per_sample or not passed_over(metric, sample, prepared.suite.ask):
                 found.add(sample.cluster)
     return counted
 
 
-def _passed_over(metric: Metric, sample: Sample, ask: Decoding) -> bool:
-    return isinstance(row_of(metric, sample, silence(metric, sample, ask), {}, ()), NotApplicable)
+def gap_notes(tables: Mapping[str, MetricTable], estimates: Iterable[Estimate]) -> tuple[str, ...]:
+    """Return a sentence for each set of metrics that lack numbers for the same reasons, in the order of the metrics.
+
+    Args:
+        tables: by metric.
+        estimates: of these tables; only the rows of those that lack numbers are read.
+    """
+    unscored: dict[str, list[str]] = defaultdict(list)
+    unasked: dict[int, dict[str, str]] = defaultdict(dict)
+    for found in estimates:
+        table = tables.get(found.metric)
+        if table is None:
+            continue
+        if found.unscored:
+            some = "all" if found.unscored == found.n else f"{found.unscored} of {found.n}"
+            told = f"{some} samples are unscored: {_reasons(table.rows, Unscored)}"
+            unscored[told].append(found.metric)
+        elif found.n == 0 and len(table.rows):
+            unasked[len(table.rows)][found.metric] = _reasons(table.rows, NotApplicable)
+    notes = [f"{_names(names)}: {told}" for told, names in unscored.items()]
+    for count, reasons in unasked.items():
+        reason = f": {next(iter(reasons.values()))}" if len(set(reasons.values())) == 1 else ""
+        notes.append(f"{_names(list(reasons))}: applies to none of the {count} samples{reason}")
+    return tuple(notes)
+
+
+def _reasons(rows: Iterable[object], kind: type[Unscored | NotApplicable]) -> str:
+    counted = Counter(row.reason for row in rows if isinstance(row, kind))
+    if len(counted) == 1:
+        return next(iter(counted))
+    parts = [f"{reason} ({count})" for reason, count in counted.most_common(_REASONS)]
+    return "; ".join(parts) + ("; …" if len(counted) > _REASONS else "")
+
+
+def _names(names: Sequence[str]) -> str:
+    more = len(names) - _NAMES
+    return ", ".join(names[:_NAMES]) + (f" and {more} more" if more > 0 else "")

@@ -6,7 +6,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-from harness.engine.keys import FORMAT, REPLY_FORMAT
+from harness.engine.replies import FORMAT, REPLY_FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

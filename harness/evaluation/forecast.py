@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.engine.effort import CHARACTERS, efforts, length
-from harness.engine.keys import reply_key
+from harness.engine.core import CHARACTERS, efforts, length
 from harness.engine.programs import Batch, Live, together
+from harness.engine.replies import reply_key
 from harness.evaluation.arm import identify
 from harness.evaluation.checks import require_attainable_gates
 from harness.evaluation.pool import ModelPool, base_name

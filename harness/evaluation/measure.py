@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.evaluation.respond import Interview, all_said
+from harness.evaluation.respond import Interview, silence
 from harness.evaluation.roles import with_system
 from harness.plugin_code import plugin_code
 from harness.stats.kinds import kind_of
@@ -13,42 +13,55 @@ from harness.stats.table import MetricTable
 from harness.types import Completion, NotApplicable, Row, RunFacts, SampleRecord, Timing, Unscored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from harness.contracts import Metric
     from harness.engine.core import ModelCore
     from harness.evaluation.respond import Gathered
-    from harness.types import Candidate, Decoding, Findings, Reply, Sample, Verdict
+    from harness.types import Candidate, Decoding, Findings, Reply, Request, Sample, Verdict
 
 
 def observe(
-    sample: Sample,
-    gathered: Mapping[str, Gathered],
-    findings: Callable[[str | None], Mapping[str, Findings]],
-    verdicts: tuple[Verdict, ...],
+    batch: Iterable[tuple[Sample, Mapping[str, Gathered], Mapping[Request, Reply], tuple[Verdict, ...]]],
+    found: Mapping[str, Mapping[str, Findings]],
+    silent: Mapping[str, Findings],
     metrics: Sequence[Metric],
-) -> SampleRecord:
-    """Return a sample's record, with its row for each metric that looks at samples.
+) -> list[SampleRecord]:
+    """Return the samples' records, each with its row for each metric that looks at samples.
 
     Args:
-        sample: as the source gave it.
-        gathered: by metric.
-        findings: gives those on a text; None stands for no text. A metric gets those on its own first completion.
-        verdicts: on all completions of the sample.
+        batch: of each sample, as the source gave it: what was gathered, by metric; all that was said; and the verdicts
+            on all its completions.
+        found: findings by text and classifier. A metric gets those on its own first completion.
+        silent: the findings where there is no text.
         metrics: in the suite's order.
     """
-    said = all_said(gathered.values())
-    first = _text(said.values())
-    rows: dict[str, Row | Unscored | NotApplicable] = {}
-    for metric in metrics:
-        if kind_of(metric).per_sample:
-            own = gathered[metric.name]
-            text = _text(own.replies)
-            found = findings(first if text is None else text)
-            rows[metric.name] = row_of(metric, own.sample, own.replies, found, verdicts)
-    return SampleRecord(
-        sample=sample, replies=tuple(said.items()), findings=findings(first), verdicts=verdicts, rows=rows
-    )
+
+    def findings(text: str | None) -> Mapping[str, Findings]:
+        return silent if text is None else found.get(text, silent)
+
+    records: list[SampleRecord] = []
+    for sample, gathered, said, verdicts in batch:
+        first = _text(said.values())
+        rows: dict[str, Row | Unscored | NotApplicable] = {}
+        for metric in metrics:
+            if kind_of(metric).per_sample:
+                own = gathered[metric.name]
+                text = _text(own.replies)
+                shown = findings(first if text is None else text)
+                rows[metric.name] = row_of(metric, own.sample, own.replies, shown, verdicts)
+        records.append(
+            SampleRecord(
+                sample=sample, replies=tuple(said.items()), findings=findings(first), verdicts=verdicts,
+                rows=rows,
+            )
+        )  # fmt: skip
+    return records
+
+
+def passed_over(metric: Metric, sample: Sample, ask: Decoding) -> bool:
+    """Tell whether a metric calls a sample not applicable, whatever the candidate would say."""
+    return isinstance(row_of(metric, sample, silence(metric, sample, ask), {}, ()), NotApplicable)
 
 
 def _text(replies: Iterable[Reply]) -> str | None:
@@ -89,17 +102,18 @@ class Columns:
             metric.name: [] for metric in self._metrics if kind_of(metric).reads_records
         }
 
-    def add(self, record: SampleRecord, gathered: Mapping[str, Gathered]) -> None:
-        """Keep a sample's rows.
+    def add(self, records: Iterable[SampleRecord], gathered: Iterable[Mapping[str, Gathered]]) -> None:
+        """Keep the samples' rows.
 
         Args:
-            record: with a row for each metric.
-            gathered: by metric: what a `corpus` metric looks at.
+            records: with a row for each metric.
+            gathered: of each, by metric: what a `corpus` metric looks at.
         """
-        for name, rows in self._rows.items():
-            rows.append(record.rows[name])
-        for name, texts in self._texts.items():
-            texts.append((record.sample, gathered[name].replies))
+        for record, own in zip(records, gathered, strict=True):
+            for name, rows in self._rows.items():
+                rows.append(record.rows[name])
+            for name, texts in self._texts.items():
+                texts.append((record.sample, own[name].replies))
 
     def tables(
         self, ids: tuple[str, ...], content_hashes: tuple[str, ...], clusters: tuple[str | None, ...]
@@ -132,7 +146,7 @@ def tables(
     content_hashes: list[str] = []
     clusters: list[str | None] = []
     for record in records:
-        columns.add(record, interview.recall(record.sample, dict(record.replies)) if readers else {})
+        columns.add([record], [interview.recall(record.sample, dict(record.replies)) if readers else {}])
         ids.append(record.sample.id)
         content_hashes.append(record.sample.content_hash)
         clusters.append(record.sample.cluster)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from harness.contracts import Progress, RunContext
     from harness.engine.core import Counts
-    from harness.engine.reply_writer import ReplyCache
+    from harness.engine.replies import ReplyCache
     from harness.plugins import Registries
     from harness.types import Candidate, ModelSpec
 

@@ -161,8 +161,7 @@ def _second_arm(
     asked = prepared.metrics if any(reads_verdicts(metric) for metric in wanted) else tuple(wanted)
     columns = Columns(tuple(wanted))
     for records, gathered in through(replace(prepared, metrics=asked), samples, asking, name=label):
-        for record, own in zip(records, gathered, strict=True):
-            columns.add(record, own)
+        columns.add(records, gathered)
     tables = columns.tables(
         tuple(sample.id for sample in samples), tuple(sample.content_hash for sample in samples),
         tuple(sample.cluster for sample in samples),

@@ -12,9 +12,8 @@ from harness import __version__
 from harness.errors import InputError
 from harness.evaluation.arm import Arm, Identity, evaluate, identify
 from harness.evaluation.calibrated import Labellers, checks_as_calibrated, look_up
-from harness.evaluation.checks import checks, require_attainable_gates
+from harness.evaluation.checks import checks, gap_notes, require_attainable_gates
 from harness.evaluation.environment import environment
-from harness.evaluation.gaps import gap_notes
 from harness.evaluation.pool import ModelPool
 from harness.evaluation.precision import PrecisionArm, check_precision, checks_with_precision, precision_notes
 from harness.evaluation.resolve import resolve_arms

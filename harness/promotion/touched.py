@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.engine.keys import REPLY_FORMAT
+from harness.engine.replies import REPLY_FORMAT
 from harness.errors import InputError
 from harness.store.adapters import list_adapters, stored_adapter
 from harness.store.decisions import read_decision

@@ -2,6 +2,9 @@
 
 The folder stands beside the runs under a temporary name. It is renamed into place when the run is whole (see
 `harness.store.runs.finish_run`); what a killed process leaves of it is swept with all other leftovers.
+
+Its columns of text are made without pandas: `pyarrow.array` imports it to ask whether it knows what it is given, which
+takes as long as all the rest of writing a run.
 """
 
 from __future__ import annotations
@@ -9,19 +12,21 @@ from __future__ import annotations
 import math
 import os
 import shutil
+from array import array
 from contextlib import ExitStack, suppress
-from itertools import islice
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Any, Self
 
 from harness.errors import BrokenRunError, InputError
 from harness.serial import to_json
 from harness.store.atomic import explained, temporary_folder
-from harness.store.columns import text_column, texts_column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
     from types import TracebackType
+
+    import pyarrow as pa
 
     from harness.store.workspace import Workspace
     from harness.types import SampleRecord
@@ -132,12 +137,13 @@ def _columns(record: SampleRecord) -> dict[str, Any]:
     for name, row in record.rows.items():
         if isinstance(row, tuple) and not all(math.isfinite(number) for number in row):
             raise BrokenRunError(f"sample {sample.id!r}: the metric {name} gave {row}, which is not finite")
+    prompt, text = sample.prompt, record.text
     columns = {
         "id": sample.id, "content_hash": sample.content_hash, "tags": list(sample.tags), "cluster": sample.cluster,
-        "prompt": sample.prompt, "text": record.text,
+        "prompt": prompt, "text": text,
     }  # fmt: skip
     try:
-        for value in (sample.id, sample.prompt, record.text or "", *sample.tags, sample.cluster or ""):
+        for value in (sample.id, prompt, text or "", *sample.tags, sample.cluster or ""):
             value.encode()
         return {**columns, "record": to_json(record)}
     except ValueError as error:  # UnicodeEncodeError, and pydantic's own for the same cause
@@ -145,3 +151,39 @@ def _columns(record: SampleRecord) -> dict[str, Any]:
             f"sample {sample.id!r} cannot be stored as UTF-8 text ({str(error).splitlines()[0]})",
             hint="remove half surrogate pairs such as \\ud800 from the data",
         ) from error
+
+
+def text_column(values: Sequence[str | None]) -> pa.Array:
+    """Return a column of strings, null where there is None.
+
+    Raises:
+        UnicodeEncodeError: when a text holds half a surrogate pair.
+    """
+    import pyarrow as pa
+
+    encoded = [(value or "").encode() for value in values]
+    known = bytearray(-(-len(values) // 8))
+    for place, value in enumerate(values):
+        if value is not None:
+            known[place // 8] |= 1 << place % 8
+    buffers = [pa.py_buffer(known), _offsets([len(text) for text in encoded]), pa.py_buffer(b"".join(encoded))]
+    return pa.Array.from_buffers(pa.string(), len(values), buffers)
+
+
+def texts_column(values: Sequence[Sequence[str]]) -> pa.Array:
+    """Return a column of lists of strings.
+
+    Raises:
+        UnicodeEncodeError: when a text holds half a surrogate pair.
+    """
+    import pyarrow as pa
+
+    children = [text_column([text for texts in values for text in texts])]
+    buffers = [None, _offsets([len(texts) for texts in values])]
+    return pa.Array.from_buffers(pa.list_(pa.string()), len(values), buffers, children=children)
+
+
+def _offsets(lengths: Sequence[int]) -> pa.Buffer:
+    import pyarrow as pa
+
+    return pa.py_buffer(array("i", accumulate(lengths, initial=0)))

@@ -246,7 +246,7 @@ class Pace:
     """How fast a base answered."""
 
     effort: float
-    """Work of what it was asked, in tokens that are read: see `harness.engine.effort`."""
+    """Work of what it was asked, in tokens that are read: see `harness.engine.core`."""
     seconds: float
     """Loading included."""
 

@@ -6,7 +6,7 @@ import pytest
 
 from harness.contracts import Model, Surroundings
 from harness.engine.core import ModelCore
-from harness.engine.keys import reply_key
+from harness.engine.replies import reply_key
 from harness.errors import BrokenRunError
 from harness.plugin_code import PluginError
 from harness.progress import NoProgress

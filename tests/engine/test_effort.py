@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.engine.effort import Steps, efforts
+from harness.engine.core import Steps, efforts
 from harness.types import Decoding, Generate, LogLikelihood, Message, RollingLogLikelihood
 
 

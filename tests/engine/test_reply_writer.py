@@ -9,7 +9,7 @@ import pytest
 
 from harness.contracts import Model, Surroundings
 from harness.engine.core import ModelCore
-from harness.engine.reply_writer import ReplyWriter
+from harness.engine.replies import ReplyWriter
 from harness.errors import BrokenRunError
 from harness.progress import NoProgress
 from harness.store.cache import Cache

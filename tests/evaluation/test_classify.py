@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.contracts import Classifier, Surroundings
-from harness.evaluation.classify import classify
+from harness.evaluation.panel import classify
 from harness.progress import NoProgress
 from harness.store.cache import Cache
 from harness.types import ClassifierStatus, Finding

@@ -85,7 +85,7 @@ def test_it_is_named_with_what_it_touched_and_can_be_left(workspace, make, plugi
 def test_runs_of_the_present_format_of_before_or_on_another_base_are_not_touched(
     workspace, make, plugins, tmp_path, monkeypatch
 ):
-    from harness.engine.keys import REPLY_FORMAT
+    from harness.engine.replies import REPLY_FORMAT
     from harness.store.runs import list_runs
 
     with monkeypatch.context() as past:

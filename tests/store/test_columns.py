@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.store.columns import text_column, texts_column
+from harness.store.sample_writer import text_column, texts_column
 
 _TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 
@@ -40,7 +40,7 @@ def test_half_a_surrogate_pair_is_refused() -> None:
 def test_pandas_is_not_imported(tmp_path: object) -> None:
     program = (
         "import sys, pyarrow as pa, pyarrow.parquet as pq\n"
-        "from harness.store.columns import text_column, texts_column\n"
+        "from harness.store.sample_writer import text_column, texts_column\n"
         "table = pa.Table.from_arrays([text_column(['a', None]), texts_column([['x'], []])], names=['a', 'b'])\n"
         "pq.write_table(table, sys.argv[1])\n"
         "sys.exit('pandas' in sys.modules)\n"

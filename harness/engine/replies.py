@@ -1,17 +1,68 @@
-"""Writes replies to the cache as they arrive, beside the model's work, so that a killed run loses next to nothing."""
+"""What is remembered of replies: the keys that they are found by, and the writer that keeps them as they arrive.
+
+A reply's key is of the model's fingerprint and the request, never of rendered tokens. It is written beside the model's
+work, so that a killed run loses next to nothing.
+"""
 
 from __future__ import annotations
 
 import threading
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from harness.hashing import sha256_json
+from harness.types import Generate, LogLikelihood
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
+    from harness.types import Message, Request
+
+FORMAT = 2
+"""Raised whenever a stored reply would no longer mean the same, or must not be believed: those of format 1 may come
+from a base that an adapter's file had overwritten."""
+
 _TOGETHER = 512
 """Most replies of one transaction."""
+REPLY_FORMAT = "reply format"
+"""Under what name a run's environment says the format of the replies that it rests on; none says 1."""
+
+
+def _turns(messages: tuple[Message, ...]) -> list[list[str]]:
+    return [[message.role, message.content] for message in messages]
+
+
+def request_content(request: Request) -> list[Any]:
+    """Return all of a request that decides its reply, as JSON values.
+
+    The seed and the draw of a greedy request are left out: they decide nothing.
+    """
+    if isinstance(request, Generate):
+        decoding = request.decoding
+        sampled = [decoding.seed, request.draw] if decoding.temperature > 0 else []
+        return [
+            "generate",
+            _turns(request.messages),
+            decoding.max_new_tokens,
+            decoding.temperature,
+            decoding.top_p if sampled else 1.0,
+            list(decoding.stop),
+            sampled,
+        ]
+    if isinstance(request, LogLikelihood):
+        return ["log_likelihood", _turns(request.messages), request.continuation]
+    return ["rolling_log_likelihood", request.text, *([] if request.stride is None else [request.stride])]
+
+
+def reply_key(fingerprint: Mapping[str, str], request: Request) -> str:
+    """Return the cache key of a reply, 64 hexadecimal digits."""
+    return sha256_json([FORMAT, dict(fingerprint), request_content(request)])
+
+
+def finding_key(fingerprint: str, text: str) -> str:
+    """Return the cache key of a classifier's findings on a text."""
+    return sha256_json([FORMAT, "findings", fingerprint, text.encode("utf-8", "backslashreplace").decode("utf-8")])
 
 
 class ReplyCache(Protocol):
