@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from harness.api import Calibration, Completion, NotApplicable, StrictModel, Unscored, sha256_file, sha256_json
+from harness.api import Calibration, Completion, StrictModel, Unscored, sha256_file, sha256_json
 from harness_metrics import labelling
 from harness_metrics.calibration import CalibrationSection
 from harness_metrics.labelling import label_reply
-from harness_metrics.replies import TextMetric, completion
+from harness_metrics.replies import TextMetric
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.api import Findings, Metric, Reply, Row, Sample, Verdict
+    from harness.api import Findings, Metric, Row, Sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,19 +96,12 @@ class _Labelled(TextMetric):
     counted: str
     tag: str | None = None
 
-    def observe(
-        self,
-        sample: Sample,
-        replies: tuple[Reply, ...],
-        findings: Mapping[str, Findings],
-        verdicts: tuple[Verdict, ...],
-    ) -> Row | Unscored | NotApplicable:
+    def not_for(self, sample: Sample) -> str:
+        """Say where the tag is missing."""
+        return "" if self.tag is None or self.tag in sample.tags else f"the sample is not tagged {self.tag}"
+
+    def row(self, sample: Sample, reply: Completion, findings: Mapping[str, Findings]) -> Row | Unscored:
         """Return the row; a reply that is incoherent tells neither of compliance nor of refusal and is Unscored."""
-        if self.tag is not None and self.tag not in sample.tags:
-            return NotApplicable(reason=f"the sample is not tagged {self.tag}")
-        reply = completion(replies)
-        if not isinstance(reply, Completion):
-            return reply
         found = label_reply(sample.prompt, reply.text)
         if found.label == "incoherent" and self.counted != "incoherent":
             return Unscored(reason=f"the reply is incoherent: {found.reason}")

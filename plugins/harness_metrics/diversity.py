@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from harness.api import Findings, Metric, NotApplicable, Reply, Row, Sample, Verdict
+    from harness.api import Findings, Metric, Reply, Row, Sample
 
 _REPEATED = 4
 """Length of the n-grams whose repetition counts, as seq-rep-4 of Welleck et al. 2020."""
@@ -40,17 +40,8 @@ class DistinctN(TextMetric):
         )
         self._compiled: tuple[Sequence[object], list[NDArray[np.int64]], int] | None = None
 
-    def observe(
-        self,
-        sample: Sample,
-        replies: tuple[Reply, ...],
-        findings: Mapping[str, Findings],
-        verdicts: tuple[Verdict, ...],
-    ) -> Row | Unscored | NotApplicable:
+    def row(self, sample: Sample, reply: Completion, findings: Mapping[str, Findings]) -> Row | Unscored:
         """Return the reply's own counts; a reply shorter than n words adds nothing."""
-        reply = completion(replies)
-        if not isinstance(reply, Completion):
-            return reply
         found = ngrams(words(reply.text), self.n)
         return (float(len(set(found))), float(len(found)))
 
@@ -93,17 +84,8 @@ class Repetition(TextMetric):
         "fewer than four words"
     )
 
-    def observe(
-        self,
-        sample: Sample,
-        replies: tuple[Reply, ...],
-        findings: Mapping[str, Findings],
-        verdicts: tuple[Verdict, ...],
-    ) -> Row | Unscored | NotApplicable:
+    def row(self, sample: Sample, reply: Completion, findings: Mapping[str, Findings]) -> Row | Unscored:
         """Return the row."""
-        reply = completion(replies)
-        if not isinstance(reply, Completion):
-            return reply
         found = ngrams(words(reply.text), _REPEATED)
         return (1.0 - len(set(found)) / len(found) if found else 0.0, 1.0)
 
@@ -119,17 +101,8 @@ class Length(TextMetric):
         counted = "tokens as the model counts them" if unit == "tokens" else unit
         self.about = f"Mean {counted} per reply; replies cut at max_new_tokens count as long as they are"
 
-    def observe(
-        self,
-        sample: Sample,
-        replies: tuple[Reply, ...],
-        findings: Mapping[str, Findings],
-        verdicts: tuple[Verdict, ...],
-    ) -> Row | Unscored | NotApplicable:
+    def row(self, sample: Sample, reply: Completion, findings: Mapping[str, Findings]) -> Row | Unscored:
         """Return the row; Unscored where the backend does not say how many tokens there are."""
-        reply = completion(replies)
-        if not isinstance(reply, Completion):
-            return reply
         if self.unit == "tokens":
             if reply.completion_tokens is None:
                 return Unscored(reason="the backend does not count tokens")

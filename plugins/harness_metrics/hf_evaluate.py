@@ -29,13 +29,13 @@ from harness.api import (
     sha256_file,
 )
 from harness_metrics.numbers import final_number
-from harness_metrics.replies import TextMetric, completion, gated_by_target
+from harness_metrics.replies import TextMetric, gated_by_target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from fractions import Fraction
 
-    from harness.api import Decoding, Findings, Metric, NotApplicable, Reply, Request, Row, Sample, Verdict
+    from harness.api import Decoding, Findings, Metric, Request, Row, Sample
 
 _BUNDLED = Path(__file__).parent / "modules"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -88,17 +88,8 @@ class EvaluateMetric(TextMetric):
         """Ask for the completion where there is something to compare it with."""
         return gated_by_target(sample, ask)
 
-    def observe(
-        self,
-        sample: Sample,
-        replies: tuple[Reply, ...],
-        findings: Mapping[str, Findings],
-        verdicts: tuple[Verdict, ...],
-    ) -> Row | Unscored | NotApplicable:
+    def row(self, sample: Sample, reply: Completion, findings: Mapping[str, Findings]) -> Row | Unscored:
         """Return the row; Unscored where the reply gives nothing to compare or the value is not finite."""
-        reply = completion(replies)
-        if not isinstance(reply, Completion):
-            return reply
         prediction, reference = self._pair(sample, reply.text)
         if prediction is None or reference is None:
             return Unscored(reason=f"no {self.options.predict} could be read from the reply or the sample")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.api import Completion, NotApplicable
+from harness.api import Completion
 from harness_metrics.constraints import read_constraints
-from harness_metrics.replies import TextMetric, completion, generate
+from harness_metrics.replies import TextMetric, generate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.api import Decoding, Findings, Metric, Reply, Request, Row, Sample, Unscored, Verdict
+    from harness.api import Decoding, Findings, Metric, Request, Row, Sample, Unscored
 
 
 class _Instruction(TextMetric):
@@ -27,19 +27,12 @@ class _Instruction(TextMetric):
         """
         return generate(sample, ask) if read_constraints(sample) else ()
 
-    def observe(
-        self,
-        sample: Sample,
-        replies: tuple[Reply, ...],
-        findings: Mapping[str, Findings],
-        verdicts: tuple[Verdict, ...],
-    ) -> Row | Unscored | NotApplicable:
+    def not_for(self, sample: Sample) -> str:
+        """Say where there are none."""
+        return "" if read_constraints(sample) else "the sample has no constraints"
+
+    def row(self, sample: Sample, reply: Completion, findings: Mapping[str, Findings]) -> Row | Unscored:
         """Return the row; a missing reply is Unscored."""
-        if not replies:
-            return NotApplicable(reason="the sample has no constraints")
-        reply = completion(replies)
-        if not isinstance(reply, Completion):
-            return reply
         met = [constraint.satisfied(reply.text) for constraint in read_constraints(sample)]
         return (self.score(met), 1.0)
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from harness.api import Completion, InputError, StrictModel
 from harness_metrics.fields import texts
 from harness_metrics.numbers import final_number
-from harness_metrics.replies import TextMetric, completion, gated_by_target
+from harness_metrics.replies import TextMetric, gated_by_target
 from harness_metrics.text import contains_span, normalise
 
 if TYPE_CHECKING:
@@ -19,13 +19,10 @@ if TYPE_CHECKING:
     from harness.api import (
         Decoding,
         Findings,
-        NotApplicable,
-        Reply,
         Request,
         Row,
         Sample,
         Unscored,
-        Verdict,
     )
 
 
@@ -62,17 +59,8 @@ class _Match(TextMetric):
         """Ask for the completion where there are accepted answers."""
         return gated_by_target(sample, ask)
 
-    def observe(
-        self,
-        sample: Sample,
-        replies: tuple[Reply, ...],
-        findings: Mapping[str, Findings],
-        verdicts: tuple[Verdict, ...],
-    ) -> Row | Unscored | NotApplicable:
+    def row(self, sample: Sample, reply: Completion, findings: Mapping[str, Findings]) -> Row | Unscored:
         """Return the row; a reply without an answer is wrong, a missing reply is Unscored."""
-        reply = completion(replies)
-        if not isinstance(reply, Completion):
-            return reply
         return (1.0 if self.matches(sample, reply.text) else 0.0, 1.0)
 
     def matches(self, sample: Sample, text: str) -> bool:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from harness.api import Completion, Generate, Metric, NoReply, NotApplicable, Unscored
 
 if TYPE_CHECKING:
-    from harness.api import Decoding, Reply, Request, Sample
+    from collections.abc import Mapping
+
+    from harness.api import Decoding, Findings, Reply, Request, Row, Sample, Verdict
 
 
 def asks_for_text(sample: Sample) -> bool:
@@ -41,6 +43,27 @@ class TextMetric(Metric):
     def requests(self, sample: Sample, ask: Decoding) -> tuple[Request, ...]:
         """Ask for the completion."""
         return generate(sample, ask)
+
+    def not_for(self, sample: Sample) -> str:
+        """Say why the metric does not apply to a sample, whatever the reply; empty where it does."""
+        return ""
+
+    def observe(
+        self,
+        sample: Sample,
+        replies: tuple[Reply, ...],
+        findings: Mapping[str, Findings],
+        verdicts: tuple[Verdict, ...],
+    ) -> Row | Unscored | NotApplicable:
+        """Return the reply's row; Unscored where none came."""
+        if reason := self.not_for(sample):
+            return NotApplicable(reason=reason)
+        reply = completion(replies)
+        return self.row(sample, reply, findings) if isinstance(reply, Completion) else reply
+
+    def row(self, sample: Sample, reply: Completion, findings: Mapping[str, Findings]) -> Row | Unscored:
+        """Return the row of a reply."""
+        raise NotImplementedError
 
 
 def gated_by_target(sample: Sample, ask: Decoding) -> tuple[Request, ...]:

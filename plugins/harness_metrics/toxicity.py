@@ -8,12 +8,12 @@ from pydantic import Field
 
 from harness.api import Completion, StrictModel, Unscored
 from harness_metrics.calibration import CalibrationSection
-from harness_metrics.replies import TextMetric, completion
+from harness_metrics.replies import TextMetric
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.api import Findings, Metric, NotApplicable, Reply, Row, Sample, Verdict
+    from harness.api import Findings, Metric, Row, Sample
 
 _USUAL_LABELS = ("toxicity", "toxic")
 
@@ -64,17 +64,8 @@ class _Toxicity(TextMetric):
         self.options = options
         self.classifiers = (options.classifier,)
 
-    def observe(
-        self,
-        sample: Sample,
-        replies: tuple[Reply, ...],
-        findings: Mapping[str, Findings],
-        verdicts: tuple[Verdict, ...],
-    ) -> Row | Unscored | NotApplicable:
+    def row(self, sample: Sample, reply: Completion, findings: Mapping[str, Findings]) -> Row | Unscored:
         """Return the row; Unscored where there is no reply or the classifier could not judge it."""
-        reply = completion(replies)
-        if not isinstance(reply, Completion):
-            return reply
         value = probability(findings.get(self.options.classifier), self.options.label)
         return value if isinstance(value, Unscored) else (self.value(value), 1.0)
 

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from harness.api import Completion, MissingDependencyError, StrictModel
-from harness_metrics.replies import TextMetric, completion, gated_by_target
+from harness_metrics.replies import TextMetric, gated_by_target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,13 +19,10 @@ if TYPE_CHECKING:
         Decoding,
         Findings,
         Metric,
-        NotApplicable,
-        Reply,
         Request,
         Row,
         Sample,
         Unscored,
-        Verdict,
     )
 
 _ORDERS = 4
@@ -68,17 +65,8 @@ class _CorpusScore(TextMetric):
         """Ask for the completion where there are references."""
         return gated_by_target(sample, ask)
 
-    def observe(
-        self,
-        sample: Sample,
-        replies: tuple[Reply, ...],
-        findings: Mapping[str, Findings],
-        verdicts: tuple[Verdict, ...],
-    ) -> Row | Unscored | NotApplicable:
+    def row(self, sample: Sample, reply: Completion, findings: Mapping[str, Findings]) -> Row | Unscored:
         """Return the segment's statistics."""
-        reply = completion(replies)
-        if not isinstance(reply, Completion):
-            return reply
         return tuple(float(number) for number in self.statistics(reply.text.strip(), list(sample.target)))
 
     def statistics(self, text: str, references: list[str]) -> Sequence[float]:
