@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from harness.gates.kinds import kind_of as gate_kind
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 _STYLE = {"passed": "green", "failed": "red", "inconclusive": "yellow", "not_applicable": "dim",
           "ungated": "yellow"}  # fmt: skip
+_PLAIN_UNITS = frozenset({"", "share", "score", "probability"})
+"""Units between 0 and 1 that say nothing more than the metric's name."""
+_FIGURES = re.compile(r"[-+<]?\d\S{0,11}( %| s)?|\[\S{1,12} \S{1,12}\]|—|unscored|")
+"""What is never wrapped: half a number is another number."""
 _MARK = {"passed": "✓", "failed": "✗", "inconclusive": "?", "not_applicable": "–", "ungated": "–"}
 
 
@@ -30,6 +35,24 @@ def number(value: float | None, estimate: Estimate) -> str:
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.3g}"
+
+
+def headline(estimate: Estimate) -> str:
+    """Write an estimate's value with its unit; a rate that leaves samples out beside what it is of all of them.
+
+    `88.9 % of 9 scored, 80 to 90 % of all 10`: the ends are the rates if every unscored sample were a miss, or a hit.
+    """
+    text = number(estimate.value, estimate)
+    if estimate.value is None:
+        return text
+    if not kind_of(estimate).shares:
+        return text if estimate.unit in _PLAIN_UNITS else f"{text} {estimate.unit}"
+    scored = estimate.n - estimate.unscored
+    if not estimate.unscored or scored <= 0:
+        return text
+    least = 100 * estimate.value * scored / estimate.n
+    most = least + 100 * estimate.unscored / estimate.n
+    return f"{text} of {scored} scored, {least:.3g} to {most:.3g} % of all {estimate.n}"
 
 
 def interval(estimate: Estimate) -> str:
@@ -61,10 +84,12 @@ def plain_table(
     from rich.text import Text
 
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in whole)
-    for row in rows:
-        table.add_row(*(Text(safe_text(cell)) for cell in row))
+    cells = [[Text(safe_text(cell)) for cell in row] for row in rows]
+    for place, column in enumerate(columns):
+        figures = all(_FIGURES.fullmatch(row[place].plain) for row in cells)
+        table.add_column(column, overflow="fold", no_wrap=column in whole or (bool(cells) and figures))
+    for row in cells:
+        table.add_row(*row)
     return table
 
 
@@ -76,8 +101,6 @@ def heading(text: str) -> Text:
 
 
 _ARROW = {"higher": " ↑", "lower": " ↓", "neither": ""}
-_PLAIN_UNITS = frozenset({"", "share", "score", "probability"})
-"""Units between 0 and 1 that say nothing more than the metric's name."""
 
 
 def estimates_table(run: RunRecord, baseline: RunRecord | None = None) -> Table:
@@ -103,14 +126,17 @@ def estimates_table(run: RunRecord, baseline: RunRecord | None = None) -> Table:
     others = {} if baseline is None else {estimate.metric: estimate for estimate in baseline.estimates}
     for estimate in run.estimates:
         other = others.get(estimate.metric)
-        beside = [number(other.value, other) if other is not None else "—"] if baseline else []
-        unit = "" if kind_of(estimate).shares or estimate.unit in _PLAIN_UNITS else f" {estimate.unit}"
+        beside = [_in_lines(other) if other is not None else "—"] if baseline else []
         table.add_row(
             Text(safe_text(estimate.metric) + _ARROW[estimate.direction]),
-            Text(number(estimate.value, estimate) + unit), interval(estimate), *beside, str(estimate.n),
+            Text(_in_lines(estimate)), interval(estimate), *beside, str(estimate.n),
             *([str(estimate.unscored)] if gaps else []),
         )  # fmt: skip
     return table
+
+
+def _in_lines(estimate: Estimate) -> str:
+    return headline(estimate).replace(", ", ",\n").replace(" of ", "\nof ")
 
 
 def checks_table(checks: Iterable[tuple[str, Check]]) -> Table:

@@ -20,7 +20,7 @@ import click
 
 from harness.errors import InputError
 from harness.store.outputs import Output
-from harness.tables import describe_gate, interval, number
+from harness.tables import describe_gate, headline, interval
 from harness.terminal import safe_text
 from harness.types import worst_status
 
@@ -211,7 +211,7 @@ def markdown_summary(checked: Sequence[Checked], decision: Decision | None = Non
         lines += [f"<details><summary>Metrics of run {html.escape(item.run.id)}</summary>", ""]
         lines += ["| metric | value | interval | n | unscored |", "|---|---|---|---|---|"]
         lines += [
-            f"| {_text(e.metric)} | {_text(number(e.value, e))} | {_text(interval(e))} | {e.n} | {e.unscored} |"
+            f"| {_text(e.metric)} | {_text(headline(e))} | {_text(interval(e))} | {e.n} | {e.unscored} |"
             for e in item.run.estimates
         ]
         lines += ["", "</details>", ""]

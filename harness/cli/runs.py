@@ -26,6 +26,7 @@ _DIFF = """\b
 Examples:
   harness runs diff BASELINE CANDIDATE
   harness runs diff 20261119 latest --flips 50
+  harness runs diff promoted latest   (the newest run of what is promoted on the same suite; so with base)
 
 Samples pair by id and content; runs whose samples differ are refused. The difference is the second run minus the
 first."""

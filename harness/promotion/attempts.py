@@ -56,6 +56,8 @@ class Attempt:
     """Whether the ledger has it already."""
     exploratory: str = ""
     """Why what comes of it can never be promoted; empty where it can."""
+    next_step: str = "decide at a size that the policy declares: harness decide without --samples"
+    """What can be done where it is exploratory."""
 
     @property
     def look_level(self) -> float:
@@ -98,10 +100,17 @@ def plan_attempt(
         return Attempt(key=key, number=number, level=level, looks=looks, replay=True)
     reason = exploratory or _seen(workspace, policy, candidate, [t.suite for t in tested])
     if reason:
-        return Attempt(key=key, number=0, level=policy.alpha, looks=1, replay=False, exploratory=reason)
+        attempt = Attempt(key=key, number=0, level=policy.alpha, looks=1, replay=False, exploratory=reason)
+        return attempt if exploratory else replace(attempt, next_step=_FRESH)
     number = len(counted) + 1
     level = level_of_attempt(policy.alpha, number)
     return Attempt(key=key, number=number, level=level, looks=looks, replay=False)
+
+
+_FRESH = (
+    "this policy decides the next candidate with `harness decide --adapter REF`, or this one on fresh samples, in a "
+    "suite of another id that the policy names instead; never on numbers that were seen before it was written"
+)
 
 
 def _seen(workspace: Workspace, policy: Policy, candidate: str, suites: Sequence[str]) -> str:

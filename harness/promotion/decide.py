@@ -35,6 +35,19 @@ class AlreadyPromotedError(InputError):
         super().__init__(f"the candidate ({candidate.label}) {cause}", hint="name another with --adapter")
 
 
+def refuse_same(candidate: Candidate, baseline: Candidate) -> InputError:
+    """Return why a candidate with the baseline's fingerprint cannot be decided: it is that one, or it acts like it."""
+    same = [adapter.id for adapter in candidate.adapters] == [adapter.id for adapter in baseline.adapters]
+    if same:
+        return AlreadyPromotedError(candidate)
+    named = " and ".join(adapter.name for adapter in candidate.adapters) or "the absence of adapters"
+    return InputError(
+        f"the model {candidate.model.reference} ignores adapters: with {named} it is the same model as what is "
+        f"promoted ({baseline.label}), so that there is nothing to decide",
+        hint="name a base that adapters change with --model, such as smollm2-135m or a folder of weights",
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
     """What one suite of a policy says of the candidate."""
@@ -170,7 +183,7 @@ def conditions(gates: Sequence[Gate]) -> tuple[Gate, ...]:
 def _check_together(evidence: Sequence[Evidence], first: RunRecord, baseline: RunRecord) -> None:
     """Refuse runs of different candidates, or pairs that do not pair."""
     if first.candidate_fingerprint == baseline.candidate_fingerprint:
-        raise AlreadyPromotedError(first.candidate)
+        raise refuse_same(first.candidate, baseline.candidate)
     for item in evidence:
         if item.run.candidate_fingerprint != first.candidate_fingerprint:
             raise InputError(f"{item.run.id} and {first.id} are runs of different candidates")

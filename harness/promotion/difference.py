@@ -10,7 +10,7 @@ from harness.promotion.stored import StoredRun, open_run
 from harness.serial import to_plain
 from harness.stats.compare import Comparison, compare
 from harness.stats.kinds import kind_of
-from harness.store.runs import read_prompts
+from harness.store.runs import find_run, read_prompts, read_run
 
 if TYPE_CHECKING:
     from harness.contracts import Metric
@@ -94,6 +94,10 @@ def difference(
         InputError: when a run is unknown, they share no metric, or their samples differ: it names some that do.
         BrokenRunError: when a file of a run is not what it was.
     """
+    if baseline in {"promoted", "base"}:
+        baseline = find_run(workspace, baseline, like=read_run(workspace, candidate))
+    elif candidate in {"promoted", "base"}:
+        candidate = find_run(workspace, candidate, like=read_run(workspace, baseline))
     first, second = open_run(workspace, registries, baseline), open_run(workspace, registries, candidate)
     shared = [name for name in second.tables if name in first.tables]
     if not shared:

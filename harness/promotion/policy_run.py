@@ -19,7 +19,7 @@ from harness.evaluation.roles import Asking
 from harness.evaluation.runner import Setting, SuiteRun, identity_of, run_suites
 from harness.hashing import sha256_json
 from harness.promotion.attempts import Attempt, Trial, plan_attempt, schedule, spend
-from harness.promotion.decide import PROMOTED, AlreadyPromotedError, Evidence, collect_vetoes, decide
+from harness.promotion.decide import PROMOTED, Evidence, collect_vetoes, decide, refuse_same
 from harness.promotion.policies import declare
 from harness.promotion.wording import which
 from harness.reading.roles import role_ref
@@ -217,7 +217,7 @@ class _Known:
                     for name, arm in {"": candidate, **arms}.items()
                 }
                 if found[""].candidate == found[PROMOTED].candidate:
-                    raise AlreadyPromotedError(candidate)
+                    raise refuse_same(candidate, arms[PROMOTED])
                 identities.append(found)
                 everybody = [candidate, *arms.values(), *(bound.candidate for bound in roles.others.values())]
                 drift.append(precision_asked(suite, everybody, pool, setting.drift_check))

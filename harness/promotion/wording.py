@@ -34,7 +34,7 @@ def sentence(
         gates = "; ".join(parts) or f"{_passed(checks)} passed"
         return (
             f"exploratory, and may not be promoted under the policy {policy.id}, since {attempt.exploratory}: {gates}, "
-            f"at the level {attempt.look_level:.3g}"
+            f"at the level {attempt.look_level:.3g}; next: {attempt.next_step}"
         )
     return f"may not be promoted under the policy {policy.id} {where}: {'; '.join(parts)}"
 

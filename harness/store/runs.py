@@ -16,11 +16,12 @@ from harness.hashing import sha256_file
 from harness.serial import from_json, to_json
 from harness.store.atomic import explained, put_in_place, remove_folder, write_into
 from harness.store.intents import begin, commit
+from harness.store.promoted import promoted
 from harness.store.sample_writer import BATCH, SAMPLES_FILE, SampleWriter
-from harness.types import Constitution, RunRecord, SampleRecord
+from harness.types import Candidate, Constitution, RunRecord, SampleRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from harness.store.workspace import Workspace
@@ -33,6 +34,9 @@ _FILES = {
 """The files of a run, and the keys of their hashes in its row in the ledger."""
 LATEST = "latest"
 """Stands for the newest run wherever a run is named."""
+PROMOTED = "promoted"
+_CANDIDATES = frozenset({PROMOTED, "base"})
+"""Stand for the newest run of that candidate."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
 """What runs are called."""
@@ -107,7 +111,7 @@ def finish_run(
 
 
 def _check_name(run: str) -> None:
-    if not NAME.fullmatch(run) or run == LATEST:
+    if not NAME.fullmatch(run) or run in {LATEST, *_CANDIDATES}:
         raise ValueError(f"{run!r} is no name for a run")
 
 
@@ -129,18 +133,25 @@ def row_of_folder(folder: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def find_run(workspace: Workspace, name: str) -> str:
-    """Return the id of the one run that `name` means: an id, the unique beginning of one, or `latest`.
+def find_run(workspace: Workspace, name: str, *, like: RunRecord | None = None) -> str:
+    """Return the id of the one run that `name` means: an id, the unique beginning of one, or a word.
+
+    `latest` is the newest run; `promoted` and `base` are the newest of what is promoted and of the bare base.
+
+    Args:
+        workspace: where.
+        name: what the person wrote.
+        like: a run on whose suite, samples and base a run by word must be; None is any.
 
     Raises:
         InputError: when no run or several are meant; the nearest id is suggested.
     """
     known = sorted(path.name for path in workspace.runs.iterdir() if _is_run(path))
-    if name == LATEST:
+    if name in {LATEST, *_CANDIDATES}:
         records = list_runs(workspace, problems=[])
         if not records:
             raise InputError("there are no runs yet", hint="start one with: harness run SUITE")
-        return records[-1].id
+        return records[-1].id if name == LATEST else _newest_of(workspace, name, records, like)
     if name in known:
         return name
     meant = [run for run in known if name and run.startswith(name)]
@@ -152,6 +163,32 @@ def find_run(workspace: Workspace, name: str) -> str:
     return meant[0]
 
 
+def _newest_of(workspace: Workspace, name: str, records: Sequence[RunRecord], like: RunRecord | None) -> str:
+    """Return the newest run of what is promoted, or of the bare base; of several samples those of `like` come first."""
+    wanted = promoted(workspace) if name == PROMOTED else None
+
+    def fits(record: RunRecord) -> bool:
+        candidate = record.candidate
+        if like is not None and (record.suite != like.suite or candidate.model != like.candidate.model):
+            return False
+        if wanted is None:
+            return candidate == Candidate(model=candidate.model)
+        ids = [[adapter.id for adapter in one.adapters] for one in (candidate, wanted)]
+        return ids[0] == ids[1] and replace(candidate, adapters=()) == replace(wanted, adapters=())
+
+    found = [record for record in records if fits(record)]
+    if not found:
+        who = "the bare base" if wanted is None else wanted.label
+        of = "" if like is None else f" on {like.suite}"
+        asked = "" if wanted is None else " --adapter promoted"
+        raise InputError(
+            f"there is no run of {who}{of}, which {name!r} would name",
+            hint=f"run it: harness run {'SUITE' if like is None else like.suite}{asked}",
+        )
+    same = [record for record in found if like is not None and record.samples_fingerprint == like.samples_fingerprint]
+    return (same or found)[-1].id
+
+
 def _is_run(path: Path) -> bool:
     return NAME.fullmatch(path.name) is not None and path.is_dir()
 
@@ -161,13 +198,13 @@ def run_folder(workspace: Workspace, run: str) -> Path:
     return workspace.runs / find_run(workspace, run)
 
 
-def read_run(workspace: Workspace, run: str) -> RunRecord:
-    """Return a run's record.
+def read_run(workspace: Workspace, run: str, *, like: RunRecord | None = None) -> RunRecord:
+    """Return a run's record; `like` as for `find_run`.
 
     Raises:
         InputError: when no run or several are meant, or run.json cannot be read.
     """
-    path = run_folder(workspace, run) / RUN_FILE
+    path = workspace.runs / find_run(workspace, run, like=like) / RUN_FILE
     return from_json(RunRecord, _text(path), file=path)
 
 

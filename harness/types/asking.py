@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from harness.hashing import sha256_json
+from harness.hashing import sha256_json, sha256_text
 
 Role = Literal["system", "user", "assistant"]
 
@@ -92,9 +92,19 @@ class Candidate:
 
     @property
     def label(self) -> str:
-        """Short name for tables: the base, the adapters' names, and whether there is a system prompt."""
+        """Short name for tables: base, adapters, and of system prompt and template as much as tells two apart."""
         parts = [self.model.reference, *(adapter.name for adapter in self.adapters)]
-        return " + ".join(parts if self.system is None else [*parts, "a system prompt"])
+        if self.system is not None:
+            parts.append(f"system {_quoted(self.system)}")
+        if self.template != "auto":
+            parts.append("no template" if self.template == "none" else f"template {sha256_text(self.template)[:6]}")
+        return " + ".join(parts)
+
+
+def _quoted(text: str) -> str:
+    """Return a text in quotes; of a long one the beginning and six digits of its hash, since others may begin so."""
+    line = " ".join(text.split())
+    return f'"{line}"' if line == text and len(line) <= 24 else f'"{line[:20]}…" ({sha256_text(text)[:6]})'
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,23 +7,28 @@ the version of the conversion; the bytes that the conversion wrote are recorded 
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from harness.errors import BrokenRunError, InputError
 from harness.hashing import sha256_file, sha256_json
+from harness.progress import default_progress
 from harness.weights.catalog import catalog
 from harness.weights.memo import folder_hash, memoised_sha256
 from harness.weights.store import lock, weights_hash, weights_path
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from harness.contracts import RunContext
     from harness.types import ModelSpec
 
+T = TypeVar("T")
 CONVERSION = 1
 """Raised whenever the conversion would write other numbers from the same source."""
 _RECORD = "conversion.json"
@@ -167,13 +172,26 @@ def _convert_into(source: Path, digest: str, target: Path) -> None:
         raise BrokenRunError(f"{target.parent}: the converted base cannot be written ({error.strerror})") from error
 
 
+def _shown(label: str, tensors: Iterable[T], **_: object) -> Iterator[T]:
+    """Yield what the library converts under bars of ours; they are called with what would go to its own."""
+    listed = list(tensors)
+    with default_progress() as progress:
+        task = progress.start(label, len(listed), unit="tensors")
+        for tensor in listed:
+            yield tensor
+            task.advance()
+        task.finish()
+
+
 def _convert(source: Path, folder: Path) -> dict[str, str]:
     """Undo the quantisation and write plain files; return the versions that did it."""
     import torch
     import transformers
     from safetensors.torch import save_file
+    from transformers import modeling_gguf_pytorch_utils as reading
 
     transformers.utils.logging.disable_progress_bar()
+    reading.tqdm = functools.partial(_shown, f"converting {source.name} on first use")
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(source.parent), gguf_file=source.name)
         model = transformers.AutoModelForCausalLM.from_pretrained(

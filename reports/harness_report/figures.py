@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.gates.kinds import kind_of
 from harness.stats.kinds import kind_of as metric_kind
-from harness.tables import describe_gate, number
+from harness.tables import describe_gate, headline, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,23 +63,16 @@ def gate_figure(check: Check) -> GateFigure:
     def scaled(value: float | None) -> float | None:
         return None if value is None or not math.isfinite(value) else value * scale
 
-    own = "—" if found is None else with_unit(found.value, found)
+    own = "—" if found is None else number(found.value, found) if check.corrected else headline(found)
     return GateFigure(
         title=describe_gate(check), status=check.status, sentence=check.sentence.removeprefix(f"{check.status}: "),
         axis=f"{drawn.axis} ({drawn.unit})" if drawn.unit else drawn.axis, value=scaled(drawn.value),
         low=scaled(check.low), high=scaled(check.high),
         passing=(scaled(drawn.region.least), scaled(drawn.region.greatest)),
         candidate=own if drawn.own is None else drawn.own,
-        baseline=None if check.baseline is None else with_unit(check.baseline.value, check.baseline),
+        baseline=None if check.baseline is None else headline(check.baseline),
         compares=kind.compares, method=check.method, p=check.p, bounded=drawn.percent and not kind.compares,
     )  # fmt: skip
-
-
-def with_unit(value: float | None, estimate: Estimate) -> str:
-    """Write a value with its unit; shares in percent."""
-    text = number(value, estimate)
-    plain = value is None or metric_kind(estimate).shares or not estimate.unit
-    return text if plain else f"{text} {estimate.unit}"
 
 
 def domain(*values: float | None, pad: float = 0.12) -> tuple[float, float]:

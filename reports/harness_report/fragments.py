@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from harness.tables import PRECISION_COLUMNS, interval, precision_line, precision_rows
+from harness.tables import PRECISION_COLUMNS, headline, interval, precision_line, precision_rows
 from harness.types import Completion, LogLikelihood, LogProb, NoReply, NotApplicable, Unscored
-from harness_report.figures import MARKS, gate_figure, with_unit
+from harness_report.figures import MARKS, gate_figure
 from harness_report.markup import Html, el, join, text
 
 if TYPE_CHECKING:
@@ -82,9 +82,9 @@ def gate_text(check: Check) -> Html:
     if figure.baseline is not None:
         numbers.append(el("span", f"{check.gate.to or 'promoted'} ", el("b", figure.baseline)))
     if check.corrected is not None and check.estimate is not None:
-        numbers.append(el("span", "as labelled ", el("b", with_unit(check.estimate.value, check.estimate))))
+        numbers.append(el("span", "as labelled ", el("b", headline(check.estimate))))
     if check.anchor is not None and check.anchor.baseline is not None:
-        anchor = with_unit(check.anchor.baseline.value, check.anchor.baseline)
+        anchor = headline(check.anchor.baseline)
         numbers.append(el("span", f"{check.gate.anchor} ", el("b", anchor)))
     if figure.p is not None:
         numbers.append(el("span", "p ", el("b", "< 0.001" if figure.p < 0.001 else f"{figure.p:.3f}")))
@@ -114,11 +114,11 @@ def metrics_table(rows: Iterable[MetricRow], plot: Callable[[MetricRow], Html], 
     for row in rows:
         found, other = row.estimate, row.baseline
         name = el("span", found.metric, chip("gated", "hr-chip-quiet") if row.gated else Html(), cls="hr-nowrap")
-        beside = [with_unit(other.value, other) if other is not None else "—"] if baseline else []
+        beside = [headline(other) if other is not None else "—"] if baseline else []
         unscored = chip(f"{found.unscored} of {found.n}", "hr-chip-warn") if found.unscored else "0"
         note = el("span", join([found.method, *([found.note] if found.note else [])], " · "), cls="hr-dim")
         cells.append(
-            (name, with_unit(found.value, found), interval(found), plot(row), *beside, str(found.n), unscored,
+            (name, headline(found), interval(found), plot(row), *beside, str(found.n), unscored,
              el("span", _ARROWS[found.direction], cls="hr-nowrap"), note)
         )  # fmt: skip
     head = ["metric", "value", "interval", "", *(["baseline"] if baseline else []), "n", "unscored", "better", "method"]

@@ -15,7 +15,7 @@ from harness_report.samples import LabelCount
 
 
 def estimate(direction="lower", kind="proportion", **more):
-    values = {"value": 0.2, "low": 0.1, "high": 0.3, "n": 50, "unscored": 5, "unit": "share", **more}
+    values = {"value": 0.2, "low": 0.1, "high": 0.3, "n": 50, "unscored": 0, "unit": "share", **more}
     return Estimate(metric="m", kind=kind, direction=direction, **values)
 
 
@@ -33,6 +33,16 @@ def test_limits_are_in_percent_and_on_their_side():
     assert most.sentence == "because of this"
     least = gate_figure(check("min", "higher", limit=0.1, low=0.1, high=0.28))
     assert least.passing == (10.0, None)
+
+
+def test_a_rate_that_leaves_samples_out_is_drawn_with_both_shares():
+    figure = (
+        gate_figure(check("min", "higher", limit=0.1)),
+        gate_figure(
+            replace(check("min", "higher", limit=0.1), estimate=estimate("higher", value=8 / 9, n=10, unscored=1))
+        ),
+    )
+    assert [one.candidate for one in figure] == ["20.0 %", "88.9 % of 9 scored, 80 to 90 % of all 10"]
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.errors import InputError
-from harness.tables import interval
+from harness.tables import headline, interval
 from harness_report import fragments
 from harness_report.canvas import DECISIONS, RUN
-from harness_report.figures import key_metrics, when, with_unit
+from harness_report.figures import key_metrics, when
 from harness_report.markup import Html, el, join
 from harness_report.plots import trend_plot
 
@@ -116,7 +116,7 @@ def _runs(canvas: Canvas, runs: Sequence[RunRecord]) -> None:
 
 def _metric_chip(found: Estimate) -> Html:
     span = interval(found)
-    return fragments.chip(f"{found.metric} {with_unit(found.value, found)}" + ("" if span == "—" else f" {span}"))
+    return fragments.chip(f"{found.metric} {headline(found)}" + ("" if span == "—" else f" {span}"))
 
 
 def metrics_of(found: Overview, suite: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.errors import InputError
-from harness.tables import interval, number
+from harness.tables import headline, interval
 from harness_report import fragments
 from harness_report.canvas import SAMPLES
 from harness_report.figures import gate_figure, metric_rows, principle_figures, when
@@ -140,7 +140,7 @@ def _followed(figure: PrincipleFigure) -> tuple[str, str]:
     found = figure.estimate
     if found is None:
         return "not measured", ""
-    return f"{number(found.value, found)} {interval(found)}", f"{found.unscored} of {found.n}"
+    return f"{headline(found)} {interval(found)}", f"{found.unscored} of {found.n}"
 
 
 def _index(canvas: Canvas, source: Source, run: RunRecord) -> Index | None:
