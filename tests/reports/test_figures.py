@@ -91,7 +91,7 @@ def test_an_anchor_stands_beside_the_baseline():
 
 
 def test_unscored_shares_and_other_units():
-    share = gate_figure(check("max_unscored", limit=0.05))
+    share = gate_figure(replace(check("max_unscored", limit=0.05), estimate=estimate(unscored=5)))
     assert (share.value, share.passing, share.low) == (10.0, (None, 5.0), None)
     assert share.candidate == "10.0 %"  # of what the gate looks at, and not the metric's 20 %
     plain = gate_figure(check("max", metric_kind="mean", limit=12.0, low=1.0, high=3.0))
