@@ -25,6 +25,7 @@ BUNDLED = (
     "harness_classifiers",
     "harness_metrics",
     "harness_audit",
+    "harness_samples",
 )
 """The bundled plugins, in the order of registration. Importing one is cheap: what it brings is imported when used."""
 

@@ -29,6 +29,7 @@ from harness.errors import (
     InputError,
     MissingDependencyError,
     nearest,
+    unknown_id,
     unknown_name,
 )
 from harness.hashing import canonical_json, sha256_file, sha256_json, sha256_text
@@ -111,6 +112,7 @@ __all__ = [
     "stage_options",
     "tensor_shapes",
     "to_plain",
+    "unknown_id",
     "unknown_name",
     "use_threads",
     "weights_hash",

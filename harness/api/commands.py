@@ -1,8 +1,18 @@
 """What a plugin's command builds on: the options that commands share, tables, and exit codes."""
 
-from harness.cli.context import MOST_SEED, App, FiniteRange, WholeRange, common_options, remote_options, role_option
+from harness.cli.context import (
+    MOST_SEED,
+    App,
+    FiniteRange,
+    WholeRange,
+    common_options,
+    gathered,
+    remote_options,
+    role_option,
+)
 from harness.commands import SECTIONS, Commands
 from harness.errors import EXIT_BROKEN, EXIT_GATE, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_PASSED
+from harness.store.outputs import Output
 from harness.tables import plain_table
 from harness.terminal import safe_text
 
@@ -17,8 +27,10 @@ __all__ = [
     "App",
     "Commands",
     "FiniteRange",
+    "Output",
     "WholeRange",
     "common_options",
+    "gathered",
     "plain_table",
     "remote_options",
     "role_option",

@@ -10,7 +10,7 @@ from harness.cli.context import App, common_options
 from harness.errors import EXIT_PASSED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from harness.promotion.why import Why
 
@@ -53,6 +53,10 @@ def _show(app: App, found: Why) -> None:
     for label, value in _facts(found):
         say(f"{label:<10} {' '.join(value.split())}")
     console.print(checks_table(decision.checks))
+    for heading, lines in _worst(app, found):
+        say(heading)
+        for text in lines:
+            say(f"  {text}", "dim")
     for veto in decision.vetoes:
         say(f"veto by {veto.owner}: {_one_line(veto.reason)}", "red")
     for text in decision.left_out:
@@ -62,6 +66,34 @@ def _show(app: App, found: Why) -> None:
     if decision.review == "manual" and not found.reviews and decision.status == "passed":
         say("no person has approved it yet")
     _show_changes(found, say)
+
+
+def _worst(app: App, found: Why) -> Iterator[tuple[str, list[str]]]:
+    """Yield the three worst replies by the gate that looks worst, and the command that shows more."""
+    from harness.errors import InputError
+    from harness.promotion.worst import metric_to_show, scored, worst
+    from harness.store.runs import read_run, read_samples
+    from harness.terminal import safe_text
+
+    order = {"failed": 0, "inconclusive": 1, "passed": 2, "not_applicable": 3}
+    checks = sorted(found.decision.checks, key=lambda item: order[item[1].status])
+    for suite, check in checks:
+        try:
+            runs = [read_run(app.workspace, name) for name in found.decision.runs]
+            run = next(run for run in runs if run.suite == suite)
+            estimate = metric_to_show(run, check.gate.metric)
+        except (InputError, StopIteration):
+            continue  # the metric is about no single sample, or the run is not here any more
+        shown = worst(scored(read_samples(app.workspace, run.id), estimate), estimate, 3)
+        yield (
+            f"worst replies by {estimate.metric} (all: harness samples {run.id} --metric {estimate.metric}):",
+            [
+                f"{one.record.sample.id} {one.score}: {safe_text(one.record.sample.prompt, limit=80, one_line=True)}"
+                f" → {safe_text(one.reply, limit=160, one_line=True)}"
+                for one in shown
+            ],
+        )
+        return
 
 
 def _show_changes(found: Why, say: Callable[..., None]) -> None:
