@@ -6,7 +6,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from harness import hookimpl
-from harness.api import StrictModel, read_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -47,16 +46,14 @@ _METRICS: tuple[tuple[str, str, str, str], ...] = (
 """(name, module:class or function, class of its options or nothing, about)."""
 
 
-class _NoOptions(StrictModel):
-    """For metrics that have none."""
-
-
 def _lazy(name: str, where: str, model: str) -> MetricFactory:
     module, attribute = where.split(":")
 
     def make(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]) -> Sequence[Metric]:
+        from harness.api import StrictModel, read_options  # `harness --help` imports this file
+
         found = import_module(f"{__name__}.{module}")
-        chosen = read_options(getattr(found, model) if model else _NoOptions, options, name)
+        chosen = read_options(getattr(found, model) if model else StrictModel, options, name)
         given = [chosen] if model else []
         made = getattr(found, attribute)(*given, *([constitutions] if name == "adherence" else ()))
         return made if isinstance(made, list) else [made]
