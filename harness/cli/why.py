@@ -12,30 +12,77 @@ from harness.errors import EXIT_PASSED
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from rich.tree import Tree
+
     from harness.promotion.why import Why
+    from harness.store.lineage import Lineage, Origin
 
 _EPILOG = """\b
 Examples:
   harness why                     (why is promoted what is promoted?)
   harness why latest
   harness why 3f9a1c0b2d4e
-  harness why ./my-adapter"""
+  harness why ./my-adapter        (its decision, what it was made from, and what came of it)"""
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("name", required=False, metavar="[DECISION|ADAPTER]")
+@click.argument("name", required=False, metavar="[DECISION|ADAPTER|ARTIFACT]")
 @common_options
 def why(app: App, name: str | None) -> int:
-    """Say why a candidate was promoted or refused: gates, numbers, attempts, reviews and vetoes."""
+    """Say why a candidate was promoted or refused, and what its adapters were made from.
+
+    Gates, numbers, attempts, reviews and vetoes; then stages, data and base, and the runs and decisions that followed.
+    """
     from harness.promotion.why import why as find_why
     from harness.serial import to_plain
 
-    found = find_why(app.workspace, name)
+    found, lineages = find_why(app.workspace, name)
     if app.json:
-        app.print_json(to_plain(found))
+        own = {"decision": None} if found is None else to_plain(found)
+        app.print_json({**own, "lineage": [to_plain(one) for one in lineages]})
         return EXIT_PASSED
-    _show(app, found)
+    if found is not None:
+        _show(app, found)
+    else:
+        app.console.print(f"nothing was ever decided about {name}", markup=False, highlight=False)
+    for one in lineages:
+        app.console.print(_tree(one))
     return EXIT_PASSED
+
+
+def _tree(found: Lineage) -> Tree:
+    """Return what an artifact was made from, and what came of it, as a tree."""
+    from rich.text import Text
+    from rich.tree import Tree
+
+    root = Tree(Text(_line(found.origin)))
+    _made_from(root.add("made from") if found.origin.made_from or found.origin.files else root, found.origin)
+    came = [f"{one.kind} {one.id}, by {one.stage or 'a copy'}" for one in found.led_to]
+    came += [f"run {run}" for run in found.runs] + [f"decision {decision}" for decision in found.decisions]
+    below = root.add("led to" if came else "led to nothing yet")
+    for text in came:
+        below.add(Text(_one_line(text)))
+    return root
+
+
+def _made_from(node: Tree, origin: Origin) -> None:
+    from rich.text import Text
+
+    for one in origin.made_from:
+        _made_from(node.add(Text(_line(one))), one)
+    for role, sha256 in origin.files.items():
+        what = f"{origin.artifact.base} " if role == "base" and origin.artifact.base else ""
+        node.add(Text(_one_line(f"{role}: {what}{sha256[:16]}")))
+
+
+def _line(origin: Origin) -> str:
+    """Say in a line what an artifact is: kind, id, what made it, and when."""
+    artifact = origin.artifact
+    role = f"{origin.role}: " if origin.role and origin.role != artifact.kind else ""
+    recipe = f" of the recipe {artifact.recipe}, seed {artifact.seed}" if artifact.recipe else ""
+    by = f", by {artifact.stage}{recipe}" if artifact.stage else ", from elsewhere"
+    when = f", {artifact.created[:10]}" if artifact.created else ""
+    return _one_line(f"{role}{artifact.kind} {artifact.id}{by}{when}")
 
 
 def _show(app: App, found: Why) -> None:

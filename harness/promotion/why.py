@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError, InputError
 from harness.promotion.attempts import Budget, budget
 from harness.promotion.review import reviews
-from harness.store.adapters import resolve_adapters
+from harness.store.adapters import resolve_adapters, stored_adapter
+from harness.store.artifacts import artifacts, read_artifact
 from harness.store.decisions import find_decision, read_decision
+from harness.store.lineage import Lineage, lineage
 from harness.store.promoted import live
-from harness.types import Decision, LedgerEntry, Policy
+from harness.types import AdapterSpec, Artifact, Decision, LedgerEntry, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,19 +40,31 @@ class Why:
     """Other decisions on the same candidate, the oldest first."""
 
 
-def why(workspace: Workspace, name: str | None = None) -> Why:
-    """Explain a decision.
+def why(workspace: Workspace, name: str | None = None) -> tuple[Why | None, tuple[Lineage, ...]]:
+    """Explain a decision, and say where its candidate's adapters, or the artifact that is meant, come from.
+
+    Nothing stands for the decision where there is none about that artifact.
 
     Args:
         workspace: where.
         name: a decision, or an adapter (its folder, id, or `promoted`) whose newest decision is meant; None is the one
-            by which the present candidate was promoted, and while there is none, the newest of all.
+            by which the present candidate was promoted, and while there is none, the newest of all. An artifact of
+            another kind is meant by its id, or the beginning of one.
 
     Raises:
         InputError: when nothing is meant.
         BrokenRunError: when the decision's file is not what the ledger has.
     """
-    decision = read_decision(workspace, _decision(workspace, name))
+    identity, specs, meant = _meant(workspace, name)
+    decided = None if identity is None else _explained(workspace, identity)
+    if decided is not None:
+        specs = decided.decision.candidate.adapters
+    meant += tuple(_record(workspace, spec) for spec in specs)
+    return decided, tuple(lineage(workspace, artifact) for artifact in meant)
+
+
+def _explained(workspace: Workspace, identity: str) -> Why:
+    decision = read_decision(workspace, identity)
     rows = workspace.ledger.entries("decision")
     same = [
         entry for entry in rows
@@ -78,24 +93,30 @@ def _alpha(workspace: Workspace, decision: Decision) -> float:
     return 0.05
 
 
-def _decision(workspace: Workspace, name: str | None) -> str:
+def _meant(workspace: Workspace, name: str | None) -> tuple[str | None, tuple[AdapterSpec, ...], tuple[Artifact, ...]]:
+    """Return the decision, the adapters or the artifacts that a name means."""
     if name is None:
         now = live(workspace)
         by = [e for e in workspace.ledger.entries("promotion") if now is not None and e.number == now.promotion]
-        return str(by[0].body["decision"]) if by else find_decision(workspace, "latest")
+        return str(by[0].body["decision"]) if by else find_decision(workspace, "latest"), (), ()
     try:
-        return find_decision(workspace, name)
+        return find_decision(workspace, name), (), ()
     except InputError as error:
         try:
             specs = resolve_adapters([name], workspace)
         except HarnessError:
-            raise error from None
-        found = _on(workspace, [spec.id for spec in specs])
-        if found is None:
-            raise InputError(
-                f"nothing was ever decided about the adapter {name}", hint=f"decide: harness decide --adapter {name}"
-            ) from None
-        return found
+            found = [one for one, _ in artifacts(workspace) if len(name) >= 4 and one.id.startswith(name)]
+            if len(found) != 1:
+                raise error from None
+            return None, (), tuple(found)
+        return _on(workspace, [spec.id for spec in specs]), specs, ()
+
+
+def _record(workspace: Workspace, spec: AdapterSpec) -> Artifact:
+    """Return what is known of an adapter, here or in its own folder."""
+    kept = Path(stored_adapter(workspace, spec.id).path)
+    found = read_artifact(kept if kept.is_dir() else Path(spec.path))
+    return replace(found or Artifact(kind="adapter"), id=spec.id)
 
 
 def _on(workspace: Workspace, adapters: Sequence[str]) -> str | None:

@@ -13,7 +13,7 @@ from harness.promotion.policies import default_policy, find_policy
 from harness.promotion.policy_run import PolicyRun, run_policy
 from harness.promotion.promote import promote
 from harness.training.paths import resolve_path
-from harness.training.resources import resolve_recipe_base
+from harness.training.resources import make_stages, resolve_recipe_base
 from harness.types import AdapterSpec, Candidate, LedgerEntry, OverallStatus, Policy, worst_status
 
 if TYPE_CHECKING:
@@ -55,6 +55,12 @@ def check_then(recipe: Recipe, config: Config, registries: Registries) -> Policy
         InputError: naming the recipe's line.
     """
     section = recipe.then
+    asked = bool(section.run or section.policy or section.promote != "never")
+    if asked and not any("adapter" in stage.writes for stage in make_stages(recipe, registries)):
+        raise recipe.document.error(
+            "speaks of what was trained, and no stage of this recipe trains an adapter", ("then",),
+            hint="add a stage that does, such as sft, or remove `then`",
+        )  # fmt: skip
     for index, suite in enumerate(section.run):
         _at(recipe, ("then", "run", index), lambda name=suite: resolve_suite(_suite(recipe, name), registries))  # type: ignore[misc]
     if section.policy:

@@ -111,8 +111,7 @@ def test_a_promotion_that_a_plugin_refused_is_in_history_and_why(home):
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [((), "there are no decisions yet"), (("zzz",), "no decision is called 'zzz'"),
-     (("./one",), "nothing was ever decided about the adapter ./one")],
+    [((), "there are no decisions yet"), (("zzz",), "no decision is called 'zzz'")],
 )  # fmt: skip
 def test_why_about_nothing_is_one_sentence(home, arguments, words):
     home("init", "--force")

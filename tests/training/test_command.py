@@ -47,6 +47,23 @@ def test_a_recipe_is_trained_then_reused(lab, command):
     assert "would be trained" in command(path, "--seed", "3", "--dry-run")[1]
 
 
+def test_a_recipe_without_training_says_what_was_made(lab, command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    path = str(lab.write({"canaries": {"data": "rows.jsonl", "count": 2}, "name": "upper"}))
+    code, text = command(path, "--dry-run")
+    assert code == 0
+    assert "would be made" in text
+    assert "nothing was made" in text
+    _, text = command(path)
+    (record,) = lab.workspace.artifacts.glob("dataset/*")
+    assert "trained" not in text
+    assert f"dataset {record.name}" in text
+    assert "no stage of this recipe trains an adapter" in text
+    path = str(lab.write({"canaries": {"data": "rows.jsonl", "count": 2}}, then={"run": ["persona"]}))
+    with pytest.raises(InputError, match=r"recipe.yaml:\d+: then: .*no stage of this recipe trains an adapter"):
+        command(path)
+
+
 def test_wrong_names_are_told_before_anything_trains(lab, command):
     with pytest.raises(InputError, match="no recipe is called 'persna'; did you mean 'persona'"):
         command("persna")
