@@ -94,10 +94,12 @@ TOKENS = st.integers(3, 6)
 
 @st.composite
 def tries(draw: st.DrawFn) -> list[Branches]:
-    """Draw contexts that share beginnings of any length, with any continuations."""
-    stem = draw(st.lists(TOKENS, min_size=0, max_size=60))
+    """Draw contexts behind one or many beginnings, of which they share any length, with any continuations."""
+    head = draw(st.lists(TOKENS, min_size=0, max_size=40))
+    stems = [[*head, *rest] for rest in draw(st.lists(st.lists(TOKENS, max_size=30), min_size=1, max_size=5))]
     rows: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
-    for _ in range(draw(st.integers(1, 8))):
+    for _ in range(draw(st.integers(1, 12))):
+        stem = draw(st.sampled_from(stems))
         cut = draw(st.integers(0, len(stem)))
         context = (1, *stem[:cut], *draw(st.lists(TOKENS, max_size=20)))
         answers = draw(st.lists(st.lists(TOKENS, min_size=1, max_size=6).map(tuple), min_size=1, max_size=4))

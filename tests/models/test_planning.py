@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,9 +16,11 @@ TOKENS = st.integers(1, 4)
 
 @st.composite
 def rows(draw: st.DrawFn) -> list[Branches]:
-    stem = draw(st.lists(TOKENS, max_size=80))
+    head = draw(st.lists(TOKENS, max_size=40))
+    stems = [[*head, *rest] for rest in draw(st.lists(st.lists(TOKENS, max_size=50), min_size=1, max_size=6))]
     found: dict[tuple[int, ...], tuple[tuple[int, ...], ...]] = {}
-    for _ in range(draw(st.integers(1, 12))):
+    for _ in range(draw(st.integers(1, 20))):
+        stem = draw(st.sampled_from(stems))
         context = (0, *stem[: draw(st.integers(0, len(stem)))], *draw(st.lists(TOKENS, max_size=12)))
         answers = draw(st.lists(st.lists(TOKENS, min_size=1, max_size=5).map(tuple), min_size=1, max_size=4))
         found[context] = tuple(dict.fromkeys(answers))
@@ -108,6 +112,31 @@ def test_what_many_have_in_common_is_a_prefix() -> None:
     assert group.depth == 300
     assert len(group.packs) > 5
     assert found.tokens == nodes(asked)
+
+
+@pytest.mark.parametrize("subjects", [2, 12, 57])
+@pytest.mark.parametrize("questions", [2, 5, 20])
+def test_as_many_beginnings_are_forwarded_once_as_there_are(subjects: int, questions: int) -> None:
+    draw = random.Random(subjects * questions)
+    shots = [tuple(draw.choices(range(50_000), k=draw.randrange(300, 900))) for _ in range(subjects)]
+    asked = [
+        Branches(context=(0, *own, *draw.choices(range(50_000), k=draw.randrange(40, 160))), continuations=((1,), (2,)))
+        for own in shots
+        for _ in range(questions)
+    ]
+    draw.shuffle(asked)
+    distinct = 1 + sum(map(len, shots)) + sum(len(row.context) - 1 for row in asked)
+    distinct -= questions * sum(map(len, shots))
+    assert distinct <= plan(asked, pack_tokens=256).tokens <= 1.03 * distinct
+
+
+def test_a_cut_is_where_least_is_repeated() -> None:
+    """A small family before a large one: the large one fits a pack, so that it is not torn to fill up the first."""
+    small = [Branches(context=(1, *range(100, 120), n), continuations=((7, 8),)) for n in (1, 2)]
+    large = [Branches(context=(2, *range(200, 240), n, n, n), continuations=((7, 8),)) for n in range(5)]
+    found = plan([*small, *large], pack_tokens=64)
+    assert found.tokens == nodes([*small, *large])
+    assert [pack.size for group in found.groups for pack in group.packs] == [25, 61]
 
 
 def test_prefixes_nest_and_parents_come_first() -> None:

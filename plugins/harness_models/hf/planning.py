@@ -10,6 +10,7 @@ Nothing here knows of models or tensors.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -216,7 +217,7 @@ class _Planner:
 
     def _deserves_prefix(self, first: int, last: int, depth: int) -> bool:
         """Tell whether a run is large enough for packs of its own, and has, here or deeper, a beginning to share."""
-        if last - first < 2 or self._size(first, last, depth) <= 2 * self._room(first, last, depth):
+        if last - first < 2 or self._size(first, last, depth) <= self._room(first, last, depth):
             return False
         return max(self._paths[i].shared for i in range(first + 1, last)) - depth >= _SHORTEST_PREFIX
 
@@ -229,21 +230,27 @@ class _Planner:
         return room if self._window is None else max(longest, min(room, self._window - depth))
 
     def _cut(self, first: int, last: int, depth: int) -> Iterator[Pack]:
-        """Cut neighbouring paths into packs, where neighbours have least in common."""
-        while first < last:
-            stop = first + 1
-            longest = len(self._paths[first].tokens) - depth
-            while stop < last:
-                longest = max(longest, len(self._paths[stop].tokens) - depth)
-                if self._size(first, stop + 1, depth) > self._room_for(longest, depth):
+        """Cut neighbouring paths into packs, so that least is forwarded again behind the cuts, and then in fewest."""
+        paths, count = self._paths, last - first
+        best = [(0, 0), *[(sys.maxsize, 0)] * count]  # tokens forwarded again and packs, of the first so many paths
+        start = [0] * (count + 1)  # where the last of these packs begins
+        for begin in range(count):
+            if begin and paths[first + begin].shared == len(paths[first + begin].tokens):
+                continue  # the same tokens as the path before, with another continuation: they stay together
+            longest = 0
+            again, packs = best[begin]
+            cost = (again + (paths[first + begin].shared - depth if begin else 0), packs + 1)
+            for end in range(begin + 1, count + 1):
+                longest = max(longest, len(paths[first + end - 1].tokens) - depth)
+                if end > begin + 1 and self._size(first + begin, first + end, depth) > self._room_for(longest, depth):
                     break
-                stop += 1
-            if stop < last:
-                half = self._size(first, stop, depth) / 2
-                late = [i for i in range(first + 1, stop + 1) if self._size(first, i, depth) >= half]
-                stop = min(late, key=lambda i: (self._paths[i].shared, -i), default=stop)
-            yield self._pack(first, stop, depth)
-            first = stop
+                if cost < best[end]:
+                    best[end], start[end] = cost, begin
+        cuts = [count] if count else []
+        while cuts and cuts[-1]:
+            cuts.append(start[cuts[-1]])
+        for begin, end in pairwise(reversed(cuts)):
+            yield self._pack(first + begin, first + end, depth)
 
     def _pack(self, first: int, last: int, depth: int) -> Pack:
         paths = self._paths
