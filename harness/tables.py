@@ -184,12 +184,12 @@ def dtype_of(run: RunRecord) -> str:
     return "" if found in {"none", "unknown"} else found
 
 
-def precision_line(drift: PrecisionCheck) -> str:
+def precision_line(precision: PrecisionCheck) -> str:
     """Say in one sentence what was compared, or why nothing was."""
-    if drift.reason:
-        return f"{drift.dtype} against float32 was not checked: {drift.reason}"
-    took = f"{drift.model_calls} of {drift.requests} requests asked, {drift.seconds:.1f} s"
-    return f"{drift.dtype} against float32, {drift.samples} samples once more ({took})"
+    if precision.reason:
+        return f"{precision.dtype} against float32 was not checked: {precision.reason}"
+    took = f"{precision.model_calls} of {precision.requests} requests asked, {precision.seconds:.1f} s"
+    return f"{precision.dtype} against float32, {precision.samples} samples once more ({took})"
 
 
 def precision_rows(run: RunRecord) -> list[tuple[str, ...]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from harness.errors import InputError
 from harness.session.opened import keep_libraries_offline
 from harness.session.options import CandidateOptions, SessionOptions
 from harness.session.session import Session
@@ -210,7 +211,8 @@ def gathered(record: Callable[..., Any], name: str, *options: Callable[[F], F]) 
         before = len(getattr(wrapper, "__click_params__", ()))
         for option in reversed(options):
             option(wrapper)  # click only notes its options on the function
-        names = [str(parameter.name) for parameter in wrapper.__click_params__[before:]]  # type: ignore[attr-defined]
+        added = wrapper.__click_params__[before:]  # type: ignore[attr-defined]
+        names = [str(parameter.name) for parameter in added if parameter.expose_value]
         return wrapper  # type: ignore[return-value] # click takes the options off
 
     return decorate
@@ -240,11 +242,22 @@ role_option = click.option(
     "  [default: the suite's, else harness.yaml's, else the bare base]",
 )  # fmt: skip
 
-drift_check_option = click.option(
-    "--drift-check", type=WholeRange(min=0), metavar="K",
+_precision_check = click.option(
+    "--precision-check", type=WholeRange(min=0), metavar="K",
     help="Samples computed again in float32 for each gate's metric where the dtype is another; 0 is none."
     "  [default: 32]",
 )  # fmt: skip
+
+
+def _refuse_drift_check(_: click.Context, __: click.Parameter, given: str | None) -> None:
+    if given is not None:
+        raise InputError("--drift-check is called --precision-check now", hint=f"write: --precision-check {given}")
+
+
+def precision_check_option(command: F) -> F:
+    """Add --precision-check, and a sentence for who writes the name that it had."""
+    old = click.option("--drift-check", hidden=True, expose_value=False, callback=_refuse_drift_check)
+    return old(_precision_check(command))
 
 
 def common_options(command: F) -> F:

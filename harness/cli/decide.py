@@ -11,8 +11,8 @@ from harness.cli.context import (
     WholeRange,
     candidate_options,
     common_options,
-    drift_check_option,
     gathered,
+    precision_check_option,
     remote_options,
     role_option,
     seed_option,
@@ -45,7 +45,7 @@ Exit codes: 0 the candidate may be promoted, 1 it may not, 2 input error, 3 a ru
     RunOptions, "options",
     click.option("--judge", metavar="REF", help="The model that critics ask: short for --role judge=REF."),
     role_option,
-    drift_check_option,
+    precision_check_option,
 )  # fmt: skip
 @seed_option
 @gathered(

@@ -13,8 +13,8 @@ from harness.cli.context import (
     WholeRange,
     candidate_options,
     common_options,
-    drift_check_option,
     gathered,
+    precision_check_option,
     remote_options,
     role_option,
     seed_option,
@@ -50,7 +50,7 @@ Examples:
     click.option("--constitution", metavar="NAME|FILE", help="Judge adherence by this one instead of the suite's."),
     click.option("--limit", type=WholeRange(min=1), metavar="N", help="At most N samples a suite, clusters whole."),
     click.option("--data", type=click.Path(path_type=Path), help="Replaces the suite's own data file."),
-    drift_check_option,
+    precision_check_option,
     click.option("--no-gates", "gates", flag_value=False, default=True, help="Measure without gates: a first look."),
 )  # fmt: skip
 @seed_option

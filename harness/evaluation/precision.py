@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from harness.evaluation.arm import through
 from harness.evaluation.measure import Columns
 from harness.evaluation.roles import Asking, Roles
-from harness.gates.precision import compared_with, drifts, with_precision
+from harness.gates.precision import can_shift, compared_with, with_precision
 from harness.hashing import sha256_text
 from harness.plugin_code import PluginError
 from harness.stats.assess import assess
@@ -91,7 +91,7 @@ def check_precision(
         return PrecisionCheck(dtype=dtype, asked=0, samples=0, reason="none was asked for")
     blind = list(dict.fromkeys(one.candidate.label for one in used if one.dtype is not None and one.exact is None))
     if blind:
-        why = f"{' and '.join(blind)} cannot be computed in float32 here, and --drift-check 0 goes without a check"
+        why = f"{' and '.join(blind)} cannot be computed in float32 here, and --precision-check 0 goes without a check"
         return PrecisionCheck(dtype=dtype, asked=asked, samples=0, reason=why)
     begin, before = monotonic(), pool.counts()
     sides: dict[str, dict[str, None]] = {}
@@ -170,23 +170,26 @@ def _second_arm(
 
 
 def checks_with_precision(
-    checks: Sequence[Check], drift: PrecisionCheck | None, tables: Tables, baselines: Mapping[str, Tables], *, seed: int
-) -> tuple[Check, ...]:
-    """Return gates' verdicts as they stand once drift is taken into account; fresh and stored runs alike.
+    checks: Sequence[Check], measured: PrecisionCheck | None, tables: Tables, baselines: Mapping[str, Tables], *,
+    seed: int,
+) -> tuple[Check, ...]:  # fmt: skip
+    """Return gates' verdicts as they stand once the precision check is taken into account; fresh and stored runs alike.
 
     Args:
         checks: the verdicts on the run as it was computed.
-        drift: what was measured; None leaves the verdicts as they are.
+        measured: what was measured; None leaves the verdicts as they are.
         tables: the candidate's, by metric.
         baselines: the tables of what comparisons compare with, by what the gates call it.
         seed: of resampling.
     """
-    if drift is None:
+    if measured is None:
         return tuple(checks)
     return tuple(
         check
         if check.status == "not_applicable"
-        else with_precision(check, tables[check.gate.metric].metric, drift, _looked_at(check, tables, baselines, seed))
+        else with_precision(
+            check, tables[check.gate.metric].metric, measured, _looked_at(check, tables, baselines, seed)
+        )
         for check in checks
     )
 
@@ -211,13 +214,13 @@ def precision_notes(prepared: PreparedSuite, candidate: Candidate, pool: ModelPo
     """Return what a reader must know of a model whose arithmetic nobody can repeat, so that nothing can be checked."""
     if pool.core(candidate.model).model.verifiable or not prepared.gates:
         return ()
-    return (f"the drift of {candidate.label} against float32 cannot be checked: its arithmetic is not known",)
+    return (f"the shift of {candidate.label} against float32 cannot be checked: its arithmetic is not known",)
 
 
 def _targets(prepared: PreparedSuite, *, explicit: bool) -> list[_Target]:
     """Return what gates look at; without gates every metric, where a check was asked for."""
     by_name = {metric.name: metric for metric in prepared.metrics}
-    gates = [gate for gate in prepared.gates if drifts(gate, by_name[gate.metric])]
+    gates = [gate for gate in prepared.gates if can_shift(gate, by_name[gate.metric])]
     if not prepared.gates and explicit:
         return [(metric.name, None, _ALPHA) for metric in prepared.metrics if kind_of(metric).per_sample]
     return list(dict.fromkeys((gate.metric, to, gate.alpha) for gate in gates for to in compared_with(gate)))
@@ -228,7 +231,7 @@ def _looked_at(check: Check, tables: Tables, baselines: Mapping[str, Tables], se
     gate, table = check.gate, tables[check.gate.metric]
     found: dict[str | None, Range] = {}
     for to in compared_with(gate):
-        if gate.evidence == "bound" or not drifts(gate, table.metric):
+        if gate.evidence == "bound" or not can_shift(gate, table.metric):
             anchored = check.anchor is not None and to == gate.anchor != gate.to
             found[to] = (check.anchor.low, check.anchor.high) if anchored and check.anchor else (check.low, check.high)
         elif to is None:
@@ -244,7 +247,7 @@ def _draw(tables: Sequence[MetricTable], count: int, seed: int) -> tuple[str, ..
     """Return the ids of at most `count` samples that are in the denominator of one of the tables.
 
     They are ordered by hash; the first sample of every cluster comes before any cluster's second, because samples of
-    one cluster may drift together. A cluster's chance to be among the first grows with its size.
+    one cluster may shift together. A cluster's chance to be among the first grows with its size.
     """
     counted = {table.ids[i]: table.clusters[i] for table in tables for i in table.applicable}
     order = sorted(counted, key=lambda sample: sha256_text(f"drift\n{seed}\n{sample}"))

@@ -41,7 +41,7 @@ class Setting:
     progress: Progress
     spec: RunSpec
     """What was asked, for the observers."""
-    drift_check: int | None = None
+    precision_check: int | None = None
     """Samples to compute again in float32 for each gate's metric: see `harness.evaluation.precision`."""
 
     def roles(self, prepared: PreparedSuite, candidate: Candidate) -> Roles:
@@ -144,10 +144,10 @@ class _Run:
             arm = known.get(pool.fingerprint(candidate)) or through(candidate, "candidate")
             _require_measured(prepared, arm)
             tables = {name: other.tables for name, other in evaluated.items()}
-            drift = check_precision(
+            precision = check_precision(
                 prepared, PrecisionArm(candidate=candidate, tables=arm.tables),
                 {name: PrecisionArm(candidate=arms[name], tables=other.tables) for name, other in evaluated.items()},
-                self.asking, samples=setting.drift_check, seed=seed,
+                self.asking, samples=setting.precision_check, seed=seed,
             )  # fmt: skip
             pool.check_bases()  # before anything of the suite is written
             written = {
@@ -162,14 +162,14 @@ class _Run:
             )  # fmt: skip
             look_up(prepared.metrics, labellers, setting.workspace)
             verdicts = checks(prepared.gates, arm.tables, tables, seed=seed, device=arm.backend.get("device", ""))
-            verdicts = checks_with_precision(verdicts, drift, arm.tables, tables, seed=seed)
+            verdicts = checks_with_precision(verdicts, precision, arm.tables, tables, seed=seed)
             verdicts = checks_as_calibrated(verdicts, {metric.name: metric for metric in prepared.metrics}, labellers)
             same = tuple(name for name, other in evaluated.items() if other is arm)
             ids = {name: record.id for name, record in records.items()}
             notes = (*self._notes(arm, same), *precision_notes(prepared, candidate, pool))
             if refused := self.cache.refused - refused:
                 notes += (f"{refused} cached rows were not what this workspace wrote, and were asked again",)
-            run = self._write(arm, verdicts, ids, notes, drift)
+            run = self._write(arm, verdicts, ids, notes, precision)
         records |= dict.fromkeys(same, run)
         warnings += tuple(_observed(run, setting))
         return SuiteRun(run=run, baselines=records, warnings=tuple(dict.fromkeys(warnings)))
@@ -193,7 +193,7 @@ class _Run:
         verdicts: tuple[Check, ...],
         baseline_runs: Mapping[str, str],
         notes: tuple[str, ...],
-        drift: PrecisionCheck | None = None,
+        precision: PrecisionCheck | None = None,
     ) -> RunRecord:
         prepared, setting, suite, now = self.prepared, self.setting, self.prepared.suite, datetime.now(UTC)
         content = [now.isoformat(), suite.id, arm.identity.candidate, arm.identity.suite]
@@ -211,7 +211,7 @@ class _Run:
             constitutions={constitution.id: constitution.fingerprint for constitution in prepared.constitutions},
             baseline_runs=baseline_runs, requests=arm.requests, model_calls=arm.model_calls, seconds=arm.seconds,
             pace=arm.pace,
-            environment={**environment(setting.plugins.infos), **arm.backend}, notes=notes, drift=drift,
+            environment={**environment(setting.plugins.infos), **arm.backend}, notes=notes, drift=precision,
         )  # fmt: skip
         return finish_run(
             setting.workspace, record, arm.writer, suite_text=suite.document.text,

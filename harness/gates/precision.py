@@ -27,7 +27,7 @@ LookedAt = Mapping[str | None, Range]
 """What a verdict rests on, by what the gate compares with; None is the metric's own value."""
 
 
-def drifts(gate: Gate, metric: Metric) -> bool:
+def can_shift(gate: Gate, metric: Metric) -> bool:
     """Tell whether rounding can move what the gate looks at: not a count of this very run, nor its times and memory."""
     return not kind_of(gate).of_the_run and metric_kind(metric).per_sample
 
@@ -37,17 +37,17 @@ def compared_with(gate: Gate) -> tuple[str | None, ...]:
     return tuple(to for to, _ in kind_of(gate).arms(gate)) or (None,)
 
 
-def find_shift(drift: PrecisionCheck, gate: Gate, to: str | None) -> PrecisionShift | None:
+def find_shift(precision: PrecisionCheck, gate: Gate, to: str | None) -> PrecisionShift | None:
     """Return the measured shift of what a gate looks at, at its level or a stricter one; None where there is none."""
     fitting = [
-        found for found in drift.shifts
+        found for found in precision.shifts
         if found.metric == gate.metric and found.to == to and found.alpha <= gate.alpha * (1 + 1e-9)
     ]  # fmt: skip
     return max(fitting, key=lambda found: found.alpha, default=None)
 
 
-def with_precision(check: Check, metric: Metric, drift: PrecisionCheck, looked_at: LookedAt) -> Check:
-    """Return a gate's verdict as it stands once drift is taken into account.
+def with_precision(check: Check, metric: Metric, precision: PrecisionCheck, looked_at: LookedAt) -> Check:
+    """Return a gate's verdict as it stands once the precision check is taken into account.
 
     A verdict that the shift's bounds could overturn becomes `inconclusive`; so does one whose shift could not be
     bounded. Where a person asked for no check, the verdict stays and its sentence says that nothing was checked.
@@ -55,23 +55,23 @@ def with_precision(check: Check, metric: Metric, drift: PrecisionCheck, looked_a
     Args:
         check: the gate's verdict on the run as it was computed.
         metric: the gate's.
-        drift: what was measured.
+        precision: what was measured.
         looked_at: the intervals that the verdict rests on, or the values where the gate goes by points.
     """
-    if check.status not in {"passed", "failed"} or not drifts(check.gate, metric):
+    if check.status not in {"passed", "failed"} or not can_shift(check.gate, metric):
         return check
-    against = f"{drift.dtype} against float32"
-    if drift.asked == 0:
-        return replace(check, sentence=f"{check.sentence}; the drift of {against} was not checked")
+    against = f"{precision.dtype} against float32"
+    if precision.asked == 0:
+        return replace(check, sentence=f"{check.sentence}; the shift of {against} was not checked")
     sides = []
     for to, seen in looked_at.items():
-        found = find_shift(drift, check.gate, to)
+        found = find_shift(precision, check.gate, to)
         if found is None:
-            why = drift.reason or "it was not measured for this gate, so run the suite again with it"
-            return _open(check, f"the drift of {against} is not known: {why}")
+            why = precision.reason or "it was not measured for this gate, so run the suite again with it"
+            return _open(check, f"the shift of {against} is not known: {why}")
         sides += _sides(check, metric, _corrected(found, check.gate, metric), seen)
     if not sides:
-        return _open(check, f"what {drift.dtype} moves cannot be told from its bounds")
+        return _open(check, f"what {precision.dtype} moves cannot be told from its bounds")
     # What passed must hold on every side; for what failed one side is enough.
     side = (min if check.status == "passed" else max)(sides, key=lambda side: side.room)
     text = f"{against} moves it by {_bounds(metric, side.shift)} ({_changed(side.shift)})"
@@ -97,7 +97,7 @@ class _Side:
 
     @property
     def movement(self) -> float:
-        """How far drift may have carried the value to this side, at least 0; infinite where nothing bounds it."""
+        """How far rounding may have carried the value to this side, at least 0; infinite where nothing bounds it."""
         end = self.shift.high if self.above else self.shift.low
         return math.inf if end is None else max(0.0, end if self.above else -end)
 
@@ -169,7 +169,7 @@ def _advice(check: Check, side: _Side) -> str:
     needed = _samples(side)
     if needed is None or check.estimate is None or needed > check.estimate.n:
         return "run with --dtype float32"
-    return f"repeat with --drift-check {needed}, or run with --dtype float32"
+    return f"repeat with --precision-check {needed}, or run with --dtype float32"
 
 
 def _samples(side: _Side) -> int | None:

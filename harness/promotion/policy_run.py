@@ -191,8 +191,8 @@ class _Known:
     weights: Mapping[str, str]
     identities: Sequence[Mapping[str, Identity]]
     """For each suite: of the candidate under the empty name, and of every arm by its name."""
-    drift: Sequence[int]
-    """For each suite: how many samples a run must have computed again in float32; 0 where nothing can drift."""
+    precision: Sequence[int]
+    """For each suite: how many samples a run must have computed again in float32; 0 where rounding moves nothing."""
     records: Sequence[RunRecord]
     """Stored runs that the present code would make the same way, the newest first; none where all is to be fresh."""
 
@@ -206,7 +206,7 @@ class _Known:
         workspace, registries = setting.workspace, setting.plugins.registries
         names = sorted({PROMOTED} | {name for suite in suites for gate in suite.gates for name in gate.arms})
         arms = {name: resolve_baseline(name, candidate, workspace) for name in names}
-        identities, drift = [], []
+        identities, precision = [], []
         with ModelPool(registries, setting.surroundings, None, setting.progress) as pool:
             with reading_anew():  # the decision rests on what the files hold, not on what is remembered of them
                 weights = pool.core(candidate.model).fingerprint(candidate)
@@ -220,14 +220,14 @@ class _Known:
                     raise refuse_same(candidate, arms[PROMOTED])
                 identities.append(found)
                 everybody = [candidate, *arms.values(), *(bound.candidate for bound in roles.others.values())]
-                drift.append(precision_asked(suite, everybody, pool, setting.drift_check))
+                precision.append(precision_asked(suite, everybody, pool, setting.precision_check))
         here = plugin_versions(setting.plugins.infos)
         records = [] if fresh else [
             record for record in reversed(list_runs(workspace, problems=[]))
             if record.harness_version == __version__ and plugin_versions_of(record) == here
         ]  # fmt: skip
         own = identities[0][""].candidate
-        return cls(fingerprint=own, weights=weights, identities=identities, drift=drift, records=records)
+        return cls(fingerprint=own, weights=weights, identities=identities, precision=precision, records=records)
 
     def tested(self, suites: Sequence[PreparedSuite]) -> list[Trial]:
         """Return what an attempt on the suites tests."""
@@ -240,7 +240,7 @@ class _Known:
         return tested
 
     def stored(
-        self, workspace: Workspace, suite: PreparedSuite, arms: Mapping[str, Identity], drift: int
+        self, workspace: Workspace, suite: PreparedSuite, arms: Mapping[str, Identity], precision: int
     ) -> SuiteRun | None:
         """Return the newest stored run that says the same as a new one would, or None."""
         samples = suite.samples.fingerprint
@@ -251,7 +251,7 @@ class _Known:
         for record in self.records:
             if identity_of(record) != own or tuple(check.gate for check in record.checks) != suite.gates:
                 continue
-            if drift and (record.drift is None or record.drift.asked < drift):
+            if precision and (record.drift is None or record.drift.asked < precision):
                 continue
             baselines = {name: by_id[run] for name, run in record.baseline_runs.items() if run in by_id}
             baselines |= {name: record for name in needed if here[name] == own}  # a run names itself nowhere
@@ -267,8 +267,8 @@ def _outcomes(
 ) -> tuple[tuple[SuiteRun, ...], int]:
     """Return every suite's run, stored or made now, and how many were stored."""
     found = [
-        known.stored(setting.workspace, suite, arms, drift)
-        for suite, arms, drift in zip(suites, known.identities, known.drift, strict=True)
+        known.stored(setting.workspace, suite, arms, precision)
+        for suite, arms, precision in zip(suites, known.identities, known.precision, strict=True)
     ]
     missing = [suite for suite, run in zip(suites, found, strict=True) if run is None]
     made = run_suites(missing, candidate, setting, baseline=PROMOTED) if missing else ()

@@ -84,7 +84,7 @@ class RunOptions:
     """Who plays which role, as texts such as `reviser=MODEL` and `judge=MODEL,adapter=REF`."""
     gates: bool = True
     """Whether the suites' gates are checked."""
-    drift_check: int | None = None
+    precision_check: int | None = None
     """Samples computed again in float32 for each gate's metric where the dtype is another; 0 is none."""
 
     @classmethod

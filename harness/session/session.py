@@ -454,7 +454,7 @@ class Session(Opened):
         with self.progress() as progress:
             yield Setting(
                 plugins=self.plugins, workspace=self.writable_workspace(), surroundings=self.context,
-                progress=progress, spec=spec, drift_check=None if options is None else options.drift_check,
+                progress=progress, spec=spec, precision_check=None if options is None else options.precision_check,
             )  # fmt: skip
 
     def roles(self, options: RunOptions) -> dict[str, RoleRef]:

@@ -253,7 +253,7 @@ def generated(replies: Iterable[tuple[Request, Reply]]) -> list[Completion | NoR
     ]  # fmt: skip
 
 
-def drift(run: RunRecord) -> Html:
+def precision(run: RunRecord) -> Html:
     """Return how far the number format moved the gates' metrics; empty where there was nothing to check."""
     if run.drift is None:
         return Html()

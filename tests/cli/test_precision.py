@@ -95,23 +95,23 @@ def test_no_change_among_k_samples_is_not_no_drift(coarse):
     (check,) = run["checks"]
     assert check["status"] == "inconclusive"
     assert "bfloat16 against float32 moves it by [-8.9, 8.9] points (0 of 32 samples changed)" in check["sentence"]
-    assert "--drift-check 69, or run with --dtype float32" in check["sentence"]
+    assert "--precision-check 69, or run with --dtype float32" in check["sentence"]
 
 
 def test_the_advised_number_of_samples_is_enough_and_one_less_is_not(coarse):
-    assert coarse(MIN(0.95), "--drift-check", "68")["checks"][0]["status"] == "inconclusive"
-    (check,) = coarse(MIN(0.95), "--drift-check", "69")["checks"]
+    assert coarse(MIN(0.95), "--precision-check", "68")["checks"][0]["status"] == "inconclusive"
+    (check,) = coarse(MIN(0.95), "--precision-check", "69")["checks"]
     assert check["status"] == "passed"
     assert "(0 of 69 samples changed), within the slack" in check["sentence"]
 
 
 def test_a_larger_check_asks_only_what_is_new(coarse):
-    coarse(MIN(0.5), "--drift-check", "20")
+    coarse(MIN(0.5), "--precision-check", "20")
     assert coarse.calls() == ["bfloat16 400", "float32 20"]
-    run = coarse(MIN(0.5), "--drift-check", "30")
+    run = coarse(MIN(0.5), "--precision-check", "30")
     assert coarse.calls()[2:] == ["float32 10"]
     assert (run["drift"]["requests"], run["drift"]["model_calls"]) == (30, 10)
-    assert coarse(MIN(0.5), "--drift-check", "30")["drift"]["model_calls"] == 0
+    assert coarse(MIN(0.5), "--precision-check", "30")["drift"]["model_calls"] == 0
     assert len(coarse.calls()) == 3
 
 
@@ -156,18 +156,18 @@ def test_a_failure_that_rounding_could_explain_is_no_failure(coarse):
 
 
 def test_an_explicit_zero_is_said_in_the_record_and_in_the_gate(coarse):
-    run = coarse(MIN(0.95), "--drift-check", "0")
+    run = coarse(MIN(0.95), "--precision-check", "0")
     assert (run["drift"]["asked"], run["drift"]["samples"]) == (0, 0)
     (check,) = run["checks"]
     assert check["status"] == "passed"
-    assert check["sentence"].endswith("; the drift of bfloat16 against float32 was not checked")
+    assert check["sentence"].endswith("; the shift of bfloat16 against float32 was not checked")
 
 
 def test_a_local_model_without_a_float32_form_decides_nothing_unless_one_says_so(coarse):
     (check,) = coarse(MIN(0.5), model="coarse:0-stuck")["checks"]
     assert check["status"] == "inconclusive"
     assert "cannot be computed in float32" in check["sentence"]
-    assert coarse(MIN(0.5), "--drift-check", "0", model="coarse:0-stuck")["checks"][0]["status"] == "passed"
+    assert coarse(MIN(0.5), "--precision-check", "0", model="coarse:0-stuck")["checks"][0]["status"] == "passed"
 
 
 def test_of_a_model_that_nobody_can_repeat_the_run_says_so(coarse):
@@ -200,15 +200,15 @@ def test_counts_and_times_of_the_run_itself_do_not_drift(coarse):
 
 
 def test_clusters_are_drawn_one_sample_each_before_any_second(coarse):
-    (shift,) = coarse(MIN(0.2), "--drift-check", "50", clusters=50)["drift"]["shifts"]
+    (shift,) = coarse(MIN(0.2), "--precision-check", "50", clusters=50)["drift"]["shifts"]
     assert (shift["n"], shift["note"]) == (50, "")  # fifty samples of fifty clusters: independent
-    (shift,) = coarse(MIN(0.2), "--drift-check", "60", clusters=50)["drift"]["shifts"]
+    (shift,) = coarse(MIN(0.2), "--precision-check", "60", clusters=50)["drift"]["shifts"]
     assert "50 clusters" in shift["note"]
 
 
 def test_a_stored_run_says_the_same_when_its_gates_are_checked_again(coarse):
     cli, plugin = coarse.cli, coarse.plugin
-    for gates, options in ((MIN(0.95), ()), (MIN(0.95), ("--drift-check", "0")), (SAME, ("--system", "Be brief."))):
+    for gates, options in ((MIN(0.95), ()), (MIN(0.95), ("--precision-check", "0")), (SAME, ("--system", "Be brief."))):
         run = coarse(gates, *options)
         code, again = cli.json("gate", run["id"], "-p", plugin)
         assert again["checks"] == run["checks"]
@@ -224,7 +224,7 @@ def test_other_gates_than_those_that_were_checked_for_drift_decide_nothing(coars
     assert "was not measured for this gate" in again["checks"][0]["sentence"]
 
 
-def test_runs_from_before_there_was_a_drift_check_can_be_read(coarse):
+def test_runs_from_before_there_was_a_precision_check_can_be_read(coarse):
     run = coarse(MIN(0.5), "--dtype", "float32")
     from harness.serial import from_json
     from harness.types import RunRecord
@@ -244,13 +244,13 @@ def test_a_decision_does_not_rest_on_a_run_that_was_checked_less(coarse):
         document = json.loads(cli.out)
         return code, document["reused_runs"], document["decision"]["checks"][0][1]["sentence"]
 
-    code, reused, sentence = decide("--drift-check", "0")
+    code, reused, sentence = decide("--precision-check", "0")
     assert (code, reused) == (0, 0)
     assert sentence.endswith("was not checked")
     code, reused, sentence = decide()
     assert (code, reused) == (0, 0)
     assert sentence.endswith("within the slack")
-    assert decide("--drift-check", "20")[:2] == (0, 1)
+    assert decide("--precision-check", "20")[:2] == (0, 1)
 
 
 def test_the_table_shows_format_and_shift(coarse):
@@ -263,9 +263,9 @@ def test_the_table_shows_format_and_shift(coarse):
 
 def test_without_gates_a_check_that_was_asked_for_covers_every_metric(coarse):
     assert coarse(MIN(0.5), "--no-gates")["drift"] is None
-    assert [shift["metric"] for shift in coarse(MIN(0.5), "--no-gates", "--drift-check", "5")["drift"]["shifts"]] == [
-        "exact_match"
-    ]
+    assert [
+        shift["metric"] for shift in coarse(MIN(0.5), "--no-gates", "--precision-check", "5")["drift"]["shifts"]
+    ] == ["exact_match"]
 
 
 MIXED = """\
@@ -301,7 +301,7 @@ def test_a_real_model_in_bfloat16_is_compared_with_itself_in_float32(cli, tiny_b
         document = json.loads(cli.out)
         return document["runs"][0]["run"]
 
-    some, every = run("--dtype", "bfloat16"), run("--dtype", "bfloat16", "--drift-check", "40")
+    some, every = run("--dtype", "bfloat16"), run("--dtype", "bfloat16", "--precision-check", "40")
     exact = run("--dtype", "float32")
     assert (some["environment"]["dtype"], some["drift"]["dtype"], exact["drift"]) == ("bfloat16", "bfloat16", None)
     assert [shift["n"] for shift in some["drift"]["shifts"]] == [32, 32]
@@ -312,3 +312,10 @@ def test_a_real_model_in_bfloat16_is_compared_with_itself_in_float32(cli, tiny_b
     found = [shift["reference"] for shift in every["drift"]["shifts"]]
     values = {estimate["metric"]: estimate["value"] for estimate in exact["estimates"]}
     assert found == pytest.approx([values["accuracy"], values["token_perplexity"]], rel=1e-4)
+
+
+def test_the_old_name_of_the_option_says_what_to_write_instead(cli):
+    for command in (("run", "suite.yaml"), ("decide",)):
+        assert cli(*command, "--drift-check", "5") == 2
+        said = "error: --drift-check is called --precision-check now; write: --precision-check 5\n"
+        assert cli.err == said

@@ -91,11 +91,11 @@ def test_more_samples_are_advised_only_where_there_are_so_many_and_they_could_he
     check, metric = passed
     tight = replace(check, gate=replace(check.gate, limit=0.03))
     wide = with_precision(tight, metric, drift(-0.1, 0.1, changed=4), {None: (check.low, check.high)})
-    assert "--drift-check" not in wide.sentence  # it would take more than the two hundred that there are
+    assert "--precision-check" not in wide.sentence  # it would take more than the two hundred that there are
     less = with_precision(check, metric, drift(-0.1, 0.1, changed=4), {None: (check.low, check.high)})
-    assert "repeat with --drift-check 45," in less.sentence
+    assert "repeat with --precision-check 45," in less.sentence
     harmed = with_precision(check, metric, drift(-0.2, 0.0, value=0.4, changed=4), {None: (check.low, check.high)})
-    assert "--drift-check" not in harmed.sentence  # what was seen is more than the slack
+    assert "--precision-check" not in harmed.sentence  # what was seen is more than the slack
 
 
 def test_what_was_inconclusive_stays_as_it_was(events):

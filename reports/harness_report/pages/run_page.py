@@ -48,9 +48,9 @@ def _show(canvas: Canvas, source: Source, run: RunRecord, baseline: RunRecord | 
     _head(canvas, source, run)
     _gates(canvas, run)
     if run.drift is not None:
-        canvas.heading("Drift")
+        canvas.heading("Precision")
         with canvas.card():
-            canvas.html(fragments.drift(run))
+            canvas.html(fragments.precision(run))
     _metrics(canvas, run, baseline)
     index = _index(canvas, source, run)
     _principles(canvas, source, run, baseline, index)
