@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from harness.api import InputError, LogLikelihood, LogProb, Metric, NoReply, NotApplicable, Unscored
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from harness.api import Decoding, Findings, Reply, Request, Row, Sample, Verdict
 
@@ -48,17 +48,23 @@ def best(scores: Sequence[float]) -> int | None:
 
 
 class Accuracy(Metric):
-    """Row: (1 where the right choice alone has the greatest score, 1)."""
+    """Row: (1 where the right choice alone has the greatest score, 1).
+
+    Args:
+        name: of the metric.
+        length: what log p of a choice is divided by; None leaves it as it is.
+        unit: what `length` counts.
+    """
 
     kind = "proportion"
     direction = "higher"
     bounds = (0.0, 1.0)
     unit = "share"
 
-    def __init__(self, *, normalised: bool) -> None:
-        self.normalised = normalised
-        self.name = "accuracy_normalised" if normalised else "accuracy"
-        per = " divided by its UTF-8 bytes (acc_norm of lm-evaluation-harness)" if normalised else ""
+    def __init__(self, name: str, length: Callable[[str], int] | None = None, unit: str = "") -> None:
+        self.name = name
+        self._length = length
+        per = f" divided by its {unit}" if length else ""
         self.about = (
             f"Share of questions whose right choice has the greatest log-likelihood{per}; a tie for the greatest is "
             f"wrong"
@@ -81,8 +87,8 @@ class Accuracy(Metric):
         scores = choice_scores(replies)
         if isinstance(scores, Unscored):
             return scores
-        if self.normalised:
-            lengths = [len(choice.encode()) for choice in sample.choices]
+        if self._length is not None:
+            lengths = [self._length(choice) for choice in sample.choices]
             if 0 in lengths:
                 return Unscored(reason="a choice is empty, so its length cannot normalise")
             scores = [score / length for score, length in zip(scores, lengths, strict=True)]
@@ -91,9 +97,19 @@ class Accuracy(Metric):
 
 def plain() -> Metric:
     """Return `accuracy`."""
-    return Accuracy(normalised=False)
+    return Accuracy("accuracy")
+
+
+def by_characters() -> Metric:
+    """Return `acc_norm`, as lm-evaluation-harness has it: per Unicode code point of the choice."""
+    return Accuracy("acc_norm", len, "characters (acc_norm of lm-evaluation-harness)")
+
+
+def by_bytes(name: str = "acc_bytes") -> Metric:
+    """Return `acc_bytes`, as lm-evaluation-harness has it: per UTF-8 byte of the choice."""
+    return Accuracy(name, lambda choice: len(choice.encode()), "UTF-8 bytes (acc_bytes of lm-evaluation-harness)")
 
 
 def normalised() -> Metric:
-    """Return `accuracy_normalised`."""
-    return Accuracy(normalised=True)
+    """Return `acc_bytes` under its earlier name, which policies and records hold."""
+    return by_bytes("accuracy_normalised")

@@ -69,6 +69,17 @@ def test_choices_are_asked_as_continuations(measure):
         measure("accuracy")["accuracy"].requests(make_sample(choices=("a", "b"), answer=2), ASK)
 
 
+def test_characters_and_bytes_normalise_as_in_lm_eval(measure):
+    """By hand: 4 characters are 8 bytes in the one choice, 6 in the other; -4/4 < -5/6, but -4/8 > -5/6."""
+    sample = make_sample(choices=("дуга", "bridge"), answer=0)
+    replies = (make_logprob(-4.0), make_logprob(-5.0))
+    assert measure("acc_norm")["acc_norm"].observe(sample, replies, {}, ()) == (0.0, 1.0)
+    assert measure("acc_bytes")["acc_bytes"].observe(sample, replies, {}, ()) == (1.0, 1.0)
+    assert measure("accuracy_normalised")["accuracy_normalised"].observe(sample, replies, {}, ()) == (1.0, 1.0)
+    empty = make_sample(choices=("", "bridge"), answer=0)
+    assert isinstance(measure("acc_norm")["acc_norm"].observe(empty, replies, {}, ()), Unscored)
+
+
 def test_length_normalising_and_ties(measure):
     sample = make_sample(choices=("a", "a long answer"), answer=1)
     replies = (make_logprob(-1.0), make_logprob(-3.0))
