@@ -148,8 +148,12 @@ def _answer(implementation: pluggy.HookImpl, arguments: Mapping[str, object]) ->
         return implementation.function(*(arguments[name] for name in implementation.argnames))
     except Exception as error:  # noqa: BLE001 - the caller decides what a failure means
         return error
-    except SystemExit as stop:
-        return RuntimeError(f"it tried to end the process (exit {stop.code})").with_traceback(stop.__traceback__)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as stop:  # noqa: BLE001 - a plugin that means to end the process, as SystemExit does
+        return RuntimeError(f"it tried to end the process ({type(stop).__name__}: {stop})").with_traceback(
+            stop.__traceback__
+        )
 
 
 def _warning(plugin: str, hook: str, error: Exception) -> str:
@@ -190,7 +194,9 @@ def load_plugins(chosen: Iterable[str] = (), *, installed: bool = True) -> Plugi
         try:
             plugin = load()
             _add_plugin(manager, registries, name, plugin)
-        except (Exception, SystemExit) as error:  # a plugin that exits must not end this process, least of all with 0
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a plugin that exits must not end this process, least of all with 0
             if origin == "bundled":
                 raise
             broken.append(_broken(name, error))

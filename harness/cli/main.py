@@ -6,7 +6,7 @@ import gc
 import os
 import sys
 from importlib import import_module
-from io import TextIOWrapper
+from io import BufferedWriter, FileIO, TextIOWrapper
 from typing import Any
 
 import click
@@ -122,12 +122,35 @@ def cli(ctx: click.Context, plugins: tuple[str, ...]) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: errors are one sentence on standard error, never a traceback."""
+    _outlive_readers()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # what the terminal's encoding lacks costs a question mark, not the run
             stream.reconfigure(errors="replace")
     code = run(arguments)
     gc.freeze()  # Python looks through all that is left for garbage as it ends: a second, once torch is loaded
     sys.exit(code)
+
+
+class _Unread(FileIO):
+    """Standard output that drops what nobody reads any more: its reader, such as `head`, decides no exit code."""
+
+    def write(self, data: Any) -> int:
+        """Write, or drop everything from now on where the reader has gone."""
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            return len(data)
+
+
+def _outlive_readers() -> None:
+    old = sys.stdout
+    if isinstance(old, TextIOWrapper) and old.buffer.seekable() is False:  # a pipe or a terminal
+        old.flush()
+        sys.stdout = TextIOWrapper(
+            BufferedWriter(_Unread(old.fileno(), "w", closefd=False)), encoding=old.encoding,
+            line_buffering=old.line_buffering,
+        )  # fmt: skip
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -142,7 +165,7 @@ def run(arguments: list[str] | None = None) -> int:
         result: Any = cli.main(arguments, standalone_mode=False, prog_name="harness")
     except click.exceptions.Exit as stop:
         return stop.exit_code
-    except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001 - no traceback reaches a person unasked
+    except BaseException as error:  # noqa: BLE001 - no traceback reaches a person unasked
         return _explain(error)
     return result if isinstance(result, int) else EXIT_PASSED
 
@@ -157,7 +180,7 @@ def _is_text(argument: str) -> bool:
 
 def _explain(error: BaseException) -> int:
     """Say on standard error what went wrong, and return the exit code it stands for."""
-    from harness.errors import EXIT_INPUT, EXIT_INTERRUPTED, EXIT_PASSED, HarnessError
+    from harness.errors import EXIT_INPUT, EXIT_INTERRUPTED, HarnessError
 
     if isinstance(error, click.Abort | KeyboardInterrupt):
         click.echo("\ninterrupted; what was finished is kept: the same command goes on from there", err=True)
@@ -175,10 +198,6 @@ def _explain(error: BaseException) -> int:
             traceback.print_exception(error)
         _complain(str(error))
         return error.exit_code
-    if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
-        # The reader, such as head, has gone. Python would complain once more while it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_PASSED
     return _unexpected(error)
 
 

@@ -68,6 +68,8 @@ def opened(path: Path, *, what: str = "file") -> Iterator[BinaryIO]:
     Raises:
         InputError: when it is absent, cannot be read, or its compression is damaged.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError("this is a pipe or a device, not a file", file=path, hint="save its content to a file")
     try:
         if path.suffix == ".gz":
             with gzip.open(path, "rb") as stream:

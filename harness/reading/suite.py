@@ -55,7 +55,7 @@ class ClassifierSection(StrictModel):
 class ConversationSection(StrictModel):
     """How each sample's conversation goes on after the first reply."""
 
-    turns: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    turns: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(max_length=50)] = ()
     """What the user says next, in each sample that has no `turns` of its own."""
     user: Annotated[str, Field(min_length=1)] | None = None
     """Instruction of a simulated user, whom the role `user` plays."""
@@ -74,7 +74,7 @@ class ConversationSection(StrictModel):
 class SuiteFile(StrictModel):
     """The content of a suite's YAML."""
 
-    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=100)]
     version: Annotated[int, Field(ge=1)] = 1
     about: str = ""
     limitations: str = ""

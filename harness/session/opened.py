@@ -152,6 +152,8 @@ class Opened:
 def keep_libraries_offline() -> None:
     """Tell the libraries below, for the rest of this process; they read it at their first import."""
     import os
+    import socket
 
+    socket.has_ipv6 = False  # urllib3 would open a socket at its import to find out
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE"):
         os.environ[name] = "1"

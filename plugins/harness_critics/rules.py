@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+import regex
 from pydantic import model_validator
 
-from harness.api import Critic, StrictModel, read_options, sha256_json
+from harness.api import Critic, StrictModel, Unscored, read_options, sha256_json
 from harness_critics.options import nothing_to_judge
 
 if TYPE_CHECKING:
-    from harness.api import Completion, Findings, Principle, Reply, Sample, Unscored
+    from harness.api import Completion, Findings, Principle, Reply, Sample
+
+
+_FLAGS = regex.IGNORECASE | regex.VERSION0  # as Python's re reads a pattern
+_SECONDS = 2.0
+"""For one pattern on one reply: a pattern that nests repetitions can take for ever on some text."""
 
 
 class RulesOptions(StrictModel):
@@ -29,8 +34,8 @@ class RulesOptions(StrictModel):
             raise ValueError("give at least one pattern under must or must_not")
         for pattern in (*self.must, *self.must_not):
             try:
-                re.compile(pattern)
-            except re.error as error:
+                regex.compile(pattern, _FLAGS)
+            except regex.error as error:
                 raise ValueError(f"{pattern!r} is no regular expression ({error})") from error
         return self
 
@@ -44,7 +49,7 @@ class RulesCritic(Critic):
 
     def fingerprint(self) -> str:
         """Return the hash of version and options."""
-        return sha256_json(["rules", 1, self._options.model_dump()])
+        return sha256_json(["rules", 2, self._options.model_dump()])
 
     def score(
         self,
@@ -58,10 +63,13 @@ class RulesCritic(Critic):
         empty = nothing_to_judge(reply)
         if empty is not None:
             return empty, ""
-        for pattern in self._options.must:
-            if not re.search(pattern, reply.text, re.IGNORECASE):
-                return 0.0, f"lacks {pattern!r}"
-        for pattern in self._options.must_not:
-            if re.search(pattern, reply.text, re.IGNORECASE):
-                return 0.0, f"has {pattern!r}"
+        for pattern in (*self._options.must, *self._options.must_not):
+            try:
+                found = regex.search(pattern, reply.text, _FLAGS, timeout=_SECONDS) is not None
+            except TimeoutError:
+                return Unscored(
+                    reason=f"the pattern {pattern!r} took over {_SECONDS} s on one reply; write it simpler"
+                ), ""
+            if found != (pattern in self._options.must):
+                return 0.0, f"{'has' if found else 'lacks'} {pattern!r}"
         return 1.0, ""

@@ -12,6 +12,7 @@ from harness.api import InputError, Message, Sample, SourceInput, canonical_json
 from harness_sources.files import Numbered, Row, csv_rows, data_path, json_rows, jsonl_rows, parquet_rows
 
 FIELDS = ("id", "prompt", "messages", "target", "choices", "answer", "tags", "cluster", "metadata", "turns")
+MOST_TURNS = 50
 _INSTEAD = {"prompt": "messages", "messages": "prompt"}
 _ROLES = ("system", "user", "assistant")
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -145,8 +146,16 @@ def _sample(row: Mapping[str, Any], options: RowOptions, path: Path, line: int) 
         answer=_answer(row.get("answer"), choices, path, line),
         tags=(*options.tags, *_texts(row.get("tags", ()), path, line, "tags")),
         cluster=None if cluster is None or cluster == "" else str(cluster), metadata=metadata,
-        turns=_texts(row.get("turns", ()), path, line, "turns"),
+        turns=_turns(row, path, line),
     )  # fmt: skip
+
+
+def _turns(row: Mapping[str, Any], path: Path, line: int) -> tuple[str, ...]:
+    """Return what the user says next; each turn asks for a reply to all before it, so that their number is bounded."""
+    turns = _texts(row.get("turns", ()), path, line, "turns")
+    if len(turns) > MOST_TURNS:
+        raise _wrong("turns", f"at most {MOST_TURNS} texts", f"{len(turns)} texts", path, line)
+    return turns
 
 
 def _id(row: Mapping[str, Any], path: Path, line: int) -> str:

@@ -95,6 +95,13 @@ def test_names_and_dates_alone_are_no_identifiers_unless_asked_for() -> None:
     assert PIICritic({"ignore": []}).score(sample("?"), completion("Ada"), RULE, (), named)[0] == pytest.approx(0.15)
 
 
+def test_a_pattern_that_never_ends_is_unscored() -> None:
+    critic = RulesCritic({"must_not": ["(a|a)*$b"]})
+    score, _ = critic.score(sample("hi"), completion("a" * 60 + "b"), RULE, (), {})
+    assert isinstance(score, Unscored)
+    assert "write it simpler" in score.reason
+
+
 def test_rules_must_and_must_not() -> None:
     critic = RulesCritic({"must": ["thank"], "must_not": [r"\bstupid\b"]})
 

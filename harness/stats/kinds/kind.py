@@ -93,7 +93,10 @@ class MetricKind(ABC):
         what = f"the metric {metric.name!r} on the sample {sample!r}"
         if not isinstance(given, tuple) or not given or not all(isinstance(number, Real) for number in given):
             raise broken(what, given, self.wanted, metric)
-        row = tuple(float(number) for number in given)
+        try:
+            row = tuple(float(number) for number in given)
+        except OverflowError:
+            return Unscored(reason=f"the metric {metric.name} gave a number beyond what a float holds")
         if self.width is not None and len(row) != self.width:
             raise broken(what, given, self.wanted, metric)
         if not all(math.isfinite(number) for number in row):
