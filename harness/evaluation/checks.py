@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from harness.evaluation.measure import passed_over
 from harness.evaluation.prepare import gate_place
@@ -12,6 +15,7 @@ from harness.gates.attainable import require_attainable
 from harness.gates.check import check_gate
 from harness.stats.assess import estimate
 from harness.stats.kinds import kind_of
+from harness.stats.proportion import effective_clusters
 from harness.types import Check, Estimate, Gate, NotApplicable, Unscored
 
 if TYPE_CHECKING:
@@ -82,7 +86,7 @@ def require_attainable_gates(prepared: PreparedSuite) -> None:
     for index, gate in zip(prepared.gate_origins, prepared.gates, strict=True):
         metric, found = counted[gate.metric]
         require_attainable(
-            gate, metric, found.samples, clusters=found.alone + len(found.clusters),
+            gate, metric, found.samples, clusters=math.floor(effective_clusters(np.array(found.sizes))),
             **gate_place(prepared.suite, index, own=prepared.own_gates),
         )  # fmt: skip
 
@@ -101,14 +105,20 @@ class _Countable:
     samples: int = 0
     alone: int = 0
     """Those without a cluster."""
-    clusters: set[str] = field(default_factory=set)
+    clusters: Counter[str] = field(default_factory=Counter)
+    """Samples of each."""
+
+    @property
+    def sizes(self) -> list[float]:
+        """Return the number of samples in each cluster."""
+        return [1.0] * self.alone + [float(count) for count in self.clusters.values()]
 
     def add(self, cluster: str | None) -> None:
         self.samples += 1
         if cluster is None:
             self.alone += 1
         else:
-            self.clusters.add(cluster)
+            self.clusters[cluster] += 1
 
 
 def _countable(metrics: Sequence[Metric], prepared: PreparedSuite) -> dict[str, tuple[Metric, _Countable]]:

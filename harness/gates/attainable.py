@@ -66,7 +66,7 @@ def require_attainable(
         gate: the condition.
         metric: what it is on.
         n: samples that can enter the metric's denominator.
-        clusters: how many clusters they come in; None where every sample stands alone.
+        clusters: how many effective clusters they come in; None where every sample stands alone.
         file: where the gate is written, for the error.
         line: its line.
         key: its key.
@@ -103,4 +103,4 @@ def require_attainable(
 
 def describe(gate: Gate) -> str:
     """Return the gate's condition as its file says it, such as `max 0.05`."""
-    return kind_of(gate).describe(gate)
+    return kind_of(gate).describe(gate) + ("" if gate.cap is None else f" with cap {gate.cap:g}")

@@ -21,7 +21,7 @@ from harness.stats.kinds import kind_of as metric_kind
 from harness.stats.misclassified import rogan_gladen
 from harness.stats.missing_mass import Weighed, linearised, spread_of
 from harness.stats.power import POWER
-from harness.stats.proportion import FEWEST_CLUSTERS, clusters_apart, effective_size
+from harness.stats.proportion import FEWEST_CLUSTERS, clusters_apart, effective_clusters, effective_size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,7 +54,7 @@ class Expected:
     unseen_effect: float = 1.0
     """Of bounded means: how many samples a score that was not seen may weigh as."""
     cluster_size: float = 1.0
-    """Samples in a cluster, on average."""
+    """Samples in an effective cluster, on average."""
     whole_effect: float = 1.0
     """How many samples are worth one independent one where every cluster repeats one answer."""
     telling: float | None = None
@@ -199,8 +199,8 @@ def _unseen(
 
 
 def _clustering(groups: NDArray[np.int64]) -> dict[str, float]:
-    sizes = np.bincount(groups).astype(np.float64)
-    return {"whole_effect": float((sizes**2).sum() / sizes.sum()), "cluster_size": float(sizes.mean())}
+    whole = len(groups) / effective_clusters(np.bincount(groups).astype(np.float64))
+    return {"whole_effect": whole, "cluster_size": whole}
 
 
 def _telling(metric: Metric, values: NDArray[np.float64], groups: NDArray[np.int64]) -> float | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from harness.errors import InputError, unknown_name
 from harness.gates.kinds import kind_of
+from harness.stats.capped import cap_problem
 from harness.stats.kinds import kind_of as metric_kind
 from harness.stats.misclassified import calibration_problem
 
@@ -55,7 +57,22 @@ def _problem(gate: Gate, metric: Metric) -> tuple[str, str] | None:
     refused = None if kind.of_the_run else _unfit(gate, metric)
     if refused is None and gate.corrected:
         refused = _correction_problem(gate, metric)
+    if refused is None and gate.cap is not None:
+        refused = _cap_problem(gate, metric)
     return refused or kind.problem(gate, metric)
+
+
+def _cap_problem(gate: Gate, metric: Metric) -> tuple[str, str] | None:
+    kind = kind_of(gate)
+    if kind.of_the_run or gate.evidence == "point":
+        return "a cap is for bounds alone", "remove it"
+    if problem := cap_problem(metric, differences=kind.compares):
+        return f"the gate cannot have a cap: {problem}", "remove it"
+    if not math.isfinite(gate.cap or 0.0) or (kind.compares and (gate.cap or 0.0) <= (gate.margin or 0.0)):
+        return f"the cap is {gate.cap}, and must be above the margin", "give the most that one text may count"
+    if not kind.compares and kind.region(gate, metric).status(gate.cap, gate.cap, strict=False) != "failed":
+        return f"the cap {gate.cap:g} lies on the good side of the limit, so that nothing could fail", "move the cap"
+    return None
 
 
 def _unfit(gate: Gate, metric: Metric) -> tuple[str, str] | None:

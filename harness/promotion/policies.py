@@ -70,7 +70,9 @@ def _with_gates(policy: Policy, registries: Registries, path: Path, at: Place) -
         except InputError as error:
             raise _at_suite(error, path, (*at, "suites", index)) from error
         gates.append(read_suite(suite, alpha=policy.alpha).gates if section.gates is None else section.gates)
-    content = [policy.fingerprint, [[to_plain(gate) for gate in of_suite] for of_suite in gates]]
+    # A key that came later and is not used stays out, so that it makes no new version of a policy.
+    plain = [[{k: v for k, v in to_plain(gate).items() if (k, v) != ("cap", None)} for gate in each] for each in gates]
+    content = [policy.fingerprint, plain]
     return replace(policy, fingerprint=sha256_json(content))
 
 

@@ -18,6 +18,7 @@ class _Common(StrictModel):
     evidence: Literal["bound", "point"] = "bound"
     each: Literal["principle"] | None = None
     corrected: bool = False
+    cap: float | None = None
     devices: list[DeviceKind] = []
 
     @property
@@ -40,7 +41,7 @@ class _Common(StrictModel):
         ((name, value),) = self._given.items()
         return Gate(
             metric=self.metric, kind=name, evidence=self.evidence, each=self.each, corrected=self.corrected,
-            alpha=alpha, devices=tuple(self.devices), **KINDS[name].fields(value),
+            cap=self.cap, alpha=alpha, devices=tuple(self.devices), **KINDS[name].fields(value),
         )  # fmt: skip
 
 

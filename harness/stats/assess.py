@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.stats.interval import RESAMPLES, Inference, Interval
 from harness.stats.kinds import kind_of
-from harness.stats.proportion import FEWEST_CLUSTERS
+from harness.stats.proportion import FEWEST_CLUSTERS, effective_clusters
 from harness.types import Estimate
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def assess(
         confidence=round(1 - 2 * alpha, 12), method=found.method, unit=metric.unit, note=found.note,
         worst_case=None if unbounded or worst.low is None or worst.high is None else (worst.low, worst.high),
     )  # fmt: skip
-    return Assessment(estimate=found_estimate, worst=worst, worst_values=values, obstacle=_obstacle(table, value))
+    return Assessment(estimate=found_estimate, worst=worst, worst_values=values,
+                      obstacle=_obstacle(table, value) or found.obstacle)  # fmt: skip
 
 
 def _obstacle(table: MetricTable, value: float | None) -> str:
@@ -73,10 +74,12 @@ def _obstacle(table: MetricTable, value: float | None) -> str:
 
 def cluster_obstacle(groups: NDArray[np.int64]) -> str:
     """Return why these clusters cannot decide a gate; empty where they can, or where each holds one sample."""
-    clusters = len(np.unique(groups))
-    if clusters == len(groups) or clusters >= FEWEST_CLUSTERS:
+    sizes = np.unique(groups, return_counts=True)[1].astype(np.float64)
+    worth = effective_clusters(sizes)
+    if len(sizes) == len(groups) or worth >= FEWEST_CLUSTERS:
         return ""
-    return f"its {len(groups)} samples come in {clusters} clusters, and at least {FEWEST_CLUSTERS} are needed"
+    uneven = "" if len(sizes) < FEWEST_CLUSTERS else f" of such unequal sizes that they weigh as {worth:.0f}"
+    return f"its {len(groups)} samples come in {len(sizes)} clusters{uneven}, and at least {FEWEST_CLUSTERS} are needed"
 
 
 def _worst(

@@ -3,7 +3,7 @@
 Sources: B. Efron, Better bootstrap confidence intervals, JASA 82 (1987) 171–185 (BCa); A. C. Davison and D. V.
 Hinkley, Bootstrap Methods and their Application (1997), ch. 5 (order statistics, and p with one added to the count);
 T. C. Hesterberg, What teachers should know about the bootstrap, The American Statistician 69 (2015) 371–386 (the
-expansion that makes up for small samples).
+expansion that makes up for small samples); P. Hall, The Bootstrap and Edgeworth Expansion (1992), ch. 3 (bootstrap-t).
 """
 
 from __future__ import annotations
@@ -97,6 +97,19 @@ class Resampled:
     """On each resample, shape (B,); NaN where undefined."""
     left_out: NDArray[np.float64]
     """With each sample (or cluster) left out in turn, shape (n,)."""
+    errors: NDArray[np.float64] | None = None
+    """Standard error on each resample over that on the data, shape (B,), for `bootstrap_t`."""
+
+    @property
+    def influence(self) -> NDArray[np.float64]:
+        """How far each sample pulls the statistic, shape (n,); NaN and infinite ones left out."""
+        finite = self.left_out[np.isfinite(self.left_out)]
+        return finite.mean() - finite if len(finite) else finite
+
+    @property
+    def error(self) -> float:
+        """The jackknife's standard error: B. Efron, The Jackknife, the Bootstrap and Other Resampling Plans (1982)."""
+        return math.sqrt((len(self.left_out) - 1) / len(self.left_out) * float((self.influence**2).sum()))
 
 
 def bca(resampled: Resampled, alpha: float, *, null: float | None = None, strict: bool = True,
@@ -137,6 +150,48 @@ def bca(resampled: Resampled, alpha: float, *, null: float | None = None, strict
     )  # fmt: skip
 
 
+def relative_errors(sums: NDArray[np.float64], squares: float, n: int) -> NDArray[np.float64]:
+    """Return the standard error on each resample over that on the data, by the same samples' influence.
+
+    Exact for a mean, and for other smooth statistics to first order.
+
+    Args:
+        sums: of the influence values and of their squares over each resample, shape (B, 2).
+        squares: sum of the squared influence values on the data, above 0.
+        n: samples.
+    """
+    return np.sqrt(np.maximum(sums[:, 1] - sums[:, 0] ** 2 / n, 0.0) / squares)
+
+
+def bootstrap_t(resampled: Resampled, alpha: float, *, null: float | None = None, strict: bool = True) -> Interval:
+    """Return Hall's studentised interval, each bound at one-sided level `alpha`; arguments are those of `bca`.
+
+    Bounds are the value less order statistics of the resamples' t, times the standard error. A resample without an
+    error of its own, as one that repeats a single sample, counts against both bounds.
+    """
+    if resampled.errors is None or resampled.error <= 0.0:
+        return Interval(low=None, high=None, method="bootstrap-t")
+    usable = np.isfinite(resampled.values) & (resampled.errors > 1e-9)
+    with np.errstate(all="ignore"):
+        t = (resampled.values - resampled.value) / (resampled.error * resampled.errors)
+    order = len(t) + 1
+    rank = math.floor(alpha * order)
+    low = high = None
+    p_above = p_below = None
+    falling = np.sort(np.where(usable, t, np.inf))[::-1]
+    rising = np.sort(np.where(usable, t, -np.inf))
+    if rank >= 1 and math.isfinite(falling[rank - 1]):
+        low = resampled.value - float(falling[rank - 1]) * resampled.error
+    if rank >= 1 and math.isfinite(rising[rank - 1]):
+        high = resampled.value - float(rising[rank - 1]) * resampled.error
+    if null is not None:
+        at = (resampled.value - null) / resampled.error
+        beyond_low = np.count_nonzero(falling >= at if strict else falling > at)
+        beyond_high = np.count_nonzero(rising <= at if strict else rising < at)
+        p_above, p_below = (beyond_low + 1) / order, (beyond_high + 1) / order
+    return Interval(low=low, high=high, p_above=p_above, p_below=p_below, method="bootstrap-t")
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Shape:
     """Bias correction and acceleration, and the maps between normal quantiles that they define."""
@@ -155,8 +210,7 @@ class _Shape:
         below = np.count_nonzero(values < resampled.value) + 0.5 * np.count_nonzero(values == resampled.value)
         # Half a resample in from either end: the normal quantile of 0 or 1 is infinite.
         share = min(max(below, 0.5), len(values) - 0.5) / len(values)
-        left_out = resampled.left_out[np.isfinite(resampled.left_out)]
-        pull = left_out.mean() - left_out
+        pull = resampled.influence
         squares = float((pull**2).sum())
         acceleration = float((pull**3).sum()) / (6.0 * squares**1.5) if squares > 0.0 else 0.0
         return cls(resamples=len(resampled.values), bias=float(ndtri(share)), acceleration=acceleration,

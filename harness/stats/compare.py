@@ -52,6 +52,9 @@ class Comparison:
     """For proportions: pairs, scored in both, with the event in the baseline alone."""
     obstacle: str = ""
     """Why nothing can be decided, whatever the interval; empty where there is no such reason."""
+    rare: str = ""
+    """Of a metric without a range: why rare texts keep a gate open. It is no obstacle to `harness.stats.shift`, since
+    rounding has no such tail."""
     note: str = ""
     spread: Spread | None = None
     """For means of bounded scores."""
@@ -109,7 +112,7 @@ def compare(
         low=found.low, high=found.high, p_above=found.p_above, p_below=found.p_below, null=null, alpha=alpha,
         method=found.method, n=len(arms.first), unscored=len(arms.first) - len(both.first), worst=worst,
         gains=gains, losses=losses, note=found.note, spread=found.spread,
-        obstacle=obstacle or cluster_obstacle(candidate.groups(arms.first)),
+        obstacle=obstacle or cluster_obstacle(candidate.groups(arms.first)), rare=found.obstacle,
     )  # fmt: skip
 
 

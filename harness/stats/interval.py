@@ -53,6 +53,8 @@ class Interval:
     note: str = ""
     spread: Spread | None = None
     """For means of bounded scores."""
+    obstacle: str = ""
+    """Why the interval cannot decide a gate, though it says something; empty where there is no such reason."""
 
     def within(self, bounds: tuple[float, float] | None) -> Interval:
         """Return the interval cut to the possible values, which also bound what the data cannot."""

@@ -2,7 +2,11 @@
 
 Sources: C. J. Clopper and E. S. Pearson, Biometrika 26 (1934) 404–413; E. L. Korn and B. I. Graubard, Survey
 Methodology 24 (1998) 193–201 (the same interval on the effective sample size, with its correction for degrees of
-freedom); L. Kish, Survey Sampling (1965) (design effect).
+freedom); L. Kish, Survey Sampling (1965) (design effect); A. V. Carter, K. T. Schnepel and D. G. Steigerwald,
+Asymptotic behavior of a t-test robust to cluster heterogeneity, Review of Economics and Statistics 99 (2017) 698–709
+(the effective number of clusters); J. E. Pustejovsky and E. Tipton, Small-sample methods for cluster-robust variance
+estimation and hypothesis testing in fixed effects models, Journal of Business & Economic Statistics 36 (2018) 672–683
+(degrees of freedom by F. E. Satterthwaite, Biometrics Bulletin 2 (1946) 110–114).
 """
 
 from __future__ import annotations
@@ -18,9 +22,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FEWEST_CLUSTERS = 20
-"""Below this many clusters the variance between them is not known well enough to decide anything."""
+"""Below this many effective clusters the variance between them is not known well enough to decide anything."""
 FEWEST_APART = 10
-"""Where fewer clusters hold anything but the commonest value, how alike the samples of a cluster are is not known."""
+"""Where fewer clusters hold anything but the commonest value, or carry the variance, how alike the samples of a cluster
+are is not known."""
+
+
+def effective_clusters(sizes: NDArray[np.float64]) -> float:
+    """Return (Σ m)² / Σ m²: as many clusters of equal size would have the variance of these if samples repeat.
+
+    Args:
+        sizes: samples in each cluster, shape (clusters,), all above 0.
+    """
+    return float(sizes.sum() ** 2 / (sizes**2).sum()) if len(sizes) else 0.0
 
 
 def clopper_pearson(events: float, n: float, alpha: float, *, null: float | None = None) -> Interval:
@@ -54,6 +68,8 @@ class Effective:
     n: float
     """At most the number of samples."""
     clusters: int
+    effective_clusters: float
+    """At most `clusters`; see the function of that name."""
     clustered: bool
     """Whether any cluster holds several samples; where not, `n` is the number of samples."""
     correlation: float | None = None
@@ -62,7 +78,7 @@ class Effective:
     @property
     def too_few(self) -> bool:
         """Whether the samples come in clusters, and in too few of them to decide by."""
-        return self.clustered and self.clusters < FEWEST_CLUSTERS
+        return self.clustered and self.effective_clusters < FEWEST_CLUSTERS
 
     @property
     def note(self) -> str:
@@ -71,17 +87,21 @@ class Effective:
             return ""
         few = f", fewer than the {FEWEST_CLUSTERS} that a gate needs" if self.too_few else ""
         alike = "" if self.correlation is None else f" (intraclass correlation {self.correlation:.2f})"
-        return f"{self.clusters} clusters worth {self.n:.0f} independent samples{alike}{few}"
+        even = self.clusters - self.effective_clusters < 1
+        uneven = "" if even else f" (they weigh as {self.effective_clusters:.0f})"
+        return f"{self.clusters} clusters{uneven} worth {self.n:.0f} independent samples{alike}{few}"
 
 
 def effective_size(values: NDArray[np.float64], groups: NDArray[np.int64], alpha: float) -> Effective:
     """Return the effective sample size of the mean of `values` over clustered samples.
 
     The design effect is the linearised variance of the mean between clusters (W. G. Cochran, Sampling Techniques,
-    1977, ch. 9A) over the variance of as many independent samples; it counts as at least 1. Where fewer than
-    `FEWEST_APART` clusters hold another value than the commonest, it cannot be estimated: how alike a few rare events
-    are says little of the next ones. Every cluster is then taken to repeat one answer (Kish's sum of sizes squared over
-    sum of squared sizes). The correction for few clusters is Korn and Graubard's squared ratio of t quantiles.
+    1977, ch. 9A) over the variance of as many independent samples; it counts as at least 1. It cannot be estimated
+    where fewer than `FEWEST_APART` clusters hold another value than the commonest, since how alike a few rare events
+    are says little of the next ones; nor where fewer carry the variance because they are large, (Σ m²)² / Σ m⁴ of them
+    if samples repeat. Every cluster is then taken to repeat one answer (Kish's sum of sizes squared over sum of squared
+    sizes). The correction for few clusters is Korn and Graubard's squared ratio of t quantiles, at those degrees of
+    freedom.
 
     Args:
         values: shape (n,).
@@ -89,23 +109,24 @@ def effective_size(values: NDArray[np.float64], groups: NDArray[np.int64], alpha
         alpha: one-sided level of the interval it is for.
     """
     n = len(values)
-    clusters = int(groups.max()) + 1 if n else 0
+    sizes = np.bincount(groups).astype(np.float64) if n else np.zeros(0)
+    clusters, repeated = len(sizes), effective_clusters(sizes)
     if clusters == n:
-        return Effective(n=float(n), clusters=clusters, clustered=False)
-    sizes = np.bincount(groups).astype(np.float64)
-    repeated = float(sizes.sum() ** 2 / (sizes**2).sum())
-    spread = float(values.var())
+        return Effective(n=float(n), clusters=clusters, effective_clusters=repeated, clustered=False)
     if clusters < 2:
-        return Effective(n=1.0, clusters=clusters, clustered=True)
-    if clusters_apart(values, groups) < FEWEST_APART:
-        size = repeated
+        return Effective(n=1.0, clusters=clusters, effective_clusters=repeated, clustered=True)
+    carriers = effective_clusters(sizes**2)
+    if clusters_apart(values, groups) < FEWEST_APART or carriers < FEWEST_APART:
+        size, freedom = repeated, repeated - 1.0
     else:
         residuals = np.bincount(groups, weights=values - values.mean())
         between = clusters / (clusters - 1) * float((residuals**2).sum()) / n**2
+        spread = float(values.var())
         size = float(n) if between <= spread / n else spread / between
+        freedom = carriers - 1.0
     return Effective(
-        n=min(float(n), size * _few_clusters(n, clusters, alpha)), clusters=clusters, clustered=True,
-        correlation=intraclass_correlation(values, groups),
+        n=min(float(n), size * _few_clusters(n, freedom, alpha)), clusters=clusters, effective_clusters=repeated,
+        clustered=True, correlation=intraclass_correlation(values, groups),
     )  # fmt: skip
 
 
@@ -143,7 +164,7 @@ def intraclass_correlation(values: NDArray[np.float64], groups: NDArray[np.int64
     return None if whole <= 0.0 else (between - within) / whole
 
 
-def _few_clusters(n: int, clusters: int, alpha: float) -> float:
+def _few_clusters(n: int, freedom: float, alpha: float) -> float:
     from scipy.special import stdtrit
 
-    return float((stdtrit(n - 1, alpha) / stdtrit(clusters - 1, alpha)) ** 2)
+    return float((stdtrit(n - 1, alpha) / stdtrit(max(1.0, freedom), alpha)) ** 2)

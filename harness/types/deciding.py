@@ -98,6 +98,9 @@ class Gate:
     """Asks the same of each principle that the metric has values for; see `harness.gates.by_principle`."""
     corrected: bool = False
     """For `min` and `max`: about the proportion corrected for its labeller's errors, instead of the labelled one."""
+    cap: float | None = None
+    """For metrics without a range: a text's value counts as at most so much (under `min`: at least), or of a comparison
+    its difference as at most so much either way, in the metric's unit."""
 
     @property
     def arms(self) -> tuple[str, ...]:

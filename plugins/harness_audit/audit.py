@@ -18,6 +18,7 @@ from harness_audit.policies import policy_cases, replayed
 from harness_audit.processes import undisturbed, workers
 from harness_audit.recorded import from_workspace, shipped
 from harness_audit.replay import Case, Judge, Tally, replay
+from harness_audit.ugly import ugly_cases
 
 if TYPE_CHECKING:
     from harness.api import Progress
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 GROUPS = (
     "min", "max", "max corrected", "min corrected", "max_unscored", "non_inferior", "non_inferior with anchor",
-    "superior", "equivalent", "unscored", "critics that err", "attempts",
+    "superior", "equivalent", "unscored", "critics that err", "attempts", "ugly",
 )  # fmt: skip
 FAMILY = 0.05
 """How often an audit of gates that keep their promises exactly may call any of them broken."""
@@ -148,6 +149,8 @@ def prepare(origin: Origin, registries: Registries, config: Config) -> Prepared:
     populations, made = _rows(origin, registries)
     names = setup.policies or (() if setup.gates else tuple(_names(config, registries)))
     cases = [] if setup.policies and not setup.gates else list(_gate_cases(populations, setup))
+    if setup.policies == () and (not setup.gates or "ugly" in setup.gates):
+        cases += ugly_cases()
     left_out: dict[str, Sequence[str]] = {}
     by_suite = {population.suite: population for population in populations}
     for name in names:

@@ -126,13 +126,13 @@ def suites() -> tuple[AuditSuite, ...]:
         ),
         AuditSuite(
             name="audit-language", data="data/language.jsonl", ask=64, measure="perplexity, chrf",
-            gates=(_not_worse("bits_per_byte", 0.15), _not_worse("chrf", 8.0)),
+            gates=(_not_worse("bits_per_byte", 0.15, cap=0.6), _not_worse("chrf", 8.0)),
         ),
     )  # fmt: skip
 
 
-def _not_worse(metric: str, margin: float) -> Gate:
-    return Gate(metric=metric, kind="non_inferior", to="promoted", margin=margin)
+def _not_worse(metric: str, margin: float, cap: float | None = None) -> Gate:
+    return Gate(metric=metric, kind="non_inferior", to="promoted", margin=margin, cap=cap)
 
 
 def _at_most(metric: str, limit: float) -> Gate:

@@ -160,6 +160,7 @@ def test_a_bootstrap_that_knows_only_what_it_has_seen_is_found(recorded, monkeyp
     assert len(chosen) == 1
     assert not audited(chosen, None, simulations=200).failures
     monkeypatch.setattr(procedures, "_wide", lambda found, *_, **__: found)
+    monkeypatch.setattr(procedures, "bootstrap_t", procedures.bca)
     assert [result.finding for result in audited(chosen, None, simulations=1000).results] == ["broken"]
 
 

@@ -149,7 +149,7 @@ def test_random_groups_of_many_samples_give_the_interval_of_all_of_them(monkeypa
     whole = interval()
     monkeypatch.setattr(procedures, "MOST_UNITS", 600)
     grouped = interval()
-    assert grouped.method == "BCa bootstrap (4,000 resamples of 600 random groups)"
+    assert grouped.method == "BCa and t bootstrap (4,000 resamples of 600 random groups)"
     # About 3 % from the groups, as much from the resamples.
     assert grouped.high - grouped.low == pytest.approx(whole.high - whole.low, rel=0.12)
     assert (grouped.low + grouped.high) / 2 == pytest.approx((whole.low + whole.high) / 2, abs=0.02)

@@ -102,7 +102,7 @@ def test_a_mean_of_bounded_scores_reckons_with_what_it_has_not_seen(plain, make_
     assert bounded.worst.high == pytest.approx(max(alone.worst.high, gaffke.high))
     assert bounded.worst.low == pytest.approx(min(alone.worst.low, gaffke.low))
     assert bounded.worst.p_below == pytest.approx(max(alone.worst.p_below, gaffke.p_below))
-    assert "the farther of BCa bootstrap" in bounded.worst.method
+    assert "the farther of BCa and t bootstrap" in bounded.worst.method
     assert "Gaffke" not in alone.worst.method
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from harness.gates.kinds.kind import Arms, Drawn, GateKind, Outlook, Problem, Section, fewest_within
 from harness.gates.numbers import amount, bounds_text, change, too_small, unscored_text, would_decide
 from harness.stats import Comparison, MetricTable, compare, estimate
+from harness.stats.capped import capped_differences
 from harness.stats.halving import smallest
 from harness.stats.kinds import bounds_of, score_range
 from harness.stats.kinds import kind_of as metric_kind
@@ -104,14 +105,15 @@ class ComparisonKind(GateKind):
             return 1
         if kind.shares:
             return self.fewest_of_shares(gate)
-        if scores is None:
-            return kind.fewest
-        return fewest_within(self.best_share(gate, scores[1] - scores[0]), gate.alpha, strict=True)
+        reach = gate.cap or (0.0 if scores is None else scores[1] - scores[0])
+        if not reach:
+            return kind.fewest_of(metric, gate.alpha)
+        return fewest_within(self.best_share(gate, reach), gate.alpha, strict=True)
 
     def worst_distance(self, gate: Gate, metric: Metric, value: float | None = None) -> float:  # noqa: ARG002
-        """Return the whole range, which a difference can be away."""
+        """Return the whole range, or the cap, which a difference can be away."""
         scores = score_range(metric)
-        return 0.0 if scores is None else scores[1] - scores[0]
+        return gate.cap or (0.0 if scores is None else scores[1] - scores[0])
 
     def room(self, gate: Gate, metric: Metric) -> float:
         """Return how far from the gate's line the best possible difference lies."""
@@ -160,10 +162,12 @@ class ComparisonKind(GateKind):
     def _part(self, gate: Gate, arms: Arms, to: str, margin: float) -> Part:
         region = self.region(gate, arms.candidate.metric, to)
         tests: dict[float, tuple[float | None, float | None]] = {}
+        own, its = arms.candidate, arms.others[to]
+        if gate.cap is not None:
+            own, its = capped_differences(own, its, gate.cap)
         for line in region.ends:
-            found = compare(
-                arms.candidate, arms.others[to], alpha=gate.alpha, null=line, seed=arms.seed, resamples=arms.resamples
-            )
+            found = compare(own, its, alpha=gate.alpha, null=line, seed=arms.seed, resamples=arms.resamples)
+            found = replace(found, obstacle=found.obstacle or found.rare)
             tests[line] = found.p_above, found.p_below
         point = gate.evidence == "point"
         status: Status = "inconclusive"
@@ -178,12 +182,16 @@ class ComparisonKind(GateKind):
         metric, found = candidate.metric, part.found
         if found.difference is None:
             return f"{gate.metric} cannot be compared with {part.to}: {found.obstacle}"
-        text = f"against {amount(metric, found.baseline)} of {part.to}: {change(metric, found.difference)}"
-        if part.first:
-            text = f"{gate.metric} is {amount(metric, found.candidate)} {text}"
+        if gate.cap is not None:  # both arms' own values are not those of which the capped difference is
+            text = f"against {part.to}: {change(metric, found.difference)}, each text counted up to {gate.cap:g},"
+            text = f"{gate.metric} {text}" if part.first else text
+        else:
+            text = f"against {amount(metric, found.baseline)} of {part.to}: {change(metric, found.difference)}"
+            text = f"{gate.metric} is {amount(metric, found.candidate)} {text}" if part.first else text
         if gate.evidence == "bound":
             text += f" {bounds_text(metric, found.low, found.high)}"
-        text += unscored_text(found.unscored, found.n, bounded=bounds_of(metric) is not None, pairs=True)
+        bounded = gate.cap is not None or bounds_of(metric) is not None
+        text += unscored_text(found.unscored, found.n, bounded=bounded, pairs=True)
         text += f", {self.clause(metric, part)}"
         if gate.evidence == "bound" and part.status == "inconclusive":
             advice = self._advice(gate, metric, found, part.margin, clustered=candidate.clustered)

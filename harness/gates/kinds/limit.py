@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from harness.gates.kinds.kind import (
 )
 from harness.gates.numbers import amount, bounds_text, limit_text, too_small, unscored_text, would_decide
 from harness.stats import Assessment, assess
+from harness.stats.capped import capped_values, ratio_at, value_of
 from harness.stats.halving import smallest
 from harness.stats.kinds import bounds_of, score_range
 from harness.stats.kinds import kind_of as metric_kind
@@ -97,8 +99,8 @@ class LimitKind(GateKind):
                 return smallest(lambda n: (corrected_interval(0, n, known, gate.alpha).high or 0.0) <= limit)
             return smallest(lambda n: (corrected_interval(n, n, known, gate.alpha).low or 0.0) >= limit)
         bounds = exact_range(metric)
-        if bounds is None:
-            return kind.fewest
+        if bounds is None:  # under a cap, how far inside the best value lies is not known
+            return kind.fewest_of(metric, gate.alpha) if gate.cap is None else kind.fewest
         best, worst = bounds if self.upper else bounds[::-1]
         if limit in bounds:
             return 1 if limit == worst else None
@@ -145,7 +147,7 @@ class LimitKind(GateKind):
         look = partial(assess, table, alpha=gate.alpha, seed=arms.seed, resamples=arms.resamples)
         tests: dict[float, tuple[float | None, float | None]] = {}
         for line in region.ends:
-            found = look(null=line, corrected=gate.corrected)
+            found = look(null=line, corrected=gate.corrected) if gate.cap is None else self._capped(gate, arms)
             tests[line] = found.worst.p_above, found.worst.p_below
         labelled = look().estimate if gate.corrected else found.estimate
         point = gate.evidence == "point"
@@ -162,6 +164,22 @@ class LimitKind(GateKind):
             method="point value, no interval" if point else found.worst.method,
         )  # fmt: skip
 
+    def _capped(self, gate: Gate, arms: Arms) -> Assessment:
+        """Return the assessment of the capped mean, back on the metric's own scale."""
+        metric, limit = arms.candidate.metric, gate.limit or 0.0
+        table = capped_values(arms.candidate, gate.cap or 0.0, limit, upper=self.upper)
+        found = assess(table, alpha=gate.alpha, null=ratio_at(metric, limit), seed=arms.seed, resamples=arms.resamples)
+        back = partial(value_of, metric)
+        own, worst = found.estimate, found.worst
+        ends = [back(worst.low), back(worst.high)]
+        if own.unscored:  # the good end is not bounded, so that what was not scored could be anything there
+            ends[0 if self.upper else 1] = None
+        return Assessment(
+            estimate=replace(own, value=back(own.value), low=back(own.low), high=back(own.high), worst_case=None),
+            worst=replace(worst, low=ends[0], high=ends[1], spread=None), obstacle=found.obstacle,
+            worst_values=(back(found.worst_values[0]), back(found.worst_values[1])),
+        )  # fmt: skip
+
     def limits(self, gate: Gate, metric: Metric, *, passed: bool) -> str:
         """Return the value's place in a sentence, such as `within the limit of 5 %`."""
         limit = limit_text(metric, gate.limit or 0.0)
@@ -174,7 +192,9 @@ class LimitKind(GateKind):
         if value.value is None:
             return f"{gate.metric} has no value: {found.obstacle}"
         side = self.limits(gate, metric, passed=status == "passed")
-        missing = unscored_text(value.unscored, value.n, bounded=bounds_of(metric) is not None)
+        missing = "" if gate.cap is None else f", each text counted {'up' if self.upper else 'down'} to {gate.cap:g}"
+        bounded = gate.cap is not None or bounds_of(metric) is not None
+        missing += unscored_text(value.unscored, value.n, bounded=bounded)
         if gate.evidence == "point":
             return f"{gate.metric} is {amount(metric, value.value)}{missing}, {side} (point value, no interval)"
         text = (

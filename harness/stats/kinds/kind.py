@@ -62,6 +62,10 @@ class MetricKind(ABC):
         """Return the metric's least and greatest value; None where it has none."""
         return metric.bounds
 
+    def fewest_of(self, metric: Metric, alpha: float) -> int:  # noqa: ARG002
+        """Return the samples without which there is no interval of this metric at the level `alpha`."""
+        return self.fewest
+
     def is_weighted_mean(self, metric: Metric) -> bool:
         """Tell whether the value is the sum of the rows' first column over that of their second."""
         return self.summed and type(metric).estimate is Metric.estimate

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.stats.kinds.kind import Sampled, SummedKind
-from harness.stats.procedures import weighted, weighted_difference
+from harness.stats.procedures import smallest_n, weighted, weighted_difference
 
 if TYPE_CHECKING:
     from harness.contracts import Metric
@@ -22,6 +22,10 @@ class Mean(SummedKind):
     name = "mean"
     row = "(value, 1)"
     width: int | None = 2
+
+    def fewest_of(self, metric: Metric, alpha: float) -> int:
+        """Return the samples without which there is no interval: more where nothing bounds a sample's value."""
+        return max(self.fewest, smallest_n(alpha)) if metric.bounds is None else self.fewest
 
     def row_problem(self, metric: Metric, row: Row) -> str:
         """Return what a row should have been."""

@@ -1,0 +1,102 @@
+"""How often a candidate that is worse by exactly the margin is promoted, where people learn from the samples that
+decide.
+
+    python benchmarks/adaptive.py            print the table
+    python benchmarks/adaptive.py --write    put it into docs/statistics.md
+
+Two minutes. Every candidate loses exactly the margin of 8 points: in the population the baseline alone is right on 13 %
+of all prompts, the candidate alone on 5 %. The gate is `non_inferior`, each attempt at its share of 5 %.
+
+*Memorised*: between two attempts whoever trains sees which prompts were lost, and this share of them is trained on, so
+that they are not lost again; in the population nothing changes. The next candidate loses the same prompts as the one
+before but for these, or some or all afresh. *Looks*: twenty such candidates are run, with nothing
+memorised, and the one with the least loss on the deciding samples is decided about, as a first attempt.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from harness.stats.attempts import level_of_attempt
+from harness.stats.paired import paired_difference
+from harness.stats.proportion import clopper_pearson
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "statistics.md"
+MARGIN, GAINS, ATTEMPTS, LOOKS, DRAWS = 0.08, 0.05, 6, 20, 20_000
+
+
+@cache
+def passes(gains: int, losses: int, n: int, attempt: int) -> bool:
+    """Return whether the gate passes at the level of an attempt."""
+    low = paired_difference(gains, losses, n, level_of_attempt(0.05, attempt), null=-MARGIN).low
+    return low is not None and low > -MARGIN
+
+
+def counts(lost: np.ndarray, drawn: np.ndarray) -> tuple[int, int]:
+    """Return gains and losses of one candidate."""
+    return int((drawn > 1 - GAINS).sum()), int(lost.sum())
+
+
+def memorised(n: int, share: float, again: float) -> float:
+    """Return how often one of the attempts is promoted.
+
+    Args:
+        n: samples.
+        share: of the losing prompts, memorised between two attempts.
+        again: how many of the other answers stay those of the candidate before.
+    """
+    generator, promoted = np.random.default_rng([n, int(100 * share), int(100 * again)]), 0
+    for _ in range(DRAWS):
+        known, drawn = np.zeros(n, dtype=bool), generator.random(n)
+        for attempt in range(1, ATTEMPTS + 1):
+            lost = (drawn < GAINS + MARGIN) & ~known
+            if passes(*counts(lost, drawn), n, attempt):
+                promoted += 1
+                break
+            known |= lost & (generator.random(n) < share)
+            drawn = np.where(generator.random(n) < again, drawn, generator.random(n))
+    return promoted / DRAWS
+
+
+def looked(n: int) -> float:
+    """Return how often the best of the candidates that were looked at is promoted."""
+    generator, promoted = np.random.default_rng(n), 0
+    for _ in range(DRAWS):
+        drawn = generator.random((LOOKS, n))
+        found = [counts(row < GAINS + MARGIN, row) for row in drawn]
+        promoted += passes(*max(found, key=lambda one: one[0] - one[1]), n, 1)
+    return promoted / DRAWS
+
+
+def shown(rate: float) -> str:
+    interval = clopper_pearson(round(rate * DRAWS), DRAWS, 0.05)
+    return f"{100 * rate:.1f} [{100 * (interval.low or 0):.1f}, {100 * (interval.high or 1):.1f}]"
+
+
+def table() -> str:
+    lines = [["six attempts, between which is", "130 samples", "260 samples"], ["---", "---:", "---:"]]
+    for share, words in ((0.0, "nothing"), (0.25, "a quarter"), (0.5, "half")):
+        for again, whose in ((0.0, "others"), (0.8, "four in five the same"), (1.0, "the same")):
+            if share or not again:
+                found = [shown(memorised(n, share, again)) for n in (130, 260)]
+                lines.append([f"{words} memorised, each candidate loses {whose}", *found])
+    lines.append([f"best of {LOOKS} by `harness run`, one `decide`", *(shown(looked(n)) for n in (130, 260))])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def main() -> None:
+    made = table()
+    print(made)
+    if "--write" in sys.argv:
+        text = DOCUMENT.read_text(encoding="utf-8")
+        pattern = re.compile(r"(<!-- table adaptive -->\n).*?(<!-- end -->)", re.DOTALL)
+        DOCUMENT.write_text(pattern.sub(lambda match: f"{match[1]}{made}\n{match[2]}", text), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
