@@ -4,9 +4,9 @@ Attempt j spends 6 · alpha / (π² · j²). Since the sum of 1 / j² over j = 1
 many attempts there are, they spend at most `alpha` together, by Bonferroni's inequality. Attempts may depend on each
 other, but no candidate on the samples that decide: `python benchmarks/adaptive.py` shows what memorised prompts do.
 
-Spending a level over a sequence of tests is described by D. P. Foster and R. A. Stine, α-investing, Journal of the Royal
-Statistical Society B 70 (2008) 429–444, section 2, and by J. Tian and A. Ramdas, Online control of the familywise error
-rate, Statistical Methods in Medical Research 30 (2021) 976–993.
+Spending a level over a sequence of tests is described by D. P. Foster and R. A. Stine, α-investing, Journal of the
+Royal Statistical Society B 70 (2008) 429–444, section 2, and by J. Tian and A. Ramdas, Online control of the
+familywise error rate, Statistical Methods in Medical Research 30 (2021) 976–993.
 """
 
 from __future__ import annotations
