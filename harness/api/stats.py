@@ -11,6 +11,7 @@ from harness.stats.attempts import level_of_attempt
 from harness.stats.bounded import expected_reach
 from harness.stats.kinds import bounds_of, is_weighted_mean, score_range
 from harness.stats.kinds import kind_of as metric_kind
+from harness.stats.misclassified import calibration_problem
 from harness.stats.missing_mass import linearised, spread_of
 from harness.stats.power import POWER, binomial_power, mcnemar_power, quantile_sum
 from harness.stats.proportion import clopper_pearson, effective_size
@@ -21,6 +22,7 @@ __all__ = [
     "MetricTable",
     "binomial_power",
     "bounds_of",
+    "calibration_problem",
     "check_gate",
     "clopper_pearson",
     "describe",

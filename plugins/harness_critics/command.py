@@ -56,7 +56,7 @@ def calibrate(
     _show(app, [found])
     if not app.json:
         click.echo(f"kept as calibration {found.id} of {found.labeller}")
-        click.echo(f"gates rest on it where a suite says: adherence: {{calibration: {{{principle}: stored}}}}")
+        click.echo(_use(found, constitution))
 
 
 @critic.command()
@@ -76,28 +76,23 @@ def _show(app: App, found: Sequence[CriticCalibration]) -> None:
     if app.json:
         app.print_json([to_plain(one) for one in found])
         return
-    columns = (
-        "id",
-        "principle\n  critics",
-        "violations\nfound",
-        "others let\nthrough",
-        "unscored",
-        "AUC",
-        "asked",
-        "data",
-    )
+    columns = ("calibration", "principle", "violations\nfound", "others let\nthrough", "un-\nscored", "AUC")
     rows = [
         (
-            one.id, f"{one.principle}\n  {', '.join(one.critics)}", _rate(one.sensitivity), _rate(one.specificity),
-            str(one.unscored), "–" if one.auc is None else f"{one.auc:.2f}",
-            "\n".join(f"{role}: {who}" for role, who in one.roles.items()) or "nobody",
-            f"{one.data[:16]}\n{one.created[:10]}",
+            f"{one.id}\ndata {one.data[:8]}\n{one.created[:10]}", _judged(one),
+            _rate(one.sensitivity), _rate(one.specificity), str(one.unscored),
+            "–" if one.auc is None else f"{one.auc:.2f}",
         )
         for one in found
     ]  # fmt: skip
-    title = "critics on labelled replies, with exact 90 % intervals"
-    table = plain_table(columns, [[safe_text(cell) for cell in row] for row in rows], title=title, whole=("id",))
-    app.console.print(table)
+    title, whole = "critics on labelled replies, with exact 90 % intervals", set(columns) - {"principle"}
+    cells = [[safe_text(cell) for cell in row] for row in rows]
+    app.console.print(plain_table(columns, cells, title=title, whole=whole))
+
+
+def _judged(one: CriticCalibration) -> str:
+    asked = [f"{role}: {who}" for role, who in one.roles.items()]
+    return "\n".join([one.principle, f"critics: {', '.join(one.critics)}", *asked])
 
 
 def _rate(counts: tuple[int, int]) -> str:
@@ -105,3 +100,15 @@ def _rate(counts: tuple[int, int]) -> str:
 
     interval = clopper_pearson(*counts, 0.05)
     return f"{counts[0]}/{counts[1]}\n{interval.low:.2f}–{interval.high:.2f}"
+
+
+def _use(found: CriticCalibration, constitution: str | None) -> str:
+    """Say how gates rest on a calibration, or why none can."""
+    from harness.api import Calibration
+    from harness.api.stats import calibration_problem
+
+    problem = calibration_problem(Calibration(sensitivity=found.sensitivity, specificity=found.specificity))
+    if problem:
+        return f"no gate can rest on it: {problem}"
+    where = f"constitution: {constitution}" if constitution else f"principles: [{found.principle}]"
+    return f"gates rest on it where a suite measures adherence: {{{where}, calibration: {{{found.principle}: stored}}}}"
