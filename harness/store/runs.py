@@ -6,9 +6,7 @@ Samples are streamed in both directions, so that a run of hundreds of thousands 
 from __future__ import annotations
 
 import re
-import secrets
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import BrokenRunError, HarnessError, InputError, unknown_id
@@ -17,13 +15,14 @@ from harness.serial import from_json, to_json
 from harness.store.atomic import explained, put_in_place, remove_folder, write_into
 from harness.store.intents import begin, commit
 from harness.store.promoted import promoted
-from harness.store.sample_writer import BATCH, SAMPLES_FILE, SampleWriter
+from harness.store.sample_writer import BATCH, SAMPLES_FILE
 from harness.types import Candidate, Constitution, RunRecord, SampleRecord
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from harness.store.sample_writer import SampleWriter
     from harness.store.workspace import Workspace
 
 RUN_FILE, SUITE_FILE, CONSTITUTIONS_FILE = "run.json", "suite.yaml", "constitutions.json"
@@ -40,30 +39,6 @@ _CANDIDATES = frozenset({PROMOTED, "base"})
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
 """What runs are called."""
-
-
-def new_run_id(suite: str) -> str:
-    """Return a fresh id that sorts by time and says which suite it is: `20261120-064048-safety-core-9f2c1a`."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{suite}-{secrets.token_hex(3)}"
-
-
-def write_run(
-    workspace: Workspace, record: RunRecord, samples: Iterable[SampleRecord], suite_text: str,
-    constitutions: tuple[Constitution, ...],
-) -> RunRecord:  # fmt: skip
-    """Put a run's folder in place, whole, from samples that are at hand; arguments and errors as `finish_run`.
-
-    Args:
-        workspace: where to.
-        record: as in `finish_run`.
-        samples: read once, a row group at a time.
-        suite_text: as in `finish_run`.
-        constitutions: as in `finish_run`.
-    """
-    _check_name(record.id)
-    with workspace.lock(), SampleWriter(workspace) as writer:
-        writer.write(samples)
-        return finish_run(workspace, record, writer, suite_text, constitutions)
 
 
 def finish_run(

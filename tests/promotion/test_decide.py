@@ -98,7 +98,7 @@ def test_a_gate_cannot_be_left_out(workspace, make, good):
 
 
 def test_no_gates_decide_nothing(workspace, make, good):
-    bare = runs.write_run(
+    bare = make.write_run(
         workspace, replace(good[0].run, id="20261120-bare", checks=()), map(make.sample_record, range(4)), "", ()
     )
     with pytest.raises(InputError, match="has no gates"):

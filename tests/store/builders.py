@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import secrets
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pluggy
@@ -14,7 +17,8 @@ from harness.promotion.decide import Evidence
 from harness.promotion.decide import decide as really_decide
 from harness.promotion.policies import declare
 from harness.registry import Registry
-from harness.store.runs import new_run_id, write_run
+from harness.store.runs import finish_run
+from harness.store.sample_writer import SampleWriter
 from harness.store.workspace import Workspace
 from harness.types import (
     AdapterSpec,
@@ -48,6 +52,21 @@ GATE = Gate(metric="accuracy", kind="min", limit=0.5, alpha=1e-6)
 """So strict that every attempt allows it."""
 SUITE_TEXT = "id: tiny\nsamples: {path: tiny.jsonl}\nmeasure: [accuracy]\ngates:\n  - {metric: accuracy, min: 0.5}\n"
 CONSTITUTION = Constitution(id="c", version=1, principles=(Principle(id="p", text="Be kind."),), fingerprint="cf")
+
+
+def new_run_id(suite: str) -> str:
+    """Return a fresh id that sorts by time and says which suite it is: `20261120-064048-safety-core-9f2c1a`."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{suite}-{secrets.token_hex(3)}"
+
+
+def write_run(
+    workspace: Workspace, record: RunRecord, samples: Iterable[SampleRecord], suite_text: str,
+    constitutions: tuple[Constitution, ...],
+) -> RunRecord:  # fmt: skip
+    """Put a run's folder in place from samples that are at hand."""
+    with workspace.lock(), SampleWriter(workspace) as writer:
+        writer.write(samples)
+        return finish_run(workspace, record, writer, suite_text, constitutions)
 
 
 def adapter(folder: Path, weight: float = 1.0, **config: object) -> Path:

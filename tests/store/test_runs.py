@@ -42,7 +42,7 @@ def test_what_is_written_is_read_back(workspace, make):
 )
 def test_any_text_and_number_survives(workspace, make, text, value):
     sample = replace(make.sample_record(1, text=text), rows={"m": (value, 1.0)})
-    record = runs.write_run(workspace, make.run_record(samples=1), [sample], text, ())
+    record = make.write_run(workspace, make.run_record(samples=1), [sample], text, ())
     assert list(runs.read_samples(workspace, record.id)) == [sample]
     assert (workspace.runs / record.id / runs.SUITE_FILE).read_bytes().decode() == text
 
@@ -70,7 +70,7 @@ def test_samples_are_streamed(workspace, make, monkeypatch):
             asked[0] += 1
             yield make.sample_record(index)
 
-    record = runs.write_run(workspace, make.run_record(samples=1000), samples(), "", ())
+    record = make.write_run(workspace, make.run_record(samples=1000), samples(), "", ())
     assert sizes == [256, 512, 768, 1000]
     reader = runs.read_samples(workspace, record.id)
     assert next(reader).sample.id == "s0"
@@ -79,20 +79,20 @@ def test_samples_are_streamed(workspace, make, monkeypatch):
 
 def test_no_run_is_written_when_samples_are_missing(workspace, make):
     with pytest.raises(BrokenRunError, match="4 samples, but 3"):
-        runs.write_run(workspace, make.run_record(), (make.sample_record(i) for i in range(3)), "", ())
+        make.write_run(workspace, make.run_record(), (make.sample_record(i) for i in range(3)), "", ())
     nothing_left(workspace)
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 def test_no_run_is_written_with_a_row_that_is_no_number(workspace, make, number):
     with pytest.raises(BrokenRunError, match="'s0': the metric accuracy"):
-        runs.write_run(workspace, make.run_record(samples=1), [make.sample_record(0, number)], "", ())
+        make.write_run(workspace, make.run_record(samples=1), [make.sample_record(0, number)], "", ())
     nothing_left(workspace)
 
 
 def test_half_a_surrogate_pair_is_refused_by_name(workspace, make):
     with pytest.raises(InputError, match=r"sample 's0' cannot be stored"):
-        runs.write_run(workspace, make.run_record(samples=1), [make.sample_record(0, text="a\ud800")], "", ())
+        make.write_run(workspace, make.run_record(samples=1), [make.sample_record(0, text="a\ud800")], "", ())
     nothing_left(workspace)
 
 
@@ -102,7 +102,7 @@ def test_a_failing_source_of_samples_leaves_nothing(workspace, make):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        runs.write_run(workspace, make.run_record(), samples(), "", ())
+        make.write_run(workspace, make.run_record(), samples(), "", ())
     nothing_left(workspace)
 
 
@@ -125,7 +125,7 @@ samples = [builders.sample_record(i, text=str(i) * 3000) for i in range(300)]
 import pyarrow.parquet
 resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
 try:
-    runs.write_run(workspace, builders.run_record(samples=300), samples, "", ())
+    builders.write_run(workspace, builders.run_record(samples=300), samples, "", ())
 except Exception as error:
     print(type(error).__name__, error)
 """
@@ -156,7 +156,7 @@ def test_names_never_leave_the_folder(workspace, make, name):
 @pytest.mark.parametrize("name", ["../x", "a/b", "", ".hidden", "latest"])
 def test_a_run_cannot_be_written_outside(workspace, make, name):
     with pytest.raises(ValueError, match="no name for a run"):
-        runs.write_run(workspace, make.run_record(id=name), [], "", ())
+        make.write_run(workspace, make.run_record(id=name), [], "", ())
 
 
 def test_a_run_is_found_by_the_beginning_of_its_id(workspace, make):

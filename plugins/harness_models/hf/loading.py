@@ -50,10 +50,8 @@ class Loaded:
     """Whether the head is applied apart from the body (else `hidden` gives logits at every position)."""
     after_head: Callable[[torch.Tensor], torch.Tensor] | None = None
     """What the architecture does to logits after the head, such as a soft cap."""
-    shares: bool = True
-    """Whether sequences may share a cached prefix and branches may share a sequence through a mask."""
     plain: str = ""
-    """Why they may not, where they may not."""
+    """Why sequences may not share a cached prefix, nor branches a sequence through a mask; empty where they may."""
     equal_lengths: bool = False
     """Whether only sequences of equal length may share a pass."""
     reach: Reach = field(default_factory=Reach)
@@ -93,7 +91,7 @@ class Loaded:
         """Return an empty cache that keeps everything: what a layer with a window sees is the masks' business."""
         from transformers import DynamicCache
 
-        return DynamicCache() if self.shares else DynamicCache(config=self.model.config)
+        return DynamicCache(config=self.model.config) if self.plain else DynamicCache()
 
     def tensor(self, rows: Any) -> torch.Tensor:  # noqa: ANN401 - nested lists of integers
         """Put token ids on the model's device."""
@@ -126,25 +124,6 @@ def load(spec: ModelSpec, surroundings: RunContext) -> Loaded:
     with torch.inference_mode():
         probe(loaded)
     return loaded
-
-
-def load_tokenizer(spec: ModelSpec, surroundings: RunContext) -> tuple[Any, int, int | None]:
-    """Return a base's tokenizer, its window and its start token, without its weights.
-
-    Raises:
-        InputError: when they are absent or cannot be read.
-    """
-    folder = materialise(spec, surroundings)
-    _quieten()
-    from transformers import AutoConfig, AutoTokenizer
-
-    try:
-        with asking_no_hub():
-            tokenizer = AutoTokenizer.from_pretrained(str(folder), **_FROM_DISK)
-        config = AutoConfig.from_pretrained(str(folder), **_FROM_DISK)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"the model {spec.reference} cannot be read ({_first_line(error)})", file=folder) from error
-    return tokenizer, _window(config, tokenizer), _start_id(tokenizer)
 
 
 @contextmanager

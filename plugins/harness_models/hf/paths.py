@@ -33,7 +33,7 @@ def generation_path(loaded: Loaded) -> Path:
     if loaded.generates is None:
         if loaded.equal_lengths:  # rows of other lengths change what a row computes
             loaded.generates = "plain"
-        elif loaded.shares and _agrees_when_narrowed(loaded):
+        elif not loaded.plain and _agrees_when_narrowed(loaded):
             loaded.generates = "slots"
         else:
             loaded.generates = "padded" if _agrees(loaded, _padded) else "plain"

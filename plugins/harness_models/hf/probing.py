@@ -46,7 +46,6 @@ def probe(loaded: Loaded) -> None:
             if not _tree_agrees(loaded, ids[0].tolist()):
                 loaded.plain = "a tree mask behind a cached prefix changes its scores"
         loaded.reach = reach
-    loaded.shares = not loaded.plain
 
 
 @contextmanager

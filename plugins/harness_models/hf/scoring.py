@@ -59,7 +59,7 @@ def score(loaded: Loaded, rows: Sequence[Branches], budget: Budget, deliver: Del
 
     if not rows:
         return
-    trie = plan(rows, pack_tokens=budget.pack, window=loaded.window) if loaded.shares else separate(rows)
+    trie = separate(rows) if loaded.plain else plan(rows, pack_tokens=budget.pack, window=loaded.window)
     scores = _Scores(rows, deliver)
     with torch.inference_mode():
         held: list[tuple[Prefix, KeptPrefix]] = []  # from the root down to the current group's
