@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=2 python benchmarks/train_judge.py --family training --out FOLDER [--public DATA] [--test gating]
 
-It reads (principle, conversation, reply, verdict) of one family in plugins/harness_critics/data, and learns the log-odds
-of Yes against No behind the prompt of harness_critics/trained.py. A fifth of the principles is held out to choose the
+It reads (principle, conversation, reply, verdict) of one family in plugins/harness_critics/data, and learns the
+log-odds of Yes against No behind the prompt of harness_critics/trained.py. A fifth of the principles is held out to choose the
 epoch; `--test` names the other family, none of whose principles, conversations or replies were seen, for a last look.
 `--public` adds balanced samples of public sets, which are read here and never copied into the project.
 """
@@ -11,15 +11,12 @@ epoch; `--test` names the other family, none of whose principles, conversations 
 from __future__ import annotations
 
 import argparse
-import csv
-import gzip
 import json
 import math
 import random
-import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +32,7 @@ from harness.hashing import sha256_file, sha256_json
 from harness.paths import weights_dir
 from harness.references import resolve_model
 from harness.types import Message
-from harness.weights import base_hash, materialise
+from harness.weights import materialise
 from harness_critics.trained import ANSWERS, PROMPT, judge_messages
 
 OWN = Path(__file__).parents[1] / "plugins" / "harness_critics" / "data"
@@ -65,7 +62,9 @@ class Row:
 
 def own_rows(family: str, folder: Path = OWN) -> list[Row]:
     """Return the rows of a family."""
-    rules = {rule["id"]: rule["text"] for rule in yaml.safe_load((folder / f"{family}-principles.yaml").read_text("utf-8"))}
+    rules = {
+        rule["id"]: rule["text"] for rule in yaml.safe_load((folder / f"{family}-principles.yaml").read_text("utf-8"))
+    }
     rows = []
     for file in sorted(folder.glob(f"{family}-[0-9]*.jsonl")):
         for line in file.read_text("utf-8").splitlines():
@@ -74,6 +73,11 @@ def own_rows(family: str, folder: Path = OWN) -> list[Row]:
             rows.append(Row(row["principle"], rules[row["principle"]], turns, row["response"],
                             row["verdict"] == "follows", row["kind"], "own"))  # fmt: skip
     return rows
+
+
+def data_hash(family: str, folder: Path = OWN) -> str:
+    """Return the SHA-256 of a family's files."""
+    return sha256_json([[file.name, sha256_file(file)] for file in sorted(folder.glob(f"{family}-*"))])
 
 
 class LoraLinear(torch.autograd.Function):
@@ -140,7 +144,9 @@ class Tail(torch.nn.Module):
         x = x.reshape(rows * width, hidden)
         for index, frozen in enumerate(self.frozen, self.first):
 
-            def project(z: torch.Tensor, name: str, index: int = index, frozen: dict[str, torch.Tensor] = frozen) -> torch.Tensor:
+            def project(
+                z: torch.Tensor, name: str, index: int = index, frozen: dict[str, torch.Tensor] = frozen
+            ) -> torch.Tensor:
                 a, b = (self.pairs[f"{index}/{name}/lora_{side}"] for side in "AB")
                 return LoraLinear.apply(z, frozen[name], a.to(z.dtype), (b * self.scale).to(z.dtype))
 
@@ -156,14 +162,16 @@ class Tail(torch.nn.Module):
         ends = x.view(rows, width, hidden)[torch.arange(rows), last]
         return functional.rms_norm(ends, (hidden,), self.norm, eps).float() @ self.direction
 
-    def save(self, folder: Path) -> None:
-        """Write the adapter in peft's layout, in half precision."""
+    def save(self, folder: Path, given: argparse.Namespace) -> None:
+        """Write the adapter in peft's layout, in half precision; its header says what it was trained on."""
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {
             f"base_model.model.model.layers.{key.replace('/', '.')}.weight": value.detach().half().contiguous()
             for key, value in self.pairs.items()
         }
-        save_file(tensors, folder / "adapter_model.safetensors")
+        said = {"task": "judge", "prompt": str(PROMPT), "family": given.family, "data": data_hash(given.family),
+                "base": BASE, "seed": str(given.seed), "trained_by": "benchmarks/train_judge.py"}  # fmt: skip
+        save_file(tensors, folder / "adapter_model.safetensors", said)
         rank = next(iter(self.pairs.values())).shape[0]
         config = {
             "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": BASE, "bias": "none", "r": rank,
@@ -196,7 +204,9 @@ class Scorer:
         for row in rows:
             asked = judge_messages(row.messages, row.response, row.rule, max_reply_chars=LIMIT, max_context_chars=LIMIT)
             text = self.tokenizer.apply_chat_template(
-                [{"role": one.role, "content": one.content} for one in asked], tokenize=False, add_generation_prompt=True
+                [{"role": one.role, "content": one.content} for one in asked],
+                tokenize=False,
+                add_generation_prompt=True,
             )
             prompts.append(self.tokenizer.encode(text, add_special_tokens=False))
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
@@ -229,9 +239,11 @@ def auc(scores: np.ndarray, labels: np.ndarray) -> float:
     return float(((good[:, None] > bad[None]) + 0.5 * (good[:, None] == bad[None])).mean())
 
 
-def batches(groups: Sequence[Sequence[int]], lengths: Sequence[int], tokens: int, rng: random.Random) -> list[list[list[int]]]:
+def batches(
+    groups: Sequence[Sequence[int]], lengths: Sequence[int], tokens: int, rng: random.Random
+) -> list[list[list[int]]]:
     """Return batches of groups of like length, in random order; a group (one pair key) is never parted."""
-    order = sorted(groups, key=lambda group: (max(lengths[i] for i in group) + rng.random() * 24))
+    order = sorted(groups, key=lambda group: max(lengths[i] for i in group) + rng.random() * 24)
     made: list[list[list[int]]] = [[]]
     for group in order:
         widest = max(lengths[i] for part in [*made[-1], group] for i in part)
@@ -262,10 +274,15 @@ def report(name: str, rows: Sequence[Row], scores: np.ndarray) -> float:
         by_rule[row.rule_id].append(index)
         by_pair[row.pair].append(index)
     inside = [auc(scores[part], labels[part]) for part in by_rule.values()]
-    pairs = [scores[a] > scores[b] for part in by_pair.values() for a in part for b in part if labels[a] and not labels[b]]
+    pairs = [
+        scores[a] > scores[b] for part in by_pair.values() for a in part for b in part if labels[a] and not labels[b]
+    ]
     whole = auc(scores, labels)
-    print(f"{name}: n {len(rows)}, AUC {whole:.3f}, mean AUC within a principle {np.nanmean(inside):.3f}, "
-          f"accuracy at 0 {((scores > 0) == labels).mean():.3f}, pairs {np.mean(pairs) if pairs else math.nan:.3f} ({len(pairs)})", flush=True)  # fmt: skip
+    print(
+        f"{name}: n {len(rows)}, AUC {whole:.3f}, mean within a principle {np.nanmean(inside):.3f}, accuracy at 0"
+        f" {((scores > 0) == labels).mean():.3f}, pairs {np.mean(pairs) if pairs else math.nan:.3f} ({len(pairs)})",
+        flush=True,
+    )
     return whole
 
 
@@ -290,13 +307,17 @@ def train(scorer: Scorer, rows: Sequence[Row], held: Sequence[Row], given: argpa
             place = {index: i for i, index in enumerate(flat)}
             scores = scorer([prompts[i] for i in flat])
             wanted = labels[flat] * (1 - 2 * given.smooth) + given.smooth
-            loss = torch.nn.functional.binary_cross_entropy_with_logits(scores, wanted)
+            loss = functional.binary_cross_entropy_with_logits(scores, wanted)
             gaps = [scores[place[a]] - scores[place[b]]
                     for group in batch for a in group for b in group if labels[a] > labels[b]]  # fmt: skip
             if gaps:
-                loss = loss + given.ranking * torch.nn.functional.softplus(1 - torch.stack(gaps)).mean()
+                loss = loss + given.ranking * functional.softplus(1 - torch.stack(gaps)).mean()
             step += 1
-            rate = given.lr * min(1, step / (0.06 * total)) * max(0.02, 0.5 * (1 + math.cos(math.pi * min(1, step / total))))
+            rate = (
+                given.lr
+                * min(1, step / (0.06 * total))
+                * max(0.02, 0.5 * (1 + math.cos(math.pi * min(1, step / total))))
+            )
             for part in optimizer.param_groups:
                 part["lr"] = rate
             loss.backward()
@@ -304,11 +325,18 @@ def train(scorer: Scorer, rows: Sequence[Row], held: Sequence[Row], given: argpa
             optimizer.step()
             optimizer.zero_grad()
             losses.append(float(loss.detach()))
-        print(f"epoch {epoch + 1}: loss {np.mean(losses):.3f}, {len(losses)} steps, {time.perf_counter() - begun:.0f} s")
+            if step % 20 == 0:
+                taken = time.perf_counter() - begun
+                print(f"  step {step} of about {total}: loss {np.mean(losses[-20:]):.3f}, {taken:.0f} s", flush=True)
+        print(
+            f"epoch {epoch + 1}: loss {np.mean(losses):.3f}, {len(losses)} steps, {time.perf_counter() - begun:.0f} s"
+        )
         reached = report("  held-out principles", held, predict(scorer, held_prompts)) if held else epoch
         if reached > best:
             best = reached
             kept = {name: value.detach().clone() for name, value in scorer.tail.pairs.items()}
+            if given.out:
+                scorer.tail.save(given.out, given)
     scorer.tail.pairs.load_state_dict(kept)
     return best
 
@@ -323,11 +351,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rank", type=int, default=8)
     parser.add_argument("--scale", type=float, default=2.0)
-    parser.add_argument("--first-layer", type=int, default=10)
+    parser.add_argument("--first-layer", type=int, default=14)
     parser.add_argument("--lr", type=float, default=5e-4)
     parser.add_argument("--decay", type=float, default=0.01)
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--tokens", type=int, default=3000)
+    parser.add_argument("--tokens", type=int, default=1600)
     parser.add_argument("--smooth", type=float, default=0.05)
     parser.add_argument("--ranking", type=float, default=0.5)
     parser.add_argument("--all", action="store_true", help="hold nothing out")
@@ -345,7 +373,7 @@ def main() -> None:
         test = own_rows(given.test, given.folder)
         report(f"the other family ({given.test})", test, predict(scorer, scorer.encode(test)))
     if given.out:
-        scorer.tail.save(given.out)
+        scorer.tail.save(given.out, given)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,7 @@ from harness.weights import (
     weights_hash,
     weights_path,
 )
+from harness.weights.header import read_metadata
 from harness.weights.hub import asking_no_hub
 from harness.weights.lora import base_shapes, check_lora, misfit, read_adapter_config
 from harness.weights.materialise import base_shapes_folder
@@ -103,6 +104,7 @@ __all__ = [
     "read_adapter_config",
     "read_bytes",
     "read_lines",
+    "read_metadata",
     "read_options",
     "read_text",
     "resolve_path",

@@ -14,7 +14,7 @@ from harness.evaluation.checks import require_attainable_gates
 from harness.evaluation.pool import ModelPool, base_name
 from harness.evaluation.resolve import resolve_arms
 from harness.evaluation.respond import Interview
-from harness.evaluation.roles import Asking
+from harness.evaluation.roles import Asking, Roles
 from harness.serial import from_json
 from harness.store.cache import Cache
 from harness.store.runs import list_runs
@@ -108,7 +108,7 @@ class _Counting:
                 generated = sum(isinstance(request, Generate) for request in asked)
                 row = replace(row, generate=row.generate + generated, score=row.score + len(asked) - generated)
                 questions: dict[str, dict[Request, None]] = {}
-                for role, request in _questions(suite, interview, batch, replies):
+                for role, request in _questions(suite, interview, batch, replies, asking.roles):
                     questions.setdefault(role, {})[request] = None
                 for role, own in questions.items():
                     row, _ = self._count(row, asking, role, list(own))
@@ -168,7 +168,11 @@ def _batches(suite: PreparedSuite, interview: Interview) -> Iterator[list[_Plann
 
 
 def _questions(
-    suite: PreparedSuite, interview: Interview, batch: Sequence[_Planned], replies: Mapping[Request, Reply]
+    suite: PreparedSuite,
+    interview: Interview,
+    batch: Sequence[_Planned],
+    replies: Mapping[Request, Reply],
+    roles: Roles,
 ) -> Iterator[tuple[str, Request]]:
     """Yield what critics would ask first about a batch; about a reply that is not known, as if it were usual."""
     for sample, requests in batch:
@@ -176,6 +180,6 @@ def _questions(
             request: replies.get(request, _STAND_IN) for request in requests if isinstance(request, Generate)
         }
         for response in interview.responses(sample, said) if suite.panel.principles else ():
-            live = Live(together([Live(one) for one in suite.panel.programs([response], {})]))
+            live = Live(together([Live(one) for one in suite.panel.programs([response], {}, roles)]))
             yield from () if live.asks is None else live.asks.questions
             live.close()

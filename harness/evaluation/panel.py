@@ -19,9 +19,9 @@ from harness.types import Case, ClassifierStatus, Findings, NotApplicable, Unsco
 if TYPE_CHECKING:
     from harness.contracts import Classifier, Progress, RunContext
     from harness.engine.replies import ReplyCache
-    from harness.evaluation.roles import Asking
+    from harness.evaluation.roles import Asking, Roles
     from harness.plugins import Registries
-    from harness.types import Judgement, Principle, Program, Response
+    from harness.types import Candidate, Judgement, Principle, Program, Response
 
 Found = Mapping[str, Mapping[str, Findings]]
 """Findings by text and classifier."""
@@ -96,7 +96,7 @@ class Panel:
         names = [(one.id, name) for one in self.principles for name in one.critics]
         places = [(response.index, *name) for response in responses for name in names]
         scores: list[Judgement] = []
-        for lives in batches(self.programs(responses, found)):
+        for lives in batches(self.programs(responses, found, asking.roles)):
             with part(len(lives) / len(places)):
                 scores += run(together(lives), asking.answer)
         verdicts = [
@@ -107,21 +107,26 @@ class Panel:
         each = len(names)
         return [tuple(verdicts[place * each : (place + 1) * each]) for place in range(len(responses))]
 
-    def programs(self, responses: Sequence[Response], found: Found) -> Iterator[Program[Judgement]]:
+    def programs(self, responses: Sequence[Response], found: Found, roles: Roles) -> Iterator[Program[Judgement]]:
         """Yield what judges each response, by every principle's critics in order."""
+        played = {role: roles.candidate(role) for role in self.roles}
         for response in responses:
             for principle in self.principles:
                 for name in principle.critics:
-                    yield self._judge(response, principle, name, found)
+                    yield self._judge(response, principle, name, found, played)
 
-    def _judge(self, response: Response, principle: Principle, name: str, found: Found) -> Program[Judgement]:
+    def _judge(
+        self, response: Response, principle: Principle, name: str, found: Found, roles: Mapping[str, Candidate]
+    ) -> Program[Judgement]:  # fmt: skip
         """Judge one response by one critic, where there is something to judge."""
         sample, reply, critic = response.sample, response.completion, self.critics[name]
         if not principle.applies_to(sample):
             return NotApplicable(reason="the principle does not speak of this sample's tags"), ""
         if reply is None:
             return Unscored(reason="there is no reply to judge"), ""
-        case = Case(sample=sample, completion=reply, principle=principle, findings=found.get(reply.text, {}))
+        case = Case(
+            sample=sample, completion=reply, principle=principle, findings=found.get(reply.text, {}), roles=roles
+        )
         what = f"the critic {name!r} on the sample {sample.id!r}"
         given = yield from guarded(lambda: critic.judge(case), what, critic, roles=critic.roles)
         return check_score(given, name, critic)

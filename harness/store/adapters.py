@@ -10,6 +10,7 @@ from harness.errors import BrokenRunError, InputError, unknown_name
 from harness.store.artifacts import artifact_folder, content_of, ids, keep_artifact, read_artifact
 from harness.store.promoted import promoted
 from harness.types import AdapterSpec, Artifact
+from harness.weights.bundled import BUNDLED_PREFIX, bundled_adapter
 from harness.weights.identity import adapter_id
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def resolve_adapters(references: Sequence[str], workspace: Workspace | None) -> 
 def _resolve(reference: str, workspace: Workspace | None) -> AdapterSpec:
     if not reference.strip():  # as a path it would be the current folder
         raise InputError("the adapter reference is empty", hint="name a folder, an adapter's id, or promoted")
-    path = Path(reference).expanduser()
+    path = bundled_adapter(reference) if reference.startswith(BUNDLED_PREFIX) else Path(reference).expanduser()
     if path.is_dir():
         folder = path.resolve()
         return AdapterSpec(id=adapter_id(folder), path=str(folder), reference=reference)

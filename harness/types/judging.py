@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from harness.hashing import sha256_json
-from harness.types.asking import Completion, Message, NotApplicable, Reply, Request, Sample, Unscored
+from harness.types.asking import Candidate, Completion, Message, NotApplicable, Reply, Request, Sample, Unscored
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,6 +114,8 @@ class Case:
     principle: Principle
     findings: Mapping[str, Findings]
     """By classifier: of those that the critic names, on the reply's text."""
+    roles: Mapping[str, Candidate] = field(default_factory=dict)
+    """Who plays the roles that critics may ask: an adapter may have been trained on certain words."""
 
     @property
     def conversation(self) -> tuple[Message, ...]:

@@ -32,6 +32,34 @@ def read_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
     Raises:
         InputError: when the file is absent, cut short, padded, or its header is not what the format asks for.
     """
+    header, begin, size = _header(path)
+    tensors = _tensors(header, path)
+    end = 0
+    for name, (dtype, shape, start, stop) in sorted(tensors.items(), key=lambda item: item[1][2:]):
+        if start != end or stop - start != -(-prod(shape) * _BITS[dtype] // 8):
+            raise InputError(
+                f"is not a whole safetensors file (the tensor {name[:200]!r} does not lie where its header says)",
+                file=path,
+                hint=_HINT,
+            )
+        end = stop
+    if end != size - begin:
+        raise InputError(
+            f"is not a whole safetensors file (it has {size - begin} bytes of tensors, its header promises {end})",
+            file=path, hint=_HINT,
+        )  # fmt: skip
+    return {name: (dtype, shape) for name, (dtype, shape, _, _) in tensors.items()}
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return the texts that whoever wrote the file put into its header; raises as `read_header`."""
+    header, _, _ = _header(path)
+    given = header.get("__metadata__") if isinstance(header, dict) else None
+    return {str(key): str(value) for key, value in given.items()} if isinstance(given, dict) else {}
+
+
+def _header(path: Path) -> tuple[Any, int, int]:
+    """Return the header's JSON, where the tensors begin, and the file's size."""
     try:
         size = path.stat().st_size
         with path.open("rb") as stream:
@@ -46,22 +74,7 @@ def read_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
             f"is not a whole safetensors file (its header is not JSON: {str(error).splitlines()[0][:200]})", file=path,
             hint=_HINT,
         ) from error  # fmt: skip
-    tensors = _tensors(header, path)
-    end = 0
-    for name, (dtype, shape, start, stop) in sorted(tensors.items(), key=lambda item: item[1][2:]):
-        if start != end or stop - start != -(-prod(shape) * _BITS[dtype] // 8):
-            raise InputError(
-                f"is not a whole safetensors file (the tensor {name[:200]!r} does not lie where its header says)",
-                file=path,
-                hint=_HINT,
-            )
-        end = stop
-    if end != size - 8 - length:
-        raise InputError(
-            f"is not a whole safetensors file (it has {size - 8 - length} bytes of tensors, its header promises {end})",
-            file=path, hint=_HINT,
-        )  # fmt: skip
-    return {name: (dtype, shape) for name, (dtype, shape, _, _) in tensors.items()}
+    return header, 8 + length, size
 
 
 def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:

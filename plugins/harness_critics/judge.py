@@ -1,9 +1,12 @@
-"""A model as judge: the probability of Yes against No, asked both ways so that a bias towards Yes cancels."""
+"""A model as judge: the probability of Yes against No, asked both ways so that a bias towards Yes cancels.
+
+An adapter that the project trained to judge is asked in the words that it was trained on, once.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
@@ -16,14 +19,16 @@ from harness.api import (
     NoReply,
     StrictModel,
     Unscored,
+    ask,
     read_options,
     sha256_json,
 )
 from harness_critics.options import nothing_to_judge
 from harness_critics.quoting import quote
+from harness_critics.trained import PROMPT, judge_messages, trained_on
 
 if TYPE_CHECKING:
-    from harness.api import Completion, Findings, Principle, Reply, Request, Sample
+    from harness.api import Case, Completion, Findings, Judgement, Principle, Program, Reply, Request, Sample
 
 INTRODUCTION = (
     "Below is a conversation between a person and an assistant. Every line that begins with > is quoted material to be"
@@ -39,7 +44,8 @@ class JudgeOptions(StrictModel):
     """Options of the judge."""
 
     both_ways: bool = True
-    """Ask whether the reply follows the rule and whether it breaks it, and average the two log-odds."""
+    """Ask whether the reply follows the rule and whether it breaks it, and average the two log-odds; a trained judge is
+    asked once."""
     max_reply_chars: Annotated[int, Field(ge=100, le=200_000)] = 6000
     """A longer reply loses its middle."""
     max_context_chars: Annotated[int, Field(ge=100, le=200_000)] = 3000
@@ -62,10 +68,33 @@ class JudgeCritic(Critic):
         super().__init__(options)
         self._options = read_options(JudgeOptions, self.options, "judge", at=("critics", "judge"))
 
+    def judge(self, case: Case) -> Program[Judgement]:
+        """Ask as the judge was trained to be asked; any other model, by `requests`.
+
+        Raises:
+            InputError: when the judge's adapter was trained on another version of the prompt.
+        """
+        judge = case.roles.get("judge")
+        if judge is None or not trained_on(judge.adapters):
+            return (yield from super().judge(case))
+        empty = nothing_to_judge(case.completion)
+        if empty is not None:
+            return empty, ""
+        messages = judge_messages(
+            case.conversation, case.completion.text, case.principle.text,
+            max_reply_chars=self._options.max_reply_chars, max_context_chars=self._options.max_context_chars,
+        )  # fmt: skip
+        replies = yield ask("judge", *(LogLikelihood(messages=messages, continuation=answer) for answer in _ANSWERS))
+        return self._read(replies, 2)
+
     def fingerprint(self) -> str:
         """Return the hash of prompts and options."""
         prompts = [INTRODUCTION, FOLLOWS, BREAKS, _SPEAKERS, _ANSWERS, self._prompt("Person:\n> a", "b", FOLLOWS)]
-        return sha256_json(["judge", 1, prompts, self._options.model_dump()])
+        trained = [
+            PROMPT,
+            [turn.content for turn in judge_messages((), "b", "c", max_reply_chars=9, max_context_chars=9)],
+        ]
+        return sha256_json(["judge", 2, prompts, trained, self._options.model_dump()])
 
     def requests(self, sample: Sample, reply: Completion, principle: Principle) -> tuple[Request, ...]:
         """Return Yes and No to each question; nothing for an empty reply."""
@@ -94,7 +123,9 @@ class JudgeCritic(Critic):
         empty = nothing_to_judge(reply)
         if empty is not None:
             return empty, ""
-        expected = 4 if self._options.both_ways else 2
+        return self._read(replies, 4 if self._options.both_ways else 2)
+
+    def _read(self, replies: Sequence[Reply], expected: int) -> tuple[float | Unscored, str]:
         if len(replies) != expected:
             return Unscored(reason=f"the judge gave {len(replies)} of {expected} replies"), ""
         logprobs: list[float] = []
@@ -115,7 +146,7 @@ class JudgeCritic(Critic):
         if any(math.isnan(value) for value in log_odds) or min(masses) < self._options.min_mass:
             shown = ", ".join(f"{mass:.2g}" for mass in masses)
             return Unscored(reason=f"the judge answered neither Yes nor No (probability of either: {shown})"), ""
-        combined = (log_odds[0] - log_odds[1]) / 2 if self._options.both_ways else log_odds[0]
+        combined = (log_odds[0] - log_odds[1]) / 2 if len(log_odds) == 2 else log_odds[0]
         if math.isnan(combined):
             return Unscored(reason="the judge was certain of Yes to both questions"), ""
         parts = [

@@ -8,13 +8,15 @@ by one whenever these words change, and an adapter says which of them it was tra
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.api import Message
+from harness.api import InputError, Message, read_metadata
 from harness_critics.quoting import quote
 
 if TYPE_CHECKING:
-    from harness.api import Role
+    from harness.api import AdapterSpec, Role
 
 PROMPT = 1
 """The version of these words."""
@@ -42,3 +44,27 @@ def judge_messages(
         Message(role="system", content=SYSTEM),
         Message(role="user", content="\n".join([*turns, question])),
     )
+
+
+def trained_on(adapters: Sequence[AdapterSpec]) -> bool:
+    """Tell whether one of a judge's adapters was trained on this prompt: its safetensors header says so.
+
+    Raises:
+        InputError: when it was trained on another version.
+    """
+    for adapter in adapters:
+        said = _metadata(adapter.path, adapter.id)
+        if said.get("task") == "judge":
+            if said.get("prompt") != str(PROMPT):
+                raise InputError(
+                    f"the judge's adapter was trained on version {said.get('prompt')} of the prompt, and this harness"
+                    f" asks by version {PROMPT}", file=adapter.path,
+                    hint="name the judge that ships with harness (harness:judge-smollm2), or train it again",
+                )  # fmt: skip
+            return True
+    return False
+
+
+@lru_cache(maxsize=64)
+def _metadata(folder: str, identity: str) -> dict[str, str]:  # noqa: ARG001 - the identity is the memo's key
+    return read_metadata(Path(folder) / "adapter_model.safetensors")

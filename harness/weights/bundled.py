@@ -1,0 +1,66 @@
+"""Adapters that ship with harness, each file pinned by its SHA-256.
+
+They lie beside the bundled plugin that uses them, in its `data/NAME/`; `data/adapters.json` there names them, the base
+that each is for, and what every file must be. People name one as `harness:NAME`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from harness.errors import InputError, unknown_name
+from harness.hashing import sha256_file
+from harness.hookspecs import BUNDLED
+
+BUNDLED_PREFIX = "harness:"
+"""How a reference to one of them begins."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundledAdapter:
+    """One adapter that ships with harness."""
+
+    folder: Path
+    base: str
+    """The catalog's name of the base that it was trained on."""
+    files: Mapping[str, str]
+    """SHA-256 by file name."""
+
+
+@cache
+def bundled_adapters() -> Mapping[str, BundledAdapter]:
+    """Return them by name."""
+    found: dict[str, BundledAdapter] = {}
+    for package in BUNDLED:
+        spec = find_spec(package)
+        for place in (spec and spec.submodule_search_locations) or ():
+            pins = Path(place) / "data" / "adapters.json"
+            for name, row in json.loads(pins.read_text(encoding="utf-8")).items() if pins.is_file() else ():
+                found[name] = BundledAdapter(folder=pins.parent / name, base=row["base"], files=row["files"])
+    return found
+
+
+def bundled_adapter(reference: str) -> Path:
+    """Return the folder that `harness:NAME` means, its files checked.
+
+    Raises:
+        InputError: for an unknown name, or a file that is not the one that shipped.
+    """
+    known = {f"{BUNDLED_PREFIX}{name}": adapter for name, adapter in bundled_adapters().items()}
+    if reference not in known:
+        raise unknown_name("adapter that ships with harness", reference, known)
+    adapter = known[reference]
+    for name, pin in adapter.files.items():
+        file = adapter.folder / name
+        found = sha256_file(file) if file.is_file() else "nothing"
+        if found != pin:
+            raise InputError(
+                f"is not the file that ships with harness: its SHA-256 is {found}, not {pin}", file=file,
+                hint="install harness again",
+            )  # fmt: skip
+    return adapter.folder
