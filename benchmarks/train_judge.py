@@ -1,11 +1,10 @@
 """Train a judge: a small LoRA adapter with which SmolLM2-135M says whether a reply follows a principle, any principle.
 
-    OMP_NUM_THREADS=2 python benchmarks/train_judge.py --family training --out FOLDER [--public DATA] [--test gating]
+    OMP_NUM_THREADS=2 python benchmarks/train_judge.py --family training --out FOLDER [--test gating]
 
 It reads (principle, conversation, reply, verdict) of one family in plugins/harness_critics/data, and learns the
-log-odds of Yes against No behind the prompt of harness_critics/trained.py. A fifth of the principles is held out to choose the
-epoch; `--test` names the other family, none of whose principles, conversations or replies were seen, for a last look.
-`--public` adds balanced samples of public sets, which are read here and never copied into the project.
+log-odds of Yes against No behind the prompt of harness_critics/trained.py. A fifth of the principles is held out to
+choose the epoch; `--test` names the other family, none of whose principles, conversations or replies were seen.
 """
 
 from __future__ import annotations
@@ -346,7 +345,6 @@ def main() -> None:
     parser.add_argument("--family", default="training")
     parser.add_argument("--folder", type=Path, default=OWN)
     parser.add_argument("--test")
-    parser.add_argument("--public", type=Path)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rank", type=int, default=8)
