@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from harness.errors import InputError
+from harness.hashing import open_regular
 from harness.serial import unique_keys
 
 if TYPE_CHECKING:
@@ -38,7 +39,19 @@ def read_text(path: Path, *, what: str = "file", most: int = MOST_WRITTEN) -> st
 def read_bytes(path: Path, *, what: str = "file", most: int = MOST_WHOLE) -> bytes:
     """Return a file's bytes as `read_text` does its text."""
     with opened(path, what=what) as stream:
-        data = stream.read(most + 1)
+        return _within(stream.read(most + 1), path, what, most)
+
+
+def read_regular(path: Path, *, what: str, most: int) -> bytes:
+    """Return the bytes of a regular file that a machine wrote, never unpacked; raises as `read_text`."""
+    try:
+        with open_regular(path) as stream:
+            return _within(stream.read(most + 1), path, what, most)
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", file=path) from error
+
+
+def _within(data: bytes, path: Path, what: str, most: int) -> bytes:
     if len(data) > most:
         raise InputError(
             f"larger than the {_size(most)} that a {what} may have", file=path, hint="is it the right one?"

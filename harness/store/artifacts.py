@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError, InputError
-from harness.hashing import sha256_file, sha256_json
+from harness.hashing import open_regular, sha256_file, sha256_json
 from harness.serial import from_json, to_json
 from harness.store.atomic import (
     explained,
@@ -138,7 +138,8 @@ def read_artifact(folder: Path) -> Artifact | None:
     for name in (ARTIFACT_FILE, _EARLIER_FILE):
         file = folder / name
         try:
-            text = file.read_bytes()
+            with open_regular(file) as stream:
+                text = stream.read()
         except FileNotFoundError:
             continue
         except OSError as error:

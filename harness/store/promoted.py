@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness.errors import BrokenRunError, HarnessError, InputError
+from harness.hashing import open_regular
 from harness.serial import from_json, to_plain
 from harness.store.artifacts import artifact_folder
 from harness.store.atomic import explained, write_file
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 ALIAS = "promoted"
 """Name of the alias file in the adapters' folder."""
+_MOST_ALIAS = 16 * 2**20
+"""Bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +112,15 @@ def alias_text(workspace: Workspace) -> str | None:
     return json.dumps(content, indent=1, sort_keys=True) + "\n"
 
 
+def current_alias(workspace: Workspace) -> str | None:
+    """Return what the alias file says; None where it cannot be read or is no regular file."""
+    try:
+        with open_regular(alias_path(workspace)) as stream:
+            return stream.read(_MOST_ALIAS).decode()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
 def mend_alias(workspace: Workspace) -> None:
     """Make the alias file say what the ledger says. Without the lock it is left to whoever holds it.
 
@@ -121,7 +133,7 @@ def mend_alias(workspace: Workspace) -> None:
     """
     path = alias_path(workspace)
     wanted = alias_text(workspace)
-    current = _current(path)
+    current = current_alias(workspace)
     if current == wanted:
         return
     _check_head(workspace, path, current)
@@ -133,13 +145,6 @@ def mend_alias(workspace: Workspace) -> None:
                 _put(path, alias_text(workspace))
         finally:
             workspace.release()
-
-
-def _current(path: Path) -> str | None:
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError):
-        return None
 
 
 def _check_head(workspace: Workspace, path: Path, text: str | None) -> None:

@@ -7,10 +7,12 @@ Source: https://huggingface.co/docs/safetensors/index#format
 from __future__ import annotations
 
 import json
+import os
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
+from harness.hashing import open_regular
 from harness.serial import unique_keys
 
 if TYPE_CHECKING:
@@ -61,8 +63,8 @@ def read_metadata(path: Path) -> dict[str, str]:
 def _header(path: Path) -> tuple[Any, int, int]:
     """Return the header's JSON, where the tensors begin, and the file's size."""
     try:
-        size = path.stat().st_size
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
+            size = os.fstat(stream.fileno()).st_size
             length = int.from_bytes(stream.read(8), "little")
             if size < 8 or length > min(size - 8, _MOST_HEADER):
                 raise InputError("is not a whole safetensors file (its header is cut short)", file=path, hint=_HINT)

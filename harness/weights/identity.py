@@ -22,6 +22,8 @@ _WITHOUT_EFFECT = frozenset(
 """Fields of adapter_config.json that say where the adapter came from or how it was trained. They do not change what a
 stored adapter answers, and the base's own identity stands beside the adapter's; every other field counts."""
 
+_IN_ORDER = frozenset({"alpha_pattern", "rank_pattern"})
+
 
 def adapter_id(folder: Path, *, fresh: bool = False) -> str:
     """Return an adapter's identity: 16 hexadecimal digits of the SHA-256 over its weights and its configuration.
@@ -62,9 +64,17 @@ def _weights_sha256(path: Path, identity: tuple[int, ...]) -> str:  # noqa: ARG0
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    """Return the fields that decide what the adapter answers; lists of names are sorted, as peft saves sets."""
-    return {
-        key: sorted(value) if isinstance(value, list) and all(isinstance(item, str) for item in value) else value
-        for key, value in read_adapter_config(folder).items()
-        if key not in _WITHOUT_EFFECT and value is not None
-    }
+    """Return the fields that decide what the adapter answers."""
+    config = read_adapter_config(folder).items()
+    return {key: _counted(key, value) for key, value in config if key not in _WITHOUT_EFFECT and value is not None}
+
+
+def _counted(key: str, value: Any) -> Any:  # noqa: ANN401 - JSON
+    """Return a value as it counts: lists of names sorted, as peft saves sets; patterns in order, the first that matches
+    being the one that peft takes. peft saves them sorted, which counts as it did before order was looked at.
+    """
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return sorted(value)
+    if key in _IN_ORDER and isinstance(value, dict) and list(value) != sorted(value):
+        return [[name, one] for name, one in value.items()]
+    return value

@@ -9,16 +9,17 @@ Names and shapes as in peft 0.21: `tuners/lora/layer.py`, `tuners/tuners_utils.p
 
 from __future__ import annotations
 
-import json
 import re
+import time
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
-from harness.serial import unique_keys
+from harness.reading.files import decoded, parse_json, read_regular
 from harness.weights.header import tensor_shapes
+from harness.weights.patterns import bounded, matches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
@@ -30,6 +31,7 @@ _PART = re.compile(
 )
 _INNER = re.compile(r"lora_.*|base_layer|original_module|modules_to_save|token_adapter|parametrizations")
 """Names of modules that peft makes: a tensor may not reach into what it put around the base."""
+_PATTERN_KEY, _LAYER = r"(.*\.)?({})$", r"(?:^|.*?\.){}\.(?P<index>\d+)\."
 _TAKEN_FROM_THE_BASE = ("pissa", "corda", "olora", "loftq", "lora_ga")
 _NOT_ON_A_SHARED_BASE = (
     "alora_invocation_tokens", "arrow_config", "ensure_weight_tying", "kasa_config", "layer_replication",
@@ -39,6 +41,28 @@ _NOT_ON_A_SHARED_BASE = (
 """Fields of adapter_config.json by which peft rebuilds or reparametrises the base, acts by the whole input, or (rows
 for single tokens) puts a wrapper around the embedding that no adapter without such rows can be loaded beside."""
 _AGAIN = "copy or train the adapter again"
+_MOST_CONFIG = 16 * 2**20
+"""Bytes."""
+_MOST_SECONDS = 20.0
+"""For all names and patterns of one adapter together; honest ones take milliseconds."""
+_MOST_WIDE = 16
+_TEXT, _NUMBER, _SWITCH = (str,), (int, float), (bool,)
+_TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "r": ((int,), "a whole number"), "lora_alpha": (_NUMBER, "a number"), "lora_dropout": (_NUMBER, "a number"),
+    "rank_pattern": ((dict,), "an object of whole numbers"), "alpha_pattern": ((dict,), "an object of numbers"),
+    "target_modules": ((str, list), "a text or a list of texts"),
+    "exclude_modules": ((str, list), "a text or a list of texts"), "modules_to_save": ((list,), "a list of texts"),
+    "layers_pattern": ((str, list), "a text or a list of texts"),
+    "layers_to_transform": ((int, list), "a whole number or a list of them"),
+    "use_rslora": (_SWITCH, "true or false"), "use_dora": (_SWITCH, "true or false"),
+    "lora_bias": (_SWITCH, "true or false"), "fan_in_fan_out": (_SWITCH, "true or false"),
+    "init_lora_weights": ((bool, str), "true, false or a text"), "bias": (_TEXT, "a text"),
+    "task_type": (_TEXT, "a text"), "base_model_name_or_path": (_TEXT, "a text"),
+}  # fmt: skip
+_INSIDE: Mapping[str, tuple[type, ...]] = {
+    "rank_pattern": (int,), "alpha_pattern": _NUMBER, "target_modules": _TEXT, "exclude_modules": _TEXT,
+    "modules_to_save": _TEXT, "layers_pattern": _TEXT, "layers_to_transform": (int,),
+}  # fmt: skip
 
 
 class UnexplainedTensorError(InputError):
@@ -54,15 +78,11 @@ def read_adapter_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG_FILE
     if not folder.is_dir():
         raise InputError("no such adapter folder", file=folder, hint="check the path")
-    try:
-        config = json.loads(path.read_bytes(), object_pairs_hook=unique_keys)
-    except FileNotFoundError as error:
+    if not path.exists():
         inside = folder / "adapter"
         hint = f"did you mean {inside}?" if (inside / CONFIG_FILE).is_file() else "name the folder that peft saved"
-        raise InputError(f"the folder is no adapter: it has no {CONFIG_FILE}", file=path, hint=hint) from error
-    except (OSError, ValueError, RecursionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"cannot be read as JSON ({reason})", file=path, hint=_AGAIN) from error
+        raise InputError(f"the folder is no adapter: it has no {CONFIG_FILE}", file=path, hint=hint)
+    config = parse_json(decoded(read_regular(path, what="configuration", most=_MOST_CONFIG), path), path)
     if not isinstance(config, dict) or not isinstance(config.get("peft_type"), str):
         raise InputError("is no peft configuration: it has no peft_type", file=path, hint=_AGAIN)
     return config
@@ -82,10 +102,15 @@ def check_lora(folder: Path) -> dict[str, tuple[int, ...]]:
             f"the adapter is of type {config['peft_type']!r}", file=file, hint="only LoRA adapters can be used"
         )
     _refuse_what_outlasts(config, file)
+    _check_types(config, file)
+    _check_patterns(config, file)
     shapes = tensor_shapes(folder / WEIGHTS_FILE)
+    until = time.thread_time() + _MOST_SECONDS
     for name, shape in shapes.items():
         try:
             why = _unexplained(config, name, shape)
+            if time.thread_time() > until:
+                raise ValueError("matching its patterns with the names of its tensors takes too long")  # noqa: TRY301
         except (re.error, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise InputError(f"cannot be understood ({str(error)[:200]})", file=file, hint=_AGAIN) from error
         if why:
@@ -145,12 +170,55 @@ def _refuse_what_outlasts(config: Mapping[str, Any], file: Path) -> None:
             file=file, key="init_lora_weights",
             hint="save it as plain LoRA: peft's save_pretrained has path_initial_model_for_weight_conversion",
         )  # fmt: skip
-    other = next((key for key in _NOT_ON_A_SHARED_BASE if config.get(key)), None)
+    # Empty ones count as well: peft acts wherever most of these are not null.
+    off = {"ensure_weight_tying", "use_qalora"}
+    other = next((key for key in _NOT_ON_A_SHARED_BASE if config.get(key) is not None
+                  and not (key in off and config[key] is False)), None)  # fmt: skip
     if other is not None:
         raise InputError(
             "the adapter changes how the base itself runs, so that it cannot share one with others",
             file=file, key=other, hint="train it as plain LoRA, or merge it and give the merged model",
         )  # fmt: skip
+
+
+def _check_types(config: Mapping[str, Any], file: Path) -> None:
+    for key, (kinds, what) in _TYPES.items():
+        value = config.get(key)
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        if value is not None and not (_is(value, kinds) and all(_is(one, _INSIDE.get(key, ())) for one in inner)):
+            raise InputError(f"is {str(value)[:80]!r} and must be {what}", file=file, key=key, hint=_AGAIN)
+
+
+def _is(value: object, kinds: tuple[type, ...]) -> bool:
+    return isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))
+
+
+def _check_patterns(config: Mapping[str, Any], file: Path) -> None:
+    """Compile every pattern that peft would match, whether or not a tensor here asks for it."""
+    wide = 0
+    for key, pattern in _patterns(config):
+        try:
+            wide += len(re.findall(r"[*+{]", bounded(pattern).pattern)) > 2
+        except (re.error, ValueError, OverflowError, RecursionError) as error:
+            raise InputError(f"cannot be understood ({str(error)[:200]})", file=file, key=key, hint=_AGAIN) from error
+        if wide > _MOST_WIDE:
+            raise InputError(f"has more than {_MOST_WIDE} patterns of several wildcards", file=file, key=key,
+                             hint="name the modules in full")  # fmt: skip
+
+
+def _patterns(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield field and pattern, as peft puts them together."""
+    for key in ("target_modules", "exclude_modules"):
+        if isinstance(config.get(key), str) and config[key] != "all-linear":
+            yield key, config[key]
+    for key in ("rank_pattern", "alpha_pattern"):
+        yield from ((key, _PATTERN_KEY.format(pattern)) for pattern in config.get(key) or {})
+    yield from (("layers_pattern", _LAYER.format(pattern)) for pattern in _layer_patterns(config))
+
+
+def _layer_patterns(config: Mapping[str, Any]) -> Iterable[str]:
+    patterns = config.get("layers_pattern") or [r"[^.]*"]
+    return [patterns] if isinstance(patterns, str) else patterns
 
 
 def _unexplained(config: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> str:
@@ -179,22 +247,21 @@ def _unexplained(config: Mapping[str, Any], name: str, shape: tuple[int, ...]) -
 def _targeted(config: Mapping[str, Any], module: str) -> bool:
     """Tell whether a pair belongs on a module, as peft tells it."""
     excluded = config.get("exclude_modules")
-    if excluded and (re.fullmatch(excluded, module) if isinstance(excluded, str) else _named(module, excluded)):
+    if excluded and (matches(excluded, module, whole=True) if isinstance(excluded, str) else _named(module, excluded)):
         return False
     if any(re.match(rf"(^|.*\.){re.escape(name)}($|\..*)", module) for name in _names(config, "modules_to_save")):
         return False
     targets = config.get("target_modules")
     if isinstance(targets, str):
-        return targets == "all-linear" or re.fullmatch(targets, module) is not None
+        return targets == "all-linear" or matches(targets, module, whole=True) is not None
     if not _named(module, _names(config, "target_modules")):
         return False
     layers = config.get("layers_to_transform")
     if layers is None or layers == []:
         return True
     found = None
-    patterns = config.get("layers_pattern") or [r"[^.]*"]
-    for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        found = found or re.match(rf"(?:^|.*?\.){pattern}\.(?P<index>\d+)\.", module)
+    for pattern in _layer_patterns(config):
+        found = found or matches(_LAYER.format(pattern), module)
     return found is not None and int(found["index"]) in ([layers] if isinstance(layers, int) else layers)
 
 
@@ -216,7 +283,7 @@ def _names(config: Mapping[str, Any], key: str) -> list[str]:
 
 def _rank(config: Mapping[str, Any], module: str) -> object:
     for pattern, rank in (config.get("rank_pattern") or {}).items():
-        if re.match(rf"(.*\.)?({pattern})$", module):
+        if matches(_PATTERN_KEY.format(pattern), module):
             return rank
     return config.get("r", 8)
 

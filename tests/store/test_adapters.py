@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from harness.errors import BrokenRunError, InputError
 from harness.store.adapters import adapter_id, check_adapter, list_adapters, resolve_adapters, store_adapter
+from harness.store.promoted import alias_path, current_alias
 from harness.weights.header import read_header
 
 
@@ -39,6 +40,18 @@ def test_the_identity_is_of_content_not_of_place(tmp_path, make):
 def test_fields_count_where_they_decide_answers(tmp_path, make, config, same):
     plain = adapter_id(make.adapter(tmp_path / "a"))
     assert (adapter_id(make.adapter(tmp_path / "b", **config)) == plain) == same
+
+
+@pytest.mark.parametrize("field", ["alpha_pattern", "rank_pattern"])
+def test_the_order_of_patterns_counts_since_the_first_that_matches_is_taken(tmp_path, make, field):
+    one = adapter_id(make.adapter(tmp_path / "a", **{field: {"q_proj": 2, "z.*": 3}}))
+    other = adapter_id(make.adapter(tmp_path / "b", **{field: {"z.*": 3, "q_proj": 2}}))
+    assert one != other
+
+
+def test_sorted_patterns_have_the_id_that_they_had(tmp_path, make):
+    """So that workspaces of earlier versions are read on; peft saves patterns sorted."""
+    assert adapter_id(make.adapter(tmp_path / "a", alpha_pattern={"k": 4, "q": 5})) == "4aa43b35e673b685"
 
 
 def test_a_changed_file_is_hashed_again(tmp_path, make):
@@ -187,3 +200,10 @@ def test_the_beginning_of_an_id_must_be_of_four_digits_and_unique(workspace, tmp
     (workspace.artifacts / "adapter" / twin).mkdir()
     with pytest.raises(InputError, match="beginning of 2 adapters"):
         resolve_adapters([spec.id[:4]], workspace)
+
+
+def test_a_pipe_in_the_place_of_the_alias_keeps_nobody_waiting(workspace):
+    path = alias_path(workspace)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(path)
+    assert current_alias(workspace) is None

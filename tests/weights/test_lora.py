@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -134,3 +136,74 @@ def test_a_name_that_stands_twice_is_refused(tmp_path: Path) -> None:
 def test_what_does_not_fit_the_base_is_said(tmp_path: Path, tensors: dict, config: dict, why: str) -> None:
     folder = adapter(tmp_path / "a", tensors, **config)
     assert why in misfit(check_lora(folder), BASE)
+
+
+MANY = "(.*.*.*.*.*.*.*)*x"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"rank_pattern": {MANY: 4}}, {"alpha_pattern": {MANY: 4}}, {"target_modules": MANY}, {"exclude_modules": MANY},
+        {"rank_pattern": {".*.*.*.*.*x": 4}}, {"target_modules": "(a|a)*x"}, {"target_modules": "(a?){40}x"},
+        {"target_modules": "a?" * 40 + "x"}, {"target_modules": "(?:a|a)" * 40 + "x"}, {"target_modules": "(?:){9999999}"},
+        {"target_modules": ["q_proj"], "layers_to_transform": [0], "layers_pattern": MANY},
+    ],
+)  # fmt: skip
+def test_a_pattern_that_could_take_for_ever_is_refused_at_once(tmp_path: Path, config: dict) -> None:
+    began = time.thread_time()
+    with pytest.raises(InputError, match=r"adapter_config\.json"):
+        check_lora(adapter(tmp_path / "a", {f"base_model.model.{'a' * 150}.lora_A.weight": (4, 32)}, **config))
+    assert time.thread_time() - began < 5
+
+
+def test_many_patterns_of_several_wildcards_are_refused(tmp_path: Path) -> None:
+    many = {f".*a.*{number}": 4 for number in range(40)}
+    with pytest.raises(InputError, match="several wildcards"):
+        check_lora(adapter(tmp_path / "a", PAIR, rank_pattern=many))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"target_modules": r"(?:.*?(?:language|text).*?(?:self_attn|attention|attn|mlp|ffn|dense).*?(?:k_proj|v_proj|"
+         r"q_proj|out_proj).*?)|(?:\bmodel\.layers\.[\d]{1,}\.(?:self_attn|attention|attn)\.(?:(?:q_proj|k_proj)))"},
+        {"target_modules": r"^(?!.*vision).*\.(q|k|v)_proj$"},
+        {"rank_pattern": {r"model\.layers\.\d+\.self_attn\.q_proj": 4, **{f"layers.{n}.mlp.up_proj": 8 for n in range(300)}}},
+        {"kasa_config": None, "ensure_weight_tying": False, "use_qalora": False, "lora_dropout": 0, "lora_alpha": 8.5},
+    ],
+)  # fmt: skip
+def test_patterns_that_people_write_are_taken(tmp_path: Path, config: dict) -> None:
+    assert check_lora(adapter(tmp_path / "a", PAIR, **config))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"kasa_config": {}}, {"velora_config": {}}, {"monteclora_config": {}}, {"use_bdlora": {}}, {"arrow_config": {}},
+        {"alora_invocation_tokens": []}, {"megatron_config": {}}, {"use_bdlora": False}, {"lora_alpha": "8"},
+        {"lora_alpha": float("nan")}, {"lora_alpha": float("inf")}, {"unknown": float("nan")}, {"lora_dropout": "x"},
+        {"alpha_pattern": {"(a": 4}}, {"alpha_pattern": {"a": "4"}}, {"r": True}, {"r": 4.0}, {"use_dora": "no"},
+        {"layers_to_transform": ["0"]}, {"base_model_name_or_path": 3}, {"lora_alpha": 10**400},
+    ],
+)  # fmt: skip
+def test_what_peft_would_trip_over_or_act_on_is_one_sentence(tmp_path: Path, config: dict) -> None:
+    with pytest.raises(InputError, match=r"adapter_config\.json"):
+        check_lora(adapter(tmp_path / "a", PAIR, **config))
+
+
+def test_a_number_beyond_all_numbers_is_refused(tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a", PAIR)
+    file = folder / "adapter_config.json"
+    file.write_text(file.read_text().replace('"r": 4', '"r": 4, "lora_alpha": 1e400'))
+    with pytest.raises(InputError, match="too large"):
+        check_lora(folder)
+
+
+@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
+def test_a_pipe_is_no_file_of_an_adapter(tmp_path: Path, name: str) -> None:
+    folder = adapter(tmp_path / "a", PAIR)
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(InputError, match="no regular file"):
+        check_lora(folder)
