@@ -10,6 +10,7 @@ import click
 
 from harness.cli.context import (
     App,
+    FiniteRange,
     WholeRange,
     candidate_options,
     common_options,
@@ -34,6 +35,8 @@ Examples:
   harness run safety-core --adapter ./my-adapter --limit 120
   harness run safety-core privacy --adapter promoted --adapter ./patch
   harness run truthfulqa --data ./TruthfulQA.csv --model hf:org/name@main
+  harness run mmlu --data ./mmlu --few-shot 5 --tag astronomy --no-gates
+  harness run persona --temperature 0.7 --set ask.stop='["\\n"]'
   harness run safety-core --principle my_principle -p ./my_plugins
   harness run my-suite.yaml --model openai:qwen3@http://localhost:11434/v1 --concurrency 32"""
 
@@ -50,6 +53,16 @@ Examples:
     click.option("--constitution", metavar="NAME|FILE", help="Judge adherence by this one instead of the suite's."),
     click.option("--limit", type=WholeRange(min=1), metavar="N", help="At most N samples a suite, clusters whole."),
     click.option("--data", type=click.Path(path_type=Path), help="Replaces the suite's own data file."),
+    click.option("--temperature", type=FiniteRange(0, 5), metavar="T", help="Instead of the suite's; 0 is greedy."),
+    click.option("--top-p", type=FiniteRange(0, 1, min_open=True), metavar="P", help="Instead of the suite's."),
+    click.option("--max-new-tokens", type=WholeRange(1, 32768), metavar="N", help="Instead of the suite's."),
+    click.option("--few-shot", type=WholeRange(0, 100), metavar="N", help="N solved examples before each question."),
+    click.option("--sample-id", "sample_ids", multiple=True, metavar="ID", help="Only this sample; may be repeated."),
+    click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only samples with it, or another --tag."),
+    click.option("--exclude-tag", "exclude_tags", multiple=True, metavar="TAG", help="No sample with it."),
+    click.option("--shuffle", is_flag=True, help="Ask in an order drawn from the seed."),
+    click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
+                 help="Any option of the suite's file, such as ask.stop or measure.toxicity.at; may be repeated."),
     precision_check_option,
     click.option("--no-gates", "gates", flag_value=False, default=True, help="Measure without gates: a first look."),
 )  # fmt: skip

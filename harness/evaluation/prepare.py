@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -134,6 +134,8 @@ class SuiteOptions:
     """Replaces the suite's own data file."""
     principles: Sequence[str] = ()
     """Registered principles to judge by besides the suite's own."""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the suite that are set for this run, by dotted key."""
     constitution: str | None = None
     """Replaces the constitution that the suite's adherence is judged by."""
     alpha: float = 0.05
@@ -162,7 +164,9 @@ def prepare_suite(
 
     options = options or SuiteOptions()
     seed = surroundings.seed
-    suite = read_suite(resolve_suite(reference, registries), alpha=options.alpha, data=options.data, seed=seed)
+    suite = read_suite(
+        resolve_suite(reference, registries), alpha=options.alpha, data=options.data, seed=seed, changes=options.changes
+    )
     suite = replace(suite, measure=_with_adherence(suite.measure, options.constitution, options.principles))
     constitutions = Constitutions(registries, suite.path.parent)
     metrics = make_metrics(suite, registries, constitutions)

@@ -19,6 +19,7 @@ from harness.evaluation.precision import PrecisionArm, check_precision, checks_w
 from harness.evaluation.resolve import resolve_arms
 from harness.evaluation.roles import Asking, Roles, in_order, resolve_roles
 from harness.hashing import sha256_json
+from harness.reading.changes import written_changes
 from harness.store.cache import Cache
 from harness.store.runs import finish_run, is_whole, list_runs, read_samples
 from harness.store.sample_writer import SampleWriter
@@ -180,6 +181,12 @@ class _Run:
         if same:
             names = " and ".join(f"`{name}`" for name in same)
             notes.append(f"the candidate is itself {names}: comparisons with that say nothing")
+        suite = prepared.suite
+        if suite.changes:
+            notes.append(f"set for this run, which counts as no policy's: {written_changes(suite.changes)}")
+        if suite.few_shot.n:
+            where = "the suite's own data" if suite.few_shot.split is None else f"the split {suite.few_shot.split}"
+            notes.append(f"{suite.few_shot.n} solved examples of {where} before each question")
         count, available = len(prepared.samples), prepared.samples.available
         if count < available:
             notes.append(f"a subset of {count} of {available} samples, whole clusters drawn by hash")
@@ -212,6 +219,7 @@ class _Run:
             baseline_runs=baseline_runs, requests=arm.requests, model_calls=arm.model_calls, seconds=arm.seconds,
             pace=arm.pace,
             environment={**environment(setting.plugins.infos), **arm.backend}, notes=notes, drift=precision,
+            settings=suite.changes, few_shot=suite.few_shot.n,
         )  # fmt: skip
         return finish_run(
             setting.workspace, record, arm.writer, suite_text=suite.document.text,

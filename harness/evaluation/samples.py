@@ -10,12 +10,13 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from harness.contracts import SourceInput
 from harness.errors import BrokenRunError, InputError
+from harness.evaluation.shaping import Examples, picked
 from harness.hashing import ListHash, sha256_text, short_digest
 from harness.plugin_code import PluginError, check_sample, plugin_code
 from harness.types import Sample
@@ -199,8 +200,18 @@ def read_samples(
         seed=seed,
         planted=planted,
     )
+    few, examples = suite.few_shot, None
+    if few.n:
+        options = {**handed.options, **({} if few.split is None else {"split": few.split})}
+        pool = replace(handed, options=options)
+        examples = Examples(lambda: _read(suite, source, pool), few, file=suite.path)
+
+    def read() -> Iterator[Sample]:
+        found = picked(_read(suite, source, handed), suite.pick, seed=seed, file=suite.path)
+        return found if examples is None else map(examples.before, found)
+
     return SampleStream(
-        lambda: _read(suite, source, handed),
+        read,
         name=suite.id, file=suite.data_path or suite.path, limit=limit, seed=seed,
     )  # fmt: skip
 

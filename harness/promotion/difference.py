@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harness.errors import InputError
 from harness.promotion.stored import StoredRun, open_run
+from harness.reading.changes import written_changes
 from harness.serial import to_plain
 from harness.stats.compare import Comparison, compare
 from harness.stats.kinds import kind_of
@@ -173,6 +174,9 @@ def _notes(first: StoredRun, second: StoredRun) -> tuple[str, ...]:
     ):
         if getattr(first.record, what) != getattr(second.record, what):
             notes.append(sentence)
+    settings = [written_changes(run.record.settings) or "the suite's own" for run in (first, second)]
+    if settings[0] != settings[1]:
+        notes.append(f"they ran under other settings: {settings[0]}, and {settings[1]}")
     for name, one, other in (("first", first, second), ("second", second, first)):
         alone = [metric for metric in one.tables if metric not in other.tables]
         if alone:

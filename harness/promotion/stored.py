@@ -47,7 +47,7 @@ def open_run(workspace: Workspace, registries: Registries, run: str) -> StoredRu
     """
     name = find_run(workspace, run)
     record = check_run(workspace, name)
-    suite = read_suite(workspace.runs / name / SUITE_FILE, seed=record.seed)
+    suite = read_suite(workspace.runs / name / SUITE_FILE, seed=record.seed, changes=record.settings)
     constitutions = read_constitutions(workspace, name)
     made, notes = _metrics(suite, registries, _Stored(constitutions))
     held = {metric for sample in islice(read_samples(workspace, name), 1) for metric in sample.rows}

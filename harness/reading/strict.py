@@ -63,6 +63,10 @@ class Document:
             found = found[:-1]
         return self._lines.get(found)
 
+    def with_value(self, value: object) -> Document:
+        """Return the same file with another value, as where options were set for one run."""
+        return Document(self.path, value, self._lines, self.text)
+
     def has(self, place: Iterable[str | int]) -> bool:
         """Tell whether the file has this very place."""
         return tuple(place) in self._lines

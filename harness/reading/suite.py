@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from harness.errors import InputError
 from harness.hashing import sha256_file, sha256_json
+from harness.reading.changes import apply_changes, as_set
 from harness.reading.gates import GateSection
 from harness.reading.roles import RolesSection, role_refs
 from harness.reading.strict import Document, StrictModel, read_document, validate
@@ -71,6 +73,30 @@ class ConversationSection(StrictModel):
         return self
 
 
+class PickSection(StrictModel):
+    """Which of the samples are asked."""
+
+    ids: tuple[str, ...] = ()
+    """Only these; empty is all."""
+    tags: tuple[str, ...] = ()
+    """Only samples that have one of these."""
+    exclude_tags: tuple[str, ...] = ()
+    shuffle: bool = False
+    """Ask in an order drawn from the seed."""
+
+
+class FewShotSection(StrictModel):
+    """Solved examples before each question."""
+
+    n: Annotated[int, Field(ge=0, le=100)] = 0
+    split: Annotated[str, Field(min_length=1)] | None = None
+    """Where they are taken from, an option of the source; None is the suite's own data without the sample itself."""
+    seed: Annotated[int, Field(ge=0)] | None = 0
+    """Draws them; None takes the first ones in the file's order."""
+    style: Annotated[Literal["text", "turns"], Field(alias="as")] = "turns"
+    """`turns`: questions and answers as a conversation; `text`: all in the user's turn."""
+
+
 class SuiteFile(StrictModel):
     """The content of a suite's YAML."""
 
@@ -82,6 +108,8 @@ class SuiteFile(StrictModel):
     """How many samples detect what difference, in words."""
     samples: SamplesSection
     ask: AskSection = AskSection()
+    pick: PickSection = PickSection()
+    few_shot: FewShotSection = FewShotSection()
     conversation: ConversationSection | None = None
     roles: RolesSection = {}
     classifiers: dict[str, ClassifierSection] = {}
@@ -104,6 +132,8 @@ class Suite:
     data_path: Path | None
     source_options: Mapping[str, Any]
     ask: Decoding
+    pick: PickSection
+    few_shot: FewShotSection
     conversation: ConversationSection | None
     roles: Mapping[str, RoleRef]
     classifiers: Mapping[str, ClassifierSection]
@@ -112,6 +142,8 @@ class Suite:
     """(metric factory, options) in order."""
     gates: tuple[Gate, ...]
     document: Document
+    changes: Mapping[str, Any]
+    """What was set for this run, by dotted key."""
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of all that decides scores: everything but gates and prose, and the data's bytes."""
@@ -125,11 +157,16 @@ class Suite:
                 "critics": {name: dict(options) for name, options in self.critics.items()},
                 "measure": [[name, dict(options)] for name, options in self.measure],
                 **({} if self.conversation is None else {"conversation": self.conversation.model_dump()}),
+                **({} if self.pick == PickSection() else {"pick": self.pick.model_dump()}),
+                **({"few_shot": self.few_shot.model_dump()} if self.few_shot.n else {}),
             }
         )  # fmt: skip
 
 
-def read_suite(path: Path, *, alpha: float = 0.05, data: Path | None = None, seed: int = 0) -> Suite:
+def read_suite(
+    path: Path, *, alpha: float = 0.05, data: Path | None = None, seed: int = 0,
+    changes: Mapping[str, Any] | None = None,
+) -> Suite:  # fmt: skip
     """Read a suite.
 
     Args:
@@ -137,12 +174,17 @@ def read_suite(path: Path, *, alpha: float = 0.05, data: Path | None = None, see
         alpha: level of its gates.
         data: replaces the suite's own data file.
         seed: for sampled decoding.
+        changes: replace values of the file, by dotted key, as `harness.reading.changes` reads them.
 
     Raises:
         InputError: naming file, line, key and cause.
     """
-    document = read_document(path, what="suite")
-    file = validate(document, SuiteFile, what="suite")
+    changes = changes or {}
+    document = apply_changes(read_document(path, what="suite"), changes)
+    try:
+        file = validate(document, SuiteFile, what="suite")
+    except InputError as error:
+        raise as_set(error, changes) from error
     measure: list[tuple[str, Mapping[str, Any]]] = []
     for index, entry in enumerate(file.measure):
         if isinstance(entry, str):
@@ -168,4 +210,5 @@ def read_suite(path: Path, *, alpha: float = 0.05, data: Path | None = None, see
         conversation=file.conversation, roles=role_refs(file.roles, by=f"the suite {file.id}", folder=path.parent),
         classifiers=file.classifiers, critics=file.critics, measure=tuple(measure),
         gates=tuple(section.gate(alpha) for section in file.gates), document=document,
+        pick=file.pick, few_shot=file.few_shot, changes=changes,
     )  # fmt: skip

@@ -84,8 +84,40 @@ class RunOptions:
     """Who plays which role, as texts such as `reviser=MODEL` and `judge=MODEL,adapter=REF`."""
     gates: bool = True
     """Whether the suites' gates are checked."""
+    temperature: float | None = None
+    """Replaces the suite's, as do those that follow: short for `settings`."""
+    top_p: float | None = None
+    max_new_tokens: int | None = None
+    few_shot: int | None = None
+    """Solved examples before each question."""
+    sample_ids: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    exclude_tags: tuple[str, ...] = ()
+    shuffle: bool = False
+    settings: tuple[str, ...] = ()
+    """Any option of the suite, as `KEY=VALUE` with a dotted key."""
     precision_check: int | None = None
     """Samples computed again in float32 for each gate's metric where the dtype is another; 0 is none."""
+
+    def changes(self) -> dict[str, Any]:
+        """Return the options of a suite that are set, by dotted key.
+
+        Raises:
+            InputError: for a setting that sets nothing, or something twice.
+        """
+        from harness.reading.changes import parse_changes
+
+        short = {
+            "ask.temperature": self.temperature, "ask.top_p": self.top_p, "ask.max_new_tokens": self.max_new_tokens,
+            "few_shot.n": self.few_shot, "pick.ids": list(self.sample_ids) or None,
+            "pick.tags": list(self.tags) or None, "pick.exclude_tags": list(self.exclude_tags) or None,
+            "pick.shuffle": self.shuffle or None,
+        }  # fmt: skip
+        found = {key: value for key, value in short.items() if value is not None}
+        written = parse_changes(self.settings)
+        for key in sorted(found.keys() & written.keys()):
+            raise InputError(f"{key} is set twice", key="--set", hint="keep one of them")
+        return found | written
 
     @classmethod
     def of(cls, **options: object) -> RunOptions:

@@ -98,6 +98,7 @@ class Session(Opened):
         asked = SuiteOptions(
             limit=options.limit, data=None if options.data is None else self._path(options.data),
             principles=options.principles, gates=None if options.gates else (), adapters=candidate.adapters,
+            changes=options.changes(),
             constitution=named_rules(registries, self.options.folder, options.principles, options.constitution),
         )  # fmt: skip
         return [prepare_suite(self._reference(suite), registries, self.context, asked) for suite in suites]

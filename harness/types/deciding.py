@@ -304,6 +304,10 @@ class RunRecord:
     """Who else than the candidate was asked, and who bound it, by role."""
     pace: Mapping[str, Pace] = field(default_factory=dict)
     """Of the bases that were really asked, by name: what forecasts of later runs rest on."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the suite that were set for this run, by dotted key; they are in `suite_fingerprint` too."""
+    few_shot: int = 0
+    """Solved examples before each question."""
     drift: PrecisionCheck | None = None
     """None where all was computed in float32, and for models whose arithmetic nobody can repeat."""
 

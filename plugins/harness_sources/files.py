@@ -49,7 +49,7 @@ def native_files(source: SourceInput, what: str, *patterns: str) -> list[Path]:
     if path.is_file():
         return [path]
     below = sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
-    above = (path.parent, *(path.parent / name for name in ("test", "val", "data")))
+    above = (path.parent, *(path.parent / name for name in ("test", "val", "dev", "data")))
     for folder in (path, *below, *above):
         for pattern in patterns[: 1 if folder in above else None]:  # who knows what else lies up there
             found = sorted(file for file in folder.glob(pattern) if file.is_file())

@@ -94,25 +94,26 @@ def read_mmlu(source: SourceInput) -> Iterator[Sample]:
     """Yield MMLU's questions (Hendrycks et al. 2021, arXiv:2009.03300).
 
     Takes the authors' folder of `<subject>_test.csv` without headers, or one csv with the columns subject, split,
-    question, choice0 to choice3 and answer, of which the split `test` is read.
+    question, choice0 to choice3 and answer. The option `split` names another split than `test`: `dev` or `val`.
     """
-    what = "MMLU's csv"
-    for file in native_files(source, what, "*_test.csv", "*_test.csv.gz", "mmlu*.csv*"):
+    what, split = "MMLU's csv", str(source.options.get("split", "test"))
+    for file in native_files(source, what, f"*_{split}.csv", f"*_{split}.csv.gz", "mmlu*.csv*"):
         if source.path == file or file.name.startswith("mmlu"):
-            yield from _mmlu_of_all(file, what)
+            yield from _mmlu_of_all(file, what, split)
             continue
         for line, row in csv_rows(file, header=False):
-            yield _mmlu(file.name.split("_test.csv")[0], [str(cell) for cell in row.values()], file, line)
+            cells = [str(cell) for cell in row.values()]
+            yield _mmlu(file.name.split(f"_{split}.csv")[0], cells, file, line, split=split)
 
 
-def _mmlu_of_all(path: Path, what: str) -> Iterator[Sample]:
+def _mmlu_of_all(path: Path, what: str, split: str) -> Iterator[Sample]:
     for line, row in csv_rows(path):
-        if need(row, "split", path, line, what=what) == "test":
+        if need(row, "split", path, line, what=what) == split:
             cells = [need(row, name, path, line, what=what) for name in ("question", *_CHOICES, "answer")]
-            yield _mmlu(need(row, "subject", path, line, what=what), cells, path, line)
+            yield _mmlu(need(row, "subject", path, line, what=what), cells, path, line, split=split)
 
 
-def _mmlu(subject: str, cells: list[str], file: Path, line: int) -> Sample:
+def _mmlu(subject: str, cells: list[str], file: Path, line: int, *, split: str) -> Sample:
     if len(cells) != 6:
         raise InputError(
             f"a row of MMLU has 6 cells, this one {len(cells)}", file=file, line=line, hint="fetch it again"
@@ -126,7 +127,7 @@ def _mmlu(subject: str, cells: list[str], file: Path, line: int) -> Sample:
         )
     listed = "\n".join(f"{letter}. {choice}" for letter, choice in zip(_LETTERS, choices, strict=True))
     return Sample(
-        id=f"mmlu-{subject}-{line}",
+        id=f"mmlu-{subject}-{line}" if split == "test" else f"mmlu-{split}-{subject}-{line}",
         messages=(Message(role="user", content=f"{question.strip()}\n{listed}\nAnswer with the letter alone."),),
         choices=tuple(_LETTERS), answer=index, tags=(subject,), target=(choices[index],),
     )  # fmt: skip

@@ -40,8 +40,8 @@ def small(tmp_path, name):
     return path
 
 
-def read(name, path):
-    return list(load_plugins(installed=False).registries.sources.get(name)(SourceInput(path=path)))
+def read(name, path, **options):
+    return list(load_plugins(installed=False).registries.sources.get(name)(SourceInput(path=path, options=options)))
 
 
 @pytest.mark.parametrize("name", NATIVE)
@@ -186,3 +186,13 @@ def test_native_files_are_found_one_level_up_and_down(tmp_path, given):
         InputError, match=r"empty/inner: neither this folder .* hold MMLU's csv .*; name the file itself"
     ):
         read("mmlu", tmp_path / "empty" / "inner")
+
+
+def test_mmlu_reads_its_dev_split_for_examples(tmp_path):
+    for name, rows in (("test", "True?,yes,no,maybe,never,D\n"), ("dev", "One?,a,b,c,d,A\nTwo?,a,b,c,d,B\n")):
+        (tmp_path / "mmlu" / name).mkdir(parents=True)
+        (tmp_path / "mmlu" / name / f"logic_{name}.csv").write_text(rows)
+    found = list(read("mmlu", tmp_path / "mmlu" / "test", split="dev"))
+    assert [(one.id, one.answer) for one in found] == [("mmlu-dev-logic-1", 0), ("mmlu-dev-logic-2", 1)]
+    (one,) = read("mmlu", small(tmp_path, "mmlu"), split="dev")
+    assert (one.id, one.answer) == ("mmlu-dev-logic-2", 0)
