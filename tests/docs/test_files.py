@@ -31,7 +31,15 @@ def registries():
 
 
 def test_every_kind_of_file_is_shown():
-    assert set(BLOCKS) == {"suite.yaml", "shots.yaml", "talk.yaml", "roles.yaml", "constitution.yaml", "recipe.yaml", "harness.yaml"}
+    assert set(BLOCKS) == {
+        "suite.yaml",
+        "shots.yaml",
+        "talk.yaml",
+        "roles.yaml",
+        "constitution.yaml",
+        "recipe.yaml",
+        "harness.yaml",
+    }
     assert len(SAMPLES) == 1
 
 
