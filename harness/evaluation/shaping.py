@@ -38,21 +38,23 @@ def picked(samples: Iterable[Sample], pick: PickSection, *, seed: int, file: Pat
 
 def _kept(samples: Iterable[Sample], pick: PickSection, file: Path) -> Iterator[Sample]:
     ids, tags = set[str](), set[str]()
-    wanted, none_of, any_left = set(pick.tags), set(pick.exclude_tags), False
+    wanted, none_of = set(pick.tags), set(pick.exclude_tags)
+    read = left = 0
     for sample in samples:
+        read += 1
         if pick.ids:
             ids.add(sample.id)
         tags.update(sample.tags)
         if (pick.ids and sample.id not in pick.ids) or (wanted and not wanted & set(sample.tags)):
             continue
         if not none_of & set(sample.tags):
-            any_left = True
+            left += 1
             yield sample
     for what, given, known in (("sample", pick.ids, ids), ("tag", (*pick.tags, *pick.exclude_tags), tags)):
         for name in given:
             if name not in known:
                 raise unknown_name(what, name, known, file=file, key="pick")
-    if not any_left:
+    if read and not left:
         raise InputError(
             "no sample is left by the ids and tags that were picked", file=file, key="pick", hint="pick fewer"
         )
