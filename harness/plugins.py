@@ -151,9 +151,8 @@ def _answer(implementation: pluggy.HookImpl, arguments: Mapping[str, object]) ->
     except KeyboardInterrupt:
         raise
     except BaseException as stop:  # noqa: BLE001 - a plugin that means to end the process, as SystemExit does
-        return RuntimeError(f"it tried to end the process ({type(stop).__name__}: {stop})").with_traceback(
-            stop.__traceback__
-        )
+        how = f"exit {stop.code}" if isinstance(stop, SystemExit) else f"{type(stop).__name__}: {stop}"
+        return RuntimeError(f"it tried to end the process ({how})").with_traceback(stop.__traceback__)
 
 
 def _warning(plugin: str, hook: str, error: Exception) -> str:
