@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from harness import __version__
 from harness.errors import BrokenRunError, HarnessError, InputError
 from harness.promotion.decide import Evidence, collect_vetoes
-from harness.promotion.present import Present, check_present, read_weights
+from harness.promotion.preflight import Preflight, check_preflight, read_weights
 from harness.promotion.review import PromotionRefusedError, check_review
 from harness.promotion.touched import touched
 from harness.serial import to_plain
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from harness.plugins import Plugins
     from harness.store.workspace import Workspace
 
-__all__ = ["Present", "PromotionRefusedError", "history", "promote", "rollback", "same_candidate", "target_of"]
+__all__ = ["Preflight", "PromotionRefusedError", "history", "promote", "rollback", "same_candidate", "target_of"]
 
 Warn = Callable[[str], None]
 BASE = "base"
@@ -37,7 +37,7 @@ BASE = "base"
 
 
 def promote(
-    workspace: Workspace, decision: str, plugins: Plugins, *, present: Present | None = None,
+    workspace: Workspace, decision: str, plugins: Plugins, *, preflight: Preflight | None = None,
     warn: Warn = lambda _: None,
 ) -> LedgerEntry:  # fmt: skip
     """Make a decision's candidate the promoted one.
@@ -51,7 +51,7 @@ def promote(
         workspace: where.
         decision: an id, the unique beginning of one, or `latest`.
         plugins: whose vetoes count, and who are told afterwards.
-        present: where policy, suites and weights are read as they are now; None where who decided read them a moment
+        preflight: where policy, suites and weights are read as they are now; None where who decided read them a moment
             ago.
         warn: takes a sentence for what went wrong after the promotion stood.
 
@@ -67,9 +67,9 @@ def promote(
 
     A veto is put into the ledger before it is raised: no promotion comes of it, and `history` and `why` show it.
     """
-    if present is not None:
+    if preflight is not None:
         with suppress(HarnessError):  # whatever it is, the check under the lock says it
-            read_weights(read_decision(workspace, decision), plugins, present)
+            read_weights(read_decision(workspace, decision), plugins, preflight)
     with workspace.lock():
         with workspace.ledger.transaction() as ledger:
             ledger.verify()
@@ -90,8 +90,8 @@ def promote(
                 entry = ledger.append("refusal", {**body, "vetoes": [to_plain(veto) for veto in vetoes]})
             else:
                 candidate = _keep(workspace, found.candidate)
-                if present is not None:
-                    check_present(replace(found, candidate=_within(workspace, candidate)), runs, plugins, present)
+                if preflight is not None:
+                    check_preflight(replace(found, candidate=_within(workspace, candidate)), runs, plugins, preflight)
                 body |= {
                     "candidate": to_plain(candidate), "baseline_fingerprint": found.baseline_fingerprint,
                     "before": 0 if before is None else before.promotion,

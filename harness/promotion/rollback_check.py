@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import InputError
 from harness.evaluation.pool import ModelPool
-from harness.promotion.present import check_weights, differences_of_machine
+from harness.promotion.preflight import check_weights, differences_of_machine
 from harness.promotion.promote import target_of
 from harness.store.adapters import check_adapter
 from harness.store.decisions import read_decision

@@ -209,16 +209,16 @@ class Session(Opened):
             BrokenRunError: when a file is not what it was.
         """
         from harness.promotion.policies import find_policy
-        from harness.promotion.present import Present
+        from harness.promotion.preflight import Preflight
         from harness.promotion.promote import promote
         from harness.session.results import DecisionResult
 
         plugins = self.require_plugins()
-        present = Present(
+        preflight = Preflight(
             policy=lambda name: find_policy(name, self.config, plugins.registries), surroundings=self.context
         )
         name = decision.decision.id if isinstance(decision, DecisionResult) else decision
-        return promote(self.workspace, name, plugins, warn=self.warn, present=present)
+        return promote(self.workspace, name, plugins, warn=self.warn, preflight=preflight)
 
     def rollback(self, to: str | None = None, *, leaves: int | None = None, reason: str = "") -> LedgerEntry:
         """Go back to what was promoted before, or to a promotion's entry, a decision's id or `base`.

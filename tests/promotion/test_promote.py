@@ -491,7 +491,7 @@ def test_the_weights_that_a_promotion_rests_on_are_read_whole(tmp_path, monkeypa
     from harness.contracts import Surroundings
     from harness.hashing import sha256_file
     from harness.plugins import load_plugins
-    from harness.promotion.present import Present, read_weights
+    from harness.promotion.preflight import Preflight, read_weights
     from harness.references import resolve_model
     from harness.types import Candidate
     from harness.weights import memo
@@ -509,5 +509,5 @@ def test_the_weights_that_a_promotion_rests_on_are_read_whole(tmp_path, monkeypa
     for _ in range(2):
         model.fingerprint(decision.candidate)
     assert len(reads) == 1
-    read_weights(decision, plugins, Present(policy=None, surroundings=surroundings))
+    read_weights(decision, plugins, Preflight(policy=None, surroundings=surroundings))
     assert len(reads) == 2

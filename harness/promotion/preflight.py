@@ -25,7 +25,7 @@ _OF_THE_MACHINE = frozenset({"backend", "device", "dtype", "engine", "day"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Present:
+class Preflight:
     """Where the present state of things is read."""
 
     policy: Callable[[str], Policy]
@@ -33,20 +33,20 @@ class Present:
     surroundings: RunContext
 
 
-def check_present(decision: Decision, runs: Sequence[RunRecord], plugins: Plugins, present: Present) -> None:
+def check_preflight(decision: Decision, runs: Sequence[RunRecord], plugins: Plugins, preflight: Preflight) -> None:
     """Check policy, suites, data and weights. Weights that `read_weights` has just read are not read again.
 
     Args:
         decision: with its adapters where they lie now.
         runs: the candidate's, in the order of the policy's suites.
         plugins: that make suites and models.
-        present: where it is read.
+        preflight: where it is read.
 
     Raises:
         InputError: when the policy, a suite or its data has changed, or something of them is not here any more.
         BrokenRunError: when the weights are not those that were judged.
     """
-    policy = present.policy(decision.policy)
+    policy = preflight.policy(decision.policy)
     again = f"decide again: harness decide --policy {decision.policy}"
     if policy.fingerprint != decision.policy_fingerprint:
         raise InputError(
@@ -59,7 +59,7 @@ def check_present(decision: Decision, runs: Sequence[RunRecord], plugins: Plugin
         )  # fmt: skip
     for section, run in zip(policy.suites, runs, strict=True):
         now = prepare_suite(
-            section.suite, plugins.registries, replace(present.surroundings, seed=run.seed),
+            section.suite, plugins.registries, replace(preflight.surroundings, seed=run.seed),
             SuiteOptions(
                 limit=run.limit, alpha=policy.alpha, gates=section.gates, constitution=section.constitution,
                 adapters=decision.candidate.adapters,
@@ -72,18 +72,18 @@ def check_present(decision: Decision, runs: Sequence[RunRecord], plugins: Plugin
             changed = "what measures and judges the suite"
         if changed:
             raise InputError(f"{changed} of {run.suite} changed since the decision {decision.id} was made", hint=again)
-    with ModelPool(plugins.registries, present.surroundings, None, NoProgress()) as pool:
+    with ModelPool(plugins.registries, preflight.surroundings, None, NoProgress()) as pool:
         check_weights(decision, pool.core(decision.candidate.model).fingerprint(decision.candidate))
 
 
-def read_weights(decision: Decision, plugins: Plugins, present: Present) -> None:
-    """Read the base's weights whole, so that `check_present`, under the ledger's transaction, finds them remembered.
+def read_weights(decision: Decision, plugins: Plugins, preflight: Preflight) -> None:
+    """Read the base's weights whole, so that `check_preflight`, under the ledger's transaction, finds them remembered.
 
     Raises:
         InputError: when they are gone or damaged.
     """
     bare = replace(decision.candidate, adapters=())
-    with reading_anew(), ModelPool(plugins.registries, present.surroundings, None, NoProgress()) as pool:
+    with reading_anew(), ModelPool(plugins.registries, preflight.surroundings, None, NoProgress()) as pool:
         pool.core(bare.model).fingerprint(bare)
 
 
