@@ -59,8 +59,8 @@ def _classified(classifier: Classifier, name: str) -> Iterator[str]:
     if len(together) != len(texts):
         yield f"{len(texts)} texts have findings for {len(together)}"
         return
-    alone = [check_findings(classifier.classify([text])[0], name, classifier) for text in texts]
-    for text, one, other in zip(texts, together, alone, strict=True):
+    unbatched = [check_findings(classifier.classify([text])[0], name, classifier) for text in texts]
+    for text, one, other in zip(texts, together, unbatched, strict=True):
         shown = repr(text[:30])
         if not _alike(one, other):
             yield f"the findings of {shown} depend on what shares its batch"
@@ -255,8 +255,8 @@ def _observed(metric: Metric, shown: Observed) -> tuple[Row | Unscored | None, l
     if isinstance(first, tuple) and not kind_of(metric).reads_records:
         sums = np.array([first, first]) * np.array([[1.0], [3.0]])
         values = np.asarray(metric.estimate(sums))
-        alone = np.array([float(metric.estimate(one)) for one in sums])
-        if values.shape != (2,) or not np.allclose(values, alone, equal_nan=True):
+        single = np.array([float(metric.estimate(one)) for one in sums])
+        if values.shape != (2,) or not np.allclose(values, single, equal_nan=True):
             wrong.append("estimate of sums of shape (2, k) is not what it gives for each of them")
     if kind_of(metric).reads_records:
         value = metric.resample([(shown.sample, replies)] * 2, np.array([1, 0]))

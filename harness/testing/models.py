@@ -57,8 +57,8 @@ def assert_model(reference: str, *, plugins: Where = (), offline: bool = False) 
         requests = [request for request in _requests() if request.type in core.model.supports]
         together = core.answer(candidate, requests, label="together")
         backwards = core.answer(candidate, requests[::-1], label="backwards")[::-1]
-        alone = [core.answer(candidate, [request], label="alone")[0] for request in requests]
-        for request, *replies in zip(requests, together, backwards, alone, strict=True):
+        unbatched = [core.answer(candidate, [request], label="unbatched")[0] for request in requests]
+        for request, *replies in zip(requests, together, backwards, unbatched, strict=True):
             problems += [f"{request.type}: {problem}" for problem in _problems(request, replies)]
     with faults(reference) as found:
         found.extend(problems)
