@@ -11,10 +11,10 @@ import sqlite3
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from harness.seal import SIZE, Seal
-from harness.store.sqlite import connect, explained_sqlite
+from harness.store.sqlite import Database, connect, explained_sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -69,7 +69,7 @@ class Pruned:
     """What the files shrank by; before pruning, what the entries take, about."""
 
 
-class Cache:
+class Cache(Database):
     """Values by key. Safe to use from several threads and beside other processes.
 
     Args:
@@ -236,19 +236,6 @@ class Cache:
     def _count(self) -> int:
         count: int = self._connection.execute("SELECT count(*) FROM entries").fetchone()[0]
         return count
-
-    def close(self) -> None:
-        """Close the file; the cache cannot be used after."""
-        with self._mutex:
-            self._connection.close()
-
-    def __enter__(self) -> Self:
-        """Return the cache itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the file."""
-        self.close()
 
 
 def _condition(older_than: float | None, keep_bytes: int | None) -> tuple[str, tuple[int, ...]]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from harness.errors import BrokenRunError, InputError
 from harness.hashing import sha256_json
-from harness.store.sqlite import connect, explained_sqlite
+from harness.store.sqlite import Database, connect, explained_sqlite
 from harness.types import LedgerEntry, LedgerKind
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def entry_hash(number: int, created: str, kind: str, body: Mapping[str, Any], pr
     return sha256_json([number, created, kind, body, previous])
 
 
-class Ledger:
+class Ledger(Database):
     """The ledger's file. Safe to use from several threads and beside other processes.
 
     Args:
@@ -214,19 +214,6 @@ class Ledger:
                 f"built anew since that head was written down; {_DAMAGED}"
             )
         return Verification(entries=number, head=previous)
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._mutex:
-            self._connection.close()
-
-    def __enter__(self) -> Self:
-        """Return the ledger itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the file."""
-        self.close()
 
 
 def _row_problem(row: tuple[Any, ...], number: int, previous: str) -> str | None:

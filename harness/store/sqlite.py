@@ -6,13 +6,14 @@ import os
 import sqlite3
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from harness.errors import BrokenRunError, InputError
 from harness.store.atomic import create_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 _WAIT = 30.0
@@ -21,6 +22,26 @@ _WAIT = 30.0
 
 _PAGES_KIB = 16 * 1024
 """Memory for pages of one connection, whatever the size of the file."""
+
+
+class Database:
+    """A file that is open: a context manager that closes it."""
+
+    _connection: sqlite3.Connection
+    _mutex: AbstractContextManager[bool]
+
+    def close(self) -> None:
+        """Close the file; it cannot be used after."""
+        with self._mutex:
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        """Return it itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self.close()
 
 
 def connect(path: Path, *, synchronous: str, journal: str) -> sqlite3.Connection:

@@ -29,13 +29,13 @@ from harness.api import (
     sha256_file,
 )
 from harness_metrics.numbers import final_number
-from harness_metrics.replies import TextMetric, gated_by_target
+from harness_metrics.replies import TextMetric
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from fractions import Fraction
 
-    from harness.api import Decoding, Findings, Metric, Request, Row, Sample
+    from harness.api import Findings, Metric, Row, Sample
 
 _BUNDLED = Path(__file__).parent / "modules"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -67,6 +67,7 @@ class EvaluateMetric(TextMetric):
     """Row: (the module's value on this one sample, 1)."""
 
     kind = "mean"
+    needs_target = True
 
     def __init__(self, options: EvaluateOptions, place: str, *, pinned: str, code: str) -> None:
         self.options = options
@@ -83,10 +84,6 @@ class EvaluateMetric(TextMetric):
             "itself: for a metric that is not a mean over samples, such as corpus F1, this is another number"
         )
         self._module: Any = None
-
-    def requests(self, sample: Sample, ask: Decoding) -> tuple[Request, ...]:
-        """Ask for the completion where there is something to compare it with."""
-        return gated_by_target(sample, ask)
 
     def row(self, sample: Sample, reply: Completion, findings: Mapping[str, Findings]) -> Row | Unscored:
         """Return the row; Unscored where the reply gives nothing to compare or the value is not finite."""

@@ -10,7 +10,7 @@ from pydantic import Field
 from harness.api import Completion, InputError, StrictModel
 from harness_metrics.fields import texts
 from harness_metrics.numbers import final_number
-from harness_metrics.replies import TextMetric, gated_by_target
+from harness_metrics.replies import TextMetric
 from harness_metrics.text import contains_span, normalise
 
 if TYPE_CHECKING:
@@ -54,10 +54,7 @@ class _Match(TextMetric):
     direction = "higher"
     bounds = (0.0, 1.0)
     unit = "share"
-
-    def requests(self, sample: Sample, ask: Decoding) -> tuple[Request, ...]:
-        """Ask for the completion where there are accepted answers."""
-        return gated_by_target(sample, ask)
+    needs_target = True
 
     def row(self, sample: Sample, reply: Completion, findings: Mapping[str, Findings]) -> Row | Unscored:
         """Return the row; a reply without an answer is wrong, a missing reply is Unscored."""

@@ -40,9 +40,12 @@ def completion(replies: tuple[Reply, ...]) -> Completion | Unscored | NotApplica
 class TextMetric(Metric):
     """A metric of the one completion of each sample that is answered with text."""
 
+    needs_target = False
+    """Whether a sample must have accepted answers to compare with."""
+
     def requests(self, sample: Sample, ask: Decoding) -> tuple[Request, ...]:
         """Ask for the completion."""
-        return generate(sample, ask)
+        return generate(sample, ask) if sample.target or not self.needs_target else ()
 
     def not_for(self, sample: Sample) -> str:
         """Say why the metric does not apply to a sample, whatever the reply; empty where it does."""
@@ -64,8 +67,3 @@ class TextMetric(Metric):
     def row(self, sample: Sample, reply: Completion, findings: Mapping[str, Findings]) -> Row | Unscored:
         """Return the row of a reply."""
         raise NotImplementedError
-
-
-def gated_by_target(sample: Sample, ask: Decoding) -> tuple[Request, ...]:
-    """Ask for the completion where the sample has accepted answers to compare it with."""
-    return generate(sample, ask) if sample.target else ()

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from harness.api import Completion, MissingDependencyError, StrictModel
-from harness_metrics.replies import TextMetric, gated_by_target
+from harness_metrics.replies import TextMetric
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,10 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.api import (
-        Decoding,
         Findings,
         Metric,
-        Request,
         Row,
         Sample,
         Unscored,
@@ -54,16 +52,13 @@ class _CorpusScore(TextMetric):
 
     kind = "ratio"
     unit = "points"
+    needs_target = True
 
     def __init__(self, scorer: Any, formula: str) -> None:  # noqa: ANN401 - sacrebleu has no types
         self.scorer = scorer
         scorer.corpus_score(["a"], [["a"]])  # the signature knows the number of references only after a first score
         signature = str(scorer.get_signature()).replace("nrefs:1", "nrefs:var")
         self.about = f"{formula}; sacrebleu signature {signature}, references: all of the sample's targets"
-
-    def requests(self, sample: Sample, ask: Decoding) -> tuple[Request, ...]:
-        """Ask for the completion where there are references."""
-        return gated_by_target(sample, ask)
 
     def row(self, sample: Sample, reply: Completion, findings: Mapping[str, Findings]) -> Row | Unscored:
         """Return the segment's statistics."""
