@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -55,12 +56,25 @@ def headline(estimate: Estimate) -> str:
     return f"{text} of {scored} scored, {least:.3g} to {most:.3g} % of all {estimate.n}"
 
 
-def interval(estimate: Estimate) -> str:
-    """Write an estimate's interval; a dash where it has none."""
+def interval(estimate: Estimate, *, labelled: bool = False) -> str:
+    """Write an estimate's interval, with its confidence where `labelled`; a dash where it has none."""
     if estimate.low is None or estimate.high is None:
         return "—"
     low, high = number(estimate.low, estimate).removesuffix(" %"), number(estimate.high, estimate)
-    return f"[{low}, {high.removesuffix(' %')}]"
+    label = f" ({confidence_text(estimate.confidence)})" if labelled else ""
+    return f"[{low}, {high.removesuffix(' %')}]{label}"
+
+
+def confidence_text(confidence: float) -> str:
+    """Write a confidence with two digits of what is missing to certainty: `90 %`, `98.5 %`, `99.92 %`."""
+    decimals = max(0, math.ceil(-math.log10(1.0 - confidence) - 1e-9) - 1)
+    return f"{100 * confidence:.{decimals}f} %"
+
+
+def one_confidence(confidences: Iterable[float]) -> str:
+    """Return the confidence that all intervals of a column share, for its heading; empty where they differ."""
+    found = {confidence_text(one) for one in confidences}
+    return found.pop() if len(found) == 1 else ""
 
 
 def counted(count: int, noun: str) -> str:
@@ -113,10 +127,10 @@ def estimates_table(run: RunRecord, baseline: RunRecord | None = None) -> Table:
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    confidence = next((f"{100 * e.confidence:.0f} % interval" for e in run.estimates if e.low is not None), "interval")
+    shared = one_confidence(e.confidence for e in run.estimates if e.low is not None)
     table.add_column("metric", overflow="fold")  # the one that gives way, so that no figure is cut
     table.add_column("value", justify="right", no_wrap=True)
-    table.add_column(confidence, no_wrap=True)
+    table.add_column(f"{shared} interval" if shared else "interval", no_wrap=True)
     if baseline:
         table.add_column("baseline", justify="right", no_wrap=True)
     table.add_column("n", justify="right", no_wrap=True)
@@ -129,7 +143,7 @@ def estimates_table(run: RunRecord, baseline: RunRecord | None = None) -> Table:
         beside = [_in_lines(other) if other is not None else "—"] if baseline else []
         table.add_row(
             Text(safe_text(estimate.metric) + _ARROW[estimate.direction]),
-            Text(_in_lines(estimate)), interval(estimate), *beside, str(estimate.n),
+            Text(_in_lines(estimate)), interval(estimate, labelled=not shared), *beside, str(estimate.n),
             *([str(estimate.unscored)] if gaps else []),
         )  # fmt: skip
     return table
@@ -146,16 +160,30 @@ def checks_table(checks: Iterable[tuple[str, Check]]) -> Table:
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("suite", "gate", "verdict", "because"):
+    listed = list(checks)
+    shared = one_confidence(one for _, check in listed if (one := confidence_of(check)))
+    because = f"because, with {shared} intervals" if shared else "because"
+    for column in ("suite", "gate", "verdict", because):
         table.add_column(column, overflow="fold", no_wrap=column in {"suite", "verdict"})
-    for suite, check in checks:
+    for suite, check in listed:
         table.add_row(
             Text(safe_text(suite)),
             Text(safe_text(describe_gate(check))),
             status_text(check.status),
-            Text(safe_text(check.sentence.removeprefix(f"{check.status}: "))),
+            Text(safe_text(reason(check, labelled=not shared))),
         )
     return table
+
+
+def confidence_of(check: Check) -> float | None:
+    """Return the confidence of the interval that a check's sentence gives; None where it gives none."""
+    return None if check.low is None and check.high is None else round(1.0 - 2.0 * check.gate.alpha, 12)
+
+
+def reason(check: Check, *, labelled: bool) -> str:
+    """Return a check's sentence without its verdict, with its interval's confidence where `labelled`."""
+    found, confidence = check.sentence.removeprefix(f"{check.status}: "), confidence_of(check)
+    return f"{found} ({confidence_text(confidence)} interval)" if labelled and confidence else found
 
 
 def describe_gate(check: Check) -> str:

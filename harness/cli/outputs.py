@@ -20,7 +20,7 @@ import click
 
 from harness.errors import InputError
 from harness.store.outputs import Output
-from harness.tables import describe_gate, headline, interval
+from harness.tables import confidence_of, describe_gate, headline, interval, one_confidence, reason
 from harness.terminal import safe_text
 from harness.types import worst_status
 
@@ -197,10 +197,14 @@ def markdown_summary(checked: Sequence[Checked], decision: Decision | None = Non
     for item in checked:
         lines += [f"### {_text(item.run.suite)}: {item.run.samples} samples of {_text(item.run.candidate.label)}", ""]
         if item.checks:
-            lines += ["| gate | verdict | because |", "|---|---|---|"]
+            level = one_confidence(one for check in item.checks if (one := confidence_of(check)))
+            lines += [
+                f"| gate | verdict | {f'because, with {level} intervals' if level else 'because'} |",
+                "|---|---|---|",
+            ]
             lines += [
                 f"| {_text(describe_gate(check))} | {_MARK[check.status]} | "
-                f"{_text(check.sentence.removeprefix(f'{check.status}: '))} |"
+                f"{_text(reason(check, labelled=not level))} |"
                 for check in item.checks
             ]
         else:
@@ -209,9 +213,12 @@ def markdown_summary(checked: Sequence[Checked], decision: Decision | None = Non
             lines += ["", f"{_MARK['ungated']}: {_UNGATED}."]
         lines += ["", *(f"- note: {_text(note)}" for note in (*item.run.notes, *item.notes)), ""]
         lines += [f"<details><summary>Metrics of run {html.escape(item.run.id)}</summary>", ""]
-        lines += ["| metric | value | interval | n | unscored |", "|---|---|---|---|---|"]
+        shared = one_confidence(e.confidence for e in item.run.estimates if e.low is not None)
+        lines += [f"| metric | value | {f'{shared} interval' if shared else 'interval'} | n | unscored |"]
+        lines += ["|---|---|---|---|---|"]
         lines += [
-            f"| {_text(e.metric)} | {_text(headline(e))} | {_text(interval(e))} | {e.n} | {e.unscored} |"
+            f"| {_text(e.metric)} | {_text(headline(e))} | {_text(interval(e, labelled=not shared))} "
+            f"| {e.n} | {e.unscored} |"
             for e in item.run.estimates
         ]
         lines += ["", "</details>", ""]

@@ -165,7 +165,7 @@ def _of_policy(
         known = app.workspace_path.is_dir()
         number = 1 + (len(attempts(app.workspace, chosen.id, chosen.fingerprint)) if known else 0)
     looks = schedule(chosen)
-    level = level_of_attempt(chosen.alpha, number) / len(looks)
+    level = level_of_attempt(chosen.alpha, min(number, chosen.attempts or number), chosen.attempts) / len(looks)
     limits = [planned.limit or size for size in looks[-1]]
     prepared = prepare_policy(chosen, adapters, registries, app.session.context, limits)
     return [

@@ -60,7 +60,7 @@ def require_attainable(
     gate: Gate, metric: Metric, n: int, *, clusters: int | None = None, file: Path | str | None = None,
     line: int | None = None, key: str | None = None,
 ) -> None:  # fmt: skip
-    """Check that perfect data of `n` samples could pass the gate.
+    """Check that some outcome of `n` samples could pass the gate.
 
     Args:
         gate: the condition.
@@ -81,7 +81,8 @@ def require_attainable(
             f"no sample can enter {metric.name}, so that its gate {name} cannot pass", file=file, line=line, key=key,
             hint="remove the gate or add samples",
         )  # fmt: skip
-    needed = samples_needed(gate, metric)
+    kind = kind_of(gate)
+    needed = kind.least(gate, metric)
     if needed is None:
         raise InputError(
             f"no number of samples can show that {metric.name} clears {name}", file=file, line=line, key=key,
@@ -95,7 +96,7 @@ def require_attainable(
     needed = max(needed, FEWEST_CLUSTERS) if clustered else needed
     if have < needed:
         raise InputError(
-            f"the gate {name} on {metric.name} could not pass even with {kind_of(gate).ideal}: it needs at least "
+            f"the gate {name} on {metric.name} could not pass even with {kind.best or kind.ideal}: it needs at least "
             f"{needed} {what} and there are {have}", file=file, line=line, key=key,
             hint="add samples, raise --limit, widen the gate, or look without deciding: harness run --no-gates",
         )  # fmt: skip

@@ -5,6 +5,9 @@ attempts under one version of a policy add up to its alpha: attempt j is checked
 what is new about a decision: the candidate, the suites with their samples, judge and seed, what the gates compare with,
 and the policy. The same again is a replay, and spends nothing.
 
+A promotion begins a new period, with the whole alpha again: what passed does not make the next one harder. A policy may
+declare how many attempts a period has, each at an equal part. What was tried before stays a replay, at its old level.
+
 A policy that looks at more and more samples declares the sizes beforehand; each of its looks gets an equal part of the
 attempt's level (Bonferroni), so that the looks together spend what one look would.
 """
@@ -88,22 +91,30 @@ def plan_attempt(
         candidate: its fingerprint.
         tested: every suite of the policy, in its order.
         exploratory: a reason that the caller knows of, why nothing can come of it.
+
+    Raises:
+        InputError: where all attempts that the policy declares are made.
     """
     looks = len(schedule(policy))
     content = [policy.id, policy.fingerprint, candidate, [[t.suite, t.measured, dict(t.arms)] for t in tested]]
     key = sha256_json(content)
     counted = attempts(workspace, policy.id, policy.fingerprint)
-    known = next((entry for entry in counted if entry.body["key"] == key), None)
+    # A promotion in between makes nothing new of what was tried before: its numbers are known.
+    ever = _since_reset(workspace, policy.id, policy.fingerprint)
+    known = next((entry for entry in ever if entry.kind == "attempt" and entry.body["key"] == key), None)
     if known is not None and not exploratory:
         number = int(known.body["attempt"])
-        level = level_of_attempt(policy.alpha, number)
+        level = level_of_attempt(policy.alpha, number, policy.attempts)
         return Attempt(key=key, number=number, level=level, looks=looks, replay=True)
     reason = exploratory or _seen(workspace, policy, candidate, [t.suite for t in tested])
     if reason:
         attempt = Attempt(key=key, number=0, level=policy.alpha, looks=1, replay=False, exploratory=reason)
         return attempt if exploratory else replace(attempt, next_step=_FRESH)
     number = len(counted) + 1
-    level = level_of_attempt(policy.alpha, number)
+    if policy.attempts is not None and number > policy.attempts:
+        made = f"all {policy.attempts} attempts that the policy {policy.id} declares between two promotions are made"
+        raise InputError(made, hint=f'declare more, or begin anew: harness policy reset {policy.id} --reason "…"')
+    level = level_of_attempt(policy.alpha, number, policy.attempts)
     return Attempt(key=key, number=number, level=level, looks=looks, replay=False)
 
 
@@ -149,18 +160,32 @@ def spend(workspace: Workspace, policy: Policy, candidate: str, attempt: Attempt
 
 
 def attempts(workspace: Workspace, policy: str, fingerprint: str) -> list[LedgerEntry]:
-    """Return the attempts that count under a version of a policy: those since its last reset, in order.
+    """Return the attempts that count under a version of a policy: those since its last reset or promotion, in order.
 
     Raises:
         BrokenRunError: where runs or decisions lie in the workspace that the ledger does not know.
     """
-    require_known(workspace)
     counted: list[LedgerEntry] = []
-    for entry in workspace.ledger.entries("attempt", "reset"):
-        if (entry.body.get("policy"), entry.body.get("policy_fingerprint")) != (policy, fingerprint):
-            continue
-        counted = [] if entry.kind == "reset" else [*counted, entry]
+    for entry in _since_reset(workspace, policy, fingerprint):
+        counted = [*counted, entry] if entry.kind == "attempt" else []
     return counted
+
+
+def _since_reset(workspace: Workspace, policy: str, fingerprint: str) -> list[LedgerEntry]:
+    """Return the attempts and promotions under a version of a policy since its last reset, in order."""
+    require_known(workspace)
+    version = policy, fingerprint
+    found: list[LedgerEntry] = []
+    decided: set[str] = set()
+    for entry in workspace.ledger.entries("attempt", "reset", "decision", "promotion"):
+        body = entry.body
+        if entry.kind == "decision" and (body.get("policy"), body.get("policy_fingerprint")) == version:
+            decided.add(body["decision"])
+        elif entry.kind == "promotion" and body.get("decision") in decided:
+            found.append(entry)
+        elif (body.get("policy"), body.get("policy_fingerprint")) == version and entry.kind in {"attempt", "reset"}:
+            found = [] if entry.kind == "reset" else [*found, entry]
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +195,7 @@ class Budget:
     version: int
     """Which version of the policy it is, 1 for the first that the ledger knows; 0 where it is not there yet."""
     attempts: int
-    """Since the last reset."""
+    """Since the last reset or promotion."""
     spent: float
     """Of alpha."""
     next_level: float
@@ -189,7 +214,8 @@ def budget(workspace: Workspace, policy: Policy) -> Budget:
     ]  # fmt: skip
     return Budget(
         version=known.index(policy.fingerprint) + 1 if policy.fingerprint in known else 0, attempts=made,
-        spent=spent(policy.alpha, made), next_level=level_of_attempt(policy.alpha, made + 1), resets=len(resets),
+        spent=spent(policy.alpha, made, policy.attempts), resets=len(resets),
+        next_level=level_of_attempt(policy.alpha, min(made + 1, policy.attempts or made + 1), policy.attempts),
     )  # fmt: skip
 
 
@@ -208,6 +234,6 @@ def reset(workspace: Workspace, policy: Policy, *, reason: str) -> LedgerEntry:
             raise InputError(f"no attempt was made under the policy {policy.id} as it is now: nothing to reset")
         body = {
             "policy": policy.id, "policy_fingerprint": policy.fingerprint, "attempts": made,
-            "spent": spent(policy.alpha, made), "reason": reason.strip(),
+            "spent": spent(policy.alpha, made, policy.attempts), "reason": reason.strip(),
         }  # fmt: skip
         return ledger.append("reset", body)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from harness.errors import InputError, unknown_name
 from harness.evaluation.prepare import resolve_suite
 from harness.hashing import sha256_json
-from harness.reading.config import read_policy
+from harness.reading.config import read_policy, without_unused
 from harness.reading.strict import read_document
 from harness.reading.suite import read_suite
 from harness.serial import to_plain
@@ -70,8 +70,7 @@ def _with_gates(policy: Policy, registries: Registries, path: Path, at: Place) -
         except InputError as error:
             raise _at_suite(error, path, (*at, "suites", index)) from error
         gates.append(read_suite(suite, alpha=policy.alpha).gates if section.gates is None else section.gates)
-    # A key that came later and is not used stays out, so that it makes no new version of a policy.
-    plain = [[{k: v for k, v in to_plain(gate).items() if (k, v) != ("cap", None)} for gate in each] for each in gates]
+    plain = without_unused([[to_plain(gate) for gate in of_suite] for of_suite in gates])
     content = [policy.fingerprint, plain]
     return replace(policy, fingerprint=sha256_json(content))
 

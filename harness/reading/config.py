@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -37,6 +37,17 @@ class PolicySuiteSection(StrictModel):
         return self
 
 
+_LATER_KEYS = frozenset({"attempts", "cap"})
+
+
+def without_unused(content: Any) -> Any:  # noqa: ANN401 - plain data of any depth
+    """Return plain data without the keys that came later and are not used: they make no new version of a policy."""
+    if isinstance(content, dict):
+        kept = {name: value for name, value in content.items() if value is not None or name not in _LATER_KEYS}
+        return {name: without_unused(value) for name, value in kept.items()}
+    return [without_unused(value) for value in content] if isinstance(content, list | tuple) else content
+
+
 class PolicyFile(StrictModel):
     """A policy: the suites and gates that promotion needs."""
 
@@ -44,6 +55,8 @@ class PolicyFile(StrictModel):
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     judge: str | None = None
     review: Review = "none"
+    attempts: Annotated[int, Field(ge=1)] | None = None
+    """Attempts between two promotions, each at an equal part of alpha; None is any number, at ever smaller parts."""
     left_out: list[str] = []
     """What a reader might expect this policy to ask for, and why it does not."""
     suites: Annotated[list[str | PolicySuiteSection], Field(min_length=1)]
@@ -75,9 +88,11 @@ class PolicyFile(StrictModel):
             )
             for section in self.suites
         )  # fmt: skip
-        fingerprint = sha256_json([name, self.model_dump(exclude={"about", "left_out"})])  # texts decide nothing
+        content = self.model_dump(exclude={"about", "left_out"})  # texts decide nothing
+        fingerprint = sha256_json([name, without_unused(content)])
         return Policy(
             id=name, suites=suites, alpha=self.alpha, judge=self.judge, review=self.review, about=self.about.strip(),
+            attempts=self.attempts,
             left_out=tuple(" ".join(text.split()) for text in self.left_out),
             fingerprint=fingerprint,
         )  # fmt: skip

@@ -14,26 +14,31 @@ from __future__ import annotations
 import math
 
 
-def level_of_attempt(alpha: float, attempt: int) -> float:
-    """Return the one-sided level of an attempt: 6 · alpha / (π² · attempt²).
+def level_of_attempt(alpha: float, attempt: int, declared: int | None = None) -> float:
+    """Return the one-sided level of an attempt: 6 · alpha / (π² · attempt²), or an equal part of those declared.
 
     Args:
         alpha: what all attempts may spend together, in (0, 1).
         attempt: 1 for the first.
+        declared: how many attempts there are to be, each at alpha / declared (Bonferroni); None is any number.
 
     Returns:
         In (0, alpha): about 0.61 of `alpha` for the first attempt, 0.15 for the second, 0.07 for the third.
 
     Raises:
-        ValueError: for an attempt below 1 or an alpha outside (0, 1).
+        ValueError: for an attempt below 1 or above those declared, or an alpha outside (0, 1).
     """
     if attempt < 1:
         raise ValueError(f"attempts are counted from 1, not {attempt}")
     if not 0.0 < alpha < 1.0:
         raise ValueError(f"alpha must lie between 0 and 1, not {alpha!r}")
+    if declared is not None:
+        if attempt > declared:
+            raise ValueError(f"attempt {attempt} of {declared}")
+        return alpha / declared
     return 6.0 * alpha / (math.pi**2 * attempt**2)
 
 
-def spent(alpha: float, attempts: int) -> float:
-    """Return what the first so many attempts spend together: below `alpha` for any number of them, and 0 for none."""
-    return math.fsum(level_of_attempt(alpha, attempt) for attempt in range(1, attempts + 1))
+def spent(alpha: float, attempts: int, declared: int | None = None) -> float:
+    """Return what the first so many attempts spend together: at most `alpha` for any number of them, and 0 for none."""
+    return math.fsum(level_of_attempt(alpha, attempt, declared) for attempt in range(1, attempts + 1))

@@ -182,6 +182,8 @@ class Policy:
     """Reference of the judge model; None is the bare base of the candidate."""
     review: Review = "none"
     """`manual`: a person must approve a decision that passed before it can be promoted."""
+    attempts: int | None = None
+    """How many may be made between two promotions, each at an equal part of alpha; None is any number."""
     left_out: tuple[str, ...] = ()
     """What a reader might expect it to ask for, and why it does not."""
     about: str = ""

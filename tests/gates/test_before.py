@@ -99,9 +99,20 @@ def test_the_number_that_is_named_is_the_least_that_passes(condition, needed, pl
         if n:
             table, baseline = (events(yes * n, no * n) for yes, no in (perfect, other))
             assert check_gate(condition, table, baseline).status == status
-    if needed > 1:
+    if needed > 1 and condition.kind != "non_inferior":
         with pytest.raises(InputError, match=f"needs at least {needed} samples and there are {needed - 1}"):
             require_attainable(condition, metric, needed - 1)
+
+
+def test_a_gate_is_refused_only_where_no_outcome_passes(plain, events):
+    """At a late attempt an equal candidate cannot show it on 130 samples, and a better one can."""
+    metric = plain("proportion", name="harm")
+    late = gate("non_inferior", margin=0.06, alpha=6 * 0.05 / (np.pi**2 * 9**2))
+    assert samples_needed(late, metric) > 125
+    require_attainable(late, metric, 125)
+    assert check_gate(late, events(20, 105), events(40, 85)).status == "passed"
+    with pytest.raises(InputError, match="could not pass even with the best outcome: it needs at least"):
+        require_attainable(late, metric, 5)
 
 
 def test_what_no_number_of_samples_can_show(plain):

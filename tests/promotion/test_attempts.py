@@ -146,3 +146,40 @@ def test_looks_share_the_level_and_a_suite_of_one_size_keeps_it(workspace, make)
     attempt = plan_attempt(workspace, policy, "c", [TRIAL])
     assert attempt.look_level == pytest.approx(attempt.level / 3)
     assert schedule(make.policy()) == ((None,),)
+
+
+def promoted(workspace, policy, decision="d1"):
+    """Write a decision and its promotion into the ledger, as `decide` and `promote` do."""
+    with workspace.ledger.transaction() as ledger:
+        body = {"decision": decision, "policy": policy.id, "policy_fingerprint": policy.fingerprint}
+        ledger.append("decision", body)
+        ledger.append("promotion", {"decision": decision, "policy": policy.id})
+
+
+def test_a_promotion_begins_a_new_period_and_makes_nothing_new_of_what_was_tried(workspace, policy, monkeypatch):
+    monkeypatch.setattr("harness.promotion.attempts.require_known", lambda workspace: None)
+    first, second = take(workspace, policy, "a"), take(workspace, policy, "b")
+    promoted(workspace, policy)
+    assert attempts(workspace, policy.id, policy.fingerprint) == []
+    again = plan_attempt(workspace, policy, "a", [TRIAL])
+    assert (again.number, again.level, again.replay) == (1, first.level, True)
+    assert plan_attempt(workspace, policy, "b", [TRIAL]).level == second.level
+    fresh = take(workspace, policy, "c")
+    assert (fresh.number, fresh.level) == (1, first.level)
+
+
+def test_a_promotion_under_another_version_begins_no_period(workspace, policy, monkeypatch):
+    monkeypatch.setattr("harness.promotion.attempts.require_known", lambda workspace: None)
+    take(workspace, policy, "a")
+    promoted(workspace, replace(policy, fingerprint="another"))
+    assert plan_attempt(workspace, policy, "c", [TRIAL]).number == 2
+
+
+def test_declared_attempts_share_alpha_equally_and_end(workspace, policy):
+    declared = replace(policy, attempts=3)
+    made = [take(workspace, declared, f"candidate {n}") for n in range(3)]
+    assert [attempt.level for attempt in made] == [pytest.approx(0.05 / 3)] * 3
+    assert budget(workspace, declared).spent == pytest.approx(0.05)
+    with pytest.raises(InputError, match=r"all 3 attempts that the policy .* declares between two promotions are made"):
+        plan_attempt(workspace, declared, "one more", [TRIAL])
+    assert plan_attempt(workspace, declared, "candidate 1", [TRIAL]).replay

@@ -234,6 +234,16 @@ class MarginKind(ComparisonKind):
     """A comparison that a difference smaller than a margin passes."""
 
     ideal = "a candidate that gives the baseline's result on every sample"
+    best = "the best outcome"
+
+    def least(self, gate: Gate, metric: Metric) -> int | None:
+        """Return the fewest pairs of which any outcome passes: a better candidate may with fewer than an equal one."""
+        margin, reach = gate.margin or 0.0, self.worst_distance(gate, metric)
+        if gate.evidence == "bound" and metric_kind(metric).shares:
+            return _fewest_at_all(margin, gate.alpha, directed=self.directed)
+        if gate.evidence == "bound" and reach and self.directed:
+            return fewest_within((margin + reach) / (2.0 * reach), gate.alpha, strict=True)
+        return self.fewest(gate, metric)
 
     def fewest_of_shares(self, gate: Gate) -> int | None:
         """Return the fewest pairs, all alike, whose bound is within the margin."""
@@ -247,3 +257,15 @@ class MarginKind(ComparisonKind):
 @lru_cache(maxsize=1024)  # as `fewest_within`
 def _fewest_alike(margin: float, alpha: float) -> int | None:
     return smallest(lambda n: (paired_difference(0, 0, n, alpha).high or 0.0) < margin)
+
+
+@lru_cache(maxsize=1024)
+def _fewest_at_all(margin: float, alpha: float, *, directed: bool) -> int | None:
+    """Return the fewest pairs of which some counts pass: nothing but gains where they help, else as many as losses."""
+
+    def passes(n: int) -> bool:
+        outcomes = ((n, 0), (0, 0)) if directed else ((0, 0), (1, 1), (2, 2))
+        found = [paired_difference(gains, losses, n, alpha) for gains, losses in outcomes if gains + losses <= n]
+        return any((one.low or 0.0) > -margin and (directed or (one.high or 0.0) < margin) for one in found)
+
+    return smallest(passes)

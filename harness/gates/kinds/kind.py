@@ -196,6 +196,9 @@ class GateKind(ABC):
     ideal = "perfect data"
     """What `fewest` takes for the best that could come out."""
 
+    best = ""
+    """What `least` takes for the best that could come out; empty is `ideal`."""
+
     @abstractmethod
     def fields(self, given: Any) -> dict[str, Any]:  # noqa: ANN401 - of type `keys`
         """Return the fields of `Gate` that what stands in YAML sets."""
@@ -231,6 +234,10 @@ class GateKind(ABC):
     def fewest(self, gate: Gate, metric: Metric) -> int | None:  # noqa: ARG002
         """Return the fewest independent samples with which `ideal` data could pass; None where none suffice."""
         return 1
+
+    def least(self, gate: Gate, metric: Metric) -> int | None:
+        """Return the fewest independent samples of which any outcome passes; None where none does."""
+        return self.fewest(gate, metric)
 
     def detectable(self, gate: Gate, metric: Metric, n: int, scatter: Scatter, power: float) -> float | None:  # noqa: ARG002
         """Return how far inside the region the truth must be to pass with `power`; None where no truth does."""
