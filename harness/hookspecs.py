@@ -26,6 +26,7 @@ BUNDLED = (
     "harness_metrics",
     "harness_audit",
     "harness_samples",
+    "harness_suites",
 )
 """The bundled plugins, in the order of registration. Importing one is cheap: what it brings is imported when used."""
 

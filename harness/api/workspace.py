@@ -1,7 +1,8 @@
 """What is registered and kept, and the main jobs on it: for plugins that bring commands."""
 
+from harness.evaluation.checks import require_attainable_gates
 from harness.evaluation.constitutions import Constitutions
-from harness.evaluation.prepare import make_metrics, resolve_suite
+from harness.evaluation.prepare import PreparedSuite, make_metrics, resolve_suite
 from harness.evaluation.resolve import resolve_base, resolve_candidate
 from harness.evaluation.runner import Setting
 from harness.plugins import Plugins, Registries, load_plugins
@@ -25,6 +26,7 @@ __all__ = [
     "Config",
     "Constitutions",
     "Plugins",
+    "PreparedSuite",
     "Registries",
     "Setting",
     "Shown",
@@ -48,6 +50,7 @@ __all__ = [
     "read_samples",
     "read_suite",
     "reply_text",
+    "require_attainable_gates",
     "resolve_base",
     "resolve_candidate",
     "resolve_suite",
