@@ -190,7 +190,8 @@ def suite_text(name: str, data: str, proposal: Proposal, gate: str) -> str:
         *(f"    {field}: {json.dumps(column, ensure_ascii=False)}" for field, column in mapped.items()),
         f"ask: {{max_new_tokens: {_TOKENS[proposal.kind]}, temperature: 0}}",
         "# few_shot: {n: 3, seed: 0}      # solved examples of the same file before each question",
-        "measure:                         # harness list metrics", f"  - {first}", *([f"  - {second}"] if second else []),
+        "measure:                         # harness list metrics", f"  - {first}",
+        *([f"  - {second}"] if second else []),
         "  # - adherence: {constitution: demo}      # harness list constitutions; asks a judge about every reply",
     ]  # fmt: skip
     if gate:

@@ -47,7 +47,7 @@ def test_help_imports_nothing_heavy_and_no_plugin_code():
 def test_commands_stand_under_what_people_want(cli):
     assert cli("--help") == 0
     heads = [line for line in cli.out.splitlines() if line.endswith(":") and not line.startswith(" ")]
-    assert heads == ["Options:", "Start:", "Evaluate:", "Train:", "Decide:", "Look:"]
+    assert heads == ["Options:", "Start:", "Evaluate:", "Train:", "Decide:", "Look:", "Own data:"]
 
 
 def test_a_plugin_names_the_section_of_its_commands(cli):
