@@ -9,9 +9,10 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from harness.api import InputError
+from harness_suites.rows import source_and_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     Row = Mapping[str, Any]
@@ -59,8 +60,8 @@ def propose(path: Path, given: Mapping[str, str]) -> Proposal:
     Raises:
         InputError: for a file of another kind, without rows, or without a column to ask.
     """
-    source, read = _reader(path)
-    rows = [row for _, row in islice(read(path), _LOOKED_AT)]
+    source, read = source_and_rows(path)
+    rows = list(islice(read, _LOOKED_AT))
     if not rows:
         raise InputError("the file has no rows", file=path, hint="add at least one")
     names = list(dict.fromkeys(str(name) for row in rows for name in row))
@@ -91,22 +92,6 @@ def propose(path: Path, given: Mapping[str, str]) -> Proposal:
 
 def _listed(names: Sequence[str]) -> str:
     return f"columns: {', '.join(names[:20])}"
-
-
-def _reader(path: Path) -> tuple[str, Callable[[Path], Iterator[tuple[int, Row]]]]:
-    from harness_sources.files import csv_rows, json_rows, jsonl_rows, parquet_rows
-
-    kinds = {".jsonl": ("jsonl", jsonl_rows), ".json": ("json", json_rows), ".csv": ("csv", csv_rows),
-             ".parquet": ("parquet", parquet_rows)}  # fmt: skip
-    if not path.is_file():
-        raise InputError("no such data file", file=path, hint="check --data")
-    ending = next((suffix for suffix in reversed(path.suffixes) if suffix != ".gz"), "").lower()
-    if ending not in kinds:
-        raise InputError(
-            f"the ending {ending or path.name!r} says of no format that can be looked at", file=path,
-            hint=f"use one of {', '.join(kinds)}",
-        )  # fmt: skip
-    return kinds[ending]
 
 
 def _column(field: str, names: Sequence[str], rows: Sequence[Row], *, taken: set[str]) -> str | None:

@@ -103,3 +103,17 @@ def test_completion_is_printed_for_three_shells(cli, shell):
     assert "_HARNESS_COMPLETE" in cli.out
     if shell == "bash":
         assert subprocess.run(["bash", "-n"], input=cli.out, text=True, check=False).returncode == 0
+
+
+def test_parquet_and_json_are_looked_at_too(cli):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [{"question": f"{n}?", "answer": f"say {n}"} for n in range(30)]
+    pq.write_table(pa.Table.from_pylist(rows), cli.folder / "data.parquet")
+    cli.write("data.json", json.dumps(rows))
+    for source in ("parquet", "json"):
+        assert made(cli, "--data", f"data.{source}")["source"] == source
+    cli.write("data.json", json.dumps([1, 2]))
+    assert cli("suite", "new", "mine", "--data", "data.json") == 2
+    assert "the rows must be objects" in cli.err
