@@ -109,25 +109,6 @@ def write_file(path: Path, content: str | bytes, *, mode: int = 0o600) -> None:
             raise
 
 
-@contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder that becomes `path` when the block ends well, and vanishes when it does not.
-
-    Write files into it with `write_into` or any other way; all are flushed to the disk before the rename.
-
-    Raises:
-        BrokenRunError: when the disk is full, the place may not be written, or `path` exists already.
-    """
-    with explained(path):
-        temporary = temporary_folder(path.parent)
-        try:
-            yield temporary
-            put_in_place(temporary, path)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
-
-
 def temporary_folder(parent: Path) -> Path:
     """Make a folder under a temporary name that `sweep` knows. OSErrors are the caller's."""
     temporary = temporary_beside(parent / "any")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,11 +15,13 @@ import pytest
 from harness.errors import EXIT_BROKEN, BrokenRunError
 from harness.store.atomic import (
     TEMPORARY,
+    explained,
     make_folder,
-    new_folder,
+    put_in_place,
     remove_folder,
     sweep,
     temporary_beside,
+    temporary_folder,
     write_file,
     write_into,
 )
@@ -24,6 +29,19 @@ from harness.store.atomic import (
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """As runs and artifacts are stored: under a temporary name first, which is taken away where anything fails."""
+    with explained(path):
+        temporary = temporary_folder(path.parent)
+        try:
+            yield temporary
+            put_in_place(temporary, path)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
 
 
 def test_files_and_folders_are_private(tmp_path):
