@@ -13,6 +13,7 @@ from harness.gates.kinds.kind import (
     GateKind,
     Outlook,
     Problem,
+    Region,
     Scatter,
     Write,
     exact_range,
@@ -72,6 +73,11 @@ class LimitKind(GateKind):
     def fields(self, given: Any) -> dict[str, Any]:  # noqa: ANN401
         """Return the limit."""
         return {"limit": given}
+
+    def region(self, gate: Gate, measured: Metric | Estimate | None = None, to: str | None = None) -> Region:  # noqa: ARG002
+        """Return all up to the limit, or all from it on."""
+        limit = gate.limit or 0.0
+        return Region(greatest=limit) if self.upper else Region(least=limit)
 
     def describe(self, gate: Gate) -> str:
         """Return the condition as its file says it."""

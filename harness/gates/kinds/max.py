@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from harness.gates.kinds.kind import Region
 from harness.gates.kinds.limit import LimitKind
-
-if TYPE_CHECKING:
-    from harness.contracts import Metric
-    from harness.types import Estimate, Gate
 
 
 class Max(LimitKind):
@@ -18,7 +11,3 @@ class Max(LimitKind):
     name = "max"
     upper = True
     sign, what, side = "≤", "limit", "within"
-
-    def region(self, gate: Gate, measured: Metric | Estimate | None = None, to: str | None = None) -> Region:  # noqa: ARG002
-        """Return all up to the limit."""
-        return Region(greatest=gate.limit or 0.0)
