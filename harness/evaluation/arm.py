@@ -60,7 +60,7 @@ class Arm:
     notes: tuple[str, ...]
     """What the model says of the way in which it was run, and why metrics lack numbers."""
     requests: int
-    """Distinct ones within each window of the pass."""
+    """Distinct ones within each batch of the pass."""
     model_calls: int
     pace: Mapping[str, Pace]
     """By base: see `RunRecord`."""

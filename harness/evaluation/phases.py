@@ -1,4 +1,4 @@
-"""Progress of a pass that goes window by window: one bar for each phase over all windows, counted in samples."""
+"""Progress of a pass that goes batch by batch: one bar for each phase over all batches, counted in samples."""
 
 from __future__ import annotations
 
