@@ -234,7 +234,9 @@ def test_a_step_copies_nothing_of_what_is_held(loaded: Any, monkeypatch: pytest.
 
     def stepping(self: Any, *given: Any) -> Any:
         found = step(self, *given)
-        homes.update(part.data_ptr() for layer in self._cache.layers for part in layer.room)
+        homes.update(
+            part.data_ptr() for shelf in self._shelves.values() for parts in shelf.room.values() for part in parts
+        )
         return found
 
     monkeypatch.setattr(Slots, "step", stepping)
@@ -251,13 +253,13 @@ def test_rows_that_grow_beyond_the_budget_wait_and_go_on(loaded: Any, monkeypatc
     model, plain = loaded("gpt2")
     monkeypatch.setattr(generation, "FORESIGHT", 8)
     held = []
-    reserve = Slots.reserve
+    step = Slots.step
 
-    def reserving(self: Any, rows: int, columns: int) -> None:
-        reserve(self, rows, columns)
-        held.append((self.rows, self.rows * self.columns))
+    def stepping(self: Any, *given: Any) -> Any:
+        held.append((len(self.homes), self.tokens))
+        return step(self, *given)
 
-    monkeypatch.setattr(Slots, "reserve", reserving)
+    monkeypatch.setattr(Slots, "step", stepping)
     asked = asks([prompt(n, 10) for n in range(8)], room=100)
     monkeypatch.setattr(model, "end_ids", frozenset())
     plain.model.generation_config.eos_token_id = None

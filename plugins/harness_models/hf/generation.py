@@ -85,6 +85,8 @@ class _Scheduler:
         decode: Decode,
         deliver: Callable[[int, Generated | None], None],
     ) -> None:
+        from harness_models.hf.slots import Slots
+
         self._loaded = loaded
         self._budget = budget
         self._decode = decode
@@ -92,7 +94,7 @@ class _Scheduler:
         self._waiting = Waiting(rows, sharing=True)
         self._live: list[Row] = []
         """The row in each slot in use."""
-        self._slots: Slots | None = None
+        self._slots = Slots(loaded)
         self._prefix: tuple[int, Slots] | None = None
         """The cluster whose prefix is at hand, and its keys and values."""
         self._done: list[tuple[int, Generated | None]] = []
@@ -129,22 +131,31 @@ class _Scheduler:
             return False
         first = len(self._live)
         self._live += group
-        columns = self._columns(self._live)
-        rows = len(self._live)
-        if self._waiting and (self._slots is None or rows > self._slots.rows):  # room for those who will follow
-            rows = max(rows, min(self._budget.rows, rows + len(self._waiting), self._budget.cached // columns))
-        slots = self._reserve(rows, columns)
-        prefix = self._prefix_of(group[0])
+        prefix, slots, columns = self._prefix_of(group[0]), self._slots, self._columns(group)
+        if slots.tokens + len(group) * slots.width(columns) > self._budget.cached:
+            slots.trim()
+        slots.enter(len(group), columns, self._followers(first, columns))
         for row in self._live:
             row.join(len(self._live))
-        self._take(first, self._loaded.logits(slots.fill(first, [row.ids for row in group], prefix)))
+        self._take(first, self._loaded.logits(slots.fill([row.ids for row in group], prefix)))
         return True
+
+    def _followers(self, before: int, columns: int) -> int:
+        """Return how many waiting rows to make room for at once, beside those that enter behind so many others."""
+        slots, entering = self._slots, len(self._live) - before
+        width = slots.width(columns)
+        if self._loaded.shelves:
+            alike = sum(slots.width(self._columns([row])) == width for row in self._waiting)
+            free = (self._budget.cached - slots.tokens) // width - entering
+        else:
+            alike = len(self._waiting)
+            free = self._budget.cached // max([width, *map(slots.room, range(before))]) - len(self._live)
+        return max(0, min(alike, free, self._budget.rows - len(self._live)))
 
     def _step(self) -> None:
         """Run the newest token of each row, and add the next one."""
         self._make_room()
-        slots = self._reserve(len(self._live), 0)
-        hidden = slots.step([row.tokens[-1] for row in self._live], [row.length - 1 for row in self._live])
+        hidden = self._slots.step([row.tokens[-1] for row in self._live], [row.length - 1 for row in self._live])
         self._take(0, self._loaded.logits(hidden))
 
     def _take(self, first: int, logits: torch.Tensor) -> None:
@@ -164,8 +175,7 @@ class _Scheduler:
         place, last = self._live.index(row), self._live.pop()
         if last is not row:
             self._live[place] = last
-            if self._slots is not None:
-                self._slots.move(len(self._live), place, last.length)
+        self._slots.leave(place)
 
     # ------------------------------------------------------------ memory
 
@@ -177,7 +187,7 @@ class _Scheduler:
         width = max(row.length for row in group) - group[0].prefix
         return (
             rows <= self._budget.rows
-            and rows * self._columns([*self._live, *group]) <= self._budget.cached
+            and self._held(group) <= self._budget.cached
             and (len(group) == 1 or len(group) * width <= self._budget.tokens)
         )
 
@@ -190,43 +200,47 @@ class _Scheduler:
 
         They keep what they have said, and go on from there.
         """
-        if self._slots is None or max(row.length for row in self._live) <= self._slots.columns:
-            return
-        back = []
-        while len(self._live) > 1 and len(self._live) * self._columns(self._live) > self._budget.cached:
+        slots, back = self._slots, []
+        grown = [row for place, row in enumerate(self._live) if row.length > slots.room(place)]
+        while grown and len(self._live) > 1 and self._held([], grown) > self._budget.cached:
             youngest = min(self._live, key=lambda row: len(row.tokens))
             self._leave(youngest)
+            grown = [row for row in grown if row is not youngest]
             back.append(youngest)
         self._waiting.put_back(back)
-        columns = self._columns(self._live)
-        self._reserve(max(len(self._live), min(self._slots.rows, self._budget.cached // columns)), columns)
+        for row in grown:
+            slots.widen(self._live.index(row), self._columns([row]))
+        if slots.tokens > self._budget.cached:
+            slots.trim()
 
-    def _reserve(self, rows: int, columns: int) -> Slots:
-        from harness_models.hf.slots import Slots
-
-        if self._slots is None:
-            self._slots = Slots(self._loaded)
-        self._slots.reserve(rows, columns)
-        return self._slots
+    def _held(self, entering: Sequence[Row], grown: Sequence[Row] = ()) -> int:
+        """Return the tokens of the slots in use, with rows that enter together or need wider ones."""
+        slots = self._slots
+        more = slots.width(self._columns(entering)) if entering else 0
+        widths = [
+            slots.width(self._columns([row])) if row in grown else slots.room(place)
+            for place, row in enumerate(self._live)
+        ]
+        if self._loaded.shelves:
+            return sum(widths) + len(entering) * more
+        return (len(widths) + len(entering)) * max([*widths, more])
 
     def _prefix_of(self, row: Row) -> Slots | None:
         """Return the keys and values of what the row's cluster has in common, computed when first asked for."""
-        from harness_models.hf.slots import Slots
-
         if not row.prefix:
             return None
         if self._prefix is None or self._prefix[0] != row.cluster:
             self._prefix = None
-            prefix = Slots(self._loaded)
-            prefix.reserve(1, row.prefix)
-            prefix.fill(0, [row.ask.prompt[: row.prefix]])
+            prefix = self._slots.empty()
+            prefix.enter(1, row.prefix)
+            prefix.fill([row.ask.prompt[: row.prefix]])
             self._prefix = (row.cluster, prefix)
         return self._prefix[1]
 
     def _shrink(self) -> None:
         """Go on with less after memory ran out; rows in flight go back into the queue with what they have said."""
         rows, self._live = self._live, []
-        self._slots = self._prefix = None
+        self._slots, self._prefix = self._slots.empty(), None
         self._budget.rows = min(self._budget.rows, max(1, len(rows)))
         if self._budget.halve() or len(rows) != 1:
             self._waiting.put_back(rows)

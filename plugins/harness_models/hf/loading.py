@@ -46,6 +46,8 @@ class Loaded:
     """Token that may stand before a text: the beginning of sequence, else the end of text."""
     generates: Literal["slots", "padded", "plain"] | None = None
     """How it generates, see `harness_models.hf.paths`; None until it was asked to."""
+    shelves: bool = False
+    """Whether rows in slots may stand on shelves of several widths."""
     split: bool = True
     """Whether the head is applied apart from the body (else `hidden` gives logits at every position)."""
     after_head: Callable[[torch.Tensor], torch.Tensor] | None = None

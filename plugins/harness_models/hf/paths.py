@@ -54,9 +54,15 @@ def _agrees_when_narrowed(loaded: Loaded) -> bool:
     try:
         with narrowed(config):
             loaded.reach = reach_of(config) or reach
-            return _agrees(loaded, _in_slots)
+            loaded.shelves = config._attn_implementation == "sdpa" and _on_shelves(loaded)  # noqa: SLF001
+            return loaded.shelves or _agrees(loaded, _in_slots)
     finally:
         loaded.reach = reach
+
+
+def _on_shelves(loaded: Loaded) -> bool:
+    loaded.shelves = True
+    return _agrees(loaded, _in_slots)
 
 
 def _agrees(loaded: Loaded, way: Callable[[Loaded, list[list[int]]], torch.Tensor]) -> bool:
@@ -75,13 +81,14 @@ def _agrees(loaded: Loaded, way: Callable[[Loaded, list[list[int]]], torch.Tenso
 def _in_slots(loaded: Loaded, rows: list[list[int]]) -> torch.Tensor:
     """Run a shared prefix, the rests, a move to another slot, and one step."""
     prefix = Slots(loaded)
-    prefix.reserve(1, 3)
-    prefix.fill(0, [rows[0][:3]])
+    prefix.enter(1, 3)
+    prefix.fill([rows[0][:3]])
     slots = Slots(loaded)
-    slots.reserve(3, _PROBE)
-    slots.fill(0, [rows[0][:-1]])
-    slots.fill(1, [rows[0][:5], rows[1][:-1]], prefix)
-    slots.move(2, 1, len(rows[1]) - 1)
+    slots.enter(1, 2 * 64)
+    slots.fill([rows[0][:-1]])
+    slots.enter(2, _PROBE)
+    slots.fill([rows[0][:5], rows[1][:-1]], prefix)
+    slots.leave(1)
     return slots.step([row[-1] for row in rows], [len(row) - 1 for row in rows])
 
 

@@ -1,18 +1,21 @@
 """Keys and values of the rows in flight: one slot each, written in place, so that no token copies what is there.
 
-A token at position p of its row lies in column p of its slot. Rows of any length share a step, since each writes at its
-own end and sees only its own columns. The slots in use are always the first ones.
+A token at position p of its row lies in column p of its slot. Slots of one width stand on one shelf, so that a long row
+does not make room for the short ones as long as itself. All rows share a step: only attention goes shelf by shelf.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from transformers import DynamicCache
+from transformers import AttentionInterface, DynamicCache
 from transformers.cache_utils import DynamicLayer
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import torch
 
@@ -21,15 +24,48 @@ if TYPE_CHECKING:
 
 _STEP = 16
 """Columns come in multiples of it: attention is quicker on even sizes, and masks need no padding on GPUs."""
+_NARROWEST = 64
+"""Columns of the narrowest shelf. The others are one and a half times, and twice, and so on, as wide."""
+_ATTENTION = "harness-shelves"
+
+
+@dataclass(eq=False)
+class Shelf:
+    """Slots of one width."""
+
+    columns: int
+    rows: int = 0
+    """Slots that there is room for."""
+    slots: list[int] = field(default_factory=list)
+    """The slot at each place in use; these are always the first places."""
+    room: dict[int, list[torch.Tensor]] = field(default_factory=dict)
+    """Keys and values of each layer, (rows, heads, columns, size)."""
+
+    def parts(self, layer: int, like: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Return keys and values of a layer, made when first asked for."""
+        if layer not in self.room:
+            self.room[layer] = [part.new_zeros(self.rows, part.shape[1], self.columns, part.shape[3]) for part in like]
+        return self.room[layer]
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Make room for exactly so many rows of so many tokens, keeping what is there."""
+        kept = min(self.rows, rows)
+        width = min(self.columns, columns)
+        self.rows, self.columns = rows, columns
+        for parts in self.room.values():
+            for place, old in enumerate(parts):  # one at a time: the old one is freed before the next is made
+                parts[place] = old.new_zeros(rows, old.shape[1], columns, old.shape[3])
+                parts[place][:kept, :, :width] = old[:kept, :, :width]
 
 
 class _Layer(DynamicLayer):  # type: ignore[misc] # transformers is untyped here
-    """The slots of one layer, (slots, heads, columns, size) for keys and for values."""
+    """What the model takes for the cache of one layer."""
 
-    def __init__(self, slots: Slots) -> None:
+    def __init__(self, slots: Slots, index: int) -> None:
         super().__init__()
+        self.is_initialized = True
         self._slots = slots
-        self.room: list[torch.Tensor] = []
+        self._index = index
 
     def update(
         self,
@@ -38,24 +74,8 @@ class _Layer(DynamicLayer):  # type: ignore[misc] # transformers is untyped here
         *args: Any,  # noqa: ANN401, ARG002
         **kwargs: Any,  # noqa: ANN401, ARG002
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write the new states where the pass under way says; return views of what its rows hold."""
-        slots = self._slots
-        if not self.room:
-            self.is_initialized = True
-            self.room = [
-                states.new_zeros(slots.rows, states.shape[1], slots.columns, states.shape[3])
-                for states in (key_states, value_states)
-            ]
-        keys, values = self.room
-        rows, end = slice(slots.first, slots.first + key_states.shape[0]), slots.end
-        if slots.places is None:
-            start = end - key_states.shape[2]
-            keys[rows, :, start:end] = key_states
-            values[rows, :, start:end] = value_states
-        else:
-            keys[slots.places[0], :, slots.places[1]] = key_states[:, :, 0]
-            values[slots.places[0], :, slots.places[1]] = value_states[:, :, 0]
-        return keys[rows, :, :end], values[rows, :, :end]
+        """Write the new states where the pass under way says; return what its rows hold."""
+        return self._slots.write(self._index, key_states, value_states)
 
     def get_seq_length(self) -> int:
         """Return the columns held before the pass under way."""
@@ -66,54 +86,156 @@ class Slots:
     """Storage for rows in flight, and the two kinds of passes over it.
 
     Args:
-        loaded: the model.
+        loaded: the model; its `shelves` says whether there may be more than one shelf.
     """
 
     def __init__(self, loaded: Loaded) -> None:
         self._loaded = loaded
-        self.rows = 0
-        self.columns = 0
-        self.first = 0
-        """First slot of the pass under way."""
+        self._shelves: dict[int, Shelf] = {}
+        self.homes: list[Shelf] = []
+        """The shelf of each slot."""
         self.start = 0
         """Columns before the pass under way."""
         self.end = 0
         """Columns with it."""
-        self.places: tuple[torch.Tensor, torch.Tensor] | None = None
-        """Slot and column of each new state; None where they are a rectangle."""
+        self._filled: tuple[Shelf, slice] | None = None
+        """Where a pass over whole rows writes; None in a step."""
+        self._written: list[tuple[Shelf, torch.Tensor, torch.Tensor, torch.Tensor, int]] = []
+        """For a step: each shelf, its slots, their places, the column of each new state, and the columns seen."""
         self._cache = DynamicCache()
-        self._cache.layers = [_Layer(self) for _ in range(loaded.model.config.get_text_config().num_hidden_layers)]
+        layers = range(loaded.model.config.get_text_config().num_hidden_layers)
+        self._cache.layers = [_Layer(self, index) for index in layers]
         self._cache.layer_class_to_replicate = None
 
-    def reserve(self, rows: int, columns: int) -> None:
-        """Make room for so many rows of so many tokens, keeping what is there."""
-        if rows <= self.rows and columns <= self.columns:
-            return
-        old_rows, old_columns = self.rows, self.columns
-        self.rows, self.columns = max(rows, 1), _rounded(columns)
-        kept_rows, kept_columns = min(old_rows, self.rows), min(old_columns, self.columns)
-        for layer in self._cache.layers:
-            for place, old in enumerate(layer.room):  # one at a time: the old one is freed before the next is made
-                new = old.new_zeros(self.rows, old.shape[1], self.columns, old.shape[3])
-                new[:kept_rows, :, :kept_columns] = old[:kept_rows, :, :kept_columns]
-                layer.room[place] = new
+    def empty(self) -> Slots:
+        """Return other slots, of which none is in use."""
+        return Slots(self._loaded)
 
-    def fill(self, first: int, rows: Sequence[Sequence[int]], prefix: Slots | None = None) -> torch.Tensor:
-        """Run rows from their beginning, into the slots from `first` on; return the last hidden states (B, H).
+    @property
+    def tokens(self) -> int:
+        """Tokens that there is room for, used or not."""
+        return sum(shelf.rows * shelf.columns for shelf in self._shelves.values())
+
+    def width(self, columns: int) -> int:
+        """Return the columns of the slot for a row of so many tokens."""
+        if not self._loaded.shelves:
+            return _rounded(columns)
+        width = _NARROWEST
+        while width < columns:
+            width = width * 3 // 2 if width & (width - 1) == 0 else width * 4 // 3
+        return width
+
+    def room(self, slot: int) -> int:
+        """Return the columns of a slot."""
+        return self.homes[slot].columns
+
+    def enter(self, rows: int, columns: int, more: int = 0) -> None:
+        """Add slots for so many rows of so many tokens, after those in use.
 
         Args:
-            first: the first slot.
+            rows: how many.
+            columns: tokens of the longest.
+            more: rows of this width that will follow, so that room for them is made at once.
+        """
+        shelf = self._shelf(columns)
+        if len(shelf.slots) + rows > shelf.rows:
+            shelf.resize(len(shelf.slots) + rows + more, shelf.columns)
+        shelf.slots += range(len(self.homes), len(self.homes) + rows)
+        self.homes += [shelf] * rows
+
+    def leave(self, slot: int) -> None:
+        """Free a slot; the last one takes its number, and the last of its shelf its place."""
+        shelf, last = self.homes[slot], len(self.homes) - 1
+        self._free(shelf, slot)
+        if slot != last:
+            home = self.homes[slot] = self.homes[last]
+            home.slots[home.slots.index(last)] = slot
+        self.homes.pop()
+
+    def widen(self, slot: int, columns: int) -> None:
+        """Give a row room for so many tokens."""
+        old, new = self.homes[slot], self._shelf(columns)
+        if new is old:
+            return
+        if len(new.slots) == new.rows:
+            new.resize(new.rows + 1, new.columns)
+        for layer, parts in old.room.items():
+            for part, target in zip(parts, new.parts(layer, parts), strict=True):
+                target[len(new.slots), :, : old.columns] = part[old.slots.index(slot)]
+        self._free(old, slot)
+        new.slots.append(slot)
+        self.homes[slot] = new
+
+    def trim(self) -> None:
+        """Give back the room that no row uses."""
+        for shelf in list(self._shelves.values()):
+            if not shelf.slots:
+                del self._shelves[shelf.columns]
+            elif len(shelf.slots) < shelf.rows:
+                shelf.resize(len(shelf.slots), shelf.columns)
+
+    def _shelf(self, columns: int) -> Shelf:
+        width = self.width(columns)
+        if not self._loaded.shelves and self._shelves:  # one for all, as wide as the widest row
+            (shelf,) = self._shelves.values()
+            if width > shelf.columns:
+                shelf.resize(len(shelf.slots), width)
+                self._shelves = {width: shelf}
+            return shelf
+        return self._shelves.setdefault(width, Shelf(columns=width))
+
+    def _free(self, shelf: Shelf, slot: int) -> None:
+        place, last = shelf.slots.index(slot), shelf.slots.pop()
+        if last != slot:
+            shelf.slots[place] = last
+            for parts in shelf.room.values():
+                for part in parts:
+                    part[place] = part[len(shelf.slots)]
+        if not shelf.slots:
+            self._shelves.pop(shelf.columns, None)
+
+    def write(self, layer: int, keys: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Write the new states of a layer where the pass under way says; return views of what its rows hold.
+
+        Where they stand on several shelves, the new keys are returned with the views of each shelf as `shelves`.
+        """
+        given = (keys, values)
+        if self._filled is not None:
+            shelf, rows = self._filled
+            for part, states in zip(shelf.parts(layer, given), given, strict=True):
+                part[rows, :, self.start : self.end] = states
+            held, value = shelf.room[layer]
+            return held[rows, :, : self.end], value[rows, :, : self.end]
+        seen = []
+        for shelf, slots, places, columns, end in self._written:
+            for part, states in zip(shelf.parts(layer, given), given, strict=True):
+                part[places, :, columns] = states[slots, :, 0]
+            held, value = shelf.room[layer]
+            seen.append((slots, held[: len(shelf.slots), :, :end], value[: len(shelf.slots), :, :end]))
+        if not self._loaded.shelves:
+            return seen[0][1:]
+        keys.shelves = seen  # type: ignore[attr-defined] # to be found again in `_attend`
+        return given
+
+    def fill(self, rows: Sequence[Sequence[int]], prefix: Slots | None = None) -> torch.Tensor:
+        """Run rows from their beginning, into the slots entered last; return the last hidden states (B, H).
+
+        Args:
             rows: token ids, more than the prefix has.
             prefix: slots of which the first holds what the rows begin with; it is copied.
         """
         import torch
 
         start = 0 if prefix is None else prefix.end
+        shelf = self.homes[-1]
+        self._filled = (shelf, slice(len(shelf.slots) - len(rows), len(shelf.slots)))
         if prefix is not None:
-            self._paste(prefix, first, len(rows))
+            for layer, held in prefix.homes[0].room.items():
+                for part, states in zip(shelf.parts(layer, held), held, strict=True):
+                    part[self._filled[1], :, :start] = states[:1, :, :start]
         width = max(map(len, rows)) - start
         ids = self._loaded.tensor([[*row[start:], *[0] * (start + width - len(row))] for row in rows])
-        self.first, self.start, self.end, self.places = first, start, start + width, None
+        self.start, self.end = start, start + width
         positions = torch.arange(start, self.end, device=ids.device)
         # Padding stands behind the tokens, where causal attention never looks: plain attention needs no mask at all.
         mask = self._mask(positions[None]) if start or self._narrower_than(width) else None
@@ -131,17 +253,17 @@ class Slots:
         import torch
 
         ids, positions = self._loaded.tensor([tokens, lengths])
-        longest = max(lengths)
-        self.first, self.start, self.end = 0, longest, min(_rounded(longest + 1), self.columns)
-        self.places = (torch.arange(len(tokens), device=ids.device), positions)
+        self._filled, self._written = None, []
+        for shelf in self._shelves.values():
+            slots = self._loaded.tensor(shelf.slots)
+            longest = max(lengths[slot] for slot in shelf.slots)
+            end = min(_rounded(longest + 1), shelf.columns)
+            places = torch.arange(len(shelf.slots), device=ids.device)
+            self._written.append((shelf, slots, places, positions[slots], end))
+        self.start, self.end = max(lengths), max(end for *_, end in self._written)
         at = positions[:, None]
-        return self._loaded.hidden(ids[:, None], mask=self._mask(at), positions=at, cache=self._cache)[:, -1]
-
-    def move(self, source: int, target: int, length: int) -> None:
-        """Copy a row of so many tokens to another slot."""
-        for layer in self._cache.layers:
-            for part in layer.room:
-                part[target, :, :length] = part[source, :, :length]
+        with _attention(self._loaded):
+            return self._loaded.hidden(ids[:, None], mask=self._mask(at), positions=at, cache=self._cache)[:, -1]
 
     def _narrower_than(self, length: int) -> bool:
         reach = self._loaded.reach
@@ -163,15 +285,40 @@ class Slots:
             return {kind: additive(window) for kind, window in reach.windows.items()}
         return additive(reach.window)
 
-    def _paste(self, prefix: Slots, first: int, rows: int) -> None:
-        for layer, held in zip(self._cache.layers, prefix._cache.layers, strict=True):
-            if not layer.room:
-                layer.is_initialized = bool(held.room)
-                layer.room = [
-                    part.new_zeros(self.rows, part.shape[1], self.columns, part.shape[3]) for part in held.room
-                ]
-            for part, states in zip(layer.room, held.room, strict=True):
-                part[first : first + rows, :, : prefix.end] = states[:1, :, : prefix.end]
+
+@contextmanager
+def _attention(loaded: Loaded) -> Iterator[None]:
+    """Let the model attend shelf by shelf, where there may be several."""
+    config = loaded.model.config.get_text_config()
+    before = config._attn_implementation  # noqa: SLF001 - transformers has no public name for it
+    if loaded.shelves:
+        config._attn_implementation = _ATTENTION  # noqa: SLF001 - the same
+    try:
+        yield
+    finally:
+        config._attn_implementation = before  # noqa: SLF001 - the same
+
+
+def _attend(
+    module: Any,  # noqa: ANN401 - a model's attention layer
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,  # noqa: ARG001 - the values are with the shelves
+    attention_mask: torch.Tensor,
+    **more: Any,  # noqa: ANN401
+) -> tuple[torch.Tensor, None]:
+    """Attend for one new token of each row: (B, heads, 1, size) to (B, 1, heads, size)."""
+    result = None
+    for slots, keys, values in key.shelves:  # type: ignore[attr-defined] # put there by `Slots.write`
+        mask = attention_mask[slots, :, :, : keys.shape[2]]
+        found = sdpa_attention_forward(module, query[slots], keys, values, mask, **more)[0]
+        result = found.new_empty(len(query), *found.shape[1:]) if result is None else result
+        result[slots] = found
+    assert result is not None  # noqa: S101 - there is a row
+    return result, None
+
+
+AttentionInterface.register(_ATTENTION, _attend)
 
 
 def _rounded(columns: int) -> int:

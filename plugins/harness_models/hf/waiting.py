@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from harness_models.hf.batching import clusters
@@ -29,6 +29,9 @@ class Waiting:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self._rows)
 
     def put_back(self, rows: Iterable[Row]) -> None:
         """Let rows that were in flight go on before all others."""
