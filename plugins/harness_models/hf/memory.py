@@ -16,7 +16,7 @@ _SHARE = 0.5
 _HIDDEN_COPIES = 14
 _WIDE_COPIES = 4
 """Activations of a token that live at the same time in one layer: measured on SmolLM2 and rounded up."""
-_ON_CPU = Budget(tokens=1_024, rows=64, pack=256, cached=32_768)
+_ON_CPU = Budget(tokens=1_024, rows=64, pack=256, cached=16_384)
 _ON_GPU = Budget(tokens=32_768, rows=256, pack=1_024, cached=524_288)
 """More than this made nothing faster where it was measured; see docs/engine.md."""
 
