@@ -32,7 +32,7 @@ from harness.errors import (
     unknown_id,
     unknown_name,
 )
-from harness.hashing import canonical_json, sha256_file, sha256_json, sha256_text
+from harness.hashing import canonical_json, open_regular, sha256_file, sha256_json, sha256_text
 from harness.paths import data_dir
 from harness.reading.files import MOST_WHOLE, opened, parse_json, read_bytes, read_lines, read_text
 from harness.reading.options import read_options
@@ -45,6 +45,7 @@ from harness.training.options import stage_options
 from harness.training.paths import resolve_path
 from harness.types import *  # noqa: F403 - all of them; `harness.types` lists their names
 from harness.weights import (
+    as_identified,
     base_hash,
     materialise,
     memoised_sha256,
@@ -54,6 +55,7 @@ from harness.weights import (
 )
 from harness.weights.header import read_metadata
 from harness.weights.hub import asking_no_hub
+from harness.weights.identity import adapter_id
 from harness.weights.lora import base_shapes, check_lora, misfit, read_adapter_config
 from harness.weights.materialise import base_shapes_folder
 
@@ -84,6 +86,8 @@ __all__ = [
     "StrictModel",
     "Surroundings",
     "Table",
+    "adapter_id",
+    "as_identified",
     "asking_no_hub",
     "base_hash",
     "base_shapes",
@@ -98,6 +102,7 @@ __all__ = [
     "memoised_sha256",
     "misfit",
     "nearest",
+    "open_regular",
     "open_session",
     "opened",
     "parse_json",

@@ -5,13 +5,14 @@
 
 from harness.weights.catalog import CatalogEntry, catalog, catalog_entry
 from harness.weights.header import tensor_shapes
-from harness.weights.materialise import base_hash, materialise
+from harness.weights.materialise import as_identified, base_hash, materialise
 from harness.weights.memo import folder_hash, memoised_sha256
 from harness.weights.pulling import pull
 from harness.weights.store import is_present, remove, weights_folder, weights_hash, weights_path
 
 __all__ = [
     "CatalogEntry",
+    "as_identified",
     "base_hash",
     "catalog",
     "catalog_entry",

@@ -7,6 +7,7 @@ the version of the conversion; the bytes that the conversion wrote are recorded 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import shutil
@@ -15,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from harness.errors import BrokenRunError, InputError
+from harness.errors import BaseChangedError, BrokenRunError, InputError
 from harness.hashing import sha256_file, sha256_json
 from harness.progress import default_progress
 from harness.weights.catalog import catalog
-from harness.weights.memo import folder_hash, memoised_sha256
+from harness.weights.memo import file_hashes, folder_hash, folder_state, memoised_sha256
 from harness.weights.store import lock, weights_hash, weights_path
 
 if TYPE_CHECKING:
@@ -84,6 +85,38 @@ def base_hash(spec: ModelSpec, surroundings: RunContext) -> str:
     if source.is_gguf:
         return sha256_json({"source": _source_hash(source, store), "conversion": CONVERSION})
     return folder_hash(source.path, store=store)
+
+
+@contextlib.contextmanager
+def as_identified(spec: ModelSpec, surroundings: RunContext, identity: str | None) -> Iterator[tuple[Path, str]]:
+    """Yield the folder to load a base from, and its hash, and prove afterwards that no file changed in between.
+
+    A file that was changed and put back bears another time, so that its content being the same again does not help.
+
+    Args:
+        spec: the base.
+        surroundings: where weights are.
+        identity: what `base_hash` said when the base was identified; None where nobody asked.
+
+    Raises:
+        BaseChangedError: when the base is not the one that was identified, or was written to while it was loaded.
+        InputError: as `materialise`.
+    """
+    before = folder_state(materialise(spec, surroundings))
+    folder, found = materialise(spec, surroundings), base_hash(spec, surroundings)  # of what is there since `before`
+    if identity is not None and found != identity:
+        raise BaseChangedError(
+            f"{folder}: the base {spec.reference} was changed after it was identified; nothing was asked of it: run"
+            " again, and write nothing there meanwhile"
+        )
+    yield folder, found
+    after = folder_state(folder)
+    changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    if changed:
+        raise BaseChangedError(
+            f"{folder / changed[0]}: was written to while the base {spec.reference} was loaded; nothing was asked of"
+            " it: run again, and write nothing there meanwhile"
+        )
 
 
 def base_shapes_folder(spec: ModelSpec, surroundings: RunContext) -> Path | None:
@@ -162,6 +195,7 @@ def _convert_into(source: Path, digest: str, target: Path) -> None:
                 "source_sha256": digest,
                 "conversion": CONVERSION,
                 "safetensors_sha256": sha256_file(folder / "model.safetensors"),
+                "files": file_hashes(folder, store=target.parents[1]),
                 "versions": versions,
             }
             (folder / _RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
@@ -225,11 +259,17 @@ def _convert(source: Path, folder: Path) -> dict[str, str]:
 
 
 def _check_converted(target: Path, store: Path) -> None:
-    weights = target / "model.safetensors"
     record = json.loads((target / _RECORD).read_text(encoding="utf-8"))
-    if memoised_sha256(weights, store=store) != record.get("safetensors_sha256"):
+    if "files" in record:
+        found = {name: digest for name, digest in file_hashes(target, store=store).items() if name != _RECORD}
+        wanted = record["files"]
+    else:  # of an earlier version, which looked at the weights alone
+        found = {"model.safetensors": memoised_sha256(target / "model.safetensors", store=store)}
+        wanted = {"model.safetensors": record.get("safetensors_sha256")}
+    changed = sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name))
+    if changed:
         raise InputError(
             "is not the file that was converted here: it was changed since",
-            file=weights,
+            file=target / changed[0],
             hint=f"remove the folder {target}; it is made again on next use",
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 import pytest
 
 from harness.contracts import Model, Surroundings
+from harness.errors import InputError
+from harness.store.adapters import adapter_id
 from harness.types import AdapterSpec, Candidate, Decoding, Message, ModelSpec, NoReply, Reply, Request
 from tests import tiny
 
@@ -34,8 +35,11 @@ def spec_of(path: Path, **given: str) -> ModelSpec:
 
 
 def adapter_of(path: Path) -> AdapterSpec:
-    digest = hashlib.sha256((path / "adapter_model.safetensors").read_bytes()).hexdigest()
-    return AdapterSpec(id=digest[:16], path=str(path), reference=path.name)
+    try:
+        identity = adapter_id(path)
+    except InputError:  # one that is to be refused
+        identity = "0" * 16
+    return AdapterSpec(id=identity, path=str(path), reference=path.name)
 
 
 def make(path: Path, surroundings: Surroundings, **given: str) -> tuple[Model, Candidate]:

@@ -205,7 +205,7 @@ def test_a_cut_adapter_is_refused(
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [(None, "is no adapter"), ("{", "as JSON"), (json.dumps({"peft_type": "PROMPT_TUNING"}), "PROMPT_TUNING")],
+    [(None, "is no adapter"), ("{", "not valid JSON"), (json.dumps({"peft_type": "PROMPT_TUNING"}), "PROMPT_TUNING")],
 )
 def test_a_wrong_configuration_is_refused(
     tiny_base: Path, tiny_adapter: Path, surroundings: Surroundings, tmp_path: Path, text: str | None, words: str

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from harness.contracts import Surroundings
 from harness.engine.core import ModelCore
-from harness.errors import BaseChangedError, InputError
+from harness.errors import BaseChangedError, BrokenRunError, InputError
 from harness.progress import NoProgress
 from harness.store.cache import Cache
 from harness.types import Candidate, LogLikelihood, LogProb
@@ -60,6 +62,7 @@ def test_an_adapter_file_cannot_overwrite_the_base(
     if not checked:
         monkeypatch.setattr("harness_models.hf.adapters.check_adapter", lambda *_: None)
         monkeypatch.setattr("harness_models.hf.adapters.AdapterRack._require_whole", lambda *_: None)
+        monkeypatch.setattr("harness_models.hf.adapters.adapter_id", lambda *_, **__: bad.id)
     with pytest.raises(InputError if checked else BaseChangedError) as caught:
         ask(model, Candidate(model=bare.model, adapters=(bad,)), [QUESTION])
     assert (name if checked else of) in str(caught.value)
@@ -186,3 +189,98 @@ def test_a_pool_proves_its_bases_at_its_end_and_where_a_run_breaks(
             if broken:
                 raise KeyboardInterrupt
         assert cache.stats().entries == 0
+
+
+# ---------------------------------------------------------------- what was identified is what is loaded
+
+
+def other_base(base: Path, folder: Path) -> Path:
+    """Return a base of the same shapes with other weights."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(base, folder)
+    tensors = load_file(str(folder / "model.safetensors"))
+    save_file({name: torch.flip(one, (0,)).contiguous() for name, one in tensors.items()},
+              str(folder / "model.safetensors"), metadata={"format": "pt"})  # fmt: skip
+    return folder
+
+
+def test_a_base_that_was_swapped_after_its_fingerprint_is_not_asked(
+    tiny_base: Path, surroundings: Surroundings, tmp_path: Path
+) -> None:
+    base, other = Path(shutil.copytree(tiny_base, tmp_path / "base")), other_base(tiny_base, tmp_path / "other")
+    model, bare = make(base, surroundings)
+    before = model.fingerprint(bare)["base"]
+    shutil.copy(other / "model.safetensors", base)
+    with pytest.raises(BaseChangedError, match="changed after it was identified"):
+        ask(model, bare, [QUESTION])
+    shutil.copy(tiny_base / "model.safetensors", base)
+    assert model.fingerprint(bare)["base"] == before
+    assert ask(model, bare, [QUESTION])
+
+
+def test_a_base_that_is_swapped_and_put_back_while_it_is_loaded_is_not_asked(
+    tiny_base: Path, surroundings: Surroundings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness_models.hf import loading
+
+    base, other = Path(shutil.copytree(tiny_base, tmp_path / "base")), other_base(tiny_base, tmp_path / "other")
+    file, real = base / "model.safetensors", loading._load_from
+
+    def swapped(*given: object) -> object:
+        times = file.stat()
+        file.write_bytes((other / "model.safetensors").read_bytes())
+        loaded = real(*given)
+        file.write_bytes((tiny_base / "model.safetensors").read_bytes())
+        os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+        return loaded
+
+    monkeypatch.setattr(loading, "_load_from", swapped)
+    model, bare = make(base, surroundings)
+    model.fingerprint(bare)
+    with pytest.raises(BaseChangedError, match=r"model\.safetensors: was written to while"):
+        ask(model, bare, [QUESTION])
+
+
+def test_a_base_that_changed_since_it_was_loaded_is_loaded_anew_for_a_new_fingerprint(
+    tiny_base: Path, surroundings: Surroundings, tmp_path: Path
+) -> None:
+    base, other = Path(shutil.copytree(tiny_base, tmp_path / "base")), other_base(tiny_base, tmp_path / "other")
+    model, bare = make(base, surroundings)
+    model.fingerprint(bare)
+    first = logprob(ask(model, bare, [QUESTION]))
+    shutil.copy(other / "model.safetensors", base)
+    model.fingerprint(bare)
+    assert logprob(ask(model, bare, [QUESTION])) != first
+
+
+@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
+def test_an_adapter_that_was_swapped_after_it_was_identified_is_not_asked(
+    tiny_base: Path, tiny_adapter: Path, surroundings: Surroundings, tmp_path: Path, name: str
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = Path(shutil.copytree(tiny_adapter, tmp_path / "adapter"))
+    spec = adapter_of(folder)
+    if name == "adapter_config.json":
+        config = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps({**config, "lora_alpha": 77}))
+    else:
+        tensors = load_file(str(folder / name))
+        save_file({key: one * 2 for key, one in tensors.items()}, str(folder / name))
+    model, bare = make(tiny_base, surroundings)
+    with pytest.raises(BrokenRunError, match="changed after it was identified"):
+        ask(model, Candidate(model=bare.model, adapters=(spec,)), [QUESTION])
+
+
+def test_what_peft_trips_over_is_one_sentence(
+    tiny_base: Path, tiny_adapter: Path, surroundings: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trips(*_: object, **__: object) -> None:
+        raise TypeError("unsupported operand type(s)")
+
+    monkeypatch.setattr("peft.PeftModel.from_pretrained", trips)
+    model, bare = make(tiny_base, surroundings)
+    with pytest.raises(InputError, match=r"adapter_config\.json: .*unsupported operand"):
+        ask(model, Candidate(model=bare.model, adapters=(adapter_of(tiny_adapter),)), [QUESTION])

@@ -144,6 +144,48 @@ def test_a_folders_hash_is_that_of_its_model_files(tmp_path: Path) -> None:
     assert folder_hash(folder, store=store) != before
 
 
+def model_folder(tmp_path: Path, **files: object) -> Path:
+    folder = tmp_path / "m"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"w")
+    for name, content in {"config": {}, **files}.items():
+        (folder / f"{name.replace('__', '.')}.json").write_text(json.dumps(content))
+    return folder
+
+
+def test_additional_chat_templates_count(tmp_path: Path) -> None:
+    folder, store = model_folder(tmp_path), tmp_path / "store"
+    (folder / "additional_chat_templates").mkdir()
+    before = folder_hash(folder, store=store)
+    (folder / "additional_chat_templates" / "default.jinja").write_text("{{ messages }}")
+    assert folder_hash(folder, store=store) != before
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"model__safetensors__index": {"weight_map": {"a": "w/m.safetensors"}}},
+        {"model__safetensors__index": {"weight_map": {"a": "../m.safetensors"}}},
+        {"model__safetensors__index": {"weight_map": {"a": "/m.safetensors"}}},
+        {"model__safetensors__index": {"weight_map": {"a": "w\\m.safetensors"}}},
+        {"model__safetensors__index": {"weight_map": {"a": ".."}}},
+        {"model__safetensors__index": {"weight_map": {"a": 3}}},
+        {"config": {"transformers_weights": "w/m.safetensors"}},
+        {"tokenizer_config": {"fast_tokenizer_files": ["w/tokenizer.4.0.json"]}},
+        {"adapter_config": {"peft_type": "LORA"}},
+    ],
+)
+def test_a_file_elsewhere_that_would_be_loaded_is_refused(tmp_path: Path, files: dict) -> None:
+    with pytest.raises(InputError, match=r"only files beside it|an adapter lies in the folder") as caught:
+        folder_hash(model_folder(tmp_path, **files), store=tmp_path / "store")
+    assert "\n" not in str(caught.value)
+
+
+def test_shards_beside_their_index_are_taken(tmp_path: Path) -> None:
+    index = {"weight_map": {"a": "model-00001-of-00001.safetensors"}}
+    assert folder_hash(model_folder(tmp_path, model__safetensors__index=index), store=tmp_path / "store")
+
+
 # ---------------------------------------------------------------- headers
 
 

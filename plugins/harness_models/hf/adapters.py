@@ -2,22 +2,51 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.api import InputError, asking_no_hub, tensor_shapes
+from harness.api import BrokenRunError, InputError, adapter_id, asking_no_hub, open_regular, tensor_shapes
 from harness_models.hf.checking import check_adapter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from harness.api import AdapterSpec, ModelSpec
     from harness_models.hf.loading import Loaded
 
+CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
+_REFUSALS = (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError, re.error)
+"""What peft raises about configurations."""
 _SHARE = 0.5
 """Held adapters may take this share of the memory that the base takes."""
 _ALWAYS = 4
 """So many may be held whatever they take: a comparison goes back and forth between its arms."""
+
+
+@contextmanager
+def _private_copy(adapter: AdapterSpec) -> Iterator[Path]:
+    """Yield a copy that nobody else writes to and that is what the id says: what is checked is what is loaded.
+
+    Raises:
+        BrokenRunError: where the adapter is no longer what its id says.
+    """
+    with tempfile.TemporaryDirectory(prefix="harness-adapter-") as name:
+        for file in (CONFIG_FILE, WEIGHTS_FILE):
+            try:
+                with open_regular(Path(adapter.path) / file) as read, (Path(name) / file).open("wb") as write:
+                    shutil.copyfileobj(read, write, 1 << 20)
+            except OSError as error:
+                raise InputError(f"cannot be read ({error.strerror})", file=Path(adapter.path) / file) from error
+        if adapter_id(Path(name), fresh=True) != adapter.id:
+            raise BrokenRunError(
+                f"{adapter.path}: the adapter {adapter.reference} was changed after it was identified; nothing was"
+                " asked of it: run again, and write nothing there meanwhile"
+            )
+        yield Path(name)
 
 
 class AdapterRack:
@@ -90,24 +119,25 @@ class AdapterRack:
         from peft import PeftModel
 
         check_adapter(adapter, self._spec, self._shapes)
-        folder = Path(adapter.path)
         self._active = None  # peft leaves the new one active or not by its own rules: it is set anew
-        try:
-            with asking_no_hub():
-                if self._peft is None:
-                    self._peft = PeftModel.from_pretrained(self._loaded.model, str(folder), adapter_name=adapter.id)
-                else:
-                    self._peft.load_adapter(str(folder), adapter_name=adapter.id)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            raise InputError(
-                f"the adapter {adapter.reference} cannot be put on the base {self._spec.reference} ({lines[0][:300]})",
-                file=adapter.path,
-                hint="give the base it was trained on with --model",
-            ) from error
-        self._require_whole(adapter, folder)
+        with _private_copy(adapter) as folder:
+            try:
+                with asking_no_hub():
+                    if self._peft is None:
+                        self._peft = PeftModel.from_pretrained(self._loaded.model, str(folder), adapter_name=adapter.id)
+                    else:
+                        self._peft.load_adapter(str(folder), adapter_name=adapter.id)
+            except _REFUSALS as error:
+                lines = str(error).strip().splitlines() or [type(error).__name__]
+                raise InputError(
+                    f"the adapter {adapter.reference} cannot be put on the base {self._spec.reference}"
+                    f" ({lines[0][:300]})",
+                    file=Path(adapter.path) / CONFIG_FILE,
+                    hint="give the base it was trained on with --model",
+                ) from error
+            self._require_whole(adapter, folder)
+            self._held[adapter.id] = (folder / WEIGHTS_FILE).stat().st_size
         self._peft.eval()
-        self._held[adapter.id] = (folder / "adapter_model.safetensors").stat().st_size
         self._find_layers()
 
     def _require_whole(self, adapter: AdapterSpec, folder: Path) -> None:
@@ -118,13 +148,13 @@ class AdapterRack:
         from peft import get_peft_model_state_dict
 
         expected = get_peft_model_state_dict(self._peft, adapter_name=adapter.id, save_embedding_layers=False)
-        file = folder / "adapter_model.safetensors"
-        found = tensor_shapes(file).keys()
+        found = tensor_shapes(folder / WEIGHTS_FILE).keys()
         for names, what in ((expected.keys() - found, "lacks"), (found - expected.keys(), "has no place for")):
             if names:
                 raise InputError(
                     f"the adapter {adapter.reference} {what} {len(names)} of its weights, such as {min(names)}",
-                    file=file, hint="save it again, or mend target_modules in its adapter_config.json",
+                    file=Path(adapter.path) / WEIGHTS_FILE,
+                    hint="save it again, or mend target_modules in its adapter_config.json",
                 )  # fmt: skip
 
     def _find_layers(self) -> None:

@@ -11,7 +11,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.api import FreeCores, InputError, asking_no_hub, let_threads_doze, materialise, tensor_shapes, use_threads
+from harness.api import (
+    FreeCores,
+    InputError,
+    as_identified,
+    asking_no_hub,
+    let_threads_doze,
+    tensor_shapes,
+    use_threads,
+)
 from harness_models.hf.device import Placement, placement
 from harness_models.hf.probing import probe
 from harness_models.hf.reach import Reach
@@ -62,6 +70,8 @@ class Loaded:
     """What the architecture calls its cache."""
     threads: int | None = None
     """With how many threads it computes on the CPU."""
+    identity: str = ""
+    """The base's hash."""
     vocabulary: int | None = None
     """Tokens that the model has, where its tokenizer has more."""
 
@@ -102,27 +112,33 @@ class Loaded:
         return torch.tensor(rows, dtype=torch.long, device=self.model.device)
 
 
-def load(spec: ModelSpec, surroundings: RunContext) -> Loaded:
+def load(spec: ModelSpec, surroundings: RunContext, *, identity: str | None = None) -> Loaded:
     """Load base and tokenizer.
 
+    Args:
+        spec: the base.
+        surroundings: where weights are.
+        identity: what the base must be, as its fingerprint said; None where nobody asked.
+
     Raises:
+        BaseChangedError: when it is another, or was written to meanwhile.
         InputError: when the weights are absent or damaged, or the device is not there.
     """
     let_threads_doze()  # for those who do not come by the command line
     cores = FreeCores()
-    folder = materialise(spec, surroundings)
-    for file in sorted(folder.glob("*.safetensors")):
-        tensor_shapes(file)  # a damaged file is named before anything is loaded
-    with _no_garbage_collection():
+    with as_identified(spec, surroundings, identity) as (folder, found), _no_garbage_collection():
+        for file in sorted(folder.glob("*.safetensors")):
+            tensor_shapes(file)  # a damaged file is named before anything is loaded
         import torch
 
         _quieten()
         place = placement(spec)
         _check_device(place, spec)
         loaded = _load_from(folder, spec, place)
-        if place.device == "cpu":
-            loaded.threads = cores.threads(loaded.model.get_input_embeddings().weight.shape[1])
-            use_threads(loaded.threads)
+        loaded.identity = found
+    if place.device == "cpu":
+        loaded.threads = cores.threads(loaded.model.get_input_embeddings().weight.shape[1])
+        use_threads(loaded.threads)
     with torch.inference_mode():
         probe(loaded)
     return loaded

@@ -59,6 +59,8 @@ class HfModel(Model):
     def __init__(self, spec: ModelSpec, surroundings: RunContext) -> None:
         super().__init__(spec, surroundings)
         self._loaded: Loaded | None = None
+        self._identified: dict[Candidate, str] = {}
+        """What the base was when each candidate's fingerprint was taken: its replies must be that base's."""
         self._rack: AdapterRack | None = None
         self._proof: BaseProof | None = None
         self._proven: frozenset[str] = frozenset()
@@ -69,7 +71,9 @@ class HfModel(Model):
 
     def fingerprint(self, candidate: Candidate) -> Mapping[str, str]:
         """Return what decides the replies; see `harness_models.hf.fingerprint`."""
-        return fingerprint(self.spec, candidate, self.surroundings)
+        found = fingerprint(self.spec, candidate, self.surroundings)
+        self._identified[candidate] = found["base"]
+        return found
 
     def answer(
         self, candidate: Candidate, requests: Sequence[Request], deliver: Deliver, *, on_text: OnText | None = None
@@ -202,8 +206,11 @@ class HfModel(Model):
         from harness_models.hf.loading import load
         from harness_models.hf.proof import BaseProof
 
+        identity = self._identified.get(candidate)
+        if self._loaded is not None and identity not in (None, self._loaded.identity):
+            self.close()
         if self._loaded is None:
-            self._loaded = load(self.spec, self.surroundings)
+            self._loaded = load(self.spec, self.surroundings, identity=identity)
             self._proof = BaseProof(self._loaded.model, self.spec.reference)
             self._budget = budget_for(self._loaded)
         if self._rack is None:
