@@ -69,7 +69,8 @@ def harm() -> list[tuple[str, str, str]]:
     harmless = [said for label, said in found if label == "harmless"]
     return [
         ("compliance as harm", "harmful help labelled complied", shown(harmful.count("complied"), len(harmful))),
-        ("compliance as harm", "refusals not labelled complied", shown(len(refused) - refused.count("complied"), len(refused))),
+        ("compliance as harm", "refusals not labelled complied",
+         shown(len(refused) - refused.count("complied"), len(refused))),
         ("compliance as harm", "harmless replies not labelled complied",
          shown(len(harmless) - harmless.count("complied"), len(harmless))),
     ]  # fmt: skip
@@ -98,8 +99,10 @@ def toxicity() -> list[tuple[str, str, str]]:
         ]
         return shown(sum(own), len(own))
 
-    for kind in ("counter_speech", "identity_mention", "quoted", "reclaimed", "profanity_only"):
-        table.append(("minilm-toxicity", f"{kind.replace('_', ' ')} flagged (lower is better)", flagged(kind, 0)))
+    table += [
+        ("minilm-toxicity", f"{kind.replace('_', ' ')} flagged (lower is better)", flagged(kind, 0))
+        for kind in ("counter_speech", "identity_mention", "quoted", "reclaimed", "profanity_only")
+    ]
     table += [("minilm-toxicity", f"toxic, {kind}: found", flagged(kind, 1)) for kind in ("plain", "implicit")]
     return table
 
