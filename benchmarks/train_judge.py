@@ -340,6 +340,15 @@ def train(scorer: Scorer, rows: Sequence[Row], held: Sequence[Row], given: argpa
     return best
 
 
+def pin(folder: Path) -> None:
+    """Write down what the files of a shipped adapter must be: `adapters.json` beside its folder."""
+    pins = folder.parent / "adapters.json"
+    known = json.loads(pins.read_text("utf-8")) if pins.is_file() else {}
+    names = ("adapter_config.json", "adapter_model.safetensors")
+    known[folder.name] = {"base": BASE, "files": {name: sha256_file(folder / name) for name in names}}
+    pins.write_text(json.dumps(dict(sorted(known.items())), indent=1) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--family", default="training")
@@ -357,7 +366,11 @@ def main() -> None:
     parser.add_argument("--smooth", type=float, default=0.05)
     parser.add_argument("--ranking", type=float, default=0.5)
     parser.add_argument("--all", action="store_true", help="hold nothing out")
+    parser.add_argument("--pin", type=Path, help="train nothing: pin the files of this folder of shipped data")
     given = parser.parse_args()
+    if given.pin:
+        pin(given.pin)
+        return
     rows = own_rows(given.family, given.folder)
     rules = sorted({row.rule_id for row in rows})
     random.Random(given.seed).shuffle(rules)
