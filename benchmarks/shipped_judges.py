@@ -93,9 +93,9 @@ def interval(rows: Sequence[Row], scores: np.ndarray, draws: int = 1000) -> str:
     return f"{auc(scores, labels):.2f} [{low:.2f}, {high:.2f}]"
 
 
-def on_family(name: str, family: str, score: Score) -> tuple[str, list[str]]:
-    """Return the table's line about a family, and one for each kind of case."""
-    rows = own_rows(family)
+def on_family(name: str, family: str, score: Score, most: int) -> tuple[str, list[str]]:
+    """Return the table's line about a family (`most` rows of it at random), and one for each kind of case."""
+    rows = random.Random(0).sample(own_rows(family), k=min(most, len(own_rows(family))))
     scores = score(rows)
     labels, known = np.array([row.follows for row in rows]), ~np.isnan(scores)
     broken, kept = known & ~labels, known & labels
@@ -152,6 +152,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--limit", type=int, default=50, help="pairs of each public set")
+    parser.add_argument("--rows", type=int, default=10_000, help="rows of a family, drawn at random")
     parser.add_argument("--judge", action="append", help="only these; `base` is the bare base")
     parser.add_argument("--write", action="store_true", help="write the table into docs/critics.md")
     given = parser.parse_args()
@@ -172,7 +173,7 @@ def main() -> None:
             said = [read_metadata(Path(adapter.path) / "adapter_model.safetensors") for adapter in judge.adapters]
             families = [OTHER[one["family"]] for one in said] or list(OTHER.values())
             for family in families:
-                line, more = on_family(name, family, score)
+                line, more = on_family(name, family, score, given.rows)
                 lines.append(line)
                 notes += more if judge.adapters else []
             if judge.adapters:
