@@ -57,6 +57,8 @@ Examples:
     click.option("--top-p", type=FiniteRange(0, 1, min_open=True), metavar="P", help="Instead of the suite's."),
     click.option("--max-new-tokens", type=WholeRange(1, 32768), metavar="N", help="Instead of the suite's."),
     click.option("--few-shot", type=WholeRange(0, 100), metavar="N", help="N solved examples before each question."),
+    click.option("--epochs", type=WholeRange(1, 1000), metavar="N",
+                 help="N draws of each sample, as one cluster; needs a temperature. --limit counts draws."),
     click.option("--sample-id", "sample_ids", multiple=True, metavar="ID", help="Only this sample; may be repeated."),
     click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only samples with it, or another --tag."),
     click.option("--exclude-tag", "exclude_tags", multiple=True, metavar="TAG", help="No sample with it."),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.contracts import Metric
 from harness.engine.programs import Live, guarded, run, together
 from harness.evaluation.roles import with_system
+from harness.hashing import sha256_text
 from harness.plugin_code import check_requests, plugin_code
 from harness.types import Asks, Completion, Generate, Message, NoReply, Program, Replies, Reply, Request, Response, ask
 
@@ -63,7 +64,7 @@ class Interview:
 
     def _at_once(self, sample: Sample) -> Program[dict[str, Gathered]]:
         """Ask for all metrics that ask once: as their programs would, and many times as quick."""
-        decoding = self.candidate.decoding or self.decoding
+        decoding = self._decoding(sample)
         asked: dict[str, tuple[Request, ...]] = {}
         for metric in self.metrics:
             if asks_once(metric):
@@ -116,8 +117,15 @@ class Interview:
         system = self.candidate.system
         return () if system is None else (Message(role="system", content=system),)
 
-    def _one(self, metric: Metric, sample: Sample, go_on: GoOn | None) -> Program[Gathered]:
+    def _decoding(self, sample: Sample) -> Decoding:
+        """Return how a sample is answered: each draw of one sample has a seed of its own."""
         decoding = self.candidate.decoding or self.decoding
+        if not sample.draw:
+            return decoding
+        return replace(decoding, seed=int(sha256_text(f"{decoding.seed} {sample.draw}")[:8], 16))
+
+    def _one(self, metric: Metric, sample: Sample, go_on: GoOn | None) -> Program[Gathered]:
+        decoding = self._decoding(sample)
         live = Live(
             guarded(
                 lambda: metric.gather(sample, decoding), f"the metric {metric.name!r} on the sample {sample.id!r}",

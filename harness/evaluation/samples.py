@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from harness.contracts import SourceInput
 from harness.errors import BrokenRunError, InputError
-from harness.evaluation.shaping import Examples, picked
+from harness.evaluation.shaping import Examples, drawn_often, picked
 from harness.hashing import ListHash, sha256_text, short_digest
 from harness.plugin_code import PluginError, check_sample, plugin_code
 from harness.types import Sample
@@ -208,7 +208,8 @@ def read_samples(
 
     def read() -> Iterator[Sample]:
         found = picked(_read(suite, source, handed), suite.pick, seed=seed, file=suite.path)
-        return found if examples is None else map(examples.before, found)
+        found = found if examples is None else map(examples.before, found)
+        return found if suite.epochs == 1 else drawn_often(found, suite.epochs)
 
     return SampleStream(
         read,

@@ -60,6 +60,14 @@ def _kept(samples: Iterable[Sample], pick: PickSection, file: Path) -> Iterator[
         )
 
 
+def drawn_often(samples: Iterable[Sample], epochs: int) -> Iterator[Sample]:
+    """Yield so many draws of each sample; they are one cluster, since they are not independent."""
+    for sample in samples:
+        cluster = f"draws of {sample.id}" if sample.cluster is None else sample.cluster
+        for draw in range(1, epochs + 1):
+            yield replace(sample, id=f"{sample.id}#{draw}", cluster=cluster, draw=draw)
+
+
 class Examples:
     """The solved examples that stand before questions, read once.
 

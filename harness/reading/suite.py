@@ -110,6 +110,8 @@ class SuiteFile(StrictModel):
     ask: AskSection = AskSection()
     pick: PickSection = PickSection()
     few_shot: FewShotSection = FewShotSection()
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Draws of each sample."""
     conversation: ConversationSection | None = None
     roles: RolesSection = {}
     classifiers: dict[str, ClassifierSection] = {}
@@ -134,6 +136,7 @@ class Suite:
     ask: Decoding
     pick: PickSection
     few_shot: FewShotSection
+    epochs: int
     conversation: ConversationSection | None
     roles: Mapping[str, RoleRef]
     classifiers: Mapping[str, ClassifierSection]
@@ -158,6 +161,7 @@ class Suite:
                 "measure": [[name, dict(options)] for name, options in self.measure],
                 **({} if self.conversation is None else {"conversation": self.conversation.model_dump()}),
                 **({} if self.pick == PickSection() else {"pick": self.pick.model_dump()}),
+                **({"epochs": self.epochs} if self.epochs > 1 else {}),
                 **({"few_shot": self.few_shot.model_dump()} if self.few_shot.n else {}),
             }
         )  # fmt: skip
@@ -185,6 +189,12 @@ def read_suite(
         file = validate(document, SuiteFile, what="suite")
     except InputError as error:
         raise as_set(error, changes) from error
+    if file.epochs > 1 and not file.ask.temperature:
+        useless = document.error(
+            f"{file.epochs} draws of each sample would all be the same at temperature 0", ("epochs",),
+            hint="draw with a temperature, such as ask.temperature=0.7 (--temperature 0.7)",
+        )  # fmt: skip
+        raise as_set(useless, changes)
     measure: list[tuple[str, Mapping[str, Any]]] = []
     for index, entry in enumerate(file.measure):
         if isinstance(entry, str):
@@ -210,5 +220,5 @@ def read_suite(
         conversation=file.conversation, roles=role_refs(file.roles, by=f"the suite {file.id}", folder=path.parent),
         classifiers=file.classifiers, critics=file.critics, measure=tuple(measure),
         gates=tuple(section.gate(alpha) for section in file.gates), document=document,
-        pick=file.pick, few_shot=file.few_shot, changes=changes,
+        pick=file.pick, few_shot=file.few_shot, epochs=file.epochs, changes=changes,
     )  # fmt: skip

@@ -90,6 +90,8 @@ class RunOptions:
     max_new_tokens: int | None = None
     few_shot: int | None = None
     """Solved examples before each question."""
+    epochs: int | None = None
+    """Draws of each sample, which are one cluster."""
     sample_ids: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     exclude_tags: tuple[str, ...] = ()
@@ -109,7 +111,7 @@ class RunOptions:
 
         short = {
             "ask.temperature": self.temperature, "ask.top_p": self.top_p, "ask.max_new_tokens": self.max_new_tokens,
-            "few_shot.n": self.few_shot, "pick.ids": list(self.sample_ids) or None,
+            "few_shot.n": self.few_shot, "epochs": self.epochs, "pick.ids": list(self.sample_ids) or None,
             "pick.tags": list(self.tags) or None, "pick.exclude_tags": list(self.exclude_tags) or None,
             "pick.shuffle": self.shuffle or None,
         }  # fmt: skip

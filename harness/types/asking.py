@@ -135,10 +135,12 @@ class Sample:
     """JSON values that metrics read, such as the constraints of an instruction. Not shown to the model."""
     turns: tuple[str, ...] = ()
     """What the user says next, reply after reply; empty where one reply ends the conversation."""
+    draw: int = 0
+    """Which of several draws of one sample this is, from 1; 0 where each is asked once."""
 
     @cached_property
     def content_hash(self) -> str:
-        """SHA-256 of messages, target, choices, answer, metadata and turns: everything a score could depend on."""
+        """SHA-256 of messages, target, choices, answer, metadata, turns and draw: all a score could depend on."""
         return sha256_json(
             {
                 "messages": [[message.role, message.content] for message in self.messages],
@@ -147,6 +149,7 @@ class Sample:
                 "answer": self.answer,
                 "metadata": dict(self.metadata),
                 **({"turns": self.turns} if self.turns else {}),
+                **({"draw": self.draw} if self.draw else {}),
             }
         )
 

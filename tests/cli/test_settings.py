@@ -17,6 +17,24 @@ gates:
   - {metric: exact_match, min: 0.1}
 """
 
+DICE = """
+from harness import hookimpl
+from harness.types import Completion
+from harness_models.echo import EchoModel
+
+
+class Dice(EchoModel):
+    def answer(self, candidate, requests, deliver):
+        for index, request in enumerate(requests):
+            text = f"{request.decoding.seed} {request.draw}"
+            deliver(index, Completion(text=text, prompt_tokens=1, completion_tokens=1, finish="stop"))
+
+
+@hookimpl
+def register_models(register):
+    register("dice", Dice, about="It says its seed.")
+"""
+
 
 @pytest.fixture
 def home(cli):
@@ -93,6 +111,7 @@ def test_samples_are_picked_by_id_and_tag_and_shuffled(home):
         (("--set", "measure.bleu.a=1"), "the suite has nothing called 'bleu' there"),
         (("--set", "ask.temperature=1", "--temperature", "1"), "ask.temperature is set twice"),
         (("--set", "ask.stop=[2026-01-01]"), "is no value for ask.stop"),
+        (("--epochs", "3"), "epochs: 3 draws of each sample would all be the same at temperature 0"),
         (("--few-shot", "12"), "12 examples are wanted before 's0', and the suite's own data has 11 with an answer"),
     ],
 )
@@ -118,3 +137,18 @@ def test_examples_stand_before_each_question_and_the_number_in_the_record(home):
     assert ran(home)["few_shot"] == 2
     assert home("samples", "latest", "--id", "s0") == 0
     assert "say 0" in home.out
+
+
+def test_draws_of_a_sample_are_one_cluster_with_seeds_of_their_own(home):
+    home.write("dice.py", DICE)
+    one = ran(home, "-p", "dice.py", "--model", "dice:", "--epochs", "3", "--temperature", "1", "--no-gates")
+    assert (one["samples"], one["settings"]) == (36, {"ask.temperature": 1.0, "epochs": 3})
+    _, found = home.json("samples", one["id"], "--limit", "50", "--metric", "exact_match")
+    replies = {sample["sample"]: sample["reply"] for sample in found["samples"]}
+    assert set(replies) == {f"s{n}#{k}" for n in range(12) for k in (1, 2, 3)}
+    assert len({replies[f"s0#{k}"] for k in (1, 2, 3)}) == 3
+    (estimate,) = [e for e in one["estimates"] if e["metric"] == "exact_match"]
+    assert estimate["n"] == 36
+    assert home("runs", "diff", one["id"], one["id"], "-p", "dice.py") == 0, home.err
+    assert ran(home, "-p", "dice.py", "--model", "dice:", "--epochs", "3", "--temperature", "1", "--no-gates")[
+        "samples_fingerprint"] == one["samples_fingerprint"]  # fmt: skip
