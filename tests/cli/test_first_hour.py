@@ -129,3 +129,24 @@ def test_narrow_tables_break_no_number(capsys):
     out = capsys.readouterr().out
     for figure in row[1:6]:
         assert figure in out
+
+
+def test_what_a_judge_cannot_tell_is_said_with_the_next_step():
+    from types import SimpleNamespace
+
+    from harness.evaluation.checks import gap_notes
+    from harness.types import Unscored
+
+    def notes(reason):
+        return gap_notes({"m": SimpleNamespace(rows=[Unscored(reason=reason)])}, [rate(1, 1, None)])
+
+    (told,) = notes("no_harm: the judge cannot tell (a score within 0.1 of 0.5)")
+    assert told.endswith("; next: let a stronger model judge, with --judge REF")
+    assert "next" not in notes("the reply is empty")[0]
+
+
+def test_a_conversion_shows_a_bar_of_ours(capsys):
+    from harness.weights.materialise import _shown
+
+    assert list(_shown("converting x.gguf on first use", [1, 2], desc="the library's own")) == [1, 2]
+    assert "the library's own" not in capsys.readouterr().err
