@@ -15,7 +15,7 @@ from harness.promotion.preflight import Preflight, check_preflight, read_weights
 from harness.promotion.review import PromotionRefusedError, check_review
 from harness.promotion.touched import touched
 from harness.serial import to_plain
-from harness.store.adapters import check_adapter, store_adapter, stored_adapter
+from harness.store.adapters import check_adapter, check_kept, file_hashes, store_adapter, stored_adapter
 from harness.store.decisions import read_decision, read_entered_decision
 from harness.store.promoted import Live, live, live_after, mend_alias
 from harness.store.runs import check_run
@@ -96,6 +96,9 @@ def promote(
                     "candidate": to_plain(candidate), "baseline_fingerprint": found.baseline_fingerprint,
                     "before": 0 if before is None else before.promotion,
                     "review": None if reviewed is None else reviewed.number,
+                    "adapter_files": {
+                        spec.id: file_hashes(Path(spec.path)) for spec in _within(workspace, candidate).adapters
+                    },
                 }  # fmt: skip
                 entry = ledger.append("promotion", body)
         if vetoes:  # raised inside, it would take the row back
@@ -252,7 +255,7 @@ def _keep_one(workspace: Workspace, spec: AdapterSpec) -> AdapterSpec:
         if path.is_symlink():  # what it leads to can change without a trace in the workspace
             raise BrokenRunError(f"{path}: is a link, and what is promoted must lie in the workspace; remove the link")
     if kept.is_dir():
-        check_adapter(replace(spec, path=str(kept)))
+        check_kept(workspace, replace(spec, path=str(kept)))
         return within
     check_adapter(spec)
     stored = store_adapter(workspace, Path(spec.path), reference=spec.reference)
@@ -295,7 +298,7 @@ def _restored(workspace: Workspace, target: int) -> dict[str, Any]:
     entry = next(entry for entry in workspace.ledger.entries("promotion") if entry.number == target)
     candidate = live_after(workspace, entry).candidate
     for spec in () if candidate is None else candidate.adapters:
-        check_adapter(spec)
+        check_kept(workspace, spec)
     return {"candidate": entry.body["candidate"], "candidate_fingerprint": entry.body["candidate_fingerprint"]}
 
 

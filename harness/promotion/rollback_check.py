@@ -13,7 +13,7 @@ from harness.errors import InputError
 from harness.evaluation.pool import ModelPool
 from harness.promotion.preflight import check_weights, differences_of_machine
 from harness.promotion.promote import target_of
-from harness.store.adapters import check_adapter
+from harness.store.adapters import check_kept
 from harness.store.decisions import read_decision
 from harness.store.promoted import live, live_after
 from harness.store.runs import check_run, read_samples
@@ -93,7 +93,7 @@ def check_rollback(
     target = target_of(workspace, now, to)
     decision, candidate, runs = _evidence(workspace, target)
     for spec in candidate.adapters:
-        check_adapter(spec)
+        check_kept(workspace, spec)
     chosen = [answer for run in runs for answer in _stored(workspace, run, -(-samples // len(runs)))][:samples]
     if not chosen:
         raise InputError("the runs behind it hold no answer that could be asked for again")

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import BrokenRunError, InputError, unknown_name
+from harness.hashing import sha256_file
 from harness.store.artifacts import artifact_folder, content_of, ids, keep_artifact, read_artifact
-from harness.store.promoted import promoted
+from harness.store.promoted import entered_files, promoted
 from harness.types import AdapterSpec, Artifact
 from harness.weights.bundled import BUNDLED_PREFIX, bundled_adapter
 from harness.weights.identity import adapter_id
+from harness.weights.lora import CONFIG_FILE, WEIGHTS_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from harness.store.workspace import Workspace
 
@@ -53,7 +55,8 @@ def resolve_adapters(references: Sequence[str], workspace: Workspace | None) -> 
             candidate = None if workspace is None else promoted(workspace)
             specs = () if candidate is None else candidate.adapters
             for spec in specs:
-                _check_stored(Path(spec.path), spec.id)
+                assert workspace is not None  # noqa: S101 - for the type checker
+                check_kept(workspace, spec, fresh=False)
             found += (replace(spec, reference=PROMOTED) for spec in specs)
         else:
             found.append(_resolve(reference, workspace))
@@ -98,6 +101,18 @@ def _check_stored(folder: Path, expected: str, *, fresh: bool = False) -> None:
             f"{folder}: the adapter has changed since it was stored (its content is {found}, not {expected}); "
             "restore the folder from a copy"
         )
+    record = read_artifact(folder) if folder.name == expected else None
+    if record is not None:
+        _check_files(folder, record.files)
+
+
+def _check_files(folder: Path, files: Mapping[str, str]) -> None:
+    """Compare a kept configuration byte by byte: its id leaves out fields by which other programs load an adapter."""
+    if CONFIG_FILE in files and sha256_file(folder / CONFIG_FILE) != files[CONFIG_FILE]:
+        raise BrokenRunError(
+            f"{folder / CONFIG_FILE}: the file has changed since the adapter was stored, in fields that change no"
+            " answer here; restore it from a copy"
+        )
 
 
 def check_adapter(spec: AdapterSpec) -> None:
@@ -108,6 +123,17 @@ def check_adapter(spec: AdapterSpec) -> None:
         InputError: when they are gone or damaged.
     """
     _check_stored(Path(spec.path), spec.id, fresh=True)
+
+
+def check_kept(workspace: Workspace, spec: AdapterSpec, *, fresh: bool = True) -> None:
+    """Check a kept adapter as `check_adapter` does, and also that its files are those that the ledger has."""
+    _check_stored(Path(spec.path), spec.id, fresh=fresh)
+    _check_files(Path(spec.path), entered_files(workspace).get(spec.id, {}))
+
+
+def file_hashes(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of an adapter's configuration and weights, by file name."""
+    return {name: sha256_file(folder / name) for name in (CONFIG_FILE, WEIGHTS_FILE)}
 
 
 def store_adapter(workspace: Workspace, folder: Path, *, reference: str | None = None) -> AdapterSpec:

@@ -30,7 +30,7 @@ from harness.store.atomic import (
 )
 from harness.types import Artifact
 from harness.weights.identity import adapter_id
-from harness.weights.lora import CONFIG_FILE, WEIGHTS_FILE
+from harness.weights.lora import CONFIG_FILE, WEIGHTS_FILE, read_adapter_config
 
 if TYPE_CHECKING:
     from harness.store.workspace import Workspace
@@ -45,6 +45,7 @@ _IDENTITY: Mapping[str, Callable[[Path], str]] = {"adapter": lambda folder: adap
 """Where not every byte of a kind's files counts."""
 _KEPT = {"adapter": (CONFIG_FILE, WEIGHTS_FILE, "README.md")}
 """Where not every file of a kind is kept: never tokenizers or optimizer states."""
+_NAMES_CODE = {"auto_mapping", "runtime_config"}
 _PICKLED = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt"}
 
 
@@ -215,24 +216,36 @@ def keep_artifact(workspace: Workspace, artifact: Artifact, content: Mapping[str
                 else:
                     shutil.copyfile(given, temporary / name)
                     (temporary / name).chmod(0o600)
+            if artifact.kind == "adapter":
+                _leave_out_code(temporary)
             identity = identity_of(artifact.kind, temporary)
             artifact = replace(
                 artifact, id=identity, files=_hashes(artifact.kind, temporary),
                 outputs={**artifact.outputs, artifact.kind: identity},
                 created=artifact.created or datetime.now(UTC).isoformat(timespec="seconds"),
             )  # fmt: skip
-            text = to_json(artifact, indent=2) + "\n"
             target = artifact_folder(workspace, artifact.kind, identity)
             if target.is_dir() and is_whole(artifact.kind, target):  # another command may be reading it
-                write_file(target / ARTIFACT_FILE, text)
+                before = read_artifact(target)
+                files = before.files if before is not None and before.files else _hashes(artifact.kind, target)
+                artifact = replace(artifact, files=files)
+                write_file(target / ARTIFACT_FILE, to_json(artifact, indent=2) + "\n")
                 return artifact
             if target.is_dir():
                 remove_folder(target)  # its content changed since it was kept; what was just made is the same again
-            write_into(temporary, ARTIFACT_FILE, text)
+            write_into(temporary, ARTIFACT_FILE, to_json(artifact, indent=2) + "\n")
             put_in_place(temporary, parent / identity)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     return artifact
+
+
+def _leave_out_code(folder: Path) -> None:
+    """Take out of a copied configuration what names code to import: other programs follow the alias to it."""
+    config = read_adapter_config(folder)
+    if config.keys() & _NAMES_CODE:
+        kept = {key: value for key, value in config.items() if key not in _NAMES_CODE}
+        (folder / CONFIG_FILE).write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
 
 
 def distinct(*planted: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:

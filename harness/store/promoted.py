@@ -20,6 +20,7 @@ from harness.store.atomic import explained, write_file
 from harness.types import Candidate, LedgerEntry
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from harness.store.workspace import Workspace
@@ -74,6 +75,16 @@ def live_after(workspace: Workspace, entry: LedgerEntry) -> Live:
         )
         candidate = replace(candidate, adapters=adapters)
     return Live(entry=entry, promotion=promotion, candidate=candidate, fingerprint=fingerprint)
+
+
+def entered_files(workspace: Workspace) -> dict[str, Mapping[str, str]]:
+    """Return the SHA-256 of the kept adapters' files by adapter and name, as the newest promotion of each entered them.
+
+    Promotions of earlier versions entered none.
+    """
+    rows = workspace.ledger.entries("promotion") if workspace.has_ledger else ()
+    entered = [row.body.get("adapter_files") for row in rows]
+    return {name: files for found in entered if isinstance(found, dict) for name, files in found.items()}
 
 
 def promoted(workspace: Workspace) -> Candidate | None:

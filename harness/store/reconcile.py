@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import BrokenRunError, HarnessError
 from harness.hashing import sha256_file
-from harness.store.adapters import check_adapter, list_adapters, stored_adapter
+from harness.store.adapters import check_kept, list_adapters, stored_adapter
 from harness.store.artifacts import artifact_folder, ids, is_whole, kinds
 from harness.store.decisions import decision_path
 from harness.store.intents import intent_files, pending, read_intent
@@ -47,7 +47,7 @@ def promoted_problems(workspace: Workspace) -> Iterator[str]:
     """Yield what is wrong with the bytes of what is promoted, and with its alias."""
     state = live(workspace)
     for spec in () if state is None or state.candidate is None else state.candidate.adapters:
-        yield from _complaint(partial(check_adapter, spec))
+        yield from _complaint(partial(check_kept, workspace, spec))
     if current_alias(workspace) != alias_text(workspace):
         yield (
             f"{alias_path(workspace)}: is not what the ledger says is promoted; any command that may write here puts it"
@@ -138,7 +138,7 @@ def _adapters(workspace: Workspace) -> Iterator[str]:
         candidate = live_after(workspace, row).candidate
         kept |= {spec.id: spec.path for spec in (candidate.adapters if candidate else ())}
     for name, path in sorted(kept.items()):
-        yield from _complaint(partial(check_adapter, AdapterSpec(id=name, path=path, reference=name)))
+        yield from _complaint(partial(check_kept, workspace, AdapterSpec(id=name, path=path, reference=name)))
 
 
 def _complaint(check: Callable[[], object]) -> Iterator[str]:

@@ -104,6 +104,13 @@ TABLE: dict[str, tuple[Tamper, str]] = {
     "the promoted adapter's configuration is edited": (
         lambda r: rewrite(adapter(r) / "adapter_config.json", lora_alpha=99), "has changed since it was stored",
     ),
+    "the promoted adapter's configuration names code, and its record forgets what it was": (
+        lambda r: (
+            rewrite(adapter(r) / "adapter_config.json", auto_mapping={"parent_library": "os"}),
+            (adapter(r) / "artifact.json").unlink(),
+        ),
+        "adapter_config.json: the file has changed since",
+    ),
     "the promoted adapter is deleted": (lambda r: shutil.rmtree(adapter(r)), "no such adapter folder"),
     "the ledger is deleted": (lambda r: (r / "ledger.db").unlink(), "gone or empty"),
     "the ledger is emptied": (lambda r: (r / "ledger.db").write_bytes(b""), "gone or empty"),
@@ -124,6 +131,9 @@ DEEP: dict[str, tuple[Tamper, str]] = {
     "a run's samples are edited": (lambda r: flip(run(r) / "samples.parquet"), "is not what it was"),
     "a run's suite is edited": (lambda r: append(run(r) / "suite.yaml"), "is not what it was"),
     "a run's constitutions are edited": (lambda r: append(run(r) / "constitutions.json"), "is not what it was"),
+    "an older adapter's configuration is edited where its id does not look": (
+        lambda r: rewrite(adapter(r, 0) / "adapter_config.json", task_type="X"), "the file has changed since",
+    ),
     "a bit of an older adapter flips": (
         lambda r: flip(adapter(r, 0) / "adapter_model.safetensors"), "has changed since it was stored",
     ),

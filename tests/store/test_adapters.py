@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from harness.errors import BrokenRunError, InputError
 from harness.store.adapters import adapter_id, check_adapter, list_adapters, resolve_adapters, store_adapter
+from harness.store.artifacts import content_of, keep_artifact
 from harness.store.promoted import alias_path, current_alias
+from harness.types import Artifact
 from harness.weights.header import read_header
 
 
@@ -207,3 +209,37 @@ def test_a_pipe_in_the_place_of_the_alias_keeps_nobody_waiting(workspace):
     path.parent.mkdir(parents=True, exist_ok=True)
     os.mkfifo(path)
     assert current_alias(workspace) is None
+
+
+CODE = {"base_model_class": "X", "parent_library": "os"}
+
+
+def test_a_kept_copy_names_no_code_that_another_program_would_import(workspace, tmp_path, make):
+    folder = make.adapter(tmp_path / "a", auto_mapping=CODE, alpha_pattern={"z": 2, "a": 3})
+    spec = store_adapter(workspace, folder)
+    kept = json.loads((Path(spec.path) / "adapter_config.json").read_text())
+    assert "auto_mapping" not in kept
+    assert list(kept["alpha_pattern"]) == ["z", "a"]
+    assert spec.id == adapter_id(folder)
+
+
+@pytest.mark.parametrize("change", [{"auto_mapping": CODE}, {"task_type": "X"}, {"base_model_name_or_path": "/other"}])
+def test_a_kept_configuration_that_changed_where_the_id_does_not_look_is_found_out(workspace, tmp_path, make, change):
+    spec = store_adapter(workspace, make.adapter(tmp_path / "a"))
+    file = Path(spec.path) / "adapter_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    assert adapter_id(Path(spec.path)) == spec.id
+    with pytest.raises(BrokenRunError, match=r"adapter_config\.json: the file has changed"):
+        check_adapter(spec)
+    with pytest.raises(BrokenRunError, match=r"adapter_config\.json: the file has changed"):
+        store_adapter(workspace, tmp_path / "a")
+
+
+def test_keeping_it_again_does_not_bless_what_changed(workspace, tmp_path, make):
+    folder = make.adapter(tmp_path / "a")
+    spec = store_adapter(workspace, folder)
+    file = Path(spec.path) / "adapter_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "auto_mapping": CODE}))
+    keep_artifact(workspace, Artifact(kind="adapter"), content_of("adapter", folder))
+    with pytest.raises(BrokenRunError, match="has changed"):
+        check_adapter(spec)
