@@ -245,7 +245,7 @@ def test_turns_on_a_real_model_judged_by_an_adapter_on_the_same_base(
 
     loaded = []
     load = loading.load
-    monkeypatch.setattr(loading, "load", lambda *given: (loaded.append(1), load(*given))[1])
+    monkeypatch.setattr(loading, "load", lambda *given, **more: (loaded.append(1), load(*given, **more))[1])
     monkeypatch.setenv("HARNESS_WEIGHTS", str(cli.folder / "store"))
     run = use_twice(cli)
     cli.write("tiny.yaml", CRITIC_SUITE + "ask: {max_new_tokens: 4}\nconversation: {turns: ['what is a fox ?']}\n")
