@@ -243,14 +243,18 @@ def test_a_base_that_is_swapped_and_put_back_while_it_is_loaded_is_not_asked(
         ask(model, bare, [QUESTION])
 
 
-def test_a_base_that_changed_since_it_was_loaded_is_loaded_anew_for_a_new_fingerprint(
-    tiny_base: Path, surroundings: Surroundings, tmp_path: Path
+@pytest.mark.parametrize("loaded", [True, False])
+def test_a_base_that_is_another_at_the_next_fingerprint_ends_the_run_and_is_loaded_anew(
+    tiny_base: Path, surroundings: Surroundings, tmp_path: Path, *, loaded: bool
 ) -> None:
+    """A run takes fingerprints for its record and again for the keys of its replies."""
     base, other = Path(shutil.copytree(tiny_base, tmp_path / "base")), other_base(tiny_base, tmp_path / "other")
     model, bare = make(base, surroundings)
     model.fingerprint(bare)
-    first = logprob(ask(model, bare, [QUESTION]))
+    first = logprob(ask(model, bare, [QUESTION])) if loaded else None
     shutil.copy(other / "model.safetensors", base)
+    with pytest.raises(BaseChangedError, match="changed after it was identified"):
+        model.fingerprint(bare)
     model.fingerprint(bare)
     assert logprob(ask(model, bare, [QUESTION])) != first
 

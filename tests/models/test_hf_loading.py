@@ -69,7 +69,7 @@ def test_a_changed_weight_changes_the_fingerprint(tiny_base: Path, surroundings:
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
     file.write_bytes(bytes(data))
-    assert model.fingerprint(candidate)["base"] != before
+    assert make(copy, surroundings)[0].fingerprint(candidate)["base"] != before
 
 
 def test_damaged_safetensors_are_refused(tiny_base: Path, surroundings: Surroundings, tmp_path: Path) -> None:

@@ -59,8 +59,8 @@ class HfModel(Model):
     def __init__(self, spec: ModelSpec, surroundings: RunContext) -> None:
         super().__init__(spec, surroundings)
         self._loaded: Loaded | None = None
-        self._identified: dict[Candidate, str] = {}
-        """What the base was when each candidate's fingerprint was taken: its replies must be that base's."""
+        self._identified: str | None = None
+        """The base's hash in the last fingerprint: all replies must be that base's."""
         self._rack: AdapterRack | None = None
         self._proof: BaseProof | None = None
         self._proven: frozenset[str] = frozenset()
@@ -70,9 +70,20 @@ class HfModel(Model):
         self._budget: Budget | None = None
 
     def fingerprint(self, candidate: Candidate) -> Mapping[str, str]:
-        """Return what decides the replies; see `harness_models.hf.fingerprint`."""
+        """Return what decides the replies; see `harness_models.hf.fingerprint`.
+
+        Raises:
+            BaseChangedError: when the base is not what it was when this was asked before, or when it was loaded.
+        """
         found = fingerprint(self.spec, candidate, self.surroundings)
-        self._identified[candidate] = found["base"]
+        before = self._identified if self._loaded is None else self._loaded.identity
+        self._identified = found["base"]
+        if before not in {None, found["base"]}:
+            self.close()
+            raise BaseChangedError(
+                f"the base {self.spec.reference} was changed after it was identified; nothing of this run is kept: run"
+                " again, and write nothing there meanwhile"
+            )
         return found
 
     def answer(
@@ -206,11 +217,8 @@ class HfModel(Model):
         from harness_models.hf.loading import load
         from harness_models.hf.proof import BaseProof
 
-        identity = self._identified.get(candidate)
-        if self._loaded is not None and identity not in (None, self._loaded.identity):
-            self.close()
         if self._loaded is None:
-            self._loaded = load(self.spec, self.surroundings, identity=identity)
+            self._loaded = load(self.spec, self.surroundings, identity=self._identified)
             self._proof = BaseProof(self._loaded.model, self.spec.reference)
             self._budget = budget_for(self._loaded)
         if self._rack is None:
