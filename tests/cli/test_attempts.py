@@ -137,10 +137,13 @@ def test_a_policy_under_review_waits_for_a_person(home):
     assert "next: harness promote" in home.out
     assert home("promote", "latest") == 0, home.err
     assert home("ledger", "verify") == 0
+    assert home("policy", "reset", "reviewed", "--reason", "a new year") == 2
+    assert "nothing to reset" in home.err  # the promotion began a new period
+    home("decide", "--adapter", "./a2", "--policy", "reviewed")
     assert home("policy", "reset", "reviewed", "--reason", "a new year") == 0
     assert home("history", "--decisions") == 0
     assert [line.split()[4] for line in home.out.splitlines() if "UTC" in line] == [
-        "decision", "review", "review", "promotion", "reset",
+        "decision", "review", "review", "promotion", "decision", "reset",
     ]  # fmt: skip
     assert "after 1 attempt: a new year" in " ".join(home.out.split())
 
