@@ -23,29 +23,6 @@ from harness.store.promoted import alias_path, live
 from harness.store.workspace import Workspace
 
 
-@pytest.fixture
-def plugins(make):
-    return make.plugins()
-
-
-@pytest.fixture
-def decided(workspace, make, tmp_path):
-    """Give a function that decides on a new adapter against what is promoted, and returns the decision."""
-
-    def _decided(name: str, weight: float, *, status: str = "passed"):
-        folder = make.adapter(tmp_path / name, weight)
-        who = make.candidate(*resolve_adapters([str(folder)], workspace))
-        now = live(workspace)
-        baseline = None if now is None else now.candidate
-        fingerprint = "base" if baseline is None else now.fingerprint
-        found = make.evidence(
-            workspace, who, f"fp-{name}", baseline=baseline, baseline_fingerprint=fingerprint, status=status
-        )
-        return make.decide(workspace, make.policy(), found)
-
-    return _decided
-
-
 def test_promotion_and_its_alias(workspace, plugins, decided, tmp_path):
     assert promoted(workspace) is None
     assert not alias_path(workspace).exists()
@@ -332,104 +309,6 @@ def test_an_alias_that_cannot_be_written_is_a_warning(workspace, plugins, decide
     assert "stands in the ledger" in warnings[0]
     Workspace.open(workspace.root).close()
     assert json.loads(alias_path(workspace).read_text())["candidate_fingerprint"] == "fp-one"
-
-
-def fingerprints(workspace):
-    now = live(workspace)
-    return None if now is None or now.candidate is None else now.fingerprint
-
-
-def test_rollback_walks_back_and_can_be_told_where(workspace, plugins, decided):
-    with pytest.raises(InputError, match="nothing was ever promoted"):
-        rollback(workspace, plugins)
-    entries = [
-        promote(workspace, decided(name, weight).id, plugins) for name, weight in (("a", 1.0), ("b", 2.0), ("c", 3.0))
-    ]
-    assert rollback(workspace, plugins, reason="users complained").body["reason"] == "users complained"
-    assert fingerprints(workspace) == "fp-b"
-    rollback(workspace, plugins, leaves=live(workspace).entry.number)
-    assert fingerprints(workspace) == "fp-a"
-    rollback(workspace, plugins, leaves=live(workspace).entry.number)
-    assert fingerprints(workspace) is None
-    assert json.loads(alias_path(workspace).read_text())["candidate"] is None
-    with pytest.raises(InputError, match="nothing was before it"):
-        rollback(workspace, plugins, leaves=live(workspace).entry.number)
-    rollback(workspace, plugins, to=str(entries[2].number))
-    assert fingerprints(workspace) == "fp-c"
-    rollback(workspace, plugins, to=entries[0].body["decision"][:9])
-    assert fingerprints(workspace) == "fp-a"
-    rollback(workspace, plugins, to="base")
-    assert fingerprints(workspace) is None
-    for wrong in ("1", "99", "nonsense", "", "-1", "²"):
-        with pytest.raises(InputError, match="promotion"):
-            rollback(workspace, plugins, to=wrong)
-    assert workspace.ledger.verify().head == workspace.ledger.head()
-
-
-@pytest.mark.parametrize("named", [True, False])
-@pytest.mark.parametrize("to", [None, "base"])
-def test_a_rollback_that_is_said_again_goes_back_once(workspace, decided, make, named, to):
-    told = []
-    plugins = make.plugins(watcher=Watcher(told))
-    promote(workspace, decided("a", 1.0).id, plugins)
-    left = promote(workspace, decided("b", 2.0).id, plugins).number
-    told.clear()
-    answers = [rollback(workspace, plugins, leaves=left if named else None, to=to) for _ in range(3)]
-    assert answers[0] == answers[1] == answers[2]
-    assert answers[0].body["leaves"] == left
-    assert fingerprints(workspace) == (None if to else "fp-a")
-    assert told == [answers[0].number] * 3
-
-
-class Watcher:
-    """Notes the entries that it is told of."""
-
-    def __init__(self, told: list[int]) -> None:
-        self.told = told
-
-    @hookimpl
-    def promotion_changed(self, entry):
-        self.told.append(entry.number)
-
-
-def test_a_rollback_that_comes_too_late_is_told_what_is_promoted(workspace, plugins, decided):
-    left = promote(workspace, decided("a", 1.0).id, plugins).number
-    now = promote(workspace, decided("b", 2.0).id, plugins).number
-    with pytest.raises(InputError, match=f"since entry {now}, not {left}"):
-        rollback(workspace, plugins, leaves=left)
-    rollback(workspace, plugins, leaves=now)
-    with pytest.raises(InputError, match=f"not {left}"):
-        rollback(workspace, plugins, leaves=left)
-    with pytest.raises(InputError, match=f"not {now}"):
-        rollback(workspace, plugins, leaves=now, to="base")  # it left that entry for another
-    assert fingerprints(workspace) == "fp-a"
-
-
-def test_after_a_rollback_the_next_promotion_goes_back_to_what_was_live(workspace, plugins, decided):
-    promote(workspace, decided("a", 1.0).id, plugins)
-    promote(workspace, decided("b", 2.0).id, plugins)
-    rollback(workspace, plugins)
-    promote(workspace, decided("c", 3.0).id, plugins)
-    rollback(workspace, plugins)
-    assert fingerprints(workspace) == "fp-a"
-
-
-def test_a_decision_can_be_promoted_again_after_a_rollback(workspace, plugins, decided):
-    decision = decided("a", 1.0)
-    promote(workspace, decision.id, plugins)
-    rollback(workspace, plugins)
-    promote(workspace, decision.id, plugins)
-    assert fingerprints(workspace) == "fp-a"
-
-
-def test_rollback_refuses_a_damaged_adapter(workspace, plugins, decided, make):
-    promote(workspace, decided("a", 1.0).id, plugins)
-    old = Path(promoted(workspace).adapters[0].path)
-    promote(workspace, decided("b", 2.0).id, plugins)
-    make.adapter(old, 7.0)
-    with pytest.raises(BrokenRunError, match="changed since it was stored"):
-        rollback(workspace, plugins)
-    assert fingerprints(workspace) == "fp-b"
 
 
 def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(workspace, decided):
