@@ -109,7 +109,7 @@ class Panel:
 
     def programs(self, responses: Sequence[Response], found: Found, roles: Roles) -> Iterator[Program[Judgement]]:
         """Yield what judges each response, by every principle's critics in order."""
-        played = {role: roles.candidate(role) for role in self.roles}
+        played = {role: roles.candidate(role) for role in self.roles if role == "policy" or role in roles.others}
         for response in responses:
             for principle in self.principles:
                 for name in principle.critics:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from harness.api.workspace import PreparedSuite
     from harness_suites.proposing import Proposal
 
+_FEWEST = 20
+"""Samples below which no gate says much, whatever perfect data could pass."""
 _MARK = "# Written by `harness suite new`"
 _NEW = """\b
 Examples:
@@ -77,7 +79,8 @@ def new(app: App, name: str, data: Path, columns: tuple[str, ...], to: Path | No
             if not gate or not (error.key or "").startswith("gates"):
                 raise
         else:
-            break
+            if not gate or len(prepared.samples) >= _FEWEST:
+                break
     _say_new(app, path, proposal, prepared, gate=gate)
     return EXIT_PASSED
 

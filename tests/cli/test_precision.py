@@ -274,7 +274,7 @@ samples: {source: jsonl, path: tiny.jsonl}
 measure: [accuracy, perplexity]
 gates:
   - {metric: accuracy, min: 0.01}
-  - {metric: token_perplexity, min: 1.1}
+  - {metric: token_perplexity, min: 1.1, evidence: point}
 """
 WORDS = ["quick", "brown", "fox", "jumps", "over", "lazy", "dog", "then", "sleeps", "warm", "sun", "France", "Paris"]
 
