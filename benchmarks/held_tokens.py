@@ -66,13 +66,15 @@ def count(*, shelves: bool) -> list[str]:
         seen.append((self.tokens, sum(lengths) + len(lengths), len(lengths), attended))
         return found
 
-    Slots.step = stepping  # type: ignore[method-assign]
+    def decode(ids: Any) -> str:
+        return " ".join(map(str, ids))
+
+    Slots.step = stepping  # type: ignore[method-assign] # counted where it happens, for the length of the block
     try:
         with torch.inference_mode():
-            decode = lambda ids: " ".join(map(str, ids))  # noqa: E731
             _Scheduler(loaded, rows_of(asks, decode), budget_of("cpu", 1, 1), decode, lambda *_: None).run()
     finally:
-        Slots.step = step  # type: ignore[method-assign]
+        Slots.step = step  # type: ignore[method-assign] # as it was
     held, used, rows, _ = (max(one) for one in zip(*seen, strict=True))
     attended, tokens = sum(one[3] for one in seen), sum(one[2] for one in seen)
     return [
