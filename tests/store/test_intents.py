@@ -92,7 +92,8 @@ def test_a_damaged_intent_is_set_aside(workspace, killed, damage):
 def test_an_intent_with_one_changed_value_is_set_aside(workspace, killed, key):
     _, intent = killed
     content = json.loads(intent.read_text())
-    intent.write_text(json.dumps({**content, key: "0" + content[key][1:]}))
+    value = content[key]
+    intent.write_text(json.dumps({**content, key: ("1" if value.startswith("0") else "0") + value[1:]}))
     refused(workspace, intent.name, "")
 
 
