@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -57,6 +58,15 @@ class Commands(click.Group):
         """
         self._claim(name, section)
         self._late[name] = Late(where=where, about=about)
+
+    def add_section(self, section: str, package: str, commands: Mapping[str, tuple[str, str]]) -> None:
+        """Add commands of a package to one section: (`module:attribute` below the package, line about it) by name.
+
+        Raises:
+            InputError: as `add_late` does.
+        """
+        for name, (where, about) in commands.items():
+            self.add_late(name, f"{package}.{where}", about=about, section=section)
 
     def add_command(self, cmd: click.Command, name: str | None = None, *, section: str = _MORE) -> None:
         """Add a click command; raises as `add_late` does."""

@@ -27,6 +27,7 @@ BUNDLED = (
     "harness_audit",
     "harness_samples",
     "harness_suites",
+    "harness_inspect",
 )
 """The bundled plugins, in the order of registration. Importing one is cheap: what it brings is imported when used."""
 

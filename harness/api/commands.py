@@ -13,7 +13,7 @@ from harness.cli.context import (
 from harness.commands import SECTIONS, Commands
 from harness.errors import EXIT_BROKEN, EXIT_GATE, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_PASSED
 from harness.store.outputs import Output
-from harness.tables import plain_table
+from harness.tables import checks_table, counted, plain_table, status_text
 from harness.terminal import safe_text
 
 __all__ = [
@@ -29,10 +29,13 @@ __all__ = [
     "FiniteRange",
     "Output",
     "WholeRange",
+    "checks_table",
     "common_options",
+    "counted",
     "gathered",
     "plain_table",
     "remote_options",
     "role_option",
     "safe_text",
+    "status_text",
 ]

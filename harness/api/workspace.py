@@ -6,57 +6,88 @@ from harness.evaluation.prepare import PreparedSuite, make_metrics, resolve_suit
 from harness.evaluation.resolve import resolve_base, resolve_candidate
 from harness.evaluation.runner import Setting
 from harness.plugins import Plugins, Registries, load_plugins
-from harness.promotion.difference import difference
+from harness.promotion.attempts import Budget, budget
+from harness.promotion.difference import Difference, difference
 from harness.promotion.policies import declare, find_policy
 from harness.promotion.policy_run import run_policy
 from harness.promotion.promote import promote
+from harness.promotion.review import reviews
 from harness.promotion.stored import StoredRun, open_run
 from harness.promotion.worst import Shown, metric_to_show, reply_text, scored, worst
 from harness.reading.config import Config, read_config
+from harness.reading.constitution import read_constitution
 from harness.reading.recipe import read_recipe
 from harness.reading.suite import read_suite
-from harness.store.adapters import store_adapter
-from harness.store.decisions import read_decision
-from harness.store.promoted import promoted
-from harness.store.runs import list_runs, read_run, read_samples
-from harness.store.workspace import Workspace
+from harness.session.drawing import differences_table, run_parts
+from harness.store.adapters import resolve_adapters, store_adapter, stored_adapter
+from harness.store.artifacts import DIGITS, artifacts, read_artifact
+from harness.store.atomic import write_file
+from harness.store.cache import CacheStats, Pruned, Verified
+from harness.store.decisions import find_decision, read_decision
+from harness.store.promoted import live, promoted
+from harness.store.reconcile import problems
+from harness.store.runs import list_runs, read_run, read_samples, remove_runs
+from harness.store.workspace import MARKER, Workspace
+from harness.training.resources import find_recipe
 from harness.training.runner import TrainSetting, train
 
 __all__ = [
+    "DIGITS",
+    "MARKER",
+    "Budget",
+    "CacheStats",
     "Config",
     "Constitutions",
+    "Difference",
     "Plugins",
     "PreparedSuite",
+    "Pruned",
     "Registries",
     "Setting",
     "Shown",
     "StoredRun",
     "TrainSetting",
+    "Verified",
     "Workspace",
+    "artifacts",
+    "budget",
     "declare",
     "difference",
+    "differences_table",
+    "find_decision",
     "find_policy",
+    "find_recipe",
     "list_runs",
+    "live",
     "load_plugins",
     "make_metrics",
     "metric_to_show",
     "open_run",
+    "problems",
     "promote",
     "promoted",
+    "read_artifact",
     "read_config",
+    "read_constitution",
     "read_decision",
     "read_recipe",
     "read_run",
     "read_samples",
     "read_suite",
+    "remove_runs",
     "reply_text",
     "require_attainable_gates",
+    "resolve_adapters",
     "resolve_base",
     "resolve_candidate",
     "resolve_suite",
+    "reviews",
+    "run_parts",
     "run_policy",
     "scored",
     "store_adapter",
+    "stored_adapter",
     "train",
     "worst",
+    "write_file",
 ]

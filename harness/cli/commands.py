@@ -30,15 +30,8 @@ _BUNDLED = {
         "policy": ("review:policy", "Begin the count of a policy's attempts anew."),
     },
     "look": {
-        "report": ("report:report", "Open the report in a browser."),
         "status": ("promote:status", "Say what is promoted, and since when."),
-        "why": ("why:why", "Say why a candidate was promoted or refused."),
         "history": ("promote:history", "List promotions, refused ones and rollbacks."),
-        "runs": ("runs:runs", "List, show, compare and remove runs."),
-        "list": ("listing:list_", "List what is registered: suites, principles, critics, metrics, …"),
-        "show": ("show:show", "Show one registered thing: a suite, a constitution, a principle, …"),
-        "ledger": ("ledger:ledger", "Verify and export the ledger."),
-        "cache": ("cache:cache", "Say what is remembered of replies, and forget some of it."),
     },
 }
 
@@ -46,5 +39,4 @@ _BUNDLED = {
 def register_commands(cli: Commands) -> None:
     """Add the bundled commands, as plugins add theirs."""
     for section, commands in _BUNDLED.items():
-        for name, (where, about) in commands.items():
-            cli.add_late(name, f"harness.cli.{where}", about=about, section=section)
+        cli.add_section(section, "harness.cli", commands)

@@ -30,7 +30,7 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]  # TRL is not typed
         self,
         model: torch.nn.Module,
         inputs: dict[str, Any],
-        return_outputs: bool = False,  # noqa: FBT001, FBT002
+        return_outputs: bool = False,  # noqa: FBT002
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:  # noqa: ANN401 - a tensor, or a tensor and the outputs
         """Return the loss of one batch, in nats per answer token."""

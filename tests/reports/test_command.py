@@ -16,8 +16,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from harness.cli import report
 from harness.errors import InputError
+from harness_inspect import report
 from tests.reports.conftest import harness
 from tests.reports.serving import served
 

@@ -8,7 +8,7 @@ import pytest
 
 from harness.cli.main import run as harness_cli
 from harness.store.artifacts import artifact_folder, artifacts
-from harness.store.lineage import lineage
+from harness_inspect.lineage import lineage
 
 QUICK = {"data": "rows.jsonl", "max_steps": 3, "learning_rate": 0.01, "batch_size": 2, "dtype": "float32"}
 

@@ -213,9 +213,9 @@ def _now(form: str) -> str:
 
 def _tojson(
     value: Any,  # noqa: ANN401
-    ensure_ascii: bool = False,  # noqa: FBT001, FBT002 - as transformers declares it
+    ensure_ascii: bool = False,  # noqa: FBT002 - as transformers declares it
     indent: int | None = None,
     separators: tuple[str, str] | None = None,
-    sort_keys: bool = False,  # noqa: FBT001, FBT002
+    sort_keys: bool = False,  # noqa: FBT002
 ) -> str:
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)

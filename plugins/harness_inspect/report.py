@@ -17,8 +17,8 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from harness.cli.context import App, WholeRange, common_options
-from harness.errors import EXIT_PASSED, BrokenRunError, InputError, MissingDependencyError
+from harness.api import BrokenRunError, InputError, MissingDependencyError
+from harness.api.commands import EXIT_PASSED, App, WholeRange, common_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,7 +86,7 @@ def report(
 def _export(app: App, target: Path, samples: int, *, force: bool) -> int:
     from importlib import import_module
 
-    from harness.store.outputs import Output
+    from harness.api.commands import Output
 
     sys.path.insert(0, str(_reports()))  # the report is shipped as data, and not installed as a package
     module = import_module("harness_report.export")
@@ -102,7 +102,7 @@ def _export(app: App, target: Path, samples: int, *, force: bool) -> int:
 
 
 def _reports() -> Path:
-    from harness.paths import data_dir
+    from harness.api import data_dir
 
     return data_dir("reports")
 
@@ -228,7 +228,7 @@ def _open_browser(app: App, url: str, folder: Path) -> None:
     """Open a page of one's own that leads there: the browser's arguments, with an address in them, all can read."""
     import webbrowser
 
-    from harness.store.atomic import write_file
+    from harness.api.workspace import write_file
 
     page = folder / "report.html"
     write_file(page, f'<!DOCTYPE html><meta http-equiv="refresh" content="0; url={url}">\n')

@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.context import App, common_options
-from harness.errors import EXIT_PASSED
+from harness.api.commands import EXIT_PASSED, App, common_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rich.tree import Tree
 
-    from harness.promotion.why import Why
-    from harness.store.lineage import Lineage, Origin
+    from harness_inspect.lineage import Lineage, Origin
+    from harness_inspect.why import Why
 
 _EPILOG = """\b
 Examples:
@@ -33,8 +32,8 @@ def why(app: App, name: str | None) -> int:
 
     Gates, numbers, attempts, reviews and vetoes; then stages, data and base, and the runs and decisions that followed.
     """
-    from harness.promotion.why import why as find_why
-    from harness.serial import to_plain
+    from harness.api import to_plain
+    from harness_inspect.why import why as find_why
 
     found, lineages = find_why(app.workspace, name)
     if app.json:
@@ -86,8 +85,7 @@ def _line(origin: Origin) -> str:
 
 
 def _show(app: App, found: Why) -> None:
-    from harness.tables import checks_table, status_text
-    from harness.terminal import safe_text
+    from harness.api.commands import checks_table, safe_text, status_text
 
     decision, console = found.decision, app.console
 
@@ -117,10 +115,9 @@ def _show(app: App, found: Why) -> None:
 
 def _worst(app: App, found: Why) -> Iterator[tuple[str, list[str]]]:
     """Yield the three worst replies by the gate that looks worst, and the command that shows more."""
-    from harness.errors import InputError
-    from harness.promotion.worst import metric_to_show, scored, worst
-    from harness.store.runs import read_run, read_samples
-    from harness.terminal import safe_text
+    from harness.api import InputError
+    from harness.api.commands import safe_text
+    from harness.api.workspace import metric_to_show, read_run, read_samples, scored, worst
 
     order = {"failed": 0, "inconclusive": 1, "passed": 2, "not_applicable": 3}
     checks = sorted(found.decision.checks, key=lambda item: order[item[1].status])
@@ -162,7 +159,7 @@ def _show_changes(found: Why, say: Callable[..., None]) -> None:
 
 
 def _facts(found: Why) -> list[tuple[str, str]]:
-    from harness.tables import counted
+    from harness.api.commands import counted
 
     decision, left = found.decision, found.policy
     attempt = "none: exploratory"
@@ -182,7 +179,7 @@ def _facts(found: Why) -> list[tuple[str, str]]:
 
 
 def _one_line(text: str) -> str:
-    from harness.terminal import safe_text
+    from harness.api.commands import safe_text
 
     return safe_text(text, one_line=True)
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.context import App, common_options
-from harness.cli.quantities import duration, size, size_text
-from harness.errors import EXIT_GATE, EXIT_PASSED, InputError
+from harness.api import InputError
+from harness.api.commands import EXIT_GATE, EXIT_PASSED, App, common_options
+from harness_inspect.quantities import duration, size, size_text
 
 if TYPE_CHECKING:
-    from harness.store.cache import Pruned
+    from harness.api.workspace import Pruned
 
 _STATS = """\b
 Examples:
@@ -43,7 +43,7 @@ def stats(app: App) -> int:
     """Say how many replies, findings and verdicts are kept, and how much room they take."""
     from dataclasses import asdict
 
-    from harness.store.cache import CacheStats
+    from harness.api.workspace import CacheStats
 
     workspace = app.workspace
     there = workspace.cache_path.exists()
@@ -67,7 +67,7 @@ def verify(app: App, forget: bool) -> int:
     """Say how many rows are not what this workspace wrote. Exit code 1 if any are left, or others may read the key."""
     from dataclasses import asdict
 
-    from harness.store.cache import Verified
+    from harness.api.workspace import Verified
 
     workspace = app.workspace
     there = workspace.cache_path.exists()
@@ -96,7 +96,7 @@ def prune(app: App, older_than: float | None, keep_bytes: int | None, dry_run: b
     """Forget the oldest entries, and give their room back to the disk; refuses while another command writes."""
     from dataclasses import asdict
 
-    from harness.store.cache import Pruned
+    from harness.api.workspace import Pruned
 
     if older_than is None and keep_bytes is None:
         raise InputError("nothing says what is to go", hint="give --older-than 30d, --keep 2GB, or --keep 0 for all")

@@ -6,20 +6,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import HarnessError, InputError
-from harness.promotion.attempts import Budget, budget
-from harness.promotion.review import reviews
-from harness.store.adapters import resolve_adapters, stored_adapter
-from harness.store.artifacts import artifacts, read_artifact
-from harness.store.decisions import find_decision, read_decision
-from harness.store.lineage import Lineage, lineage
-from harness.store.promoted import live
-from harness.types import AdapterSpec, Artifact, Decision, LedgerEntry, Policy
+from harness.api import AdapterSpec, Artifact, Decision, HarnessError, InputError, LedgerEntry, Policy
+from harness.api.workspace import (
+    Budget,
+    artifacts,
+    budget,
+    find_decision,
+    live,
+    read_artifact,
+    read_decision,
+    resolve_adapters,
+    reviews,
+    stored_adapter,
+)
+from harness_inspect.lineage import Lineage, lineage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.store.workspace import Workspace
+    from harness.api.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.context import App, common_options
-from harness.errors import EXIT_PASSED
-from harness.terminal import safe_text
+from harness.api.commands import EXIT_PASSED, App, common_options, safe_text
 
 if TYPE_CHECKING:
-    from harness.types import Principle
+    from harness.api import Principle
 
 _KINDS = (
     "suite", "constitution", "principle", "critic", "classifier", "metric", "stage", "source", "model", "recipe",
@@ -72,7 +70,7 @@ def _registered(app: App, kind: str, name: str) -> dict[str, Any]:
 
 
 def _model(app: App, name: str) -> dict[str, Any]:
-    from harness.weights import catalog, is_present
+    from harness.api import catalog, is_present
 
     entry = catalog().get(name)
     if entry is None:
@@ -84,11 +82,8 @@ def _model(app: App, name: str) -> dict[str, Any]:
 
 
 def _suite(app: App, name: str) -> dict[str, Any]:
-    from harness.contracts import SourceInput
-    from harness.evaluation.constitutions import Constitutions
-    from harness.evaluation.prepare import make_metrics, resolve_suite
-    from harness.reading.suite import read_suite
-    from harness.serial import to_plain
+    from harness.api import SourceInput, to_plain
+    from harness.api.workspace import Constitutions, make_metrics, read_suite, resolve_suite
 
     registries = app.plugins.registries
     suite = read_suite(resolve_suite(name, registries))
@@ -109,7 +104,7 @@ def _suite(app: App, name: str) -> dict[str, Any]:
 
 
 def _principle_plain(principle: Principle) -> dict[str, Any]:
-    from harness.serial import to_plain
+    from harness.api import to_plain
 
     plain: dict[str, Any] = to_plain(principle)
     return plain
@@ -118,7 +113,7 @@ def _principle_plain(principle: Principle) -> dict[str, Any]:
 def _constitution(app: App, name: str) -> dict[str, Any]:
     from pathlib import Path
 
-    from harness.reading.constitution import read_constitution
+    from harness.api.workspace import read_constitution
 
     registries = app.plugins.registries
     written = name.endswith((".yaml", ".yml")) and name not in registries.constitutions
@@ -135,10 +130,8 @@ def _principle(app: App, name: str) -> dict[str, Any]:
 
 
 def _policy(app: App, name: str) -> dict[str, Any]:
-    from harness.promotion.attempts import budget
-    from harness.promotion.policies import find_policy
-    from harness.serial import to_plain
-    from harness.store.workspace import MARKER
+    from harness.api import to_plain
+    from harness.api.workspace import MARKER, budget, find_policy
 
     policy = find_policy(name, app.config, app.plugins.registries)
     plain: dict[str, Any] = to_plain(policy)
@@ -148,8 +141,7 @@ def _policy(app: App, name: str) -> dict[str, Any]:
 
 
 def _recipe(app: App, name: str) -> dict[str, Any]:
-    from harness.reading.recipe import read_recipe
-    from harness.training.resources import find_recipe
+    from harness.api.workspace import find_recipe, read_recipe
 
     path = find_recipe(name, app.plugins.registries)
     recipe = read_recipe(path)

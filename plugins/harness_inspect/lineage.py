@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.store.artifacts import DIGITS, artifacts
-from harness.store.runs import list_runs
-from harness.types import Artifact
+from harness.api import Artifact
+from harness.api.workspace import DIGITS, artifacts, list_runs
 
 if TYPE_CHECKING:
-    from harness.store.workspace import Workspace
+    from harness.api.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.context import App, common_options
-from harness.errors import EXIT_BROKEN, EXIT_PASSED
+from harness.api.commands import EXIT_BROKEN, EXIT_PASSED, App, common_options
 
 _VERIFY = """\b
 Examples:
@@ -40,7 +39,7 @@ def ledger() -> None:
 @common_options
 def verify(app: App, head: str | None, deep: bool) -> int:
     """Check every row's number, link and hash, and that the workspace's files are what the rows say of them."""
-    from harness.store.reconcile import problems
+    from harness.api.workspace import problems
 
     found = app.workspace.ledger.verify(head)
     wrong = list(problems(app.workspace, deep=deep))
@@ -62,8 +61,8 @@ def export(app: App, output: Path | None, force: bool) -> int:
     """Write the ledger as JSON Lines: one row each, and a last line with the number of rows and the head."""
     import json
 
-    from harness.serial import to_plain
-    from harness.store.outputs import Output
+    from harness.api import to_plain
+    from harness.api.commands import Output
 
     file = None if output is None else Output(path=output, marks=_MARKS, force=force, workspace=app.workspace.root)
     if file is not None:

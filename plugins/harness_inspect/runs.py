@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.context import App, FiniteRange, WholeRange, common_options
-from harness.errors import EXIT_PASSED
+from harness.api.commands import EXIT_PASSED, App, FiniteRange, WholeRange, common_options
 
 if TYPE_CHECKING:
-    from harness.promotion.difference import Difference
+    from harness.api.workspace import Difference
 
 _LIST = """\b
 Examples:
@@ -49,9 +48,9 @@ def runs() -> None:
 @common_options
 def list_(app: App, suite: str | None, last: int | None) -> int:
     """List runs, the oldest first."""
-    from harness.serial import to_plain
-    from harness.store.runs import list_runs
-    from harness.tables import plain_table
+    from harness.api import to_plain
+    from harness.api.commands import plain_table
+    from harness.api.workspace import list_runs
 
     problems: list[str] = []
     records = list_runs(app.workspace, problems=problems)
@@ -79,11 +78,9 @@ def list_(app: App, suite: str | None, last: int | None) -> int:
 @common_options
 def show(app: App, run: str) -> int:
     """Show a run: metrics with intervals, gates, notes and what it was made of."""
-    from harness.errors import InputError
-    from harness.serial import to_plain
-    from harness.session.drawing import run_parts
-    from harness.store.runs import read_run
-    from harness.terminal import safe_text
+    from harness.api import InputError, to_plain
+    from harness.api.commands import safe_text
+    from harness.api.workspace import read_run, run_parts
 
     workspace = app.workspace
     record = read_run(workspace, run)
@@ -116,7 +113,7 @@ def show(app: App, run: str) -> int:
 @common_options
 def diff(app: App, baseline: str, candidate: str, flips: int, confidence: float) -> int:
     """Compare two runs sample by sample: differences with intervals, and the answers that changed, worse first."""
-    from harness.promotion.difference import difference
+    from harness.api.workspace import difference
 
     found = difference(app.workspace, app.plugins.registries, baseline, candidate, alpha=(1 - confidence) / 2)
     if app.json:
@@ -127,9 +124,8 @@ def diff(app: App, baseline: str, candidate: str, flips: int, confidence: float)
 
 
 def _show_difference(app: App, found: Difference, flips: int, confidence: float) -> None:
-    from harness.session.drawing import differences_table
-    from harness.tables import plain_table
-    from harness.terminal import safe_text
+    from harness.api.commands import plain_table, safe_text
+    from harness.api.workspace import differences_table
 
     for name, record in (("baseline", found.baseline), ("candidate", found.candidate)):
         label = safe_text(record.candidate.label)
@@ -165,7 +161,7 @@ def _score(value: float | None) -> str:
 @common_options
 def rm(app: App, names: tuple[str, ...]) -> int:
     """Remove runs that no decision rests on."""
-    from harness.store.runs import remove_runs
+    from harness.api.workspace import remove_runs
 
     meant = remove_runs(app.workspace, names)
     if app.json:

@@ -6,8 +6,7 @@ from typing import Any
 
 import click
 
-from harness.cli.context import App, common_options
-from harness.errors import EXIT_PASSED
+from harness.api.commands import EXIT_PASSED, App, common_options
 
 KINDS = (
     "models", "suites", "constitutions", "principles", "critics", "classifiers", "metrics", "stages", "sources",
@@ -34,7 +33,7 @@ def list_(app: App, kind: str | None) -> int:
     if app.json:
         app.print_json(found)
         return EXIT_PASSED
-    from harness.tables import plain_table
+    from harness.api.commands import plain_table
 
     for name, rows in found.items():
         if not rows:
@@ -69,7 +68,7 @@ def _registered(app: App, kind: str) -> list[dict[str, Any]]:
 
 
 def _models(app: App) -> list[dict[str, Any]]:
-    from harness.weights import catalog, is_present
+    from harness.api import catalog, is_present
 
     schemes = [
         {"name": f"{entry.name}:", "about": entry.about, "plugin": entry.owner, "here": "scheme"}
