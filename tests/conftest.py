@@ -45,8 +45,8 @@ def other_tiny_adapter(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="session")
 def real_weights() -> None:
     """Skip where the catalog's weights that the demo needs are absent; fail where CI promised them."""
-    from harness.cli.demo import WEIGHTS
     from harness.weights import is_present
+    from harness_start.demo import WEIGHTS
 
     missing = [name for name in WEIGHTS if not is_present(name)]
     if missing and os.environ.get("HARNESS_REQUIRE_WEIGHTS") == "1":

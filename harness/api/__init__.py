@@ -2,8 +2,8 @@
 
 Here stand the contracts and what they are handed, all records, errors, strict options, hashing, weights and the files
 that ship with harness; `harness.api.commands` is for plugins that bring commands, `harness.api.workspace` for those
-that read runs or do the main jobs, and `harness.api.stats` for those that plan or test gates. Whatever else harness
-holds may change from one release to the next.
+that read runs or do the main jobs, `harness.api.stats` for those that plan or test gates, and `harness.api.weights` for
+those that fetch weights. Whatever else harness holds may change from one release to the next.
 """
 
 from harness import types as _records
@@ -34,12 +34,14 @@ from harness.errors import (
 )
 from harness.hashing import canonical_json, open_regular, sha256_file, sha256_json, sha256_text
 from harness.paths import data_dir
+from harness.progress import NoProgress
 from harness.reading.files import MOST_WHOLE, opened, parse_json, read_bytes, read_lines, read_text
 from harness.reading.options import read_options
 from harness.reading.strict import StrictModel, dotted
 from harness.reporting import ReportSection, Table
 from harness.serial import to_plain
 from harness.session import CandidateOptions, RunOptions, Session, SessionOptions, open_session
+from harness.session.results import ComparisonResult, DecisionResult, RunResult, TrainingResult
 from harness.threads import FreeCores, let_threads_doze, use_threads
 from harness.training.options import stage_options
 from harness.training.paths import resolve_path
@@ -47,8 +49,6 @@ from harness.types import *  # noqa: F403 - all of them; `harness.types` lists t
 from harness.weights import (
     as_identified,
     base_hash,
-    catalog,
-    is_present,
     materialise,
     memoised_sha256,
     tensor_shapes,
@@ -67,7 +67,9 @@ __all__ = [
     "BrokenRunError",
     "CandidateOptions",
     "Classifier",
+    "ComparisonResult",
     "Critic",
+    "DecisionResult",
     "FreeCores",
     "HarnessError",
     "InputError",
@@ -75,11 +77,13 @@ __all__ = [
     "MetricFactory",
     "MissingDependencyError",
     "Model",
+    "NoProgress",
     "Progress",
     "ProgressTask",
     "ReportSection",
     "RunContext",
     "RunOptions",
+    "RunResult",
     "Session",
     "SessionOptions",
     "Source",
@@ -88,6 +92,7 @@ __all__ = [
     "StrictModel",
     "Surroundings",
     "Table",
+    "TrainingResult",
     "adapter_id",
     "as_identified",
     "asking_no_hub",
@@ -95,12 +100,10 @@ __all__ = [
     "base_shapes",
     "base_shapes_folder",
     "canonical_json",
-    "catalog",
     "check_lora",
     "combine_verdicts",
     "data_dir",
     "dotted",
-    "is_present",
     "let_threads_doze",
     "materialise",
     "memoised_sha256",

@@ -7,14 +7,16 @@ from harness.evaluation.resolve import resolve_base, resolve_candidate
 from harness.evaluation.runner import Setting
 from harness.plugins import Plugins, Registries, load_plugins
 from harness.promotion.attempts import Budget, budget
+from harness.promotion.decide import AlreadyPromotedError
 from harness.promotion.difference import Difference, difference
 from harness.promotion.policies import declare, find_policy
 from harness.promotion.policy_run import run_policy
 from harness.promotion.promote import promote
 from harness.promotion.review import reviews
 from harness.promotion.stored import StoredRun, open_run
+from harness.promotion.touched import touched
 from harness.promotion.worst import Shown, metric_to_show, reply_text, scored, worst
-from harness.reading.config import Config, read_config
+from harness.reading.config import CONFIG_NAME, Config, read_config
 from harness.reading.constitution import read_constitution
 from harness.reading.recipe import read_recipe
 from harness.reading.suite import read_suite
@@ -27,13 +29,15 @@ from harness.store.decisions import find_decision, read_decision
 from harness.store.promoted import live, promoted
 from harness.store.reconcile import problems
 from harness.store.runs import list_runs, read_run, read_samples, remove_runs
-from harness.store.workspace import MARKER, Workspace
+from harness.store.workspace import MARKER, Workspace, refuse_inside
 from harness.training.resources import find_recipe
 from harness.training.runner import TrainSetting, train
 
 __all__ = [
+    "CONFIG_NAME",
     "DIGITS",
     "MARKER",
+    "AlreadyPromotedError",
     "Budget",
     "CacheStats",
     "Config",
@@ -74,6 +78,7 @@ __all__ = [
     "read_run",
     "read_samples",
     "read_suite",
+    "refuse_inside",
     "remove_runs",
     "reply_text",
     "require_attainable_gates",
@@ -87,6 +92,7 @@ __all__ = [
     "scored",
     "store_adapter",
     "stored_adapter",
+    "touched",
     "train",
     "worst",
     "write_file",

@@ -8,12 +8,7 @@ if TYPE_CHECKING:
     from harness.commands import Commands
 
 _BUNDLED = {
-    "start": {
-        "init": ("init:init", "Write a commented harness.yaml and make a workspace."),
-        "demo": ("demo:demo", "Train a small LoRA, gate it and decide: the main job in one command."),
-        "models": ("models:models", "Fetch and list the weights of the catalog."),
-        "doctor": ("doctor:doctor", "Say what works here, and what to do about the rest."),
-    },
+    "start": {},
     "evaluate": {
         "run": ("run:run", "Run suites on a model with adapters, and check the gates."),
         "plan": ("plan:plan", "Say before a run what its gates can detect, and how often they would pass."),

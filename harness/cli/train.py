@@ -70,24 +70,11 @@ def _print_json(app: App, recipe: Recipe, results: Sequence[StageResult], outcom
     )
 
 
-def show_stages(app: App, recipe: Recipe, results: Sequence[StageResult]) -> None:
-    """Print what became of each stage, and warn of what was cut."""
-    from harness.session.drawing import stages_table
-
-    app.console.print(stages_table(recipe, results))
-    for result in results:
-        if result.note:
-            app.warn(result.note)
-        cut = 0 if result.record is None else int(result.record.figures.get("truncated_rows", 0))
-        if cut:
-            app.warn(f"{cut} answers were cut at max_length; raise it to learn them whole")
-
-
 def _show(app: App, result: TrainingResult) -> None:
     from harness.store.artifacts import artifact_folder
 
     console, recipe = app.console, result.recipe
-    show_stages(app, recipe, result.stages)
+    console.print(result)
     if not all(stage.kept for stage in result.stages):
         console.print("a dry run: nothing was made", style="dim")
         return

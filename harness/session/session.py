@@ -244,6 +244,7 @@ class Session(Opened):
     ) -> TrainingResult:
         """Train a recipe that was read, as `train` does."""
         from harness.session.results import TrainingResult
+        from harness.training.results import cautions
         from harness.training.runner import TrainSetting, train
         from harness.training.then import check_then, follow
 
@@ -259,6 +260,8 @@ class Session(Opened):
                 seed=self.options.seed, device=device, force=force, dry_run=dry_run, roles=self.config.roles,
             )  # fmt: skip
             result = TrainingResult(recipe=recipe, stages=train(recipe, asked), outcome=None)
+            for caution in cautions(result.stages):
+                self.warn(caution)
             if then and not dry_run and result.adapter is not None:
                 outcome = follow(recipe, result.adapter, policy, setting, device=device, warn=self.warn)
         return replace(result, outcome=outcome)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,3 +79,13 @@ def plain_result(result: StageResult) -> Mapping[str, Any]:
         "record": None if result.record is None else asdict(result.record),
         "note": result.note,
     }
+
+
+def cautions(results: Iterable[StageResult]) -> Iterator[str]:
+    """Yield what a person should know of the stages, such as answers that were cut."""
+    for result in results:
+        if result.note:
+            yield result.note
+        cut = 0 if result.record is None else int(result.record.figures.get("truncated_rows", 0))
+        if cut:
+            yield f"{cut} answers were cut at max_length; raise it to learn them whole"

@@ -1,14 +1,13 @@
 """Weights: a catalog of pinned files, a store they are fetched into once, and their hashes.
 
-`pull` fetches, `weights_path` and `weights_hash` find and check, `materialise` gives a base as a plain folder.
+`weights_path` and `weights_hash` find and check, `materialise` gives a base as a plain folder.
 """
 
 from harness.weights.catalog import CatalogEntry, catalog, catalog_entry
 from harness.weights.header import tensor_shapes
 from harness.weights.materialise import as_identified, base_hash, materialise
 from harness.weights.memo import folder_hash, memoised_sha256
-from harness.weights.pulling import pull
-from harness.weights.store import is_present, remove, weights_folder, weights_hash, weights_path
+from harness.weights.store import is_present, weights_folder, weights_hash, weights_path
 
 __all__ = [
     "CatalogEntry",
@@ -20,8 +19,6 @@ __all__ = [
     "is_present",
     "materialise",
     "memoised_sha256",
-    "pull",
-    "remove",
     "tensor_shapes",
     "weights_folder",
     "weights_hash",

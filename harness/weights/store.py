@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,25 +61,6 @@ def weights_hash(name: str, *, store: Path | None = None) -> str:
             )
         found[path] = digest
     return sha256_json(found)
-
-
-def remove(name: str, *, store: Path | None = None) -> int:
-    """Remove the weights and what was derived from them; return the bytes freed (0 when nothing was there)."""
-    root = store or weights_dir()
-    entry = catalog_entry(name)
-    freed = 0
-    with lock(name, store=root):
-        derived = [*(root / ".bases").glob(f"{name}-*")]
-        for folder in (root / entry.name, partial_folder(name, store=root), *derived):
-            if folder.is_dir():
-                freed += sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-                shutil.rmtree(folder)
-    return freed
-
-
-def partial_folder(name: str, *, store: Path) -> Path:
-    """Return the folder in which a pull gathers files until they are whole."""
-    return store / ".partial" / name
 
 
 def lock(name: str, *, store: Path) -> BaseFileLock:

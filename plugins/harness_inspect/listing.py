@@ -68,7 +68,7 @@ def _registered(app: App, kind: str) -> list[dict[str, Any]]:
 
 
 def _models(app: App) -> list[dict[str, Any]]:
-    from harness.api import catalog, is_present
+    from harness.api.weights import catalog, is_present
 
     schemes = [
         {"name": f"{entry.name}:", "about": entry.about, "plugin": entry.owner, "here": "scheme"}

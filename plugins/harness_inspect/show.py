@@ -70,7 +70,7 @@ def _registered(app: App, kind: str, name: str) -> dict[str, Any]:
 
 
 def _model(app: App, name: str) -> dict[str, Any]:
-    from harness.api import catalog, is_present
+    from harness.api.weights import catalog, is_present
 
     entry = catalog().get(name)
     if entry is None:

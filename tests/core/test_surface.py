@@ -79,7 +79,14 @@ def test_what_is_not_of_the_surface_is_seen(source: str) -> None:
 
 
 def test_every_public_name_is_there() -> None:
-    for module in ("harness", "harness.api", "harness.api.commands", "harness.api.stats", "harness.api.workspace"):
+    for module in (
+        "harness",
+        "harness.api",
+        "harness.api.commands",
+        "harness.api.stats",
+        "harness.api.weights",
+        "harness.api.workspace",
+    ):
         surface = import_module(module)
         assert [name for name in surface.__all__ if not hasattr(surface, name)] == []
         assert len(set(surface.__all__)) == len(surface.__all__)

@@ -101,7 +101,7 @@ def test_the_configuration_is_read(tmp_path):
 
 
 def test_the_template_of_harness_init_is_read(tmp_path):
-    from harness.cli.init import TEMPLATE
+    from harness_start.init import TEMPLATE
 
     (tmp_path / "harness.yaml").write_text(TEMPLATE)
     assert read_config(tmp_path).policy == "demo"

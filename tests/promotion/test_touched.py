@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.doctor import _touched
 from harness.errors import InputError
 from harness.promotion.promote import promote, rollback
 from harness.promotion.touched import touched
 from harness.store.adapters import resolve_adapters
 from harness.store.promoted import live, promoted
+from harness_start.doctor import _touched
 
 NAME = "base_model.model.model.norm.weight"
 

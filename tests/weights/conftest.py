@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from harness.weights import catalog as catalog_module
-from harness.weights import pulling, store
+from harness.weights import store
 from harness.weights.catalog import CatalogEntry, HubSource, Pin, WheelSource
+from harness_start import pulling
 
 FILES = {"model.bin": b"weights " * 1000, "sub/config.json": b"{}"}
 

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from harness.errors import BrokenRunError, InputError
-from harness.weights import catalog, fetching, is_present, pull, pulling, remove, weights_hash, weights_path
+from harness.weights import catalog, is_present, weights_hash, weights_path
 from harness.weights.catalog import HubSource, WheelSource, _checked
+from harness_start import fetching, pulling
+from harness_start.pulling import pull, remove
 from tests.weights.conftest import FILES, Index, pin
 
 

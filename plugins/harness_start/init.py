@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from harness.cli.context import App, common_options
-from harness.errors import EXIT_PASSED, InputError
-from harness.reading.config import CONFIG_NAME
+from harness.api import InputError
+from harness.api.commands import EXIT_PASSED, App, common_options
+from harness.api.workspace import CONFIG_NAME
 
 TEMPLATE = """\
 # Settings of this folder for harness. Every key is optional; what stands here are the defaults.
@@ -66,9 +66,8 @@ them exits with 1 where one failed, or is inconclusive because the samples are t
 @common_options
 def init(app: App, folder: Path | None, force: bool) -> int:
     """Write a commented harness.yaml and make a workspace, here or in FOLDER."""
-    from harness.reading.config import read_config
-    from harness.store.outputs import Output
-    from harness.store.workspace import Workspace, refuse_inside
+    from harness.api.commands import Output
+    from harness.api.workspace import Workspace, read_config, refuse_inside
 
     home = (folder or Path.cwd()).resolve()
     path = home / CONFIG_NAME

