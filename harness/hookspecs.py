@@ -27,7 +27,9 @@ BUNDLED = (
     "harness_audit",
     "harness_samples",
     "harness_suites",
+    "harness_planning",
     "harness_inspect",
+    "harness_start",
 )
 """The bundled plugins, in the order of registration. Importing one is cheap: what it brings is imported when used."""
 

@@ -4,29 +4,45 @@ from harness.gates.attainable import describe, detectable, samples_needed
 from harness.gates.by_principle import of_each
 from harness.gates.check import check_gate
 from harness.gates.kinds import kind_of as gate_kind
+from harness.gates.kinds.kind import Outlook, Scatter
 from harness.gates.valid import require_valid
 from harness.promotion.attempts import schedule
 from harness.stats import MetricTable
 from harness.stats.attempts import level_of_attempt
 from harness.stats.bounded import expected_reach
+from harness.stats.kinds import KINDS as METRIC_KINDS
 from harness.stats.kinds import bounds_of, is_weighted_mean, score_range
 from harness.stats.kinds import kind_of as metric_kind
-from harness.stats.misclassified import calibration_problem
-from harness.stats.missing_mass import linearised, spread_of
+from harness.stats.misclassified import calibration_problem, rogan_gladen
+from harness.stats.missing_mass import Weighed, linearised, spread_of
 from harness.stats.power import POWER, binomial_power, mcnemar_power, quantile_sum
-from harness.stats.proportion import clopper_pearson, effective_size
+from harness.stats.proportion import (
+    FEWEST_CLUSTERS,
+    clopper_pearson,
+    clusters_apart,
+    effective_clusters,
+    effective_size,
+)
+from harness.stats.shift import subset
 from harness.types import worst_status
 
 __all__ = [
+    "FEWEST_CLUSTERS",
+    "METRIC_KINDS",
     "POWER",
     "MetricTable",
+    "Outlook",
+    "Scatter",
+    "Weighed",
     "binomial_power",
     "bounds_of",
     "calibration_problem",
     "check_gate",
     "clopper_pearson",
+    "clusters_apart",
     "describe",
     "detectable",
+    "effective_clusters",
     "effective_size",
     "expected_reach",
     "gate_kind",
@@ -38,9 +54,11 @@ __all__ = [
     "of_each",
     "quantile_sum",
     "require_valid",
+    "rogan_gladen",
     "samples_needed",
     "schedule",
     "score_range",
     "spread_of",
+    "subset",
     "worst_status",
 ]

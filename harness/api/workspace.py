@@ -1,16 +1,16 @@
 """What is registered and kept, and the main jobs on it: for plugins that bring commands."""
 
-from harness.evaluation.checks import require_attainable_gates
+from harness.evaluation.checks import counted, require_attainable_gates
 from harness.evaluation.constitutions import Constitutions
-from harness.evaluation.prepare import PreparedSuite, make_metrics, resolve_suite
+from harness.evaluation.prepare import PreparedSuite, SuiteOptions, make_metrics, prepare_suite, resolve_suite
 from harness.evaluation.resolve import resolve_base, resolve_candidate
 from harness.evaluation.runner import Setting
 from harness.plugins import Plugins, Registries, load_plugins
-from harness.promotion.attempts import Budget, budget
+from harness.promotion.attempts import Budget, attempts, budget
 from harness.promotion.decide import AlreadyPromotedError
 from harness.promotion.difference import Difference, difference
 from harness.promotion.policies import declare, find_policy
-from harness.promotion.policy_run import run_policy
+from harness.promotion.policy_run import prepare_policy, run_policy
 from harness.promotion.promote import promote
 from harness.promotion.review import reviews
 from harness.promotion.stored import StoredRun, open_run
@@ -50,11 +50,14 @@ __all__ = [
     "Setting",
     "Shown",
     "StoredRun",
+    "SuiteOptions",
     "TrainSetting",
     "Verified",
     "Workspace",
     "artifacts",
+    "attempts",
     "budget",
+    "counted",
     "declare",
     "difference",
     "differences_table",
@@ -67,6 +70,8 @@ __all__ = [
     "make_metrics",
     "metric_to_show",
     "open_run",
+    "prepare_policy",
+    "prepare_suite",
     "problems",
     "promote",
     "promoted",

@@ -11,7 +11,6 @@ _BUNDLED = {
     "start": {},
     "evaluate": {
         "run": ("run:run", "Run suites on a model with adapters, and check the gates."),
-        "plan": ("plan:plan", "Say before a run what its gates can detect, and how often they would pass."),
         "gate": ("gate:gate", "Check a stored run's gates again, without the model."),
         "principle": ("principle:principle", "Write and test principles."),
     },

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.gates.simulate import Planned, Pool, simulate
 from harness.plugins import load_plugins
 from harness.progress import NoProgress
 from harness.reading.config import read_config
@@ -20,6 +19,7 @@ from harness_audit.limits import limit_cases
 from harness_audit.plants import Exchange, truth
 from harness_audit.population import BASELINE, CANDIDATE
 from harness_audit.replay import Judge, real_check, replay
+from harness_planning.simulate import Planned, Pool, simulate
 
 
 def value(table):

@@ -12,6 +12,7 @@ import pytest
 
 import harness
 from harness.cli.principle_template import write_principle
+from harness.hookspecs import BUNDLED
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted(path for path in (ROOT / "plugins").rglob("*.py"))
@@ -48,6 +49,10 @@ def beyond(source: str, *more: str) -> list[str]:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT / "plugins")))
 def test_a_plugin_imports_only_the_surface(path: Path) -> None:
     assert beyond(path.read_text(encoding="utf-8")) == []
+
+
+def test_every_package_is_bundled() -> None:
+    assert {path.relative_to(ROOT / "plugins").parts[0] for path in FILES} == set(BUNDLED)
 
 
 def test_plugins_do_not_import_each_other() -> None:

@@ -10,11 +10,11 @@ from scipy.stats import binom
 
 from harness.errors import InputError
 from harness.gates import Scatter, detectable
-from harness.gates.expected import expected, samples_for
-from harness.gates.simulate import CANDIDATE, Planned, Pool, simulable, simulate
 from harness.stats.misclassified import lang_reiczigel
 from harness.stats.power import binomial_power, equivalence_power, paired_samples
 from harness.types import Calibration, Gate, NotApplicable, Unscored
+from harness_planning.expected import expected, samples_for
+from harness_planning.simulate import CANDIDATE, Planned, Pool, simulable, simulate
 
 
 def gate(kind, metric="harm", **options):

@@ -8,27 +8,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.errors import InputError
-from harness.evaluation.checks import counted
-from harness.gates.attainable import detectable, samples_needed
-from harness.gates.expected import Expected, expected, samples_for
-from harness.gates.kinds import kind_of as gate_kind
-from harness.gates.kinds.kind import Scatter
-from harness.gates.simulate import CANDIDATE, Planned, Pool, Truth, simulable, simulate
-from harness.promotion.stored import open_run
-from harness.stats.kinds import kind_of
-from harness.stats.power import POWER
-from harness.stats.proportion import clopper_pearson
-from harness.stats.shift import subset
-from harness.store.runs import list_runs
-from harness.types import Gate, NotApplicable
+from harness.api import Gate, InputError, NotApplicable
+from harness.api.stats import POWER, Scatter, clopper_pearson, detectable, gate_kind, samples_needed, subset
+from harness.api.stats import metric_kind as kind_of
+from harness.api.workspace import counted, list_runs, open_run
+from harness_planning.expected import Expected, expected, samples_for
+from harness_planning.simulate import CANDIDATE, Planned, Pool, Truth, simulable, simulate
 
 if TYPE_CHECKING:
-    from harness.contracts import Metric, Progress
-    from harness.evaluation.prepare import PreparedSuite
-    from harness.gates.simulate import Column
-    from harness.plugins import Registries
-    from harness.store.workspace import Workspace
+    from harness.api import Metric, Progress
+    from harness.api.workspace import PreparedSuite, Registries, Workspace
+    from harness_planning.simulate import Column
 
 _MOST_WORK = 4_000_000
 _FEWEST = 100

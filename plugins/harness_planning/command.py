@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from harness.cli.context import MOST_SEED, App, FiniteRange, WholeRange, common_options, gathered
-from harness.errors import EXIT_PASSED, InputError, unknown_name
+from harness.api import InputError, unknown_name
+from harness.api.commands import EXIT_PASSED, MOST_SEED, App, FiniteRange, WholeRange, common_options, gathered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from harness.evaluation.prepare import PreparedSuite
-    from harness.promotion.planning import GatePlan, Plan
-    from harness.types import AdapterSpec
+    from harness.api import AdapterSpec
+    from harness.api.workspace import PreparedSuite
+    from harness_planning.planning import GatePlan, Plan
 
 _EPILOG = """\b
 Examples:
@@ -103,9 +103,9 @@ def plan(
     app: App, suites: tuple[str, ...], planned: _Planned, assumed: _Assumed, simulated: _Simulated
 ) -> int:  # fmt: skip
     """Say before a run what its gates can detect, and how often all of them would pass."""
-    from harness.promotion.planning import Assumptions, StoredRows, make_plan
-    from harness.serial import to_plain
-    from harness.store.adapters import resolve_adapters
+    from harness.api import to_plain
+    from harness.api.workspace import resolve_adapters
+    from harness_planning.planning import Assumptions, StoredRows, make_plan
 
     if bool(suites) == (planned.policy is not None):
         raise InputError("name suites or a policy", hint="harness plan safety-core, or harness plan --policy demo")
@@ -141,7 +141,7 @@ def plan(
 def _of_suites(
     app: App, names: Iterable[str], adapters: Sequence[AdapterSpec], limit: int | None
 ) -> list[PreparedSuite]:
-    from harness.evaluation.prepare import SuiteOptions, prepare_suite
+    from harness.api.workspace import SuiteOptions, prepare_suite
 
     options = SuiteOptions(limit=limit, adapters=adapters)
     return [prepare_suite(name, app.plugins.registries, app.session.context, options) for name in names]
@@ -153,10 +153,8 @@ def _of_policy(
     """Return the policy's suites at its last look and at the level of an attempt, and both numbers."""
     from dataclasses import replace
 
-    from harness.promotion.attempts import attempts, schedule
-    from harness.promotion.policies import find_policy
-    from harness.promotion.policy_run import prepare_policy
-    from harness.stats.attempts import level_of_attempt
+    from harness.api.stats import level_of_attempt, schedule
+    from harness.api.workspace import attempts, find_policy, prepare_policy
 
     registries = app.plugins.registries
     chosen = find_policy(name, app.config, registries)
@@ -198,8 +196,7 @@ def _shares(given: Sequence[str], gated: set[str]) -> dict[str, float]:
 
 
 def _show(app: App, found: Plan, level: tuple[int, float] | None) -> None:
-    from harness.tables import plain_table
-    from harness.terminal import safe_text
+    from harness.api.commands import plain_table, safe_text
 
     console = app.console
     if level is not None:
@@ -232,7 +229,7 @@ def _show(app: App, found: Plan, level: tuple[int, float] | None) -> None:
 
 
 def _row(found: GatePlan) -> list[str]:
-    from harness.gates.attainable import describe
+    from harness.api.stats import describe
 
     known = found.expected
     truly = "–"
@@ -252,7 +249,7 @@ def _row(found: GatePlan) -> list[str]:
 
 
 def _amount(found: GatePlan, value: float, *, signed: bool = False) -> str:
-    from harness.stats.kinds import KINDS
+    from harness.api.stats import METRIC_KINDS
 
     sign = "+" if signed and value > 0 else ""
-    return f"{sign}{100 * value:.1f} %" if KINDS[found.kind].shares else f"{sign}{value:.3g}"
+    return f"{sign}{100 * value:.1f} %" if METRIC_KINDS[found.kind].shares else f"{sign}{value:.3g}"

@@ -15,20 +15,14 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 
-from harness.errors import InputError
-from harness.gates.check import check_gate
-from harness.gates.kinds import kind_of
-from harness.progress import NoProgress
-from harness.stats import MetricTable
-from harness.stats.kinds import is_weighted_mean
-from harness.stats.kinds import kind_of as metric_kind
-from harness.types import NotApplicable, Row, Unscored
+from harness.api import InputError, NoProgress, NotApplicable, Row, Unscored
+from harness.api.stats import MetricTable, check_gate, is_weighted_mean, metric_kind
+from harness.api.stats import gate_kind as kind_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from harness.contracts import Metric, Progress
-    from harness.types import Gate, Status
+    from harness.api import Gate, Metric, Progress, Status
 
 CANDIDATE = ""
 """Name of the candidate's arm in a pool."""

@@ -11,24 +11,31 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.gates.attainable import samples_needed
-from harness.gates.kinds import kind_of
-from harness.gates.kinds.kind import Outlook
-from harness.gates.simulate import CANDIDATE, arm_of
-from harness.stats import MetricTable
-from harness.stats.kinds import is_weighted_mean, score_range
-from harness.stats.kinds import kind_of as metric_kind
-from harness.stats.misclassified import rogan_gladen
-from harness.stats.missing_mass import Weighed, linearised, spread_of
-from harness.stats.power import POWER
-from harness.stats.proportion import FEWEST_CLUSTERS, clusters_apart, effective_clusters, effective_size
+from harness.api.stats import (
+    FEWEST_CLUSTERS,
+    POWER,
+    MetricTable,
+    Outlook,
+    Weighed,
+    clusters_apart,
+    effective_clusters,
+    effective_size,
+    is_weighted_mean,
+    linearised,
+    metric_kind,
+    rogan_gladen,
+    samples_needed,
+    score_range,
+    spread_of,
+)
+from harness.api.stats import gate_kind as kind_of
+from harness_planning.simulate import CANDIDATE, arm_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from harness.contracts import Metric
-    from harness.gates.simulate import Pool, Truth
-    from harness.types import Gate
+    from harness.api import Gate, Metric
+    from harness_planning.simulate import Pool, Truth
 
 
 _SURELY_APART = 13
