@@ -22,7 +22,6 @@ import numpy as np
 
 from harness.contracts import RunContext
 from harness.evaluation.constitutions import Constitutions
-from harness.evaluation.examples import Judged, Share, Skill, judge_examples, share, skill
 from harness.evaluation.panel import Panel
 from harness.evaluation.pool import ModelPool
 from harness.evaluation.resolve import resolve_base
@@ -32,6 +31,7 @@ from harness.plugins import Registries, load_plugins
 from harness.progress import TerminalProgress
 from harness.store.cache import Cache
 from harness.types import BoundRole, Candidate, Example, Principle, Unscored
+from harness_principles.examples import Judged, Share, Skill, judge_examples, share, skill
 
 PAGE = Path(__file__).parents[1] / "docs" / "critics.md"
 WAYS = ((True, "both ways"), (False, "one way"))

@@ -1,5 +1,6 @@
 """Gates and the statistics behind them, for plugins that plan, check or test gates."""
 
+from harness.evaluation.calibrate import auc
 from harness.gates.attainable import describe, detectable, samples_needed
 from harness.gates.by_principle import of_each
 from harness.gates.check import check_gate
@@ -34,6 +35,7 @@ __all__ = [
     "Outlook",
     "Scatter",
     "Weighed",
+    "auc",
     "binomial_power",
     "bounds_of",
     "calibration_problem",

@@ -2,8 +2,10 @@
 
 from harness.evaluation.checks import counted, require_attainable_gates
 from harness.evaluation.constitutions import Constitutions
+from harness.evaluation.panel import Panel, make_panel
 from harness.evaluation.prepare import PreparedSuite, SuiteOptions, make_metrics, prepare_suite, resolve_suite
 from harness.evaluation.resolve import resolve_base, resolve_candidate
+from harness.evaluation.roles import Asking
 from harness.evaluation.runner import Setting
 from harness.plugins import Plugins, Registries, load_plugins
 from harness.promotion.attempts import Budget, attempts, budget
@@ -38,11 +40,13 @@ __all__ = [
     "DIGITS",
     "MARKER",
     "AlreadyPromotedError",
+    "Asking",
     "Budget",
     "CacheStats",
     "Config",
     "Constitutions",
     "Difference",
+    "Panel",
     "Plugins",
     "PreparedSuite",
     "Pruned",
@@ -68,6 +72,7 @@ __all__ = [
     "live",
     "load_plugins",
     "make_metrics",
+    "make_panel",
     "metric_to_show",
     "open_run",
     "prepare_policy",

@@ -12,7 +12,6 @@ _BUNDLED = {
     "evaluate": {
         "run": ("run:run", "Run suites on a model with adapters, and check the gates."),
         "gate": ("gate:gate", "Check a stored run's gates again, without the model."),
-        "principle": ("principle:principle", "Write and test principles."),
     },
     "train": {"train": ("train:train", "Run a training recipe and keep its adapter.")},
     "decide": {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,7 +12,6 @@ from harness import __version__
 from harness.adherence import combine_verdicts
 from harness.errors import InputError
 from harness.evaluation.calibrated import FILE, KIND, labeller_of
-from harness.evaluation.examples import auc
 from harness.evaluation.panel import make_panel
 from harness.hashing import sha256_file
 from harness.reading.files import parse_json, read_lines
@@ -149,6 +148,19 @@ def calibrate(
         data=sha256_file(data), sensitivity=rate(follows=False), specificity=rate(follows=True),
         unscored=known.count(None), auc=auc(of(follows=True), of(follows=False)), threshold=principle.threshold,
     )  # fmt: skip
+
+
+def auc(benign: Sequence[float | None], failing: Sequence[float | None]) -> float | None:
+    """Return the share of (benign, failing) pairs in which the benign one scores higher, ties counting half.
+
+    Unscored examples are left out; None where one side has nothing left.
+    """
+    above = [score for score in benign if score is not None]
+    below = [score for score in failing if score is not None]
+    if not above or not below:
+        return None
+    wins = sum((high > low) + 0.5 * (high == low) for high in above for low in below)
+    return wins / (len(above) * len(below))
 
 
 def _response(principle: Principle, index: int, row: LabelledReply) -> Response:

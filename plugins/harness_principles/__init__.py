@@ -1,10 +1,14 @@
-"""Bundled plugin: the project's constitutions, and one principle that stands on its own."""
+"""Bundled plugin: the project's constitutions, one principle of its own, and the commands to write and test more."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from harness import hookimpl
+
+if TYPE_CHECKING:
+    from harness.api.commands import Commands
 
 _CONSTITUTIONS = {
     "demo": "Three principles, one per critic: cheap enough for the demo",
@@ -29,3 +33,11 @@ def register_principles(register: Callable[..., None]) -> None:
     from harness_principles.civility import CIVILITY
 
     register(CIVILITY)
+
+
+@hookimpl
+def register_commands(cli: Commands) -> None:
+    """Add `harness principle`."""
+    cli.add_section("evaluate", "harness_principles", {
+        "principle": ("command:principle", "Write and test principles."),
+    })  # fmt: skip

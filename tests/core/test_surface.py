@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import harness
-from harness.cli.principle_template import write_principle
 from harness.hookspecs import BUNDLED
+from harness_principles.template import write_principle
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted(path for path in (ROOT / "plugins").rglob("*.py"))

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from harness.evaluation.constitutions import Constitutions
-from harness.evaluation.examples import Skill, try_principles
 from harness.plugins import load_plugins
 from harness.session import RunOptions, Session, SessionOptions
 from harness.weights import is_present
+from harness_principles.examples import Skill, try_principles
 
 pytestmark = pytest.mark.weights
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from harness.adherence import combine_verdicts
 from harness.contracts import Classifier, Critic, Surroundings
-from harness.evaluation.examples import COMBINED, Judged, auc, judge_examples, share, skill
 from harness.evaluation.panel import Panel
 from harness.evaluation.pool import ModelPool
 from harness.evaluation.roles import Asking, Roles
@@ -38,6 +37,7 @@ from harness.types import (
 )
 from harness_critics.judge import JudgeCritic
 from harness_critics.toxicity import ToxicityCritic
+from harness_principles.examples import COMBINED, Judged, auc, judge_examples, share, skill
 
 EXAMPLES = (
     Example(kind="pass", prompt="p", response="good"),

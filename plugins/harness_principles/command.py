@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.context import App, FiniteRange, common_options, role_option
+from harness.api.commands import App, FiniteRange, common_options, role_option
 
 if TYPE_CHECKING:
-    from harness.evaluation.examples import Share, Skill
-    from harness.types import Principle
+    from harness.api import Principle
+    from harness_principles.examples import Share, Skill
 
 
 _NEW = """\b
@@ -38,7 +38,7 @@ def principle() -> None:
 @common_options
 def new(app: App, name: str, folder: str) -> None:
     """Write NAME.py: a principle with its own critic and examples, ready to be changed."""
-    from harness.cli.principle_template import write_principle
+    from harness_principles.template import write_principle
 
     path = write_principle(name, Path(folder))
     if app.json:
@@ -70,8 +70,8 @@ def test(
     FILE is a constitution (.yaml) or a plugin (.py); NAME is a registered constitution or principle. Exits with 0 where
     every principle's critics are good enough, else with 1.
     """
-    from harness.evaluation.examples import try_principles
-    from harness.session.options import RunOptions
+    from harness.api import RunOptions
+    from harness_principles.examples import try_principles
 
     principles = [replace(one, critics=critics) if critics else one for one in _find(app, target, only)]
     with app.session.judging(RunOptions(judge=judge, roles=roles)) as asking:
@@ -99,8 +99,8 @@ def test(
 
 
 def _find(app: App, target: str, only: Sequence[str]) -> list[Principle]:
-    from harness.errors import InputError, unknown_name
-    from harness.evaluation.constitutions import Constitutions
+    from harness.api import InputError, unknown_name
+    from harness.api.workspace import Constitutions
 
     if target.endswith(".py"):
         app.bind(plugins=(*app.plugin_options, target))
@@ -150,8 +150,7 @@ def sentence(skill: Skill, at_least: float) -> str:
 def _show(app: App, skills: Sequence[Sequence[Skill]], at_least: float) -> None:
     from rich.text import Text
 
-    from harness.tables import plain_table
-    from harness.terminal import safe_text
+    from harness.api.commands import plain_table, safe_text
 
     columns = ("principle\n  critic", "violations\nfound", "others let\nthrough", "near misses\nlet through")
     rows = [

@@ -6,16 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from harness.adherence import combine_verdicts
-from harness.evaluation.panel import Panel, make_panel
-from harness.evaluation.roles import Asking
-from harness.stats.proportion import clopper_pearson
-from harness.types import Completion, Message, NotApplicable, Response, Sample, Unscored
+from harness.api import Completion, Message, NotApplicable, Response, Sample, Unscored, combine_verdicts
+from harness.api.stats import auc, clopper_pearson
+from harness.api.workspace import Asking, Panel, make_panel
 
 if TYPE_CHECKING:
-    from harness.contracts import RunContext
-    from harness.plugins import Registries
-    from harness.types import Example, Principle
+    from harness.api import Example, Principle, RunContext
+    from harness.api.workspace import Registries
 
 COMBINED = "all together"
 """Name under which the combination of a principle's critics is reported."""
@@ -162,19 +159,6 @@ def share(hits: int, n: int, *, confidence: float = 0.90) -> Share:
     bounds = clopper_pearson(hits, n, (1 - confidence) / 2)
     low, high = cast("tuple[float, float]", (bounds.low, bounds.high))  # of a proportion, neither is ever missing
     return Share(hits=hits, n=n, low=low, high=high)
-
-
-def auc(benign: Sequence[float | None], failing: Sequence[float | None]) -> float | None:
-    """Return the share of (benign, failing) pairs in which the benign one scores higher, ties counting half.
-
-    Unscored examples are left out; None where one side has nothing left.
-    """
-    above = [score for score in benign if score is not None]
-    below = [score for score in failing if score is not None]
-    if not above or not below:
-        return None
-    wins = sum((high > low) + 0.5 * (high == low) for high in above for low in below)
-    return wins / (len(above) * len(below))
 
 
 def _number(item: Judged) -> float | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from harness.errors import InputError
-from harness.store.workspace import refuse_inside
+from harness.api import InputError
+from harness.api.workspace import refuse_inside
 
 if TYPE_CHECKING:
     from pathlib import Path
