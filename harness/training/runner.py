@@ -122,8 +122,8 @@ class _Run:
                 return replace(result, reused=True, kept=self._made[node.index])
         if self.setting.dry_run:
             return replace(result, note=note)
-        self._made[node.index] = self._train(node.stage, inputs, draft)
-        return replace(result, trained=True, kept=self._made[node.index], note=note)
+        self._made[node.index], said = self._train(node.stage, inputs, draft)
+        return replace(result, trained=True, kept=self._made[node.index], note="; ".join(filter(None, (note, said))))
 
     def _kept(self, artifact: Artifact) -> Kept:
         folder = artifact_folder(self.setting.workspace, artifact.kind, artifact.id)
@@ -208,7 +208,7 @@ class _Run:
     def _check(node: Node, inputs: StageInput) -> None:
         _explained(lambda: node.stage.check(inputs))
 
-    def _train(self, stage: Stage, inputs: StageInput, draft: Artifact) -> Mapping[str, Kept]:
+    def _train(self, stage: Stage, inputs: StageInput, draft: Artifact) -> tuple[Mapping[str, Kept], str]:
         workspace = self.setting.workspace
         if self._base is None:
             self._base = materialise(self.model, self.setting.surroundings)
@@ -220,7 +220,7 @@ class _Run:
             try:
                 given = replace(inputs, base_path=self._base, output=work, threads=threads)
                 output = _explained(lambda: stage.run(given))
-                return self._keep(stage, output, draft)
+                return self._keep(stage, output, draft), output.note
             finally:
                 if isinstance(inputs.models, Models):
                     inputs.models.close()

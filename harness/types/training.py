@@ -77,6 +77,8 @@ class StageOutput:
     """What else it wrote, files or folders, by kind: `preferences`, `reward`, or any other that its `writes` names."""
     figures: Mapping[str, float] = field(default_factory=dict)
     """Such as the final loss; finite numbers."""
+    note: str = ""
+    """A sentence for the person, such as which rows were left out."""
     planted: Mapping[str, Any] | None = None
     """What the stage planted in the dataset for a source to probe for, as JSON values with a `kind`. It is kept in the
     records of every adapter trained on the dataset, and handed to the sources of the suites that the adapter is run

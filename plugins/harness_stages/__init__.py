@@ -21,10 +21,18 @@ def make_sft() -> Stage:
     return SFTStage()
 
 
+def make_dpo() -> Stage:
+    """Make the `dpo` stage."""
+    from harness_stages.dpo import DPOStage
+
+    return DPOStage()
+
+
 @hookimpl
 def register_stages(register: Callable[..., None]) -> None:
     """Register the bundled stages."""
     register("sft", make_sft, about="supervised fine-tuning of a LoRA adapter (TRL): Alpaca, chat, prompt/completion")
+    register("dpo", make_dpo, about="learns from preference pairs (TRL): DPO, IPO, KTO")
 
 
 @hookimpl

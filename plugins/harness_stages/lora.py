@@ -74,7 +74,13 @@ def check_shape(
     Raises:
         InputError: naming the option and both values. `error_at(key)` gives file, line and key.
     """
-    there = {"r": config.get("r"), "alpha": config.get("lora_alpha"), "target_modules": config.get("target_modules")}
+    there = {
+        "r": config.get("r"),
+        "alpha": config.get("lora_alpha"),
+        "target_modules": config.get("target_modules"),
+        "dora": config.get("use_dora", False),
+        "rslora": config.get("use_rslora", False),
+    }
     for key, has in there.items():
         if key not in given:
             continue

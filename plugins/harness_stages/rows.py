@@ -6,13 +6,14 @@ to one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
 
-from harness.api import MOST_WHOLE, InputError, Message, Role, opened, parse_json, read_lines, read_text
+from harness.api import InputError, Message, Role
+from harness_stages.reading import Rows, gather, kind_of
 
 FORMATS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "chat": (("messages",), ("system",)),
@@ -40,11 +41,17 @@ def read_rows(path: Path) -> tuple[TrainingRow, ...]:
     Raises:
         InputError: naming file, line and key, where the file or a row is not what it should be.
     """
-    rows: list[TrainingRow] = []
+    return gather_rows(path).good
+
+
+def gather_rows(path: Path, *, most_bad: float = 0.0) -> Rows[TrainingRow]:
+    """Read a file of training rows, and leave out bad ones up to a share; raises as `read_rows`."""
     first: tuple[str, int] | None = None
-    for line, value in _values(path):
+
+    def parse(value: object, line: int) -> TrainingRow:
+        nonlocal first
         if not isinstance(value, dict):
-            raise InputError(f"a training row must be a JSON object, this is {_kind(value)}", file=path, line=line)
+            raise InputError(f"a training row must be a JSON object, this is {kind_of(value)}", file=path, line=line)
         form = _format_of(value, path, line)
         if first is None:
             first = (form, line)
@@ -53,21 +60,9 @@ def read_rows(path: Path) -> tuple[TrainingRow, ...]:
                 f"this row is {form} and line {first[1]} is {first[0]}", file=path, line=line,
                 hint="keep each format in a file of its own",
             )  # fmt: skip
-        rows.append(TrainingRow(messages=_messages(form, value, path, line), line=line))
-    if not rows:
-        raise InputError("holds no training rows", file=path, hint="write one JSON object per line")
-    return tuple(rows)
+        return TrainingRow(messages=_messages(form, value, path, line), line=line)
 
-
-def _values(path: Path) -> Iterator[tuple[int, object]]:
-    with opened(path, what="training data") as stream:
-        array = stream.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
-    if array:
-        yield from enumerate(parse_json(read_text(path, most=MOST_WHOLE), path), 1)
-        return
-    for number, text in read_lines(path):
-        if text.strip():
-            yield number, parse_json(text, path, number)
+    return gather(path, parse, most_bad=most_bad, what="training rows")
 
 
 def _format_of(row: Mapping[str, Any], path: Path, line: int) -> str:
@@ -107,18 +102,18 @@ def _unknown_format(row: Mapping[str, Any], path: Path, line: int) -> InputError
 
 def _messages(form: str, row: Mapping[str, Any], path: Path, line: int) -> tuple[Message, ...]:
     if form == "alpaca":
-        prompt = _text(row, "instruction", path, line)
+        prompt = read_field(row, "instruction", path, line)
         if row.get("input") not in ("", None):
-            prompt += "\n\n" + _text(row, "input", path, line)
-        messages = [Message(role="user", content=prompt), _answer(_text(row, "output", path, line))]
+            prompt += "\n\n" + read_field(row, "input", path, line)
+        messages = [Message(role="user", content=prompt), _answer(read_field(row, "output", path, line))]
     elif form == "chat":
-        messages = _turns(row["messages"], "messages", path, line)
+        messages = read_turns(row["messages"], "messages", path, line)
     else:
         messages = _side(row, "prompt", "user", path, line) + _side(row, "completion", "assistant", path, line)
     if row.get("system") is not None:
         if messages[0].role == "system":
             raise InputError("there are two system prompts", file=path, line=line, key="system", hint="keep one")
-        messages.insert(0, Message(role="system", content=_text(row, "system", path, line)))
+        messages.insert(0, Message(role="system", content=read_field(row, "system", path, line)))
     _check_order(messages, form, path, line)
     return tuple(messages)
 
@@ -129,21 +124,21 @@ def _answer(text: str) -> Message:
 
 def _side(row: Mapping[str, Any], key: str, role: Role, path: Path, line: int) -> list[Message]:
     if isinstance(row[key], list):
-        return _turns(row[key], key, path, line)
-    return [Message(role=role, content=_text(row, key, path, line))]
+        return read_turns(row[key], key, path, line)
+    return [Message(role=role, content=read_field(row, key, path, line))]
 
 
-def _turns(turns: object, key: str, path: Path, line: int) -> list[Message]:
+def read_turns(turns: object, key: str, path: Path, line: int) -> list[Message]:
     if not isinstance(turns, Sequence) or isinstance(turns, str) or not turns:
         raise InputError(
-            f"must be a list of messages, this is {_kind(turns)}", file=path, line=line, key=key,
+            f"must be a list of messages, this is {kind_of(turns)}", file=path, line=line, key=key,
             hint='write [{"role": "user", "content": "…"}, …]',
         )  # fmt: skip
     messages: list[Message] = []
     for index, turn in enumerate(turns):
         place = f"{key}[{index}]"
         if not isinstance(turn, dict):
-            raise InputError(f"must be an object with role and content, this is {_kind(turn)}", file=path, line=line,
+            raise InputError(f"must be an object with role and content, this is {kind_of(turn)}", file=path, line=line,
                              key=place)  # fmt: skip
         for name in ("role", "content"):
             if name not in turn:
@@ -153,15 +148,16 @@ def _turns(turns: object, key: str, path: Path, line: int) -> list[Message]:
                 f"no role is called {turn['role']!r}", file=path, line=line, key=f"{place}.role",
                 hint=f"known: {', '.join(_ROLES)}",
             )  # fmt: skip
-        messages.append(Message(role=turn["role"], content=_text(turn, "content", path, line, place=place)))
+        messages.append(Message(role=turn["role"], content=read_field(turn, "content", path, line, place=place)))
     return messages
 
 
-def _text(row: Mapping[str, Any], key: str, path: Path, line: int, *, place: str = "") -> str:
+def read_field(row: Mapping[str, Any], key: str, path: Path, line: int, *, place: str = "") -> str:
+    """Return a text of a row; raises InputError where it is none or empty."""
     value = row[key]
     where = f"{place}.{key}" if place else key
     if not isinstance(value, str):
-        raise InputError(f"must be text, this is {_kind(value)}", file=path, line=line, key=where)
+        raise InputError(f"must be text, this is {kind_of(value)}", file=path, line=line, key=where)
     if not value.strip():
         raise InputError("is empty", file=path, line=line, key=where, hint="write the text or leave the row out")
     return value
@@ -182,8 +178,3 @@ def _check_order(messages: Sequence[Message], form: str, path: Path, line: int) 
             "the conversation does not end with an assistant's answer, so there is nothing to learn",
             file=path, line=line, key="messages" if form == "chat" else None, hint="add the answer",
         )  # fmt: skip
-
-
-def _kind(value: object) -> str:
-    names = {"dict": "an object", "list": "a list", "str": "text", "NoneType": "null", "bool": "a boolean"}
-    return names.get(type(value).__name__, "a number")

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from harness.api import (
     InputError,
     Message,
-    MissingDependencyError,
     Stage,
     StageInput,
     StageOutput,
     check_lora,
     read_adapter_config,
-    stage_options,
 )
 from harness_stages.data import find_data
 from harness_stages.lora import check_shape
-from harness_stages.rows import TrainingRow, read_rows
+from harness_stages.rows import TrainingRow, gather_rows
 from harness_stages.sft_options import SFTOptions
+from harness_stages.tuning import Places, read_stage_options, require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +30,10 @@ class SFTPlan:
     options: SFTOptions
     data: Path
     rows: tuple[TrainingRow, ...]
-    error_at: Callable[[str], dict[str, Any]]
-    """Gives file, line and key of an option, for errors."""
+    note: str
+    """Which rows were left out."""
+    bad_rows: int
+    error_at: Places
 
 
 class SFTStage(Stage):
@@ -44,9 +44,7 @@ class SFTStage(Stage):
     def check(self, inputs: StageInput) -> None:
         """Read options and data, and see that what training needs is installed."""
         self._plan(inputs)
-        for package in ("trl", "datasets"):
-            if importlib.util.find_spec(package) is None:
-                raise MissingDependencyError(package, "train", needed_by="the stage sft")
+        require("trl", "datasets", stage="sft")
 
     def inputs(self, inputs: StageInput) -> Mapping[str, Path]:
         """Return the file of training rows."""
@@ -69,22 +67,18 @@ class SFTStage(Stage):
     def _plan(inputs: StageInput) -> SFTPlan:
         options, error_at = _options(inputs)
         data = find_data(inputs, options.data, error_at)
-        rows = read_rows(data)
+        read = gather_rows(data, most_bad=options.max_bad_rows)
+        rows = read.good
         if options.system is not None:
             rows = tuple(_with_system(row, options.system) for row in rows)
         if inputs.adapter is not None:
             check_lora(inputs.adapter)
             check_shape(read_adapter_config(inputs.adapter), options.shape, adapter=inputs.adapter, error_at=error_at)
-        return SFTPlan(options=options, data=data, rows=rows, error_at=error_at)
+        return SFTPlan(options=options, data=data, rows=rows, note=read.note, bad_rows=len(read.bad), error_at=error_at)
 
 
-def _options(inputs: StageInput) -> tuple[SFTOptions, Callable[[str], dict[str, Any]]]:
-    options, document = stage_options(inputs, SFTOptions, stage="sft")
-
-    def error_at(key: str) -> dict[str, Any]:
-        error = document.error("", (*inputs.place, key))
-        return {"file": error.file, "line": error.line, "key": error.key}
-
+def _options(inputs: StageInput) -> tuple[SFTOptions, Places]:
+    options, error_at = read_stage_options(inputs, SFTOptions, stage="sft")
     if options.system is not None and not options.system.strip():
         raise InputError("is empty", **error_at("system"), hint="write the system prompt or leave the key out")
     return options, error_at

@@ -10,6 +10,8 @@ from transformers import TrainerCallback
 from harness.api import BrokenRunError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from harness.api import Progress, ProgressTask
 
 
@@ -20,12 +22,17 @@ class Watcher(TrainerCallback):  # type: ignore[misc]  # transformers is not typ
         progress: where bars are shown.
         description: the bar's text.
         device: named in the bar.
+        also: what else the trainer logs and shall be kept: the figure's name by the log's.
     """
 
-    def __init__(self, progress: Progress, description: str, device: str) -> None:
+    def __init__(
+        self, progress: Progress, description: str, device: str, *, also: Mapping[str, str] | None = None
+    ) -> None:
         self._progress = progress
         self._description = f"{description} ({device})"
         self._task: ProgressTask | None = None
+        self._also = dict(also or {})
+        self._others: dict[str, list[float]] = {name: [] for name in self._also.values()}
         self._losses: list[float] = []
         self._shown = 0
 
@@ -51,6 +58,10 @@ class Watcher(TrainerCallback):  # type: ignore[misc]  # transformers is not typ
                 "use dtype: float32"
             )
         self._losses.append(float(loss))
+        for logged, name in self._also.items():
+            value = (logs or {}).get(logged)
+            if value is not None and math.isfinite(value):
+                self._others[name].append(float(value))
         if self._task is not None:
             self._task.advance(state.global_step - self._shown, note=f"loss {loss:.3f}")
         self._shown = state.global_step
@@ -66,16 +77,14 @@ class Watcher(TrainerCallback):  # type: ignore[misc]  # transformers is not typ
                 raise BrokenRunError(f"training made {name} infinite, so no adapter was kept; lower learning_rate")
 
     def figures(self) -> dict[str, float]:
-        """Return steps, and the mean loss of the first and of the last tenth of them, in nats per answer token."""
-        count = len(self._losses)
-        tenth = max(1, count // 10)
-        if not count:
-            return {"steps": 0.0}
-        return {
-            "steps": float(count),
-            "loss_first": sum(self._losses[:tenth]) / tenth,
-            "loss_last": sum(self._losses[-tenth:]) / tenth,
-        }
+        """Return steps, and the mean loss (and what else is kept) of the first and of the last tenth of them."""
+        figures = {"steps": float(len(self._losses))}
+        for name, values in {"loss": self._losses, **self._others}.items():
+            tenth = max(1, len(values) // 10)
+            if values:
+                figures[f"{name}_first"] = sum(values[:tenth]) / tenth
+                figures[f"{name}_last"] = sum(values[-tenth:]) / tenth
+        return figures
 
     def close(self) -> None:
         """Close the bar."""

@@ -216,7 +216,7 @@ def test_an_interrupt_leaves_the_workspace_whole(lab, monkeypatch):
     def interrupted(*_args, **_kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sft_training, "_save", interrupted)
+    monkeypatch.setattr(sft_training, "save_adapter", interrupted)
     with pytest.raises(KeyboardInterrupt):
         lab.train(lab.write(QUICK))
     assert not lab.kept()

@@ -1,0 +1,149 @@
+"""What every trainer shares: its arguments, quiet libraries, memory that runs out, threads and what it took."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.api import BrokenRunError, FreeCores, use_threads
+
+if TYPE_CHECKING:
+    from harness.api import StageInput
+    from harness_stages.tuning import OptimiserOptions
+    from harness_stages.watcher import Watcher
+
+
+def common_arguments(options: OptimiserOptions, inputs: StageInput, scratch: Path, device: str) -> dict[str, Any]:
+    """Return the trainer's arguments that do not depend on what is learned."""
+    return {
+        "output_dir": str(scratch), "report_to": "none", "save_strategy": "no", "eval_strategy": "no",
+        "push_to_hub": False, "disable_tqdm": True, "logging_strategy": "steps", "logging_steps": 1,
+        "logging_nan_inf_filter": False, "seed": inputs.seed, "data_seed": inputs.seed, "use_cpu": device == "cpu",
+        "num_train_epochs": options.epochs, "max_steps": options.max_steps or -1,
+        "learning_rate": options.learning_rate, "lr_scheduler_type": options.scheduler,
+        "warmup_steps": options.warmup, "weight_decay": options.weight_decay, "max_grad_norm": options.max_grad_norm,
+        "per_device_train_batch_size": options.batch_size, "per_device_eval_batch_size": options.batch_size,
+        "gradient_accumulation_steps": options.gradient_accumulation,
+        "gradient_checkpointing": options.gradient_checkpointing, "bf16": False, "fp16": False,
+        "dataloader_pin_memory": device == "cuda", "dataloader_num_workers": 0,
+    }  # fmt: skip
+
+
+def on_one_device(arguments: Any, device: str) -> Any:  # noqa: ANN401 - TRL is not typed
+    """Keep one process to one GPU; TRL refuses DataParallel over several."""
+    if device == "cuda":
+        arguments._n_gpu = 1  # noqa: SLF001
+    return arguments
+
+
+def fit(trainer: Any, watcher: Watcher, options: OptimiserOptions, device: str) -> None:  # noqa: ANN401
+    """Train, and explain what may go wrong.
+
+    Raises:
+        BrokenRunError: where memory runs out, or the loss or a weight is no number any more.
+    """
+    import torch
+    from transformers import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)
+    try:
+        trainer.train()
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise _out_of_memory(options, device) from error
+    except RuntimeError as error:
+        if "allocate memory" in str(error) or "out of memory" in str(error):
+            raise _out_of_memory(options, device) from error
+        raise
+    finally:
+        watcher.close()
+    watcher.require_finite_weights(trainer.model)
+
+
+def _out_of_memory(options: OptimiserOptions, device: str) -> BrokenRunError:
+    return BrokenRunError(
+        f"memory ran out on {device} with batch_size {options.batch_size} and max_length {options.max_length}; lower "
+        "them (raise gradient_accumulation to keep the step's size), or set gradient_checkpointing: true"
+    )
+
+
+class Measured:
+    """Takes as many threads as are free or as before, and says what a training took.
+
+    Make it before a model is loaded.
+
+    Args:
+        inputs: of the stage.
+        device: where it trains.
+    """
+
+    def __init__(self, inputs: StageInput, device: str) -> None:
+        self._cores, self._inputs, self._device = FreeCores(), inputs, device
+        self._threads: int | None = None
+        self._began = time.monotonic()
+
+    def begin(self, width: int) -> None:
+        """Take threads for a model whose hidden states have `width` numbers, and begin to count seconds."""
+        if self._device == "cpu":
+            self._threads = self._inputs.threads or self._cores.threads(width)
+            use_threads(self._threads)
+        self._began = time.monotonic()
+
+    def figures(self) -> dict[str, float]:
+        """Return seconds since `begin`, peak memory in bytes, and on a CPU the threads."""
+        figures = {
+            "seconds": round(time.monotonic() - self._began, 3),
+            "peak_memory_bytes": float(_peak_memory(self._device)),
+        }
+        return figures if self._threads is None else figures | {"threads": float(self._threads)}
+
+
+def _peak_memory(device: str) -> int:
+    """Bytes: peak allocated on the GPU, else the peak resident set of this process."""
+    if device == "cuda":
+        import torch
+
+        return int(torch.cuda.max_memory_allocated())
+    import resource
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Keep the libraries' bars and advice off the terminal, and their reporting off the network, while training."""
+    import warnings
+
+    import datasets
+    import transformers
+
+    settings = {"HF_HUB_DISABLE_TELEMETRY": "1", "DISABLE_TELEMETRY": "1", "TRL_EXPERIMENTAL_SILENCE": "1"}
+    before = {name: os.environ.get(name) for name in settings}
+    verbosity = transformers.logging.get_verbosity()
+    bars = transformers.logging.is_progress_bar_enabled()
+    own_bars = datasets.are_progress_bars_disabled()
+    os.environ.update(settings)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        transformers.logging.set_verbosity(verbosity)
+        if bars:
+            transformers.logging.enable_progress_bar()
+        if not own_bars:
+            datasets.enable_progress_bars()
+        for name, value in before.items():
+            with suppress(KeyError):
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value

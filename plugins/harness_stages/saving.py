@@ -1,0 +1,30 @@
+"""Writes adapters: the same bytes for the same adapter on any machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.api import StageInput
+
+
+def save_adapter(model: Any, inputs: StageInput, name: str = "adapter") -> Path:  # noqa: ANN401 - PEFT is not typed
+    """Write adapter_config.json and adapter_model.safetensors into a folder of the stage's output, and return it."""
+    folder = inputs.output / name
+    for config in model.peft_config.values():
+        config.base_model_name_or_path = inputs.model.reference  # a path of this machine says nothing elsewhere
+    model.save_pretrained(
+        str(folder), safe_serialization=True, save_embedding_layers=False, selected_adapters=["default"]
+    )
+    for file in folder.iterdir():
+        if file.name not in {"adapter_config.json", "adapter_model.safetensors"}:
+            file.unlink()  # PEFT adds a model card with nothing but placeholders
+    file = folder / "adapter_config.json"
+    config = json.loads(file.read_text("utf-8"))
+    for key, value in config.items():
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            config[key] = sorted(value)  # PEFT keeps sets, whose order differs from process to process
+    file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
+    return folder
