@@ -28,10 +28,18 @@ def make_dpo() -> Stage:
     return DPOStage()
 
 
+def make_reward() -> Stage:
+    """Make the `reward` stage."""
+    from harness_stages.reward import RewardStage
+
+    return RewardStage()
+
+
 @hookimpl
 def register_stages(register: Callable[..., None]) -> None:
     """Register the bundled stages."""
     register("sft", make_sft, about="supervised fine-tuning of a LoRA adapter (TRL): Alpaca, chat, prompt/completion")
+    register("reward", make_reward, about="a LoRA reward model from preference pairs (TRL), with its calibration")
     register("dpo", make_dpo, about="learns from preference pairs (TRL): DPO, IPO, KTO")
 
 

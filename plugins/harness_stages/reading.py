@@ -46,7 +46,7 @@ def gather(path: Path, parse: Callable[[object, int], T], *, most_bad: float = 0
     """
     good: list[T] = []
     bad: list[InputError] = []
-    for line, value in _values(path, what):
+    for line, value in _values(path):
         try:
             good.append(parse(value(), line))
         except InputError as error:
@@ -64,8 +64,8 @@ def gather(path: Path, parse: Callable[[object, int], T], *, most_bad: float = 0
     return Rows(good=tuple(good), bad=tuple(bad))
 
 
-def _values(path: Path, what: str) -> Iterator[tuple[int, Callable[[], Any]]]:
-    with opened(path, what=what) as stream:
+def _values(path: Path) -> Iterator[tuple[int, Callable[[], Any]]]:
+    with opened(path, what="training data") as stream:
         array = stream.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
     if array:
         for number, value in enumerate(parse_json(read_text(path, most=MOST_WHOLE), path), 1):

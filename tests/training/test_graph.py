@@ -63,12 +63,12 @@ class Reward(Rows):
 def register_stages(register):
     register("rows", Rows)
     register("pairs", Pairs)
-    register("reward", Reward)
+    register("scorer", Reward)
 '''
 UNUSED = [f"no:{name}" for name in BUNDLED if name not in {"harness_models", "harness_stages"}]
 PAIRS = {"pairs": {}, "name": "both", "from": {"better": "good", "worse": "bad"}}
 GRAPH = (
-    {"reward": {}, "name": "judge", "from": {"preferences": "both"}},  # before what it reads, in the file
+    {"scorer": {}, "name": "judge", "from": {"preferences": "both"}},  # before what it reads, in the file
     {"rows": {"say": "yes"}, "name": "good"},
     {"rows": {"say": "no"}, "name": "bad", "from": {"dataset": "start"}},
     PAIRS,
@@ -124,7 +124,7 @@ def test_without_from_a_stage_reads_what_the_nearest_before_it_wrote(graph):
          r"recipe.yaml:\d+: stages\[1\].from.dataset: no stage of this recipe is called 'god'; did you mean 'good'"),
         ([{"rows": {}, "from": {"datasets": "start"}}],
          r"recipe.yaml:\d+: stages\[0\].from.datasets: .* did you mean 'dataset'"),
-        ([{"rows": {}, "name": "good"}, {"reward": {}, "from": {"preferences": "good"}}],
+        ([{"rows": {}, "name": "good"}, {"scorer": {}, "from": {"preferences": "good"}}],
          r"stages\[1\].from.preferences: the stage 'good' writes dataset, and what is read here is of the kind pref"),
         ([{"rows": {}, "name": "x"}, {"rows": {}, "name": "x"}], r"stages\[1\].name: 'x' stands twice"),
         ([{"rows": {}, "name": "start"}], "stands for where the recipe starts"),

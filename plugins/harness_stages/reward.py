@@ -1,0 +1,60 @@
+"""The `reward` stage: a reward model from preference pairs, with how often and how surely it is right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from harness.api import Stage, StageInput, StageOutput
+from harness_stages.pair_data import PairPlan, find_pairs, plan_pairs
+from harness_stages.tuning import TuningOptions, read_stage_options, require
+
+
+class RewardOptions(TuningOptions):
+    """What a recipe may say under `reward`; docs/training.md has the table."""
+
+    min_confidence: float | None = None
+    """Leave out pairs whose confidence is below; pairs that tell none stay."""
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Share of the prompts that is held out for accuracy and calibration."""
+    centre: Annotated[float, Field(ge=0)] = 0.01
+    """Weight of the squared sum of a pair's rewards, which keeps rewards around 0 (arXiv 2312.09244)."""
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-4
+
+
+class RewardStage(Stage):
+    """Trains a LoRA reward model (Bradley–Terry) on preference pairs."""
+
+    packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "peft", "trl", "accelerate")
+    reads: ClassVar[Mapping[str, str]] = {"preferences": "preferences"}
+    writes: ClassVar[tuple[str, ...]] = ("reward",)
+
+    def check(self, inputs: StageInput) -> None:
+        """Read options and data, and see that what training needs is installed."""
+        self._plan(inputs)
+        require("trl", "datasets", stage="reward")
+
+    def inputs(self, inputs: StageInput) -> Mapping[str, Path]:
+        """Return the file of pairs."""
+        options, error_at = read_stage_options(inputs, RewardOptions, stage="reward")
+        return {"data": find_pairs(inputs, options.data, error_at)}
+
+    def run(self, inputs: StageInput) -> StageOutput:
+        """Train and write the reward model.
+
+        Raises:
+            InputError: where data or options do not fit the base.
+            BrokenRunError: where the loss is not a number any more, or memory ran out.
+        """
+        plan = self._plan(inputs)
+        from harness_stages.reward_training import train_reward
+
+        return train_reward(inputs, plan)
+
+    @staticmethod
+    def _plan(inputs: StageInput) -> PairPlan:
+        options, error_at = read_stage_options(inputs, RewardOptions, stage="reward")
+        return plan_pairs(inputs, options, error_at, least=options.min_confidence)
