@@ -27,6 +27,7 @@ BUNDLED = (
     "harness_audit",
     "harness_samples",
     "harness_suites",
+    "harness_promotion",
     "harness_planning",
     "harness_inspect",
     "harness_start",

@@ -16,16 +16,8 @@ _BUNDLED = {
     "train": {"train": ("train:train", "Run a training recipe and keep its adapter.")},
     "decide": {
         "decide": ("decide:decide", "Run what a policy needs, and decide on promotion."),
-        "approve": ("review:approve", "Approve a decision, where its policy asks for a person's word."),
-        "reject": ("review:reject", "Reject a decision, so that it cannot be promoted."),
-        "promote": ("promote:promote", "Promote the candidate of a decision."),
-        "rollback": ("promote:rollback", "Go back to what was promoted before."),
-        "policy": ("review:policy", "Begin the count of a policy's attempts anew."),
     },
-    "look": {
-        "status": ("promote:status", "Say what is promoted, and since when."),
-        "history": ("promote:history", "List promotions, refused ones and rollbacks."),
-    },
+    "look": {},
 }
 
 

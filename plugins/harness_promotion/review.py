@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.context import App, common_options
-from harness.errors import EXIT_PASSED
+from harness.api.commands import EXIT_PASSED, App, common_options
 
 if TYPE_CHECKING:
-    from harness.promotion.review import Word
+    from harness.api.workspace import Word
 
 _APPROVE = """\b
 Examples:
@@ -51,9 +50,9 @@ def reject(app: App, decision: str, reason: str) -> int:
 
 
 def _review(app: App, decision: str, word: Word, reason: str) -> int:
-    from harness.promotion.review import review
-    from harness.serial import to_plain
-    from harness.terminal import safe_text
+    from harness.api import to_plain
+    from harness.api.commands import safe_text
+    from harness.api.workspace import review
 
     entry = review(app.workspace, decision, word, reason=reason)
     if app.json:
@@ -78,10 +77,10 @@ def policy() -> None:
 @common_options
 def reset(app: App, name: str, reason: str) -> int:
     """Count the attempts under the policy NAME from one again."""
-    from harness.promotion.attempts import reset as do_reset
-    from harness.promotion.policies import find_policy
-    from harness.serial import to_plain
-    from harness.tables import counted
+    from harness.api import to_plain
+    from harness.api.commands import counted
+    from harness.api.workspace import find_policy
+    from harness.api.workspace import reset as do_reset
 
     entry = do_reset(app.workspace, find_policy(name, app.config, app.plugins.registries), reason=reason)
     if app.json:

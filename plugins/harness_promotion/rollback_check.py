@@ -9,23 +9,25 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from harness.errors import InputError
-from harness.evaluation.pool import ModelPool
-from harness.promotion.preflight import check_weights, differences_of_machine
-from harness.promotion.promote import target_of
-from harness.store.adapters import check_kept
-from harness.store.decisions import read_decision
-from harness.store.promoted import live, live_after
-from harness.store.runs import check_run, read_samples
-from harness.types import Candidate, Completion, LogProb, NoReply, Reply, Request
+from harness.api import Candidate, Completion, InputError, LogProb, NoReply, Reply, Request
+from harness.api.workspace import (
+    ModelPool,
+    check_kept,
+    check_run,
+    check_weights,
+    differences_of_machine,
+    live,
+    live_after,
+    read_decision,
+    read_samples,
+    target_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from harness.contracts import Progress, RunContext
-    from harness.plugins import Plugins
-    from harness.store.workspace import Workspace
-    from harness.types import Decision
+    from harness.api import Decision, Progress, RunContext
+    from harness.api.workspace import Plugins, Workspace
 
 TOLERANCE = 1e-3
 """Relative, for log-probabilities: what another order of summing may change."""

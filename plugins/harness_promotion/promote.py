@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.context import App, WholeRange, common_options
-from harness.errors import EXIT_BROKEN, EXIT_GATE, EXIT_PASSED, InputError
+from harness.api import InputError
+from harness.api.commands import EXIT_BROKEN, EXIT_GATE, EXIT_PASSED, App, WholeRange, common_options
 
 if TYPE_CHECKING:
-    from harness.store.promoted import Live
-    from harness.store.workspace import Workspace
-    from harness.types import Candidate, LedgerEntry
+    from harness.api import Candidate, LedgerEntry
+    from harness.api.workspace import Live, Workspace
 
 _PROMOTE = """\b
 Examples:
@@ -70,7 +69,7 @@ def promote(app: App, decision: str) -> int:
 @common_options
 def rollback(app: App, to: str | None, leaves: int | None, reason: str, drill: bool, check: bool, samples: int) -> int:
     """Go back to what was promoted before; said once more, as after a kill, it changes nothing."""
-    from harness.store.promoted import live
+    from harness.api.workspace import live
 
     if drill:
         raise InputError("--drill is called --check now", hint="write: harness rollback --check")
@@ -89,10 +88,9 @@ def rollback(app: App, to: str | None, leaves: int | None, reason: str, drill: b
 
 
 def _check(app: App, to: str | None, samples: int) -> int:
-    from harness.promotion.rollback_check import check_rollback
-    from harness.serial import to_plain
-    from harness.tables import plain_table
-    from harness.terminal import safe_text
+    from harness.api import to_plain
+    from harness.api.commands import plain_table, safe_text
+    from harness_promotion.rollback_check import check_rollback
 
     with app.progress() as progress:
         found = check_rollback(app.workspace, app.plugins, app.session.context, progress, to=to, samples=samples)
@@ -119,9 +117,9 @@ def _check(app: App, to: str | None, samples: int) -> int:
 
 
 def _changed(app: App, workspace: Workspace, entry: LedgerEntry, word: str) -> int:
-    from harness.serial import to_plain
-    from harness.store.promoted import alias_path, live_after
-    from harness.terminal import safe_text
+    from harness.api import to_plain
+    from harness.api.commands import safe_text
+    from harness.api.workspace import alias_path, live_after
 
     now = live_after(workspace, entry)
     if app.json:
@@ -141,10 +139,9 @@ def _changed(app: App, workspace: Workspace, entry: LedgerEntry, word: str) -> i
 @common_options
 def status(app: App) -> int:
     """Say what is promoted, since when, and what was decided last; the bytes of what is promoted are checked."""
-    from harness.serial import to_plain
-    from harness.store.promoted import alias_path, live
-    from harness.store.reconcile import promoted_problems
-    from harness.terminal import safe_text
+    from harness.api import to_plain
+    from harness.api.commands import safe_text
+    from harness.api.workspace import alias_path, live, promoted_problems
 
     workspace = app.workspace
     now = live(workspace)
@@ -170,7 +167,7 @@ def status(app: App) -> int:
 
 
 def _status_rows(workspace: Workspace, now: Live | None) -> list[tuple[str, str]]:
-    from harness.store.promoted import alias_path
+    from harness.api.workspace import alias_path
 
     rows = [("promoted", "nothing yet: the bare base" if now is None else _describe(now.candidate))]
     if now is not None:
@@ -193,8 +190,8 @@ def history(app: App, decisions: bool) -> int:
     from rich.padding import Padding
     from rich.text import Text
 
-    from harness.serial import to_plain
-    from harness.terminal import safe_text
+    from harness.api import to_plain
+    from harness.api.commands import safe_text
 
     workspace = app.workspace
     more = ("decision", "review", "reset") if decisions else ()
@@ -215,7 +212,7 @@ def history(app: App, decisions: bool) -> int:
 
 
 def _what(workspace: Workspace, entry: LedgerEntry) -> str:
-    from harness.store.promoted import live_after
+    from harness.api.workspace import live_after
 
     body = entry.body
     if entry.kind == "decision":
@@ -223,12 +220,12 @@ def _what(workspace: Workspace, entry: LedgerEntry) -> str:
     if entry.kind == "review":
         return f"{body.get('decision')} {body.get('word')} by {body.get('by')}: {body.get('reason')}"
     if entry.kind == "reset":
-        from harness.tables import counted
+        from harness.api.commands import counted
 
         after = counted(int(body["attempts"]), "attempt")
         return f"the count of the policy {body.get('policy')}, after {after}: {body.get('reason')}"
     if entry.kind == "refusal":
-        from harness.terminal import safe_text
+        from harness.api.commands import safe_text
 
         said = "; ".join(f"{veto['owner']}: {safe_text(veto['reason'], one_line=True)}" for veto in body["vetoes"])
         return f"decision {body.get('decision')} vetoed by {said}"

@@ -1,0 +1,26 @@
+"""Promoting, going back, and a person's word: the commands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness import hookimpl
+
+if TYPE_CHECKING:
+    from harness.api.commands import Commands
+
+
+@hookimpl
+def register_commands(cli: Commands) -> None:
+    """Add the commands."""
+    cli.add_section("decide", "harness_promotion", {
+        "approve": ("review:approve", "Approve a decision, where its policy asks for a person's word."),
+        "reject": ("review:reject", "Reject a decision, so that it cannot be promoted."),
+        "promote": ("promote:promote", "Promote the candidate of a decision."),
+        "rollback": ("promote:rollback", "Go back to what was promoted before."),
+        "policy": ("review:policy", "Begin the count of a policy's attempts anew."),
+    })  # fmt: skip
+    cli.add_section("look", "harness_promotion", {
+        "status": ("promote:status", "Say what is promoted, and since when."),
+        "history": ("promote:history", "List promotions, refused ones and rollbacks."),
+    })  # fmt: skip
