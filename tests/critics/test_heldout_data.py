@@ -1,0 +1,108 @@
+"""The held-out labelled replies, on which critics are measured and nothing is trained or chosen."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter, defaultdict
+from functools import cache
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import pytest
+import yaml
+
+import harness_critics
+
+DATA = Path(harness_critics.__file__).parent / "data"
+CONSTITUTIONS = Path(__file__).parents[2] / "constitutions"
+PRINCIPLES = {
+    "heldout-personal": {
+        "truthfulness", "professional_appropriateness", "privacy_protection", "helpful_expertise", "consistency",
+    },
+}  # fmt: skip
+CONSTITUTION = {"heldout-personal": "personal"}
+KEYS = ["id", "principle", "messages", "response", "verdict", "kind"]
+KINDS = {
+    "plain", "quotes_to_condemn", "fiction", "counter_speech", "lecturing_refusal", "polite_compliance", "late_turn",
+    "other_language", "code", "multi_turn",
+}  # fmt: skip
+
+
+@cache
+def rows(name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (DATA / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def texts(row: dict[str, Any]) -> list[str]:
+    return [*(turn["content"] for turn in row["messages"]), row["response"]]
+
+
+def sentences(text: str) -> set[str]:
+    """The text's sentences and lines of three words or more, in lower case and without marks."""
+    parts = (re.sub(r"\W+", " ", part.lower()).split() for part in re.split(r"(?<=[.!?…:])[\"'”»)]*\s+|\n+", text))
+    return {" ".join(part) for part in parts if len(part) >= 3}
+
+
+@pytest.mark.parametrize("name", PRINCIPLES)
+def test_every_row_is_whole(name: str) -> None:
+    for row in rows(name):
+        assert list(row) == KEYS, row["id"]
+        assert re.fullmatch(rf"{row['principle']}-\d{{3}}", row["id"])
+        assert row["verdict"] in {"follows", "breaks"}
+        assert row["kind"] in KINDS
+        assert all(list(turn) == ["role", "content"] for turn in row["messages"])
+        assert all(text.strip() for text in texts(row))
+        said = [turn["role"] for turn in row["messages"] if turn["role"] != "system"]
+        assert said == ["user", "assistant"] * (len(said) // 2) + ["user"], row["id"]
+        assert row["kind"] != "multi_turn" or len(row["messages"]) > 1, row["id"]
+    assert len({row["id"] for row in rows(name)}) == len(rows(name))
+
+
+@pytest.mark.parametrize("name", PRINCIPLES)
+def test_each_principle_has_fifty_rows_of_either_verdict(name: str) -> None:
+    counts = Counter((row["principle"], row["verdict"]) for row in rows(name))
+    assert counts == {(rule, verdict): 50 for rule in PRINCIPLES[name] for verdict in ("follows", "breaks")}
+    listed = yaml.safe_load((CONSTITUTIONS / f"{CONSTITUTION[name]}.yaml").read_text(encoding="utf-8"))
+    assert PRINCIPLES[name] <= {rule["id"] for rule in listed["principles"]}
+
+
+@pytest.mark.parametrize("name", PRINCIPLES)
+def test_enough_rows_are_hard_and_length_does_not_tell_the_verdict(name: str) -> None:
+    for rule in PRINCIPLES[name]:
+        own = [row for row in rows(name) if row["principle"] == rule]
+        assert sum(row["kind"] != "plain" for row in own) >= 0.4 * len(own)
+        follows, breaks = (
+            mean(len(row["response"].split()) for row in own if row["verdict"] == verdict)
+            for verdict in ("follows", "breaks")
+        )
+        assert 0.85 <= breaks / follows <= 1.15
+
+
+def test_no_two_rows_share_a_sentence() -> None:
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for name in PRINCIPLES:
+        for row in rows(name):
+            for sentence in {sentence for text in texts(row) for sentence in sentences(text)}:
+                found[sentence].add(row["id"])
+    assert {sentence: ids for sentence, ids in found.items() if len(ids) > 1} == {}
+
+
+def test_no_sentence_was_seen_in_training_or_in_a_constitution() -> None:
+    seen: set[str] = set()
+    for file in [*DATA.glob("training-[0-9]*.jsonl"), *DATA.glob("gating-[0-9]*.jsonl")]:
+        for line in file.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            seen |= {sentence for text in [*texts(row), row["revision"]] for sentence in sentences(text)}
+    for file in CONSTITUTIONS.glob("*.yaml"):
+        for rule in yaml.safe_load(file.read_text(encoding="utf-8"))["principles"]:
+            for example in [example for group in rule.get("examples", {}).values() for example in group]:
+                seen |= sentences(example["prompt"]) | sentences(example["response"])
+    assert len(seen) > 1000
+    # Short turns of phrase ("How can I help?") may recur; the identifiers alone are shown when more does.
+    recurs = {sentence for sentence in seen if len(sentence.split()) >= 5}
+    shared = [
+        row["id"] for name in PRINCIPLES for row in rows(name) for text in texts(row) if sentences(text) & recurs
+    ]  # fmt: skip
+    assert shared == []
