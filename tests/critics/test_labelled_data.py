@@ -67,7 +67,10 @@ def test_every_row_is_whole(family: str) -> None:
 def test_labels_are_balanced_in_every_principle_and_not_told_by_length(family: str) -> None:
     counts = Counter((row["principle"], row["verdict"]) for row in rows(family))
     assert set(counts) == {(rule, verdict) for rule in rules(family) for verdict in ("follows", "breaks")}
-    assert all(9 <= count <= 11 for count in counts.values())
+    for rule in rules(family):
+        follows, breaks = counts[rule, "follows"], counts[rule, "breaks"]
+        assert min(follows, breaks) >= 3, rule
+        assert abs(follows - breaks) <= 2, rule
     mean = {
         verdict: sum(own) / len(own)
         for verdict in ("follows", "breaks")
@@ -85,8 +88,10 @@ def test_most_rows_are_hard_and_every_kind_is_there(family: str) -> None:
 
 
 def test_the_families_share_no_principle_conversation_or_reply() -> None:
-    assert len(rows("training")) + len(rows("gating")) >= 1200
-    assert len(rules("training")) + len(rules("gating")) >= 60
+    assert len(rows("training")) >= 1020
+    assert len(rules("training")) >= 100
+    assert len(rows("gating")) >= 600
+    assert len(rules("gating")) >= 30
     assert not set(rules("training")) & set(rules("gating"))
     assert not {text.lower() for text in rules("training").values()} & {t.lower() for t in rules("gating").values()}
     assert not prompts("training") & prompts("gating")
