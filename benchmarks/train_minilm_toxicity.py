@@ -25,7 +25,7 @@ from toxicity_data import Rows, benign, davidson, identities, mixtures, read_csv
 from harness.hashing import sha256_file, sha256_json
 from harness.store.workspace import refuse_inside
 from harness.weights import weights_path
-from harness_classifiers.embedding import Embedder
+from harness.weights.embedding import Embedder
 from harness_classifiers.head import Head, save_head
 from harness_classifiers.minilm_toxicity import HEAD
 

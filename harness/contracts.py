@@ -245,6 +245,20 @@ class Classifier(ABC):
 
 # ---------------------------------------------------------------- critics
 
+Verifier = Callable[[Case], "float | bool | Unscored | NotApplicable"]
+"""A check in code, registered by a plugin: 1 or True where the reply is as it should be, a share of it, or why not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CriticKit:
+    """What a critic may use besides its options."""
+
+    context: RunContext
+    critic: Callable[[str, Mapping[str, Any]], Critic]
+    """Makes another registered critic, by name and options."""
+    verifier: Callable[[str], Verifier]
+    """Returns a registered verifier by name."""
+
 
 class Critic(ABC):
     """Judges a reply by a principle. It never holds a model: it says what to ask, and reads the replies.
@@ -260,6 +274,13 @@ class Critic(ABC):
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         self.options = dict(options or {})
+
+    def equip(self, kit: CriticKit) -> None:  # noqa: B027 - most critics need nothing of it
+        """Take what it may use; called once, after it was made and before anything else. Loads nothing.
+
+        Raises:
+            InputError: for a critic or verifier that nothing answers to, or weights that are not here.
+        """
 
     @abstractmethod
     def fingerprint(self) -> str:

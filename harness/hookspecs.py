@@ -68,6 +68,11 @@ def register_critics(register: Callable[..., None]) -> None:
 
 
 @hookspec
+def register_verifiers(register: Callable[..., None]) -> None:
+    """Register checks in code for the critic `verifier`: `register("valid_json", check)`, as `harness.api.Verifier`."""
+
+
+@hookspec
 def register_classifiers(register: Callable[..., None]) -> None:
     """Register classifiers: `register("presidio", make)`, where `make(options, surroundings)` gives a `Classifier`."""
 

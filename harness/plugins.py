@@ -25,7 +25,7 @@ from harness.registry import Registry
 
 if TYPE_CHECKING:
     from harness.commands import Commands
-    from harness.contracts import Classifier, Critic, MetricFactory, Model, RunContext, Source, Stage
+    from harness.contracts import Classifier, Critic, MetricFactory, Model, RunContext, Source, Stage, Verifier
     from harness.reporting import ReportSection
     from harness.types import ModelSpec, Principle
 
@@ -50,6 +50,7 @@ class Registries:
     principles: Registry[Principle]
     constitutions: Registry[Path]
     critics: Registry[Callable[[Mapping[str, Any]], Critic]]
+    verifiers: Registry[Verifier]
     classifiers: Registry[Callable[[Mapping[str, Any], RunContext], Classifier]]
     metrics: Registry[MetricFactory]
     suites: Registry[Path]
@@ -236,6 +237,7 @@ def _new_registries(trusted: frozenset[str]) -> Registries:
         principles=Registry("principle"),
         constitutions=Registry("constitution"),
         critics=Registry("critic"),
+        verifiers=Registry("verifier"),
         classifiers=Registry("classifier"),
         metrics=Registry("metric"),
         suites=Registry("suite"),

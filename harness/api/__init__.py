@@ -11,6 +11,7 @@ from harness.adherence import combine_verdicts
 from harness.contracts import (
     Classifier,
     Critic,
+    CriticKit,
     Metric,
     MetricFactory,
     Model,
@@ -21,6 +22,7 @@ from harness.contracts import (
     SourceInput,
     Stage,
     Surroundings,
+    Verifier,
 )
 from harness.errors import (
     BaseChangedError,
@@ -55,13 +57,16 @@ from harness.weights import (
     weights_hash,
     weights_path,
 )
+from harness.weights.embedding import MINILM, Embedder
 from harness.weights.header import read_metadata
 from harness.weights.hub import asking_no_hub
 from harness.weights.identity import adapter_id
 from harness.weights.lora import base_shapes, check_lora, misfit, read_adapter_config
 from harness.weights.materialise import base_shapes_folder
+from harness.weights.windows import cut_windows, encodable
 
 __all__ = [
+    "MINILM",
     "MOST_WHOLE",
     "BaseChangedError",
     "BrokenRunError",
@@ -69,7 +74,9 @@ __all__ = [
     "Classifier",
     "ComparisonResult",
     "Critic",
+    "CriticKit",
     "DecisionResult",
+    "Embedder",
     "FreeCores",
     "HarnessError",
     "InputError",
@@ -93,6 +100,7 @@ __all__ = [
     "Surroundings",
     "Table",
     "TrainingResult",
+    "Verifier",
     "adapter_id",
     "as_identified",
     "asking_no_hub",
@@ -102,8 +110,10 @@ __all__ = [
     "canonical_json",
     "check_lora",
     "combine_verdicts",
+    "cut_windows",
     "data_dir",
     "dotted",
+    "encodable",
     "let_threads_doze",
     "materialise",
     "memoised_sha256",

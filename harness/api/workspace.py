@@ -32,7 +32,7 @@ from harness.store.cache import CacheStats, Pruned, Verified
 from harness.store.decisions import find_decision, read_decision
 from harness.store.promoted import Live, alias_path, live, live_after, promoted
 from harness.store.reconcile import problems, promoted_problems
-from harness.store.runs import check_run, list_runs, read_run, read_samples, remove_runs
+from harness.store.runs import check_run, list_runs, read_constitutions, read_run, read_samples, remove_runs
 from harness.store.workspace import MARKER, Workspace, refuse_inside
 from harness.training.resources import find_recipe
 from harness.training.runner import TrainSetting, train
@@ -95,6 +95,7 @@ __all__ = [
     "read_artifact",
     "read_config",
     "read_constitution",
+    "read_constitutions",
     "read_decision",
     "read_recipe",
     "read_run",

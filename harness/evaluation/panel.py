@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from harness.contracts import Critic
+from harness.contracts import Critic, CriticKit
 from harness.engine.programs import batches, guarded, run, together
 from harness.engine.replies import finding_key
 from harness.errors import BrokenRunError, InputError
@@ -154,6 +154,24 @@ def fingerprint_of(critic: Critic, name: str) -> str:
     return check_fingerprint(given, f"the critic {name!r}", critic)
 
 
+def make_critic(name: str, options: Mapping[str, Any], registries: Registries, context: RunContext) -> Critic:
+    """Make a registered critic and hand it what it may use; nothing is loaded.
+
+    Raises:
+        InputError: for an unknown name, and wrong options.
+    """
+    make = registries.critics.get(name)
+    with plugin_code(f"making the critic {name!r}", make):
+        critic = make(options)
+        critic.equip(
+            CriticKit(
+                context=context, verifier=registries.verifiers.get,
+                critic=lambda other, given: make_critic(other, given, registries, context),
+            )
+        )  # fmt: skip
+    return critic
+
+
 @dataclass(frozen=True, kw_only=True)
 class PanelOptions:
     """What a suite says of critics and classifiers."""
@@ -182,10 +200,9 @@ def make_panel(
     for principle in principles:
         for name in principle.critics:
             if name not in critics:
-                make = registries.critics.get(name, key=f"critics of the principle {principle.id!r}")
+                registries.critics.get(name, key=f"critics of the principle {principle.id!r}")
                 try:
-                    with plugin_code(f"making the critic {name!r}", make):
-                        critics[name] = make(options.critics.get(name, {}))
+                    critics[name] = make_critic(name, options.critics.get(name, {}), registries, surroundings)
                 except InputError as error:
                     raise options.where(error, "critics", name) from error
     wanted = [*options.also, *(name for critic in critics.values() for name in critic.classifiers)]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.testing.contract import (
@@ -20,7 +20,7 @@ from harness.testing.contract import (
 
 if TYPE_CHECKING:
     from harness.contracts import Classifier, Critic, Metric
-    from harness.types import Findings, Principle, Reply, Request, Row, Sample, Unscored, Verdict
+    from harness.types import Case, Findings, Principle, Reply, Request, Row, Sample, Unscored, Verdict
 
 
 def assert_classifier(name: str, *, plugins: Where = (), options: Mapping[str, Any] | None = None) -> None:
@@ -82,7 +82,7 @@ def _alike(one: Findings, other: Findings) -> bool:
 
 def assert_critic(
     name: str, *, plugins: Where = (), options: Mapping[str, Any] | None = None, principle: Principle | None = None,
-    findings: Mapping[str, Findings] | None = None,
+    findings: Mapping[str, Findings] | None = None, sample: Sample | None = None,
 ) -> None:  # fmt: skip
     """Check a critic: a stable fingerprint, a score in [0, 1] or a reason, and nothing made of what was not judged.
 
@@ -92,51 +92,61 @@ def assert_critic(
         options: as a constitution gives them; where they are given, an unknown one has to be refused.
         principle: that it judges by; None is one of the kit's.
         findings: by classifier, for a critic that reads any.
+        sample: what was asked; None is one of the kit's.
 
     Raises:
         ContractError: with everything that does not hold.
     """
     __tracebackhide__ = True
-    from harness.types import Principle
+    from harness.evaluation.panel import make_critic
+    from harness.types import Case, Completion, Principle
 
-    make = loaded(plugins).registries.critics.get(name)
+    registries = loaded(plugins).registries
+    make, given = registries.critics.get(name), dict(options or {})
     rule = principle or Principle(id="kind", text="The assistant is kind.", critics=(name,))
     with faults(f"the critic {name!r}") as found:
-        critic = make(dict(options or {}))
-        if not critic.fingerprint() or make(dict(options or {})).fingerprint() != critic.fingerprint():
+        critic = make_critic(name, given, registries, surroundings())
+        again = make_critic(name, given, registries, surroundings())
+        if not critic.fingerprint() or again.fingerprint() != critic.fingerprint():
             found.append("its fingerprint is empty, or another one at each call")
         if options is not None:
             found.extend(refuses_unknown(make, options))
         for text in (*TEXTS, *ODD_TEXTS):
-            found.extend(_judged(critic, name, rule, text, findings or {}))
+            said = Completion(text=text, prompt_tokens=None, completion_tokens=None, finish="stop")
+            asked = sample or example_sample()
+            case = Case(sample=asked, completion=said, principle=rule, findings=findings or {})
+            found.extend(_judged(critic, name, case))
 
 
-def _judged(
-    critic: Critic, name: str, principle: Principle, text: str, findings: Mapping[str, Findings]
-) -> Iterator[str]:
-    from harness.plugin_code import check_requests, check_score
-    from harness.types import Completion, LogProb, NoReply, Unscored
+def _judged(critic: Critic, name: str, case: Case) -> Iterator[str]:
+    from harness.engine.programs import guarded, run
+    from harness.plugin_code import check_score
+    from harness.types import LogProb, NoReply, Unscored
 
-    sample = example_sample()
-    reply = Completion(text=text, prompt_tokens=None, completion_tokens=None, finish="stop")
-    requests = check_requests(critic.requests(sample, reply, principle), f"the critic {name!r}", critic)
+    asked: list[Request] = []
 
-    def score(replies: tuple[Reply, ...], found: Mapping[str, Findings]) -> object:
-        given = critic.score(sample, reply, principle, replies, found)
-        return check_score(given, name, critic)[0]
+    def score(answer: Callable[[Request], Reply], found: Mapping[str, Findings]) -> object:
+        def answered(_: str, requests: Sequence[Request]) -> list[Reply]:
+            asked.extend(requests)
+            return [answer(request) for request in requests]
 
-    answers = tuple(_answer(request) for request in requests)
+        shown = replace(case, findings=found)
+        what = f"the critic {name!r}"
+        program = guarded(lambda: critic.judge(shown), what, critic, roles=critic.roles)
+        return check_score(run(program, answered), name, critic)[0]
+
+    text, findings = case.completion.text, case.findings
     shown = repr(text[:30])
-    if repr(score(answers, findings)) != repr(score(answers, findings)):
+    if repr(score(_answer, findings)) != repr(score(_answer, findings)):
         yield f"it scores {shown} differently when asked again"
-    if not text.strip() and not isinstance(score(answers, findings), Unscored):
+    if not text.strip() and not isinstance(score(_answer, findings), Unscored):
         yield f"the empty reply {shown} has a score; what says nothing is Unscored"
     silences: tuple[Reply, ...] = (NoReply(reason="time-out"), LogProb(logprob=math.nan, tokens=1))
-    for silence in silences if requests else ():
-        if not isinstance(score(tuple(silence for _ in requests), findings), Unscored):
+    for silence in silences if asked else ():
+        if not isinstance(score(lambda _, said=silence: said, findings), Unscored):  # type: ignore[misc]
             yield f"it scores {shown} where the judge's answer is {silence!r}"
     failed: dict[str, Findings] = dict.fromkeys(critic.classifiers, Unscored(reason="it did not load"))
-    if failed and not isinstance(score(answers, failed), Unscored):
+    if failed and not isinstance(score(_answer, failed), Unscored):
         yield f"it scores {shown} where its classifier could not judge"
 
 

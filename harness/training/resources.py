@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import InputError
+from harness.evaluation.panel import make_critic
 from harness.references import resolve_model
 from harness.store.adapters import resolve_adapters
 from harness.store.artifacts import read_artifact
@@ -14,7 +15,7 @@ from harness.training.paths import resolve_path
 from harness.types import AdapterSpec, Constitution, ModelSpec
 
 if TYPE_CHECKING:
-    from harness.contracts import Critic, Stage
+    from harness.contracts import Critic, RunContext, Stage
     from harness.plugins import Registries
     from harness.reading.recipe import Recipe
     from harness.store.workspace import Workspace
@@ -110,7 +111,9 @@ def _beside(reference: str, recipe_path: Path) -> str:
     return reference
 
 
-def resolve_constitution(recipe: Recipe, registries: Registries) -> tuple[Constitution | None, Mapping[str, Critic]]:
+def resolve_constitution(
+    recipe: Recipe, registries: Registries, context: RunContext
+) -> tuple[Constitution | None, Mapping[str, Critic]]:
     """Return the recipe's constitution and the critics that it names.
 
     Raises:
@@ -127,4 +130,6 @@ def resolve_constitution(recipe: Recipe, registries: Registries) -> tuple[Consti
         path = registries.constitutions.get(recipe.constitution, file=str(recipe.path), line=line, key="constitution")
     constitution = read_constitution(path, registries.principles)
     names = sorted({critic for principle in constitution.principles for critic in principle.critics})
-    return constitution, {name: registries.critics.get(name, file=str(path))({}) for name in names}
+    for name in names:
+        registries.critics.get(name, file=str(path))
+    return constitution, {name: make_critic(name, {}, registries, context) for name in names}

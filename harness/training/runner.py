@@ -88,7 +88,7 @@ class _Run:
         self.start: Kept | None = None
         if start is not None:
             self.start = Kept(artifact=Artifact(kind="adapter", id=start.id), path=Path(start.path))
-        self.constitution, self.critics = resolve_constitution(recipe, registries)
+        self.constitution, self.critics = resolve_constitution(recipe, registries, setting.surroundings)
         self._made: dict[int, Mapping[str, Kept]] = {}
         """By stage; nothing in a dry run where it would be made."""
         self._base: Path | None = None

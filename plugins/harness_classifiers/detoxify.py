@@ -19,6 +19,7 @@ from harness.api import (
     RunContext,
     StrictModel,
     Unscored,
+    cut_windows,
     read_options,
     use_threads,
 )
@@ -34,7 +35,6 @@ from harness_classifiers.checkpoint import (
     read_pinned,
 )
 from harness_classifiers.identity import fingerprint_of, require_package
-from harness_classifiers.windows import cut
 
 Pin = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -111,7 +111,7 @@ class DetoxifyClassifier(Classifier):
         if not texts:
             return []
         model = self._load()
-        windows = cut(texts, model.tokenizer, model.tokenizer.model_max_length - 2)
+        windows = cut_windows(texts, model.tokenizer, model.tokenizer.model_max_length - 2)
         flat = [(owner, part) for owner, parts in enumerate(windows) for part in parts if part.strip()]
         best: list[dict[str, float]] = [dict.fromkeys(model.class_names, 0.0) for _ in texts]
         broken: set[int] = set()

@@ -9,7 +9,9 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from harness.api import (
+    MINILM,
     Classifier,
+    Embedder,
     Finding,
     Findings,
     RunContext,
@@ -19,7 +21,6 @@ from harness.api import (
     read_options,
     weights_hash,
 )
-from harness_classifiers.embedding import WEIGHTS, Embedder
 from harness_classifiers.head import Head, load_head
 from harness_classifiers.identity import fingerprint_of
 
@@ -52,7 +53,7 @@ class MiniLMToxicity(Classifier):
     def fingerprint(self) -> str:
         """Return the hash of encoder, head and package versions, without loading."""
         store = self.surroundings.weights
-        weights = f"{weights_hash(WEIGHTS, store=store)} {memoised_sha256(HEAD, store=store)}"
+        weights = f"{weights_hash(MINILM, store=store)} {memoised_sha256(HEAD, store=store)}"
         return fingerprint_of(
             "minilm-toxicity", version=1, weights=weights, options={"device": self.settings.device.split(":")[0]},
             packages=("torch", "transformers"),
@@ -80,7 +81,7 @@ class MiniLMToxicity(Classifier):
         if self._loaded is None:
             from harness.api import weights_path
 
-            folder = weights_path(WEIGHTS, store=self.surroundings.weights)
+            folder = weights_path(MINILM, store=self.surroundings.weights)
             head = load_head(HEAD)
             settings = self.settings
             embedder = Embedder(folder, layers=head.layers, device=settings.device, batch_size=settings.batch_size)

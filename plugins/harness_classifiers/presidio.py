@@ -15,13 +15,13 @@ from harness.api import (
     RunContext,
     StrictModel,
     Unscored,
+    encodable,
     read_options,
     unknown_name,
     weights_hash,
 )
 from harness_classifiers.identity import fingerprint_of, require_package
 from harness_classifiers.presidio_engine import ENTITIES, MAX_CHARS, PHONE_SCORE, build_engine
-from harness_classifiers.text import clean
 
 WEIGHTS = "spacy-en-md"
 DEFAULT_ENTITIES = (
@@ -99,7 +99,7 @@ class PresidioClassifier(Classifier):
 
     def classify(self, texts: Sequence[str]) -> Sequence[Findings]:
         """Return the spans of each text, in the order of their start. Beyond 200,000 characters: Unscored."""
-        cleaned = [clean(text) for text in texts]
+        cleaned = [encodable(text) for text in texts]
         judged = [index for index, text in enumerate(cleaned) if text.strip() and len(text) <= MAX_CHARS]
         results: list[Findings] = [
             () if len(text) <= MAX_CHARS else Unscored(reason=f"the text is longer than {MAX_CHARS:,} characters")

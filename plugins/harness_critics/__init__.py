@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from harness import hookimpl
@@ -12,37 +13,37 @@ if TYPE_CHECKING:
     from harness.api.commands import Commands
 
 
-def _judge(options: Mapping[str, Any]) -> Critic:
-    from harness_critics.judge import JudgeCritic
-
-    return JudgeCritic(options)
-
-
-def _toxicity(options: Mapping[str, Any]) -> Critic:
-    from harness_critics.toxicity import ToxicityCritic
-
-    return ToxicityCritic(options)
-
-
-def _pii(options: Mapping[str, Any]) -> Critic:
-    from harness_critics.pii import PIICritic
-
-    return PIICritic(options)
+_CRITICS = {
+    "judge": ("judge:JudgeCritic", "A model's P(Yes) against P(No), asked both ways"),
+    "judge-text": ("judge_text:JudgeTextCritic", "A model's written reasons and its mark from 1 to 5"),
+    "panel": ("panel:PanelCritic", "Several critics together, and whether they agree"),
+    "classifier": ("classifier:ClassifierCritic", "Which labels of any classifier break the principle"),
+    "toxicity": ("toxicity:ToxicityCritic", "One minus a classifier's probability that the reply is toxic"),
+    "pii": ("pii:PIICritic", "Identifiers in the reply that the user did not write"),
+    "tone": ("tone:ToneCritic", "Whether a reply would do between colleagues: insults, crude words, shouting"),
+    "grounding": ("grounding:GroundingCritic", "Whether a corpus or the given context bears out what is claimed"),
+    "relevance": ("relevance:RelevanceCritic", "Whether the answer uses what a corpus or the given context knows"),
+    "consistency": ("consistency:ConsistencyCritic", "Whether the model answers the same when asked in other words"),
+    "rules": ("rules:RulesCritic", "Regular expressions the reply must, or must not, match"),
+    "verifier": ("verifier:VerifierCritic", "A check in code: a plugin's function, or a short expression"),
+}
 
 
-def _rules(options: Mapping[str, Any]) -> Critic:
-    from harness_critics.rules import RulesCritic
+def _maker(where: str) -> Callable[[Mapping[str, Any]], Critic]:
+    module, name = where.split(":")
 
-    return RulesCritic(options)
+    def make(options: Mapping[str, Any]) -> Critic:
+        made: Critic = getattr(import_module(f"harness_critics.{module}"), name)(options)
+        return made
+
+    return make
 
 
 @hookimpl
 def register_critics(register: Callable[..., None]) -> None:
-    """Register the bundled critics."""
-    register("judge", _judge, about="A model's P(Yes) against P(No), asked both ways")
-    register("toxicity", _toxicity, about="One minus a classifier's probability that the reply is toxic")
-    register("pii", _pii, about="Identifiers in the reply that the user did not write")
-    register("rules", _rules, about="Regular expressions the reply must, or must not, match")
+    """Register the bundled critics; each is imported when it is first made."""
+    for name, (where, about) in _CRITICS.items():
+        register(name, _maker(where), about=about)
 
 
 @hookimpl

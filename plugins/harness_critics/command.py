@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.api.commands import App, common_options, plain_table, role_option, safe_text
+from harness.api.commands import App, WholeRange, common_options, plain_table, role_option, safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,6 +68,55 @@ def show(app: App, principle: str | None) -> None:
     _show(app, found)
     if not found and not app.json:
         click.echo("no calibration is kept; make one with: harness critic calibrate")
+
+
+_DISAGREEMENTS = """\b
+Examples:
+  harness critic disagreements latest
+  harness critic disagreements latest --limit 50 --json"""
+
+
+@critic.command(epilog=_DISAGREEMENTS)
+@click.argument("run", default="latest")
+@click.option("--limit", type=WholeRange(min=1), default=20, show_default=True, metavar="N", help="At most N replies.")
+@common_options
+def disagreements(app: App, run: str, limit: int) -> None:
+    """List the replies of a run on which its critics part, the widest gap first.
+
+    Compared are the critics that a principle names side by side, and the members of a panel.
+    """
+    from harness.api.workspace import read_constitutions, read_run, read_samples
+    from harness_critics.disagreements import disagreements as found_in
+
+    record = read_run(app.workspace, run)
+    principles = {
+        principle.id: principle
+        for constitution in read_constitutions(app.workspace, record.id)
+        for principle in constitution.principles
+    }
+    found = found_in(read_samples(app.workspace, record.id), principles)
+    shown = found.parted[:limit]
+    if app.json:
+        agreement = [
+            {"critics": pair, "agreed": counts[0], "of": counts[1]} for pair, counts in found.agreement.items()
+        ]
+        parted = [
+            {"sample": one.sample, "completion": one.completion, "principle": one.principle, "scores": dict(one.scores)}
+            for one in shown
+        ]
+        app.print_json({"run": record.id, "judged": found.judged, "agreement": agreement, "parted": parted})
+        return
+    if not found.judged:
+        click.echo(f"no reply of {record.id} was scored by two critics of one principle")
+        return
+    pairs = [[f"{first}, {second}", _rate(counts)] for (first, second), counts in found.agreement.items()]
+    app.console.print(plain_table(("critics", "agree"), pairs, title=f"critics of {record.id}", whole={"agree"}))
+    rows = [
+        [safe_text(one.sample), one.principle, "  ".join(f"{name} {score:.2f}" for name, score in one.scores.items())]
+        for one in shown
+    ]
+    title = f"{len(found.parted)} of {found.judged} replies on which they part"
+    app.console.print(plain_table(("sample", "principle", "scores"), rows, title=title, whole=set()))
 
 
 def _show(app: App, found: Sequence[CriticCalibration]) -> None:

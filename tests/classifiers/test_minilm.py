@@ -11,7 +11,7 @@ from harness.contracts import Surroundings
 from harness.errors import BrokenRunError, InputError
 from harness.hashing import sha256_file
 from harness.weights import weights_path
-from harness_classifiers.embedding import WIDTH, WINDOW, Embedder
+from harness.weights.embedding import WIDTH, WINDOW, Embedder
 from harness_classifiers.head import Head, load_head, save_head
 from harness_classifiers.minilm_toxicity import HEAD, MiniLMToxicity
 

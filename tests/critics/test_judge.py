@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from harness.errors import InputError
 from harness.types import Completion, LogLikelihood, LogProb, Message, Principle, Request, Sample, Unscored
-from harness_critics.judge import BREAKS, FOLLOWS, JudgeCritic
+from harness_critics.judge import PHRASINGS, JudgeCritic
 
 RULE = Principle(id="kind", text="The assistant is kind.")
 HELLO = Sample(id="s-1", messages=(Message(role="user", content="Hello"),))
+
+FOLLOWS, BREAKS = (f"{question} Answer Yes or No." for question in PHRASINGS[0])
 
 
 def completion(text: str) -> Completion:

@@ -40,6 +40,7 @@ from harness.types import (
     Message,
     ModelSpec,
     NoReply,
+    NotApplicable,
     Reply,
     Request,
     RunRecord,
@@ -145,7 +146,7 @@ def test_principle_passes_its_own_test(folder: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_critic(load) -> None:
-    critic = load("tone.py").registries.critics.get("tone")({})
+    critic = load("warmth.py").registries.critics.get("warmth")({})
     rule = load("brief.py").registries.principles.get("brief")
     requests = critic.requests(SAMPLE, completion("Hello\nthere"), rule)
     assert "> Hello\n> there" in requests[0].messages[0].content
@@ -153,6 +154,19 @@ def test_critic(load) -> None:
     assert critic.score(SAMPLE, completion("Hello"), rule, replies, {})[0] == pytest.approx(0.75)
     silent = (NoReply(reason="down"),) * 2
     assert isinstance(critic.score(SAMPLE, completion("Hello"), rule, silent, {})[0], Unscored)
+
+
+def test_verifier(load) -> None:
+    check = load("cites.py").registries.verifiers.get("cites_a_page")
+    rule = load("brief.py").registries.principles.get("brief")
+
+    def verdict(prompt: str, reply: str) -> object:
+        asked = replace(SAMPLE, messages=(Message(role="user", content=prompt),))
+        return check(Case(sample=asked, completion=completion(reply), principle=rule, findings={}))
+
+    assert verdict("Name your source.", "Mills, p. 12") is True
+    assert verdict("Name your source.", "I forgot.") is False
+    assert isinstance(verdict("Hello", "Hi"), NotApplicable)
 
 
 def test_a_critic_that_asks_twice(load) -> None:
@@ -177,7 +191,7 @@ def test_a_critic_that_asks_twice(load) -> None:
 
 
 def test_constitution(load, folder: Path) -> None:
-    plugins = load("manners.py", "brief.py", "tone.py")
+    plugins = load("manners.py", "brief.py", "warmth.py")
     brief, warm = Constitutions(plugins.registries, folder)["manners"]
     assert (brief.id, brief.weight, warm.weight) == ("brief", 0.25, 0.75)
     assert {example.kind for example in warm.examples} == {"pass", "fail", "near_miss"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.api import Finding, SourceInput
+from harness.api import Finding, Message, Sample, SourceInput
 from harness.plugins import load_plugins
 from harness.testing import (
     ContractError,
@@ -32,12 +32,22 @@ from tests.sources.test_native import SMALL
 REGISTRIES = load_plugins(installed=False).registries
 FACTORIES = {case.factory: case for case in CASES.values()}
 RUN = ("latency", "throughput", "peak_memory")
+TOXIC = (Finding(label="toxicity", probability=0.3),)
 CRITICS = {
     "judge": ({}, {}),
     "toxicity": ({}, {"minilm-toxicity": (Finding(label="toxicity", probability=0.3),)}),
     "pii": ({}, {"presidio": ()}),
     "rules": ({"must_not": ["ignore"]}, {}),
+    "judge-text": ({}, {}),
+    "panel": ({"critics": {"toxicity": None, "judge": None}}, {"minilm-toxicity": TOXIC}),
+    "classifier": ({"classifier": "minilm-toxicity", "breaks": ["toxicity"]}, {"minilm-toxicity": TOXIC}),
+    "tone": ({}, {"minilm-toxicity": TOXIC}),
+    "verifier": ({"expression": "words(reply) < 50"}, {}),
+    "grounding": ({}, {}),
+    "relevance": ({}, {}),
+    "consistency": ({}, {}),
 }
+BY_MEANING = ("grounding", "relevance", "consistency")
 STAGES = {"canaries": {"data": "rows.jsonl", "count": 4}, "sft": {"data": "rows.jsonl"}}
 PLAIN = {"id": "one", "prompt": "What is the capital of Peru?", "target": "Lima"}
 
@@ -61,10 +71,14 @@ def test_metrics(name: str) -> None:
     assert_metric(name, options=case.options, observed=shown)
 
 
-@pytest.mark.parametrize("name", names("critics"))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.weights] * (name in BY_MEANING)) for name in names("critics")]
+)
 def test_critics(name: str) -> None:
     options, findings = CRITICS[name]
-    assert_critic(name, options=options, findings=findings)
+    context = {"context": "The capital of Peru is Lima. " * 3} if name in BY_MEANING else {}
+    sample = Sample(id="s", messages=(Message(role="user", content="What is the capital of Peru?"),), metadata=context)
+    assert_critic(name, options=options, findings=findings, sample=sample)
 
 
 @pytest.mark.weights

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.api import FreeCores, use_threads
-from harness_classifiers.windows import cut
+from harness.threads import FreeCores, use_threads
+from harness.weights.windows import cut_windows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-WEIGHTS = "minilm"
+MINILM = "minilm"
+"""Its name in the catalog."""
 WIDTH = 384
 LAST = 6
 WINDOW = 254
@@ -65,7 +66,7 @@ class Embedder:
         if not texts:
             return []
         self._load()
-        parts = [[part for part in windows if part.strip()] for windows in cut(texts, self._tokenizer, WINDOW)]
+        parts = [[part for part in windows if part.strip()] for windows in cut_windows(texts, self._tokenizer, WINDOW)]
         flat = [part for windows in parts for part in windows]
         vectors = np.zeros((len(flat), self.dimension), dtype=np.float32)
         order = sorted(range(len(flat)), key=lambda index: len(flat[index]))
