@@ -10,7 +10,7 @@ from pydantic import Field
 
 from harness.api import Stage, StageInput, StageOutput
 from harness_stages.pair_data import PairPlan, find_pairs, plan_pairs
-from harness_stages.tuning import TuningOptions, read_stage_options, require
+from harness_stages.tuning import TuningOptions, read_stage_options, require_training
 
 Loss = Literal["sigmoid", "ipo", "kto", "hinge", "robust", "apo_zero", "apo_down", "sigmoid_norm"]
 
@@ -39,8 +39,7 @@ class DPOStage(Stage):
 
     def check(self, inputs: StageInput) -> None:
         """Read options and data, and see that what training needs is installed."""
-        self._plan(inputs)
-        require("trl", "datasets", stage="dpo")
+        require_training(self._plan(inputs).options, stage="dpo")
 
     def inputs(self, inputs: StageInput) -> Mapping[str, Path]:
         """Return the file of pairs."""

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from harness.api import Stage, StageInput, StageOutput
 from harness_stages.pair_data import PairPlan, find_pairs, plan_pairs
-from harness_stages.tuning import TuningOptions, read_stage_options, require
+from harness_stages.tuning import TuningOptions, read_stage_options, require_training
 
 
 class RewardOptions(TuningOptions):
@@ -34,8 +34,7 @@ class RewardStage(Stage):
 
     def check(self, inputs: StageInput) -> None:
         """Read options and data, and see that what training needs is installed."""
-        self._plan(inputs)
-        require("trl", "datasets", stage="reward")
+        require_training(self._plan(inputs).options, stage="reward")
 
     def inputs(self, inputs: StageInput) -> Mapping[str, Path]:
         """Return the file of pairs."""

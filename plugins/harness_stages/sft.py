@@ -9,18 +9,16 @@ from typing import ClassVar
 
 from harness.api import (
     InputError,
-    Message,
     Stage,
     StageInput,
     StageOutput,
     check_lora,
     read_adapter_config,
 )
-from harness_stages.data import find_data
 from harness_stages.lora import check_shape
-from harness_stages.rows import TrainingRow, gather_rows
 from harness_stages.sft_options import SFTOptions
-from harness_stages.tuning import Places, read_stage_options, require
+from harness_stages.sources import SourceRows, gather_sources, list_sources
+from harness_stages.tuning import Places, read_stage_options, require_training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +26,10 @@ class SFTPlan:
     """An `sft` stage, read and checked as far as it can be without the model."""
 
     options: SFTOptions
-    data: Path
-    rows: tuple[TrainingRow, ...]
+    sources: tuple[SourceRows, ...]
+    """What is learned from."""
+    held_out: tuple[SourceRows, ...]
+    """What the loss is measured on; empty where it is not."""
     note: str
     """Which rows were left out."""
     bad_rows: int
@@ -43,13 +43,12 @@ class SFTStage(Stage):
 
     def check(self, inputs: StageInput) -> None:
         """Read options and data, and see that what training needs is installed."""
-        self._plan(inputs)
-        require("trl", "datasets", stage="sft")
+        require_training(self._plan(inputs).options, stage="sft")
 
     def inputs(self, inputs: StageInput) -> Mapping[str, Path]:
         """Return the file of training rows."""
         options, error_at = _options(inputs)
-        return {"data": find_data(inputs, options.data, error_at)}
+        return {name: path for name, path, _ in list_sources(inputs, options, error_at)}
 
     def run(self, inputs: StageInput) -> StageOutput:
         """Train and write the adapter.
@@ -66,25 +65,20 @@ class SFTStage(Stage):
     @staticmethod
     def _plan(inputs: StageInput) -> SFTPlan:
         options, error_at = _options(inputs)
-        data = find_data(inputs, options.data, error_at)
-        read = gather_rows(data, most_bad=options.max_bad_rows)
-        rows = read.good
-        if options.system is not None:
-            rows = tuple(_with_system(row, options.system) for row in rows)
+        gathered = gather_sources(inputs, options, error_at)
         if inputs.adapter is not None:
             check_lora(inputs.adapter)
             check_shape(read_adapter_config(inputs.adapter), options.shape, adapter=inputs.adapter, error_at=error_at)
-        return SFTPlan(options=options, data=data, rows=rows, note=read.note, bad_rows=len(read.bad), error_at=error_at)
+        return SFTPlan(
+            options=options, sources=gathered.learned, held_out=gathered.held_out, note=gathered.note,
+            bad_rows=gathered.bad, error_at=error_at,
+        )  # fmt: skip
 
 
 def _options(inputs: StageInput) -> tuple[SFTOptions, Places]:
     options, error_at = read_stage_options(inputs, SFTOptions, stage="sft")
     if options.system is not None and not options.system.strip():
         raise InputError("is empty", **error_at("system"), hint="write the system prompt or leave the key out")
+    if options.patience is not None and not (options.validation or options.validation_data):
+        raise InputError("nothing is held out to stop by", **error_at("patience"), hint="add validation: 0.1")
     return options, error_at
-
-
-def _with_system(row: TrainingRow, system: str) -> TrainingRow:
-    if row.messages[0].role == "system":
-        return row
-    return TrainingRow(messages=(Message(role="system", content=system), *row.messages), line=row.line)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
+from harness_stages.mixing import Replay, Source
 from harness_stages.tuning import TuningOptions
 
 
@@ -12,3 +17,17 @@ class SFTOptions(TuningOptions):
     """System prompt of the rows that have none of their own; candidates must then be run with the same one."""
     packing: bool = False
     """Join rows into blocks of `max_length` tokens that do not see each other, instead of padding them."""
+    mix: Annotated[list[Source], Field(min_length=2)] | None = None
+    """Several sources instead of `data`, each with its weight."""
+    rows: Annotated[int, Field(ge=1)] | None = None
+    """Of a mixture, in all; None takes the most that repeats no row."""
+    replay: Replay | None = None
+    """Rows of earlier trainings among the new ones, against forgetting."""
+    validation: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of each source that is held out to measure the loss on."""
+    validation_data: str | None = None
+    """File with rows to measure the loss on, instead of a share."""
+    evaluate_every: Annotated[int, Field(ge=1)] | None = None
+    """Optimizer steps between two measurements; None: ten in all."""
+    patience: Annotated[int, Field(ge=1)] | None = None
+    """Measurements without a new best after which training stops; the adapter is the one of the best."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from harness_stages.sft import SFTPlan
+    from harness_stages.sources import SourceRows
+    from harness_stages.validating import Validation
     from harness_stages.watcher import Watcher
 
 
@@ -27,17 +30,27 @@ def train_sft(inputs: StageInput, plan: SFTPlan) -> StageOutput:
     with quiet_libraries(), asking_no_hub():
         tokenizer = load_tokenizer(inputs.base_path)
         encoder = Encoder(tokenizer, read_end_ids(inputs.base_path))
-        encoded = encoder.encode(plan.rows, max_length=plan.options.max_length, path=plan.data)
         from transformers import set_seed
 
+        from harness_stages.validating import Validation
+
+        encoded, held_out = (_encoded(encoder, some, plan) for some in (plan.sources, plan.held_out))
         set_seed(inputs.seed)  # the adapter's first weights are drawn before the trainer seeds for itself
         model = load_lora(inputs, plan.options, where, plan.error_at)
         measured.begin(model.get_input_embeddings().weight.shape[1])
-        watcher = _fit(model, tokenizer, encoded, inputs, plan, where.device)
+        validation = None
+        if held_out:
+            validation = Validation(
+                held_out, batch_size=plan.options.batch_size, pad=int(tokenizer.pad_token_id),
+                every=plan.options.evaluate_every, patience=plan.options.patience,
+            )  # fmt: skip
+        fitting = _Fitting(model=model, tokenizer=tokenizer, encoded=encoded, validation=validation)
+        watcher = _fit(fitting, inputs, plan, where.device)
         taken = measured.figures()
         adapter = save_adapter(model, inputs)
     figures = {
-        "rows": float(len(plan.rows)),
+        "rows": float(sum(len(source.rows) for source in plan.sources)),
+        **_by_source(plan),
         "bad_rows": float(plan.bad_rows),
         "tokens": float(sum(len(part.input_ids) for part in encoded)),
         "learned_tokens": float(sum(part.learned for part in encoded)),
@@ -45,27 +58,49 @@ def train_sft(inputs: StageInput, plan: SFTPlan) -> StageOutput:
         **taken,
         "bfloat16": float(where.dtype == "bfloat16"),
         **watcher.figures(),
+        **({} if validation is None else validation.figures()),
     }
     return StageOutput(adapter=adapter, dataset=None, figures=figures, note=plan.note)
 
 
-def _fit(
-    model: Any,  # noqa: ANN401 - PEFT is not typed
-    tokenizer: PreTrainedTokenizerBase, encoded: Sequence[Encoded], inputs: StageInput, plan: SFTPlan, device: str,
-) -> Watcher:  # fmt: skip
+def _encoded(encoder: Encoder, sources: Sequence[SourceRows], plan: SFTPlan) -> list[Encoded]:
+    """Encode all sources, each distinct row once."""
+    length = plan.options.max_length
+    return [part for one in sources for part in encoder.encode(one.rows, max_length=length, path=one.path)]
+
+
+def _by_source(plan: SFTPlan) -> dict[str, float]:
+    """Return the rows of each source where there are several, and how many came more than once."""
+    if len(plan.sources) == 1:
+        return {}
+    figures = {f"rows_{one.name.removeprefix('data ')}": float(len(one.rows)) for one in plan.sources}
+    repeated = sum(len(one.rows) - len({row.line for row in one.rows}) for one in plan.sources)
+    return figures | {"repeated_rows": float(repeated)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Fitting:
+    model: Any
+    tokenizer: PreTrainedTokenizerBase
+    encoded: Sequence[Encoded]
+    validation: Validation | None
+
+
+def _fit(given: _Fitting, inputs: StageInput, plan: SFTPlan, device: str) -> Watcher:
     from datasets import Dataset
 
     from harness_stages.trainer import AnswerTrainer
     from harness_stages.watcher import Watcher
 
     dataset = Dataset.from_dict(
-        {"input_ids": [part.input_ids for part in encoded], "labels": [part.labels for part in encoded]}
+        {"input_ids": [part.input_ids for part in given.encoded], "labels": [part.labels for part in given.encoded]}
     )
     with tempfile.TemporaryDirectory(dir=inputs.output, prefix="trainer-") as scratch:
-        watcher = Watcher(inputs.progress, f"sft on {plan.data.name}", device)
+        watcher = Watcher(inputs.progress, f"sft on {plan.sources[0].path.name}", device)
         trainer = AnswerTrainer(
-            model=model, args=_arguments(plan, inputs, Path(scratch), device), train_dataset=dataset,
-            processing_class=tokenizer, callbacks=[watcher],
+            model=given.model, args=_arguments(plan, inputs, Path(scratch), device), train_dataset=dataset,
+            processing_class=given.tokenizer,
+            callbacks=[watcher] if given.validation is None else [watcher, given.validation],
         )  # fmt: skip
         fit(trainer, watcher, plan.options, device)
     return watcher

@@ -35,11 +35,15 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]  # TRL is not typed
     ) -> Any:  # noqa: ANN401 - a tensor, or a tensor and the outputs
         """Return the loss of one batch, in nats per answer token."""
         device = inputs["input_ids"].device
-        config = self.model.config.get_text_config()
-        plain = not any(getattr(config, name, None) for name in _UNUSUAL_HEADS)
-        if return_outputs or device.type == "cuda" or not plain:
+        if return_outputs or device.type == "cuda" or not is_plain(self.model):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         return answer_loss(model, inputs, num_items_in_batch)
+
+
+def is_plain(model: Any) -> bool:  # noqa: ANN401 - PEFT is not typed
+    """Tell whether the model's logits are one matrix product of its last hidden states, as `answer_loss` has it."""
+    config = model.config.get_text_config()
+    return not any(getattr(config, name, None) for name in _UNUSUAL_HEADS)
 
 
 def answer_loss(model: Any, inputs: dict[str, Any], count: torch.Tensor | int | None = None) -> torch.Tensor:  # noqa: ANN401

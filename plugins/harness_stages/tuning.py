@@ -11,8 +11,8 @@ from pydantic import Field
 from harness.api import MissingDependencyError, StageInput, StrictModel, stage_options
 
 Scheduler = Literal["constant", "constant_with_warmup", "cosine", "linear"]
-Places = Callable[[str], dict[str, Any]]
-"""Gives file, line and key of an option, for errors."""
+Places = Callable[..., dict[str, Any]]
+"""Gives file, line and key of an option, or of what stands below it, for errors."""
 M = TypeVar("M", bound=StrictModel)
 
 
@@ -82,11 +82,18 @@ def read_stage_options(inputs: StageInput, model: type[M], *, stage: str) -> tup
     """Return a stage's options and what says where each stands in the recipe; raises as `stage_options`."""
     options, document = stage_options(inputs, model, stage=stage)
 
-    def error_at(key: str) -> dict[str, Any]:
-        error = document.error("", (*inputs.place, key))
+    def error_at(*keys: str | int) -> dict[str, Any]:
+        error = document.error("", (*inputs.place, *keys))
         return {"file": error.file, "line": error.line, "key": error.key}
 
     return options, error_at
+
+
+def require_training(options: LoraOptions, *, stage: str) -> None:
+    """See that what a trainer needs is installed; raises as `require`."""
+    require("trl", "datasets", stage=stage)
+    if options.quantise != "none":
+        require("bitsandbytes", stage=f"{stage} with quantise: {options.quantise}", extra="quantise")
 
 
 def require(*packages: str, stage: str, extra: str = "train") -> None:
