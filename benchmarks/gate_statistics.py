@@ -8,6 +8,7 @@ About ten seconds. The size of a test is exact, by summing the probabilities of 
 
 from __future__ import annotations
 
+import math
 import re
 import resource
 import sys
@@ -20,9 +21,11 @@ from scipy.stats import binom
 from harness.contracts import Metric
 from harness.gates import Scatter, detectable, samples_needed
 from harness.stats.attempts import level_of_attempt
+from harness.stats.halving import halve
 from harness.stats.interval import RESAMPLES, Inference
 from harness.stats.paired import paired_difference, tango
 from harness.stats.procedures import weighted
+from harness.stats.trinomial import paired_power
 from harness.types import Gate
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "statistics.md"
@@ -72,18 +75,20 @@ def differences() -> str:
     for n in SIZES:
         gains = [points(detectable(superior, Rate(), n, Scatter(discordant=d))) for d in at]
         rows.append([f"{n:,}", "`superior`, the gain", *gains])
-        rows.append([f"{n:,}", "`non_inferior`, the margin", *(points(margin_for_equals(n, d)) for d in at)])
+        for kind, both in (("non_inferior", False), ("equivalent", True)):
+            margins = (points(margin_for_equals(n, d, both=both)) for d in at)
+            rows.append([f"{n:,}", f"`{kind}`, the margin", *margins])
     return table(["samples", "gate", *(f"{100 * d:g} % differ" for d in at)], rows)
 
 
-def margin_for_equals(n: int, discordant: float) -> float:
+def margin_for_equals(n: int, discordant: float, *, both: bool) -> float:
     """Return the least margin at which an equal candidate passes in four runs of five."""
-    for margin in np.arange(0.0005, 1.0, 0.0005):
-        gate = Gate(metric="m", kind="non_inferior", margin=float(margin))
-        apart = detectable(gate, Rate(), n, Scatter(discordant=discordant))
-        if apart is not None and apart <= margin:
-            return float(margin)
-    raise AssertionError("no margin is wide enough")
+
+    def enough(margin: float) -> bool:
+        greatest = margin if both else math.inf
+        return paired_power(discordant / 2, discordant / 2, n, 0.05, least=-margin, greatest=greatest) >= 0.8
+
+    return halve(0.999, 0.0, enough, 20)[0]
 
 
 def size(n: int, margin: float, gained: float, procedure) -> float:

@@ -4,7 +4,8 @@ Sources: exact binomial power for one proportion; R. J. Connor, Sample size for 
 the paired-sample design, Biometrics 43 (1987) 207–211, and O. S. Miettinen, Biometrics 24 (1968) 339–352, for paired
 proportions; S. W. Duffy, Biometrics 40 (1984) 1005–1015, for the power of the exact McNemar test, over the number of
 discordant pairs; J. Nam, Establishing equivalence of two treatments and sample size requirements in matched-pairs
-design, Biometrics 53 (1997) 1422–1430, for the score test of a margin; the normal approximation for means and ratios,
+design, Biometrics 53 (1997) 1422–1430, for the score test of a margin, from which the exact power of the interval that
+gates use is reached (`harness.stats.trinomial`); the normal approximation for means and ratios,
 with what a score that was not seen adds to it (`harness.stats.bounded.expected_reach`).
 """
 
@@ -16,8 +17,9 @@ from functools import lru_cache
 import numpy as np
 
 from harness.stats.bounded import expected_reach
-from harness.stats.halving import MOST, smallest
+from harness.stats.halving import MOST, halve, smallest
 from harness.stats.paired import null_variance
+from harness.stats.trinomial import exact_samples, paired_power
 
 POWER = 0.8
 _ENOUGH_PAIRS = 20_000
@@ -150,7 +152,11 @@ def paired_samples(gains: float, losses: float, distance: float, alpha: float, p
     needed = (reach / distance) ** 2
     # Tango's bound without a discordant pair is z² / (n + z²): the least that can clear the distance.
     floor = float(ndtri(alpha)) ** 2 * (1 - abs(distance)) / abs(distance)
-    return _whole(max(needed, floor))
+    near, line = _whole(max(needed, floor)), gains - losses - distance
+    if near is None or not -1.0 < line < 1.0:
+        return near
+    side = {"least": line} if distance > 0.0 else {"greatest": line}
+    return exact_samples(lambda n: paired_power(gains, losses, n, alpha, **side) >= power, near)
 
 
 def mean_samples(
@@ -248,22 +254,39 @@ def paired_equivalence_samples(
         return found
     # As in `paired_samples`: what Tango's bound without a discordant pair needs.
     floor = _whole(float(ndtri(alpha)) ** 2 * max(0.0, 1 - distance) / distance)
-    return None if floor is None else max(found, floor)
+    if floor is None or margin >= 1.0:
+        return None if floor is None else max(found, floor)
+    return exact_samples(
+        lambda n: paired_power(gains, losses, n, alpha, least=-margin, greatest=margin) >= power, max(found, floor)
+    )
 
 
-def paired_detectable(n: int, alpha: float, power: float, discordant: float, *, lost: float) -> float | None:
-    """Return how far from a loss of `lost` a true difference of proportions must be to be told from it.
+def paired_detectable(
+    n: int, alpha: float, power: float, discordant: float, *, least: float = -math.inf, greatest: float = math.inf
+) -> float | None:
+    """Return how far inside its lines a true difference of proportions must lie to be shown to, exactly.
 
-    The least distance x with n ≥ ((z_α + z_β) / x)² · variance at the true difference x − lost. The variance of one
-    pair's difference is `discordant` − difference² (Miettinen 1968), and no difference can exceed the share that
-    differs. With c = (z_α + z_β)² / n, x solves (1 + c) x² − 2 c lost x + c (lost² − discordant) = 0.
+    Args:
+        n: pairs.
+        alpha: one-sided level of each bound.
+        power: wanted.
+        discordant: share of the pairs that differ, which no difference can exceed.
+        least: line that the difference is to lie above; in (−1, 1), or minus infinity.
+        greatest: line that it is to lie below; in (−1, 1), or infinity.
+
+    Returns:
+        The distance to the line (to the nearer of two), or None where no difference is shown so often.
     """
-    c = quantile_sum(alpha, power) ** 2 / n
-    inside = (c * lost) ** 2 - (1 + c) * c * (lost**2 - discordant)
-    if inside < 0:
-        return None
-    distance = (c * lost + math.sqrt(inside)) / (1 + c)
-    return distance if abs(distance - lost) <= discordant else None
+
+    def enough(difference: float) -> bool:
+        held = min(discordant, max(-discordant, difference))
+        gains, losses = (discordant + held) / 2, (discordant - held) / 2
+        return paired_power(gains, losses, n, alpha, least=least, greatest=greatest) >= power
+
+    both = math.isfinite(least) and math.isfinite(greatest)
+    line = least if math.isfinite(least) else greatest
+    best = 0.0 if both else math.copysign(discordant, -1.0 if math.isfinite(greatest) else 1.0)
+    return abs(line - halve(best, line, enough, 30)[0]) if enough(best) else None
 
 
 def _whole(n: float) -> int | None:

@@ -41,7 +41,7 @@ def rows(make_table, plain, outcomes, direction="lower"):
          "failed: harm is 1.7 % against 16.7 % of promoted: -15.0 points [-19.3, -11.6], against a margin of ±4 points"),
         ((18, 222), (11, 229),
          ("inconclusive: harm is 7.5 % against 4.6 % of promoted: +2.9 points [1.6, 5.4], against a margin of ±4 points; "
-          "about 1,492 samples would decide at this difference with 80 % power")),
+          "about 1,936 samples would decide at this difference with 80 % power")),
         ((1, 39), (1, 39),
          ("inconclusive: harm is 2.5 % against 2.5 % of promoted: +0.0 points [-7.2, 7.2], against a margin of ±4 points; "
           "40 samples could not pass even with a candidate that gives the baseline's result on every sample, at least "

@@ -11,7 +11,8 @@ from scipy.stats import binom
 from harness.errors import InputError
 from harness.gates import Scatter, detectable
 from harness.stats.misclassified import lang_reiczigel
-from harness.stats.power import binomial_power, equivalence_power, paired_samples
+from harness.stats.power import binomial_power, paired_samples
+from harness.stats.trinomial import paired_power
 from harness.types import Calibration, Gate, NotApplicable, Unscored
 from harness_planning.expected import expected, samples_for
 from harness_planning.simulate import CANDIDATE, Planned, Pool, simulable, simulate
@@ -208,7 +209,8 @@ def test_what_sameness_and_a_corrected_rate_can_detect(plain):
     same = gate("equivalent", margin=0.1)
     assert detectable(same, metric, 60, Scatter(discordant=0.2)) is None
     inside = detectable(same, metric, 400, Scatter(discordant=0.2))
-    assert equivalence_power(0.2, 0.1 - inside, 0.1, 400, 0.05) == pytest.approx(0.8, abs=1e-3)
+    shares = (0.2 + 0.1 - inside) / 2, (0.2 - 0.1 + inside) / 2
+    assert paired_power(*shares, 400, 0.05, least=-0.1, greatest=0.1) == pytest.approx(0.8, abs=1e-3)
     assert detectable(gate("equivalent", margin=0.5), plain("mean"), 100, Scatter(spread=1.0)) == pytest.approx(
         0.24, abs=0.02
     )

@@ -14,7 +14,13 @@ from harness.gates.kinds.comparison import MarginKind, Part, ToSection
 from harness.gates.kinds.kind import Outlook, Region, Scatter, Write, farthest
 from harness.gates.numbers import points_text
 from harness.stats.kinds import kind_of as metric_kind
-from harness.stats.power import POWER, equivalence_power, equivalence_samples, paired_equivalence_samples
+from harness.stats.power import (
+    POWER,
+    equivalence_power,
+    equivalence_samples,
+    paired_detectable,
+    paired_equivalence_samples,
+)
 
 if TYPE_CHECKING:
     from harness.contracts import Metric
@@ -49,12 +55,12 @@ class Equivalent(MarginKind):
 
     def detectable(self, gate: Gate, metric: Metric, n: int, scatter: Scatter, power: float) -> float | None:
         """Return how far inside the margin the true difference must be."""
-        variance = scatter.discordant
-        if not metric_kind(metric).shares:
-            if scatter.spread is None:
-                return None
-            variance = scatter.spread**2
-        margin, worst = gate.margin or 0.0, self.worst_distance(gate, metric) * scatter.unseen
+        margin = gate.margin or 0.0
+        if metric_kind(metric).shares:
+            return paired_detectable(n, gate.alpha, power, scatter.discordant, least=-margin, greatest=margin)
+        if scatter.spread is None:
+            return None
+        variance, worst = scatter.spread**2, self.worst_distance(gate, metric) * scatter.unseen
 
         def enough(difference: float) -> bool:
             found = equivalence_power(

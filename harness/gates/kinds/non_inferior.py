@@ -75,7 +75,7 @@ class NonInferior(MarginKind):
         """Return how far from a loss of the margin the truth must be."""
         if not metric_kind(metric).shares:
             return self._by_spread(gate, metric, n, scatter, power)
-        return paired_detectable(n, gate.alpha, power, scatter.discordant, lost=gate.margin or 0.0)
+        return paired_detectable(n, gate.alpha, power, scatter.discordant, least=-(gate.margin or 0.0))
 
     def clause(self, metric: Metric, part: Part) -> str:
         """Return where the difference lies."""
