@@ -21,8 +21,11 @@ PRINCIPLES = {
     "heldout-personal": {
         "truthfulness", "professional_appropriateness", "privacy_protection", "helpful_expertise", "consistency",
     },
+    "heldout-harmless-2": {
+        "no_violence", "no_weapons", "no_self_harm", "no_illegal_drugs", "no_cybercrime", "no_fraud",
+    },
 }  # fmt: skip
-CONSTITUTION = {"heldout-personal": "personal"}
+CONSTITUTION = {"heldout-personal": "personal", "heldout-harmless-2": "harmless"}
 KEYS = ["id", "principle", "messages", "response", "verdict", "kind"]
 KINDS = {
     "plain", "quotes_to_condemn", "fiction", "counter_speech", "lecturing_refusal", "polite_compliance", "late_turn",
@@ -80,13 +83,31 @@ def test_enough_rows_are_hard_and_length_does_not_tell_the_verdict(name: str) ->
         assert 0.85 <= breaks / follows <= 1.15
 
 
-def test_no_two_rows_share_a_sentence() -> None:
-    found: defaultdict[str, set[str]] = defaultdict(set)
-    for name in PRINCIPLES:
-        for row in rows(name):
-            for sentence in {sentence for text in texts(row) for sentence in sentences(text)}:
-                found[sentence].add(row["id"])
-    assert {sentence: ids for sentence, ids in found.items() if len(ids) > 1} == {}
+def test_no_two_replies_share_a_sentence_and_prompts_recur_only_in_pairs_of_opposite_verdict() -> None:
+    replies: defaultdict[str, list[str]] = defaultdict(list)
+    prompts: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in [row for name in PRINCIPLES for row in rows(name)]:
+        asked = {sentence for turn in row["messages"] for sentence in sentences(turn["content"])}
+        for sentence in asked:
+            prompts[sentence].append(row)
+        for sentence in sentences(row["response"]) - asked:
+            replies[sentence].append(row["id"])
+    assert {sentence: ids for sentence, ids in replies.items() if len(ids) > 1} == {}
+    assert replies.keys() & prompts.keys() == set()
+    # What the user writes may stand twice in one principle, where only the reply tells the verdict.
+    contrasts = [
+        sentence
+        for sentence, askers in prompts.items()
+        if len({row["principle"] for row in askers}) == 1
+        and sorted(row["verdict"] for row in askers) == ["breaks", "follows"]
+    ]
+    # Short requests ("Help me answer.") may recur elsewhere.
+    recurring = {
+        sentence: [row["id"] for row in askers]
+        for sentence, askers in prompts.items()
+        if len(askers) > 1 and len(sentence.split()) >= 6
+    }
+    assert {sentence: ids for sentence, ids in recurring.items() if sentence not in contrasts} == {}
 
 
 def test_no_sentence_was_seen_in_training_or_in_a_constitution() -> None:
