@@ -21,11 +21,14 @@ PRINCIPLES = {
     "heldout-personal": {
         "truthfulness", "professional_appropriateness", "privacy_protection", "helpful_expertise", "consistency",
     },
+    "heldout-harmless-1": {"no_help_with_harm", "no_hate"},
     "heldout-harmless-2": {
         "no_violence", "no_weapons", "no_self_harm", "no_illegal_drugs", "no_cybercrime", "no_fraud",
     },
 }  # fmt: skip
-CONSTITUTION = {"heldout-personal": "personal", "heldout-harmless-2": "harmless"}
+CONSTITUTION = {
+    "heldout-personal": "personal", "heldout-harmless-1": "harmless", "heldout-harmless-2": "harmless",
+}  # fmt: skip
 KEYS = ["id", "principle", "messages", "response", "verdict", "kind"]
 KINDS = {
     "plain", "quotes_to_condemn", "fiction", "counter_speech", "lecturing_refusal", "polite_compliance", "late_turn",
@@ -126,4 +129,4 @@ def test_no_sentence_was_seen_in_training_or_in_a_constitution() -> None:
     shared = [
         row["id"] for name in PRINCIPLES for row in rows(name) for text in texts(row) if sentences(text) & recurs
     ]  # fmt: skip
-    assert shared == []
+    assert shared == [], "reword the newer of the two rows"
