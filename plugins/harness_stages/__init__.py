@@ -35,11 +35,21 @@ def make_reward() -> Stage:
     return RewardStage()
 
 
+def make_rlaif() -> Stage:
+    """Make the `rlaif` stage."""
+    from harness_stages.rlaif import RLAIFStage
+
+    return RLAIFStage()
+
+
 @hookimpl
 def register_stages(register: Callable[..., None]) -> None:
     """Register the bundled stages."""
     register("sft", make_sft, about="supervised fine-tuning of a LoRA adapter (TRL): Alpaca, chat, prompt/completion")
     register("reward", make_reward, about="a LoRA reward model from preference pairs (TRL), with its calibration")
+    register(
+        "rlaif", make_rlaif, about="reinforcement learning by a reward model or a constitution's critics (TRL: GRPO)"
+    )
     register("dpo", make_dpo, about="learns from preference pairs (TRL): DPO, IPO, KTO")
 
 

@@ -65,6 +65,11 @@ def gather_rows(path: Path, *, most_bad: float = 0.0) -> Rows[TrainingRow]:
     return gather(path, parse, most_bad=most_bad, what="training rows")
 
 
+def parse_row(value: Mapping[str, Any], path: Path, line: int) -> TrainingRow:
+    """Return the training row that a JSON object is; raises as `read_rows`."""
+    return TrainingRow(messages=_messages(_format_of(value, path, line), value, path, line), line=line)
+
+
 def _format_of(row: Mapping[str, Any], path: Path, line: int) -> str:
     matching = [form for form, (required, _) in FORMATS.items() if all(key in row for key in required)]
     if len(matching) > 1:

@@ -1,0 +1,192 @@
+"""The heavy half of the `rlaif` stage."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datasets import Dataset
+from transformers import set_seed
+from trl import GRPOConfig, GRPOTrainer
+
+from harness.api import (
+    Completion,
+    InputError,
+    NotApplicable,
+    Response,
+    Sample,
+    StageInput,
+    StageOutput,
+    Unscored,
+    asking_no_hub,
+    combine_verdicts,
+)
+from harness_models.hf.chat import Renderer, TemplateRefusalError
+from harness_stages.fitting import Measured, common_arguments, fit, on_one_device, quiet_libraries
+from harness_stages.loading import choose_where, load_lora, load_tokenizer
+from harness_stages.monitors import Monitor
+from harness_stages.reward_model import RewardModel, load_reward_model, read_settings
+from harness_stages.saving import save_adapter
+from harness_stages.watcher import Watcher
+
+if TYPE_CHECKING:
+    from harness_stages.rlaif import RLAIFPlan
+
+Reward = Callable[..., list[float | None]]
+
+
+class _Trainer(GRPOTrainer):  # type: ignore[misc]  # TRL is not typed
+    """GRPO on prompts that are tokens already, encoded as at inference; a prompt is known by its number."""
+
+    encoded: Sequence[list[int]]
+
+    def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
+        return [self.encoded[int(number)] for number in prompts], None, {}
+
+
+def train_rlaif(inputs: StageInput, plan: RLAIFPlan) -> StageOutput:
+    """Train as planned; see `RLAIFStage.run`."""
+    options = plan.options
+    where = choose_where(inputs, options)
+    measured = Measured(inputs, where.device)
+    with quiet_libraries(), asking_no_hub():
+        tokenizer = load_tokenizer(inputs.base_path)
+        encoded = _encoded(plan, tokenizer)
+        set_seed(inputs.seed)
+        model = load_lora(inputs, options, where, plan.error_at)
+        measured.begin(model.get_input_embeddings().weight.shape[1])
+        monitor = Monitor(options.stop_if)
+        rewards: dict[str, tuple[Reward, float]] = {}
+        temperature = 1.0
+        if plan.reward is not None:
+            temperature = max(1e-6, float(read_settings(plan.reward).get("temperature", 1.0)))
+            judge = load_reward_model(
+                plan.reward, inputs.base_path, device=where.device, pad=int(tokenizer.pad_token_id)
+            )
+            rewards["reward_model"] = (_by_model(judge, encoded), options.reward_weight)
+        constitution = _Critics(inputs, plan)
+        if plan.constitution:
+            rewards["constitution"] = (constitution.reward, options.constitution_weight)
+        rewards["length"] = (_Length(options.length_target, monitor).reward, options.length_weight)
+        watcher = Watcher(
+            inputs.progress, f"rlaif on {plan.data.name}", where.device,
+            also={"reward": "reward", "reward_std": "reward_spread", "kl": "kl", "entropy": "entropy",
+                  "completions/clipped_ratio": "cut_answers",
+                  **{f"rewards/{name}/mean": f"reward_{name}" for name in rewards}},
+        )  # fmt: skip
+        with tempfile.TemporaryDirectory(dir=inputs.output, prefix="trainer-") as scratch:
+            config = GRPOConfig(
+                **common_arguments(options, inputs, Path(scratch), where.device), num_generations=options.samples,
+                max_completion_length=options.max_new_tokens, temperature=options.temperature, top_p=options.top_p,
+                top_k=0, beta=options.beta, loss_type=options.loss,
+                reward_weights=[weight for _, weight in rewards.values()],
+            )  # fmt: skip
+            trainer = _Trainer(
+                model=model, reward_funcs=[_named(name, one) for name, (one, _) in rewards.items()],
+                args=on_one_device(config, where.device),
+                train_dataset=Dataset.from_list([{"prompt": str(number)} for number in range(len(encoded))]),
+                processing_class=tokenizer, callbacks=[watcher, monitor],
+            )  # fmt: skip
+            trainer.encoded = encoded
+            fit(trainer, watcher, options, where.device)
+        taken = measured.figures()
+        adapter = save_adapter(model, inputs)
+    figures = {
+        "prompts": float(len(plan.prompts)), "bad_rows": float(plan.bad_rows), **taken,
+        "bfloat16": float(where.dtype == "bfloat16"), **watcher.figures(), **monitor.figures(),
+        **({} if plan.reward is None else {"reward_temperature": temperature}),
+        **({} if not plan.constitution else {"unscored_answers": float(constitution.unscored)}),
+    }  # fmt: skip
+    stopped = f"stopped at step {monitor.stopped_at}: {monitor.why}" if monitor.why else ""
+    return StageOutput(adapter=adapter, figures=figures, note="; ".join(filter(None, (plan.note, stopped))))
+
+
+def _encoded(plan: RLAIFPlan, tokenizer: Any) -> list[list[int]]:  # noqa: ANN401 - transformers is not typed
+    renderer = Renderer(tokenizer, "auto")
+    encoded = []
+    for row in plan.prompts:
+        try:
+            ids = renderer.encode([renderer.render(row.messages)])[0]
+        except TemplateRefusalError as error:
+            raise InputError(str(error), file=plan.data, line=row.line, hint="see the model's chat template") from error
+        if len(ids) + plan.options.max_new_tokens > plan.options.max_length:
+            raise InputError(
+                f"the prompt takes {len(ids)} tokens, and with max_new_tokens {plan.options.max_new_tokens} more than "
+                f"max_length {plan.options.max_length}", file=plan.data, line=row.line,
+                hint="raise max_length or shorten the row",
+            )  # fmt: skip
+        encoded.append(ids)
+    return encoded
+
+
+def _named(name: str, call: Reward) -> Reward:
+    def reward(**given: Any) -> list[float | None]:  # noqa: ANN401 - what TRL hands rewards
+        return call(**given)
+
+    reward.__name__ = name
+    return reward
+
+
+def _by_model(judge: RewardModel, encoded: Sequence[list[int]]) -> Reward:
+    def reward(prompts: Sequence[str], completion_ids: Sequence[list[int]], **_: object) -> list[float | None]:
+        pairs = zip(prompts, completion_ids, strict=True)
+        return list(judge.rewards([encoded[int(number)] + list(ids) for number, ids in pairs]))
+
+    return reward
+
+
+class _Length:
+    """Answers cost reward by what they are longer than the target; on the way the monitor sees them."""
+
+    def __init__(self, target: int | None, monitor: Monitor) -> None:
+        self._target: float | None = target
+        self._monitor = monitor
+
+    def reward(
+        self, completions: Sequence[str], completion_ids: Sequence[list[int]], **_: object
+    ) -> list[float | None]:
+        lengths = [len(ids) for ids in completion_ids]
+        self._monitor.see(completions, lengths)
+        if self._target is None:
+            self._target = max(1.0, sum(lengths) / len(lengths))
+        target = self._target
+        return [-max(0.0, length / target - 1) for length in lengths]
+
+
+class _Critics:
+    """The share in [0, 1] to which critics find the constitution followed; what they cannot score counts as broken."""
+
+    def __init__(self, inputs: StageInput, plan: RLAIFPlan) -> None:
+        self._inputs, self._plan = inputs, plan
+        self.unscored = 0
+
+    def reward(
+        self, prompts: Sequence[str], completions: Sequence[str], completion_ids: Sequence[list[int]], **_: object
+    ) -> list[float | None]:
+        constitution, models = self._inputs.constitution, self._inputs.models
+        if constitution is None or models is None:
+            raise InputError("the stage rlaif was handed no critics", hint="run it by harness train")
+        limit = self._plan.options.max_new_tokens
+        responses = [
+            Response(
+                sample=Sample(id=f"{number}-{index}", messages=self._plan.prompts[int(number)].messages),
+                completion=Completion(text=text, prompt_tokens=None, completion_tokens=len(ids),
+                                      finish="length" if len(ids) >= limit else "stop"),
+            )
+            for index, (number, text, ids) in enumerate(zip(prompts, completions, completion_ids, strict=True))
+        ]  # fmt: skip
+        found: list[float | None] = []
+        for verdicts in models.verdicts(responses):
+            scored: list[tuple[float, float]] = []
+            for principle in constitution.principles:
+                score = combine_verdicts(principle, verdicts)
+                if isinstance(score, NotApplicable):
+                    continue
+                self.unscored += isinstance(score, Unscored)
+                scored.append((principle.weight, 0.0 if isinstance(score, Unscored) else score))
+            total = math.fsum(weight for weight, _ in scored)
+            found.append(math.fsum(weight * score for weight, score in scored) / total if total else None)
+        return found

@@ -1,0 +1,97 @@
+"""The rlaif stage: rewards by a model and by critics, monitors, and limits that keep the last good adapter."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.errors import InputError
+from harness.plugins import load_plugins
+from harness_stages.monitors import distinct_share
+from tests.training.conftest import PAIRS, write_rows
+
+PLUGIN = '''\
+from harness import Critic, hookimpl
+
+
+class Blue(Critic):
+    """Likes answers with an e in them."""
+
+    def fingerprint(self):
+        return "e 1"
+
+    def judge(self, case):
+        return (1.0 if "e" in case.completion.text else 0.0), ""
+        yield
+
+
+@hookimpl
+def register_critics(register):
+    register("blue", Blue)
+'''
+QUICK = {"data": "prompts.jsonl", "max_steps": 3, "batch_size": 4, "samples": 4, "max_new_tokens": 8,
+         "learning_rate": 0.01, "dtype": "float32"}  # fmt: skip
+REWARD = {"data": "pairs.jsonl", "epochs": 2, "batch_size": 4, "learning_rate": 0.01, "dtype": "float32"}
+
+
+@pytest.fixture
+def rl_lab(lab):
+    write_rows(lab.folder / "prompts.jsonl", [{"prompt": question} for question, _ in PAIRS])
+    pairs = [{"prompt": question, "chosen": answer, "rejected": "I do not know."} for question, answer in PAIRS]
+    write_rows(lab.folder / "pairs.jsonl", pairs)
+    (lab.folder / "blue.py").write_text(PLUGIN)
+    (lab.folder / "rules.yaml").write_text("id: rules\nprinciples:\n  - {id: blue, text: Say e., critics: [blue]}\n")
+    return lab
+
+
+def test_a_reward_model_and_critics_reward_together(rl_lab):
+    recipe = rl_lab.write({"reward": REWARD}, {"rlaif": QUICK}, constitution="./rules.yaml")
+    plugins = load_plugins([str(rl_lab.folder / "blue.py")], installed=False)
+    reward, trained = rl_lab.train(recipe, plugins=plugins)
+    figures = trained.record.figures
+    assert trained.adapter is not None
+    assert figures["steps"] == 3
+    assert 0 <= figures["reward_constitution_last"] <= 1
+    assert figures["reward_reward_model_last"] != 0
+    assert figures["unscored_answers"] == 0
+    assert figures["kl_first"] == pytest.approx(0, abs=1e-6)  # the first step's model is the reference
+    assert figures["kl_largest"] > 0
+    assert trained.record.inputs["reward"] == reward.kept["reward"].artifact.id
+    assert "critic blue" in trained.record.inputs
+    assert rl_lab.train(recipe, plugins=plugins)[1].reused
+    folder = rl_lab.workspace.artifacts / "reward" / reward.kept["reward"].artifact.id
+    (by_path,) = rl_lab.train(rl_lab.write({"rlaif": {**QUICK, "max_steps": 1, "reward": str(folder)}}))
+    assert len(by_path.record.inputs["reward"]) == 64
+
+
+def test_limits_end_training_with_the_last_good_adapter(rl_lab):
+    """The first limit to break is the KL divergence, at the second step; the adapter is then what it was before."""
+    options = {**QUICK, "max_steps": 6, "learning_rate": 0.05, "stop_if": {"kl": 1e-9}, "constitution_weight": 1}
+    plugins = load_plugins([str(rl_lab.folder / "blue.py")], installed=False)
+    (result,) = rl_lab.train(rl_lab.write({"rlaif": options}, constitution="./rules.yaml"), plugins=plugins)
+    figures = result.record.figures
+    assert figures["stopped_at"] < 6
+    assert f"stopped at step {figures['stopped_at']:.0f}: the KL divergence" in result.note
+    from safetensors.numpy import load_file
+
+    tensors = load_file(str(result.kept["adapter"].path / "adapter_model.safetensors"))
+    assert figures["stopped_at"] == 2
+    assert not any(tensor.any() for name, tensor in tensors.items() if "lora_B" in name)  # as it began
+
+
+def test_dry_runs_and_mistakes(rl_lab):
+    with pytest.raises(InputError, match=r"rlaif.reward: nothing rewards the answers; add a reward stage before"):
+        rl_lab.train(rl_lab.write({"rlaif": QUICK}), dry_run=True)
+    with pytest.raises(InputError, match=r"rlaif.reward: .*no reward model"):
+        rl_lab.train(rl_lab.write({"rlaif": {**QUICK, "reward": "."}}), dry_run=True)
+    with pytest.raises(InputError, match=r"rlaif.samples: batch_size × gradient_accumulation is 4, which 3 answers"):
+        rl_lab.train(rl_lab.write({"reward": REWARD}, {"rlaif": {**QUICK, "samples": 3}}))
+    with pytest.raises(InputError, match=r"prompts.jsonl:1: the prompt takes"):
+        rl_lab.train(rl_lab.write({"reward": REWARD}, {"rlaif": {**QUICK, "max_length": 10}}))
+    planned = rl_lab.train(rl_lab.write({"reward": REWARD}, {"rlaif": QUICK}),
+                           dry_run=True)  # fmt: skip
+    assert [result.word for result in planned] == ["reused", "would be trained"]
+
+
+def test_distinct_pairs_of_words():
+    assert distinct_share(["a b c", "a b"]) == 2 / 3
+    assert distinct_share(["one"]) == 1
