@@ -14,13 +14,13 @@ from harness import Critic, hookimpl
 
 
 class Blue(Critic):
-    """Likes answers with an e in them."""
+    """Likes some lengths better than others."""
 
     def fingerprint(self):
-        return "e 1"
+        return "lengths 1"
 
     def judge(self, case):
-        return (1.0 if "e" in case.completion.text else 0.0), ""
+        return len(case.completion.text) % 7 / 7, ""
         yield
 
 
@@ -39,7 +39,7 @@ def rl_lab(lab):
     pairs = [{"prompt": question, "chosen": answer, "rejected": "I do not know."} for question, answer in PAIRS]
     write_rows(lab.folder / "pairs.jsonl", pairs)
     (lab.folder / "blue.py").write_text(PLUGIN)
-    (lab.folder / "rules.yaml").write_text("id: rules\nprinciples:\n  - {id: blue, text: Say e., critics: [blue]}\n")
+    (lab.folder / "rules.yaml").write_text("id: rules\nprinciples:\n  - {id: blue, text: Be of a good length., critics: [blue]}\n")
     return lab
 
 
@@ -64,17 +64,16 @@ def test_a_reward_model_and_critics_reward_together(rl_lab):
 
 
 def test_limits_end_training_with_the_last_good_adapter(rl_lab):
-    """The first limit to break is the KL divergence, at the second step; the adapter is then what it was before."""
+    """The first step that moves the adapter at all breaks the limit; the adapter is then what it was before."""
     options = {**QUICK, "max_steps": 6, "learning_rate": 0.05, "stop_if": {"kl": 1e-9}, "constitution_weight": 1}
     plugins = load_plugins([str(rl_lab.folder / "blue.py")], installed=False)
     (result,) = rl_lab.train(rl_lab.write({"rlaif": options}, constitution="./rules.yaml"), plugins=plugins)
     figures = result.record.figures
-    assert figures["stopped_at"] < 6
     assert f"stopped at step {figures['stopped_at']:.0f}: the KL divergence" in result.note
     from safetensors.numpy import load_file
 
     tensors = load_file(str(result.kept["adapter"].path / "adapter_model.safetensors"))
-    assert figures["stopped_at"] == 2
+    assert 2 <= figures["stopped_at"] < 6
     assert not any(tensor.any() for name, tensor in tensors.items() if "lora_B" in name)  # as it began
 
 
