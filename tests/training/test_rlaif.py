@@ -39,7 +39,9 @@ def rl_lab(lab):
     pairs = [{"prompt": question, "chosen": answer, "rejected": "I do not know."} for question, answer in PAIRS]
     write_rows(lab.folder / "pairs.jsonl", pairs)
     (lab.folder / "blue.py").write_text(PLUGIN)
-    (lab.folder / "rules.yaml").write_text("id: rules\nprinciples:\n  - {id: blue, text: Be of a good length., critics: [blue]}\n")
+    (lab.folder / "rules.yaml").write_text(
+        "id: rules\nprinciples:\n  - {id: blue, text: Be of a good length., critics: [blue]}\n"
+    )
     return lab
 
 
