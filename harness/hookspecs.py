@@ -27,6 +27,7 @@ BUNDLED = (
     "harness_audit",
     "harness_samples",
     "harness_suites",
+    "harness_training",
     "harness_promotion",
     "harness_planning",
     "harness_inspect",
@@ -100,6 +101,11 @@ def register_policies(register: Callable[..., None]) -> None:
 @hookspec
 def register_report_sections(register: Callable[..., None]) -> None:
     """Register pages of the report: `register("my-section", make)`; see `harness.api.ReportSection`."""
+
+
+@hookspec
+def register_jobs(register: Callable[..., None]) -> None:
+    """Register jobs of a session: `register("train", train)`; `session.train(…)` is then `train(session, …)`."""
 
 
 @hookspec

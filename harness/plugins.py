@@ -57,6 +57,7 @@ class Registries:
     recipes: Registry[Path]
     policies: Registry[Path]
     report_sections: Registry[ReportSection]
+    jobs: Registry[Callable[..., Any]]
     trusted: frozenset[str] = frozenset()
     """Code besides plugins that the user lets run, by `-p trust:PLACE`: see `Metric.code`."""
 
@@ -244,6 +245,7 @@ def _new_registries(trusted: frozenset[str]) -> Registries:
         recipes=Registry("recipe"),
         policies=Registry("policy"),
         report_sections=Registry("report section"),
+        jobs=Registry("job"),
     )
 
 

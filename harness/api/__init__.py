@@ -1,9 +1,16 @@
 """What a plugin may import: `harness` and this package, and nothing else of harness.
 
-Here stand the contracts and what they are handed, all records, errors, strict options, hashing, weights and the files
-that ship with harness; `harness.api.commands` is for plugins that bring commands, `harness.api.workspace` for those
-that read runs or do the main jobs, `harness.api.stats` for those that plan or test gates, and `harness.api.weights` for
-those that fetch weights. Whatever else harness holds may change from one release to the next.
+Here stand the contracts and what they are handed, all records, errors, strict options, hashing, weights, the files that
+ship with harness, and the session with its results. Besides, for plugins that
+
+- bring commands: `harness.api.commands`;
+- read what is registered and kept, prepare, run, decide and promote: `harness.api.workspace`;
+- make adapters, datasets and other artifacts: `harness.api.artifacts`;
+- ask models and judge replies outside a suite's pass: `harness.api.asking`;
+- plan, check or test gates: `harness.api.stats`;
+- fetch weights: `harness.api.weights`.
+
+Whatever else harness holds may change from one release to the next.
 """
 
 from harness import types as _records
@@ -39,14 +46,14 @@ from harness.paths import data_dir
 from harness.progress import NoProgress
 from harness.reading.files import MOST_WHOLE, opened, parse_json, read_bytes, read_lines, read_text
 from harness.reading.options import read_options
+from harness.reading.recipe import resolve_path, stage_options
 from harness.reading.strict import StrictModel, dotted
+from harness.references import resolve_model
 from harness.reporting import ReportSection, Table
 from harness.serial import to_plain
 from harness.session import CandidateOptions, RunOptions, Session, SessionOptions, open_session
-from harness.session.results import ComparisonResult, DecisionResult, RunResult, TrainingResult
+from harness.session.results import ComparisonResult, DecisionResult, RunResult, Shown, frame
 from harness.threads import FreeCores, let_threads_doze, use_threads
-from harness.training.options import stage_options
-from harness.training.paths import resolve_path
 from harness.types import *  # noqa: F403 - all of them; `harness.types` lists their names
 from harness.weights import (
     as_identified,
@@ -93,13 +100,13 @@ __all__ = [
     "RunResult",
     "Session",
     "SessionOptions",
+    "Shown",
     "Source",
     "SourceInput",
     "Stage",
     "StrictModel",
     "Surroundings",
     "Table",
-    "TrainingResult",
     "Verifier",
     "adapter_id",
     "as_identified",
@@ -114,6 +121,7 @@ __all__ = [
     "data_dir",
     "dotted",
     "encodable",
+    "frame",
     "let_threads_doze",
     "materialise",
     "memoised_sha256",
@@ -129,6 +137,7 @@ __all__ = [
     "read_metadata",
     "read_options",
     "read_text",
+    "resolve_model",
     "resolve_path",
     "sha256_file",
     "sha256_json",

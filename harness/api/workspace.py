@@ -2,18 +2,15 @@
 
 from harness.evaluation.checks import counted, require_attainable_gates
 from harness.evaluation.constitutions import Constitutions
-from harness.evaluation.panel import Panel, make_panel
-from harness.evaluation.pool import ModelPool
 from harness.evaluation.prepare import PreparedSuite, SuiteOptions, make_metrics, prepare_suite, resolve_suite
 from harness.evaluation.resolve import resolve_base, resolve_candidate
-from harness.evaluation.roles import Asking
-from harness.evaluation.runner import Setting
+from harness.evaluation.runner import Setting, SuiteRun, run_suites
 from harness.plugins import Plugins, Registries, load_plugins
 from harness.promotion.attempts import Budget, attempts, budget, reset
 from harness.promotion.decide import AlreadyPromotedError
 from harness.promotion.difference import Difference, difference
-from harness.promotion.policies import declare, find_policy
-from harness.promotion.policy_run import prepare_policy, run_policy
+from harness.promotion.policies import declare, default_policy, find_policy
+from harness.promotion.policy_run import PolicyRun, prepare_policy, run_policy
 from harness.promotion.preflight import check_weights, differences_of_machine
 from harness.promotion.promote import promote, target_of
 from harness.promotion.review import Word, review, reviews
@@ -22,59 +19,50 @@ from harness.promotion.touched import touched
 from harness.promotion.worst import Shown, metric_to_show, reply_text, scored, worst
 from harness.reading.config import CONFIG_NAME, Config, read_config
 from harness.reading.constitution import read_constitution
-from harness.reading.recipe import read_recipe
+from harness.reading.recipe import START, Recipe, find_recipe, read_recipe
 from harness.reading.suite import read_suite
-from harness.session.drawing import differences_table, run_parts
-from harness.store.adapters import check_kept, resolve_adapters, store_adapter, stored_adapter
-from harness.store.artifacts import DIGITS, artifacts, read_artifact
-from harness.store.atomic import write_file
 from harness.store.cache import CacheStats, Pruned, Verified
 from harness.store.decisions import find_decision, read_decision
 from harness.store.promoted import Live, alias_path, live, live_after, promoted
 from harness.store.reconcile import problems, promoted_problems
 from harness.store.runs import check_run, list_runs, read_constitutions, read_run, read_samples, remove_runs
 from harness.store.workspace import MARKER, Workspace, refuse_inside
-from harness.training.resources import find_recipe
-from harness.training.runner import TrainSetting, train
 
 __all__ = [
     "CONFIG_NAME",
-    "DIGITS",
     "MARKER",
+    "START",
     "AlreadyPromotedError",
-    "Asking",
     "Budget",
     "CacheStats",
     "Config",
     "Constitutions",
     "Difference",
     "Live",
-    "ModelPool",
-    "Panel",
     "Plugins",
+    "PolicyRun",
     "PreparedSuite",
     "Pruned",
+    "Recipe",
     "Registries",
     "Setting",
     "Shown",
     "StoredRun",
     "SuiteOptions",
-    "TrainSetting",
+    "SuiteRun",
     "Verified",
     "Word",
     "Workspace",
     "alias_path",
-    "artifacts",
     "attempts",
     "budget",
-    "check_kept",
     "check_run",
     "check_weights",
     "counted",
     "declare",
+    "default_policy",
     "difference",
     "differences_of_machine",
-    "differences_table",
     "find_decision",
     "find_policy",
     "find_recipe",
@@ -83,7 +71,6 @@ __all__ = [
     "live_after",
     "load_plugins",
     "make_metrics",
-    "make_panel",
     "metric_to_show",
     "open_run",
     "prepare_policy",
@@ -92,7 +79,6 @@ __all__ = [
     "promote",
     "promoted",
     "promoted_problems",
-    "read_artifact",
     "read_config",
     "read_constitution",
     "read_constitutions",
@@ -106,20 +92,15 @@ __all__ = [
     "reply_text",
     "require_attainable_gates",
     "reset",
-    "resolve_adapters",
     "resolve_base",
     "resolve_candidate",
     "resolve_suite",
     "review",
     "reviews",
-    "run_parts",
     "run_policy",
+    "run_suites",
     "scored",
-    "store_adapter",
-    "stored_adapter",
     "target_of",
     "touched",
-    "train",
     "worst",
-    "write_file",
 ]

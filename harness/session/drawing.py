@@ -1,4 +1,4 @@
-"""How runs, decisions, recipes and comparisons are drawn, in a terminal as in a notebook: what commands print."""
+"""How runs, decisions and comparisons are drawn, in a terminal as in a notebook: what commands print."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from harness.terminal import safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from rich.console import RenderableType
     from rich.table import Table
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from harness.promotion.difference import Difference, MetricDifference
     from harness.promotion.policy_run import PolicyRun
-    from harness.reading.recipe import Recipe
-    from harness.training.results import StageResult
     from harness.types import Decision, RunRecord
 
 
@@ -98,41 +96,6 @@ def next_step(decision: Decision) -> str:
     if decision.review == "manual":
         return f'harness approve {decision.id} --reason "…", then harness promote {decision.id}'
     return f"harness promote {decision.id}"
-
-
-def stages_table(recipe: Recipe, stages: Iterable[StageResult]) -> Table:
-    """Return what became of each stage: loss, steps, seconds, memory, adapter."""
-    from harness.tables import plain_table
-
-    columns = ("stage", "reads", "outcome", "loss", "steps", "seconds", "threads", "memory", "made")
-    rows = [_stage_row(stage) for stage in stages]
-    shown = [at for at, name in enumerate(columns) if name == "stage" or any(row[at] != "—" for row in rows)]
-    return plain_table(
-        [columns[at] for at in shown], [[row[at] for at in shown] for row in rows],
-        title=f"{recipe.id} on {recipe.base}", whole=("stage", "outcome"),
-    )  # fmt: skip
-
-
-def _stage_row(stage: StageResult) -> tuple[str, ...]:
-    figures = {} if stage.record is None else stage.record.figures
-
-    def shown(name: str, form: str) -> str:
-        return form.format(figures[name]) if name in figures else "—"
-
-    loss = "—"
-    if "loss_first" in figures and "loss_last" in figures:
-        loss = f"{figures['loss_first']:.2f} → {figures['loss_last']:.2f}"
-    memory = figures.get("peak_memory_bytes")
-    return (
-        stage.name, _reads(stage), stage.word, loss, shown("steps", "{:.0f}"), shown("seconds", "{:.0f}"),
-        shown("threads", "{:.0f}"), "—" if memory is None else f"{memory / 2**30:.1f} GiB",
-        "\n".join(f"{kind} {kept.artifact.id}" for kind, kept in stage.kept.items()) or "—",
-    )  # fmt: skip
-
-
-def _reads(stage: StageResult) -> str:
-    """Say whose artifacts a stage reads, such as `adapter of upper`."""
-    return "\n".join(f"{role} of {name}" for role, name in stage.reads.items()) or "—"
 
 
 def differences_table(found: Difference, confidence: float) -> Table:

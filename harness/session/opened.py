@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
+from harness.errors import InputError
 from harness.session.options import SessionOptions, require_fields
 
 if TYPE_CHECKING:
@@ -68,7 +69,14 @@ class Opened:
         from harness.reading.config import require_plugins
 
         require_plugins(self.config)
-        return load_plugins((*self.config.plugins, *self.options.plugins))
+        found = load_plugins((*self.config.plugins, *self.options.plugins))
+        for job in found.registries.jobs:
+            if hasattr(type(self), job.name):
+                raise InputError(
+                    f"{job.owner} registers the job {job.name!r}, which a session has itself",
+                    hint=f"give it another name, or leave it out with -p no:{job.owner}",
+                )
+        return found
 
     def require_plugins(self) -> Plugins:
         """Return the plugins, none of them broken.

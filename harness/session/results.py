@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import unknown_name
 from harness.serial import to_plain
-from harness.session.drawing import decision_parts, differences_table, run_parts, stages_table
+from harness.session.drawing import decision_parts, differences_table, run_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -17,11 +17,8 @@ if TYPE_CHECKING:
 
     from harness.promotion.difference import Difference
     from harness.promotion.policy_run import PolicyRun
-    from harness.reading.recipe import Recipe
     from harness.store.workspace import Workspace
-    from harness.training.results import StageResult
-    from harness.training.then import Outcome
-    from harness.types import AdapterSpec, Artifact, Check, Decision, Estimate, OverallStatus, RunRecord, SampleRecord
+    from harness.types import Check, Decision, Estimate, OverallStatus, RunRecord, SampleRecord
 
 
 class Shown:
@@ -93,7 +90,7 @@ class RunResult(Shown):
 
     def to_pandas(self) -> pd.DataFrame:
         """Return one row for each metric: value, low, high, confidence, n, unscored, unit, method."""
-        return _frame(to_plain(estimate) for estimate in self.record.estimates)
+        return frame(to_plain(estimate) for estimate in self.record.estimates)
 
     def renderables(self) -> Iterator[RenderableType]:
         """Yield what `harness run` prints."""
@@ -123,7 +120,7 @@ class DecisionResult(Shown):
 
     def to_pandas(self) -> pd.DataFrame:
         """Return one row for each gate: suite, metric, kind, status, difference, low, high, p, sentence."""
-        return _frame(
+        return frame(
             {
                 "suite": suite, "metric": check.gate.metric, "kind": check.gate.kind, "status": check.status,
                 "value": None if check.estimate is None else check.estimate.value, "difference": check.difference,
@@ -138,47 +135,6 @@ class DecisionResult(Shown):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingResult(Shown):
-    """What became of a recipe."""
-
-    recipe: Recipe
-    stages: tuple[StageResult, ...]
-    outcome: Outcome | None
-    """What followed the training; None where the recipe asks for nothing."""
-
-    @property
-    def adapter(self) -> AdapterSpec | None:
-        """What was trained last."""
-        return next((stage.adapter for stage in reversed(self.stages) if stage.adapter is not None), None)
-
-    @property
-    def artifacts(self) -> tuple[Artifact, ...]:
-        """What the stages made and no other of them reads."""
-        read = {(name, kind) for stage in self.stages for kind, name in stage.reads.items()}
-        return tuple(
-            kept.artifact
-            for stage in self.stages
-            for kind, kept in stage.kept.items()
-            if (stage.name, kind) not in read
-        )
-
-    def to_pandas(self) -> pd.DataFrame:
-        """Return one row for each stage, in the order in which they ran: stage, outcome, adapter and its figures."""
-        return _frame(
-            {
-                "stage": stage.name, "outcome": stage.word,
-                "adapter": None if stage.adapter is None else stage.adapter.id,
-                **({} if stage.record is None else stage.record.figures),
-            }
-            for stage in self.stages
-        )  # fmt: skip
-
-    def renderables(self) -> Iterator[RenderableType]:
-        """Yield the stages."""
-        yield stages_table(self.recipe, self.stages)
-
-
-@dataclass(frozen=True, kw_only=True)
 class ComparisonResult(Shown):
     """Two runs compared: everything reads as the candidate's change from the baseline."""
 
@@ -187,11 +143,11 @@ class ComparisonResult(Shown):
 
     def to_pandas(self) -> pd.DataFrame:
         """Return one row for each metric: baseline, candidate, difference, low, high, p, verdict."""
-        return _frame(self.difference.plain(0)["metrics"])
+        return frame(self.difference.plain(0)["metrics"])
 
     def flips(self) -> pd.DataFrame:
         """Return the samples whose score changed, the worse first."""
-        return _frame(self.difference.plain(len(self.difference.flips))["flips"])
+        return frame(self.difference.plain(len(self.difference.flips))["flips"])
 
     def renderables(self) -> Iterator[RenderableType]:
         """Yield the metrics' differences."""
@@ -203,7 +159,8 @@ def run_id(run: str | RunResult) -> str:
     return run.record.id if isinstance(run, RunResult) else run
 
 
-def _frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return rows as a data frame; raises InputError where pandas is not installed."""
     try:
         import pandas as pd
     except ImportError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from harness.evaluation.runner import Setting, SuiteRun
     from harness.promotion.policy_run import PolicyRun
     from harness.reading.config import Config
-    from harness.reading.recipe import Recipe
-    from harness.session.results import ComparisonResult, DecisionResult, RunResult, TrainingResult
+    from harness.session.results import ComparisonResult, DecisionResult, RunResult
     from harness.types import Candidate, CriticCalibration, LedgerEntry, Message, Policy, RoleRef, RunSpec, Verdict
 
 
@@ -78,7 +78,7 @@ class Session(Opened):
         template = options.template
         if template not in {"auto", "none"}:
             template = read_text(self._path(template), what="chat template")
-        names = [self._reference(name) for name in options.adapters]
+        names = [self.reference(name) for name in options.adapters]
         return resolve_candidate(base, names, self.writable_workspace(), system=options.system, template=template)
 
     def prepare(self, suites: Sequence[str], candidate: Candidate, options: RunOptions) -> list[PreparedSuite]:
@@ -101,7 +101,7 @@ class Session(Opened):
             changes=options.changes(),
             constitution=named_rules(registries, self.options.folder, options.principles, options.constitution),
         )  # fmt: skip
-        return [prepare_suite(self._reference(suite), registries, self.context, asked) for suite in suites]
+        return [prepare_suite(self.reference(suite), registries, self.context, asked) for suite in suites]
 
     def run_suites(self, suites: Sequence[str], candidate: Candidate, options: RunOptions) -> tuple[SuiteRun, ...]:
         """Run suites on a candidate, as `run` does; warnings are handed on.
@@ -113,7 +113,7 @@ class Session(Opened):
         from harness.evaluation.runner import run_suites
 
         self.require_plugins()
-        self._declare()
+        self.declare_policies()
         prepared = self.prepare(suites, candidate, options)
         spec = self.spec(suites, candidate, options)
         with self.workspace.working("harness run"), self.setting(spec, options) as setting:
@@ -166,7 +166,7 @@ class Session(Opened):
         """Run what a policy needs and decide, as `decide` does; warnings are handed on."""
         from harness.promotion.policy_run import run_policy
 
-        self._declare()
+        self.declare_policies()
         spec = self.spec([section.suite for section in policy.suites], candidate, options)
         with self.setting(spec, options) as setting:
             found = run_policy(policy, candidate, setting, fresh=fresh, samples=samples)
@@ -237,52 +237,17 @@ class Session(Opened):
         plugins = self.require_plugins()
         return rollback(self.workspace, plugins, leaves=leaves, to=to, reason=reason, warn=self.warn)
 
-    # ------------------------------------------------------------ training
+    # ------------------------------------------------------------ what plugins add
 
-    def train_recipe(
-        self, recipe: Recipe, *, then: bool = True, device: str = "auto", force: bool = False, dry_run: bool = False
-    ) -> TrainingResult:
-        """Train a recipe that was read, as `train` does."""
-        from harness.session.results import TrainingResult
-        from harness.training.results import cautions
-        from harness.training.runner import TrainSetting, train
-        from harness.training.then import check_then, follow
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        """Return a job that a plugin registered, such as `train`, for this session."""
+        if name.startswith("_") or name not in (jobs := self.plugins.registries.jobs):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return wraps(jobs.get(name))(partial(jobs.get(name), self))
 
-        plugins = self.require_plugins()
-        policy = check_then(recipe, self.config, plugins.registries) if then else None
-        workspace = self.writable_workspace()
-        outcome = None
-        with workspace.working(f"harness train {recipe.id}"), self.setting(self._bare_spec()) as setting:
-            if not dry_run:
-                self._declare()
-            asked = TrainSetting(
-                plugins=plugins, workspace=workspace, surroundings=setting.surroundings, progress=setting.progress,
-                seed=self.options.seed, device=device, force=force, dry_run=dry_run, roles=self.config.roles,
-            )  # fmt: skip
-            result = TrainingResult(recipe=recipe, stages=train(recipe, asked), outcome=None)
-            for caution in cautions(result.stages):
-                self.warn(caution)
-            if then and not dry_run and result.adapter is not None:
-                outcome = follow(recipe, result.adapter, policy, setting, device=device, warn=self.warn)
-        return replace(result, outcome=outcome)
-
-    def train(self, recipe: str | Path, *, seed: int | None = None, **options: Any) -> TrainingResult:  # noqa: ANN401 - those of `train_recipe`
-        """Run a recipe's stages, each trained or reused, and what its `then` section asks for.
-
-        Args:
-            recipe: a registered name, or the path of a YAML file.
-            seed: replaces the recipe's.
-            options: `then`, `device`, `force` and `dry_run`.
-
-        Raises:
-            InputError: naming file, line and key.
-            BrokenRunError: when training breaks; no half-written adapter is left.
-        """
-        from harness.reading.recipe import read_recipe
-        from harness.training.resources import find_recipe
-
-        found = read_recipe(find_recipe(self._reference(str(recipe)), self.plugins.registries))
-        return self.bind(seed=found.seed if seed is None else seed).train_recipe(found, **options)
+    def __dir__(self) -> list[str]:
+        """List the jobs of plugins, too."""
+        return sorted({*super().__dir__(), *(job.name for job in self.plugins.registries.jobs)})
 
     # ------------------------------------------------------------ critics
 
@@ -442,7 +407,8 @@ class Session(Opened):
             data=None if options.data is None else str(options.data),
         )  # fmt: skip
 
-    def _bare_spec(self) -> RunSpec:
+    def bare_spec(self) -> RunSpec:
+        """Return what is asked for where no suite is run yet: the base and roles of harness.yaml."""
         from harness.types import RunSpec
 
         return RunSpec(
@@ -471,16 +437,17 @@ class Session(Opened):
 
         return {**self.config.roles, **roles_of_options(options.judge, options.roles)}
 
-    def _declare(self) -> None:
+    def declare_policies(self) -> None:
+        """Enter the folder's policies into the ledger, before anything is run that they may decide."""
         from harness.promotion.policies import declare_all
 
         declare_all(self.writable_workspace(), self.config, self.plugins.registries)
 
     def _path(self, path: str | Path) -> Path:
         """Return a path as the session's folder means it."""
-        return Path(self._reference(str(path), always=True)).expanduser()
+        return Path(self.reference(str(path), always=True)).expanduser()
 
-    def _reference(self, name: str, *, always: bool = False) -> str:
+    def reference(self, name: str, *, always: bool = False) -> str:
         """Return a name as it is, and a path as the session's folder means it."""
         is_path = always or "/" in name or name.endswith((".yaml", ".yml"))
         here = self.options.folder == Path.cwd()

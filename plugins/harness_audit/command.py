@@ -142,7 +142,6 @@ def _show(app: App, found: Audit) -> None:
 
 def _full(app: App, names: tuple[str, ...], folder: Path, *, dry_run: bool) -> int:
     from harness.api import to_plain, unknown_name
-    from harness.api.workspace import Workspace
     from harness_audit.full import Place, audit_adapters
     from harness_audit.known import ADAPTERS
 
@@ -157,13 +156,8 @@ def _full(app: App, names: tuple[str, ...], folder: Path, *, dry_run: bool) -> i
         return EXIT_PASSED
     if folder.resolve() == app.workspace_path.resolve():
         raise InputError("is the workspace in use", file=folder, hint="the audit promotes: name one of its own")
-    workspace = Workspace.open(folder.resolve(), create=True)
-    with app.progress() as progress:
-        place = Place(
-            plugins=app.plugins, workspace=workspace, surroundings=lambda seed: app.session.bind(seed=seed).context,
-            progress=progress, say=lambda line: click.echo(line, err=True),
-        )  # fmt: skip
-        found = audit_adapters(place, names)
+    with app.session.bind(workspace=folder.resolve()) as session:
+        found = audit_adapters(Place(session=session, say=lambda line: click.echo(line, err=True)), names)
     if app.json:
         app.print_json(to_plain(found))
     else:

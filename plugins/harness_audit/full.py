@@ -23,23 +23,18 @@ from harness.api import (
     OverallStatus,
     Policy,
     PolicySuite,
-    RunSpec,
+    RunOptions,
     sha256_json,
     to_plain,
 )
 from harness.api.workspace import (
-    Setting,
-    TrainSetting,
     declare,
     promote,
     promoted,
     read_decision,
-    read_recipe,
     read_run,
     resolve_base,
     resolve_candidate,
-    run_policy,
-    train,
 )
 from harness_audit.known import ADAPTERS, HOUSE, Expected, Known, suites, write_recipe, write_suite
 from harness_audit.noise import ruined
@@ -47,8 +42,8 @@ from harness_audit.noise import ruined
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.api import Progress, RunContext
-    from harness.api.workspace import Plugins, Workspace
+    from harness.api import Session
+    from harness.api.workspace import Workspace
 
 BASE = "smollm2-135m"
 IMPROVEMENT = ("audit-persona", Gate(metric="answer_match", kind="superior", to="promoted"))
@@ -113,13 +108,15 @@ class FullAudit:
 class Place:
     """Where the full audit works."""
 
-    plugins: Plugins
-    workspace: Workspace
-    surroundings: Callable[[int], RunContext]
-    """For a seed."""
-    progress: Progress
+    session: Session
+    """In a workspace of its own."""
     say: Callable[[str], None]
     """Takes a line of what is being done."""
+
+    @property
+    def workspace(self) -> Workspace:
+        """The session's, made where there is none."""
+        return self.session.writable_workspace()
 
 
 def policies(known: Known, folder: Path) -> list[tuple[str, Expected, Policy]]:
@@ -196,21 +193,14 @@ def _make(known: Known, made: Mapping[str, AdapterSpec], place: Place, folder: P
     if known.noise and start is not None:
         return ruined(place.workspace, start, known.noise, known.seed)
     path = write_recipe(known, folder / known.name, None if start is None else start.id)
-    results = train(
-        read_recipe(path),
-        TrainSetting(
-            plugins=place.plugins, workspace=place.workspace, surroundings=place.surroundings(known.seed),
-            progress=place.progress, device="cpu",
-        ),
-    )  # fmt: skip
-    adapter = results[-1].adapter
+    adapter: AdapterSpec | None = place.session.train(path, then=False, device="cpu").adapter
     if adapter is None:
         raise BrokenRunError(f"training {known.name} left no adapter; run the audit again")
     return adapter
 
 
 def _candidate(adapter: AdapterSpec, place: Place) -> Candidate:
-    base = resolve_base(BASE, place.plugins.registries, device="cpu")
+    base = resolve_base(BASE, place.session.plugins.registries, device="cpu")
     return resolve_candidate(base, [adapter.id], place.workspace)
 
 
@@ -239,12 +229,7 @@ def _stored(policy: Policy, candidate: Candidate, workspace: Workspace) -> Decis
 
 
 def _decide(policy: Policy, candidate: Candidate, place: Place) -> Decision:
-    spec = RunSpec(suites=(), model=candidate.model.reference)
-    setting = Setting(
-        plugins=place.plugins, workspace=place.workspace, surroundings=place.surroundings(0), progress=place.progress,
-        spec=spec,
-    )  # fmt: skip
-    return run_policy(policy, candidate, setting).decision
+    return place.session.bind(seed=0).decide_candidate(policy, candidate, RunOptions()).decision
 
 
 def _promote_house(decision: Decision, place: Place) -> None:
@@ -252,7 +237,7 @@ def _promote_house(decision: Decision, place: Place) -> None:
         raise BrokenRunError(
             f"the house adapter did not pass ({decision.sentence}), so that there is nothing to compare the others with"
         )
-    promote(place.workspace, decision.id, place.plugins)
+    promote(place.workspace, decision.id, place.session.plugins)
 
 
 def _outcome(known: Known, adapter: AdapterSpec, name: str, expected: Expected, decision: Decision) -> Outcome:

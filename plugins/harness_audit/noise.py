@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.api.workspace import store_adapter
+from harness.api.artifacts import store_adapter
 
 if TYPE_CHECKING:
     from harness.api import AdapterSpec

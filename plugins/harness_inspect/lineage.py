@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.api import Artifact
-from harness.api.workspace import DIGITS, artifacts, list_runs
+from harness.api.artifacts import DIGITS, artifacts
+from harness.api.workspace import list_runs
 
 if TYPE_CHECKING:
     from harness.api.workspace import Workspace

@@ -228,7 +228,7 @@ def _open_browser(app: App, url: str, folder: Path) -> None:
     """Open a page of one's own that leads there: the browser's arguments, with an address in them, all can read."""
     import webbrowser
 
-    from harness.api.workspace import write_file
+    from harness.api.artifacts import write_file
 
     page = folder / "report.html"
     write_file(page, f'<!DOCTYPE html><meta http-equiv="refresh" content="0; url={url}">\n')

@@ -79,8 +79,8 @@ def list_(app: App, suite: str | None, last: int | None) -> int:
 def show(app: App, run: str) -> int:
     """Show a run: metrics with intervals, gates, notes and what it was made of."""
     from harness.api import InputError, to_plain
-    from harness.api.commands import safe_text
-    from harness.api.workspace import read_run, run_parts
+    from harness.api.commands import run_parts, safe_text
+    from harness.api.workspace import read_run
 
     workspace = app.workspace
     record = read_run(workspace, run)
@@ -124,8 +124,7 @@ def diff(app: App, baseline: str, candidate: str, flips: int, confidence: float)
 
 
 def _show_difference(app: App, found: Difference, flips: int, confidence: float) -> None:
-    from harness.api.commands import plain_table, safe_text
-    from harness.api.workspace import differences_table
+    from harness.api.commands import differences_table, plain_table, safe_text
 
     for name, record in (("baseline", found.baseline), ("candidate", found.candidate)):
         label = safe_text(record.candidate.label)

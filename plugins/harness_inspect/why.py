@@ -7,18 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.api import AdapterSpec, Artifact, Decision, HarnessError, InputError, LedgerEntry, Policy
-from harness.api.workspace import (
-    Budget,
-    artifacts,
-    budget,
-    find_decision,
-    live,
-    read_artifact,
-    read_decision,
-    resolve_adapters,
-    reviews,
-    stored_adapter,
-)
+from harness.api.artifacts import artifacts, read_artifact, resolve_adapters, stored_adapter
+from harness.api.workspace import Budget, budget, find_decision, live, read_decision, reviews
 from harness_inspect.lineage import Lineage, lineage
 
 if TYPE_CHECKING:

@@ -104,7 +104,7 @@ def plan(
 ) -> int:  # fmt: skip
     """Say before a run what its gates can detect, and how often all of them would pass."""
     from harness.api import to_plain
-    from harness.api.workspace import resolve_adapters
+    from harness.api.artifacts import resolve_adapters
     from harness_planning.planning import Assumptions, StoredRows, make_plan
 
     if bool(suites) == (planned.policy is not None):

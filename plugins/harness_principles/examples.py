@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from harness.api import Completion, Message, NotApplicable, Response, Sample, Unscored, combine_verdicts
+from harness.api.asking import Asking, Panel, make_panel
 from harness.api.stats import auc, clopper_pearson
-from harness.api.workspace import Asking, Panel, make_panel
 
 if TYPE_CHECKING:
     from harness.api import Example, Principle, RunContext

@@ -10,9 +10,9 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from harness.api import Candidate, Completion, InputError, LogProb, NoReply, Reply, Request
+from harness.api.artifacts import check_kept
+from harness.api.asking import ModelPool
 from harness.api.workspace import (
-    ModelPool,
-    check_kept,
     check_run,
     check_weights,
     differences_of_machine,

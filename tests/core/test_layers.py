@@ -11,7 +11,6 @@ LAYERS = [
     {"api"},
     {"cli"},
     {"session"},
-    {"training"},
     {"promotion"},
     {"evaluation"},
     {"adherence"},

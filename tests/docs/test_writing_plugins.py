@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+import harness
 from harness import hookspecs
 from harness.cli.main import cli
 from harness.contracts import SourceInput, Surroundings
@@ -343,3 +344,20 @@ def test_report_section(load, folder: Path) -> None:
 def test_command(folder: Path) -> None:
     result = CliRunner().invoke(cli, ["-p", str(folder / "greet.py"), "greet", "Ada"], standalone_mode=False)
     assert result.output == "Good day, Ada.\n"
+
+
+def test_job(folder: Path) -> None:
+    with harness.open(folder, plugins=folder / "catalogue.py") as session:
+        assert session.catalogue("pers") == ["persona"]
+        assert "catalogue" in dir(session)
+        with pytest.raises(AttributeError, match="catalog'"):
+            _ = session.catalog
+
+
+def test_a_job_does_not_take_a_sessions_own_name(folder: Path) -> None:
+    plugin = folder / "catalogue.py"
+    plugin.write_text(
+        plugin.read_text(encoding="utf-8").replace('register("catalogue"', 'register("run"'), encoding="utf-8"
+    )
+    with harness.open(folder, plugins=plugin) as session, pytest.raises(InputError, match=r"'run'.*no:catalogue"):
+        session.require_plugins()

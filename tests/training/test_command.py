@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
-from harness.cli.train import train
 from harness.errors import InputError
+from harness_training.command import train
 
 QUICK = {"data": "rows.jsonl", "max_steps": 2, "batch_size": 2, "dtype": "float32"}
 

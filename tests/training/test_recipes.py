@@ -10,8 +10,7 @@ import pytest
 from harness.errors import BrokenRunError, InputError
 from harness.plugins import BUNDLED, load_plugins
 from harness.progress import NoProgress
-from harness.reading.recipe import read_recipe
-from harness.training.paths import resolve_path
+from harness.reading.recipe import read_recipe, resolve_path
 from harness.types import ModelSpec, StageInput
 from harness_stages.sft_options import SFTOptions
 

@@ -109,7 +109,7 @@ from harness.plugins import load_plugins
 from harness.progress import NoProgress
 from harness.reading.recipe import read_recipe
 from harness.store.workspace import Workspace
-from harness.training.runner import TrainSetting, train
+from harness_training.runner import TrainSetting, train
 ws = Workspace.open({str(lab.workspace.root)!r})
 setting = TrainSetting(plugins=load_plugins({unused!r}, installed=False), workspace=ws, progress=NoProgress(), device="cpu",
     surroundings=Surroundings(offline=True, weights=Path({str(lab.folder / "weights")!r})))

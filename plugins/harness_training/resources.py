@@ -6,34 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import InputError
-from harness.evaluation.panel import make_critic
-from harness.references import resolve_model
-from harness.store.adapters import resolve_adapters
-from harness.store.artifacts import read_artifact
-from harness.training.paths import resolve_path
-from harness.types import AdapterSpec, Constitution, ModelSpec
+from harness.api import AdapterSpec, Constitution, InputError, ModelSpec, resolve_model, resolve_path
+from harness.api.artifacts import read_artifact, resolve_adapters
+from harness.api.asking import make_critic
 
 if TYPE_CHECKING:
-    from harness.contracts import Critic, RunContext, Stage
-    from harness.plugins import Registries
-    from harness.reading.recipe import Recipe
-    from harness.store.workspace import Workspace
+    from harness.api import Critic, RunContext, Stage
+    from harness.api.workspace import Recipe, Registries, Workspace
 
 TRAINABLE = "hf"
 """The model scheme whose bases can be trained: weights on this machine, in transformers' layout."""
-
-
-def find_recipe(reference: str, registries: Registries) -> Path:
-    """Return the file of a recipe: a registered name, or a path.
-
-    Raises:
-        InputError: with the nearest registered name.
-    """
-    path = Path(reference).expanduser()
-    if path.suffix in {".yaml", ".yml"} or path.is_file():
-        return path.resolve()
-    return registries.recipes.get(reference)
 
 
 def make_stages(recipe: Recipe, registries: Registries) -> list[Stage]:
@@ -121,7 +103,7 @@ def resolve_constitution(
     """
     if recipe.constitution is None:
         return None, {}
-    from harness.reading.constitution import read_constitution
+    from harness.api.workspace import read_constitution
 
     line = recipe.document.line(("constitution",))
     if recipe.constitution.endswith((".yaml", ".yml")):

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.errors import unknown_name
-from harness.reading.recipe import START
+from harness.api import unknown_name
+from harness.api.workspace import START
 
 if TYPE_CHECKING:
-    from harness.contracts import Stage
-    from harness.reading.recipe import Recipe
+    from harness.api import Stage
+    from harness.api.workspace import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)

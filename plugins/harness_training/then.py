@@ -6,20 +6,33 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from harness.errors import InputError
-from harness.evaluation.prepare import SuiteOptions, prepare_suite, resolve_suite
-from harness.evaluation.runner import Setting, SuiteRun, run_suites
-from harness.promotion.policies import default_policy, find_policy
-from harness.promotion.policy_run import PolicyRun, run_policy
-from harness.promotion.promote import promote
-from harness.training.paths import resolve_path
-from harness.training.resources import make_stages, resolve_recipe_base
-from harness.types import AdapterSpec, Candidate, LedgerEntry, OverallStatus, Policy, worst_status
+from harness.api import (
+    AdapterSpec,
+    Candidate,
+    InputError,
+    LedgerEntry,
+    OverallStatus,
+    Policy,
+    resolve_path,
+    worst_status,
+)
+from harness.api.workspace import (
+    PolicyRun,
+    Setting,
+    SuiteOptions,
+    SuiteRun,
+    default_policy,
+    find_policy,
+    prepare_suite,
+    promote,
+    resolve_suite,
+    run_policy,
+    run_suites,
+)
+from harness_training.resources import make_stages, resolve_recipe_base
 
 if TYPE_CHECKING:
-    from harness.plugins import Registries
-    from harness.reading.config import Config
-    from harness.reading.recipe import Recipe
+    from harness.api.workspace import Config, Recipe, Registries
 
 T = TypeVar("T")
 

@@ -11,34 +11,47 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import __version__
-from harness.errors import BrokenRunError, HarnessError, InputError
-from harness.hashing import sha256_file, sha256_json
-from harness.store.artifacts import (
+from harness.api import (
+    AdapterSpec,
+    Artifact,
+    BrokenRunError,
+    Candidate,
+    HarnessError,
+    InputError,
+    ModelSpec,
+    RoleRef,
+    StageInput,
+    StageOutput,
+    base_hash,
+    base_shapes,
+    check_lora,
+    materialise,
+    misfit,
+    sha256_file,
+    sha256_json,
+)
+from harness.api.artifacts import (
     artifact_folder,
     content_of,
     content_path,
     distinct,
+    explained,
     find_made,
     holding,
     identity_of,
     keep_artifact,
     made_by,
     planted_with,
+    temporary_beside,
 )
-from harness.store.atomic import explained, temporary_beside
-from harness.training.graph import Node, in_order
-from harness.training.models import Models
-from harness.training.resources import make_stages, resolve_constitution, resolve_recipe_base, resolve_start
-from harness.training.results import Kept, StageResult
-from harness.types import AdapterSpec, Artifact, Candidate, ModelSpec, RoleRef, StageInput, StageOutput
-from harness.weights import base_hash, materialise
-from harness.weights.lora import base_shapes, check_lora, misfit
+from harness_training.graph import Node, in_order
+from harness_training.models import Models
+from harness_training.resources import make_stages, resolve_constitution, resolve_recipe_base, resolve_start
+from harness_training.results import Kept, StageResult
 
 if TYPE_CHECKING:
-    from harness.contracts import Progress, RunContext, Stage
-    from harness.plugins import Plugins
-    from harness.reading.recipe import Recipe
-    from harness.store.workspace import Workspace
+    from harness.api import Progress, RunContext, Stage
+    from harness.api.workspace import Plugins, Recipe, Workspace
 
 
 @dataclass(frozen=True, kw_only=True)

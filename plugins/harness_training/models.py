@@ -8,19 +8,25 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
-from harness.engine.programs import batches, guarded, run, together
-from harness.errors import InputError
-from harness.evaluation.panel import Panel, make_panel
-from harness.evaluation.pool import ModelPool
-from harness.evaluation.roles import Asking, in_order, resolve_roles
-from harness.store.cache import Cache
-from harness.types import Candidate, Generate, Program, Replies, Reply, Response, Verdict, ask
+from harness.api import Candidate, Generate, InputError, Program, Replies, Reply, Response, Verdict, ask
+from harness.api.asking import (
+    Asking,
+    Cache,
+    ModelPool,
+    Panel,
+    batches,
+    guarded,
+    in_order,
+    make_panel,
+    resolve_roles,
+    run,
+    together,
+)
 
 if TYPE_CHECKING:
-    from harness.contracts import Stage
-    from harness.reading.recipe import Recipe
-    from harness.training.runner import TrainSetting
-    from harness.types import Constitution
+    from harness.api import Constitution, Stage
+    from harness.api.workspace import Recipe
+    from harness_training.runner import TrainSetting
 
 T = TypeVar("T")
 

@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.context import MOST_SEED, App, WholeRange, common_options
-from harness.errors import EXIT_GATE, EXIT_PASSED
+from harness.api.commands import EXIT_GATE, EXIT_PASSED, MOST_SEED, App, WholeRange, common_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.reading.recipe import Recipe
-    from harness.session.results import TrainingResult
-    from harness.training.results import StageResult
-    from harness.training.then import Outcome
+    from harness.api.workspace import Recipe
+    from harness_training.jobs import TrainingResult
+    from harness_training.results import StageResult
+    from harness_training.then import Outcome
 
 _EPILOG = """\b
 Examples:
@@ -38,13 +37,13 @@ def train(app: App, recipe: str, seed: int | None, device: str, dry_run: bool, f
     A stage whose data, options, base and package versions did not change is reused. An adapter appears whole or not at
     all, whatever happens to the process.
     """
-    from harness.reading.recipe import read_recipe
-    from harness.training.resources import find_recipe
+    from harness.api.workspace import find_recipe, read_recipe
+    from harness_training.jobs import train_recipe
 
     app.require_plugins()
     found = read_recipe(find_recipe(recipe, app.plugins.registries))
     session = app.bind(seed=found.seed if seed is None else seed)
-    result = session.train_recipe(found, then=not no_then, device=device, force=force, dry_run=dry_run)
+    result = train_recipe(session, found, then=not no_then, device=device, force=force, dry_run=dry_run)
     outcome = result.outcome
     if app.json:
         _print_json(app, found, result.stages, outcome)
@@ -54,8 +53,8 @@ def train(app: App, recipe: str, seed: int | None, device: str, dry_run: bool, f
 
 
 def _print_json(app: App, recipe: Recipe, results: Sequence[StageResult], outcome: Outcome | None) -> None:
-    from harness.serial import to_plain
-    from harness.training.results import plain_result
+    from harness.api import to_plain
+    from harness_training.results import plain_result
 
     app.print_json(
         {
@@ -71,7 +70,7 @@ def _print_json(app: App, recipe: Recipe, results: Sequence[StageResult], outcom
 
 
 def _show(app: App, result: TrainingResult) -> None:
-    from harness.store.artifacts import artifact_folder
+    from harness.api.artifacts import artifact_folder
 
     console, recipe = app.console, result.recipe
     console.print(result)
@@ -93,7 +92,7 @@ def _show(app: App, result: TrainingResult) -> None:
 
 
 def _show_outcome(app: App, outcome: Outcome) -> None:
-    from harness.session.drawing import decision_parts, run_parts
+    from harness.api.commands import decision_parts, run_parts
 
     for run in outcome.runs:
         app.show(run_parts(run.run, run.baselines))

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.types import AdapterSpec, Artifact
+from harness.api import AdapterSpec, Artifact
 
 
 @dataclass(frozen=True, kw_only=True)

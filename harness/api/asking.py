@@ -1,0 +1,22 @@
+"""Asking models by roles, and judging what they said: for plugins whose programs run outside a suite's pass."""
+
+from harness.engine.programs import batches, guarded, run, together
+from harness.evaluation.panel import Panel, make_critic, make_panel
+from harness.evaluation.pool import ModelPool
+from harness.evaluation.roles import Asking, in_order, resolve_roles
+from harness.store.cache import Cache
+
+__all__ = [
+    "Asking",
+    "Cache",
+    "ModelPool",
+    "Panel",
+    "batches",
+    "guarded",
+    "in_order",
+    "make_critic",
+    "make_panel",
+    "resolve_roles",
+    "run",
+    "together",
+]

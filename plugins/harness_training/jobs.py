@@ -1,0 +1,145 @@
+"""What became of a recipe, and the job `session.train`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from harness.api import Shown, frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    import pandas as pd
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from harness.api import AdapterSpec, Artifact, Session
+    from harness.api.workspace import Recipe
+    from harness_training.results import StageResult
+    from harness_training.then import Outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingResult(Shown):
+    """What became of a recipe."""
+
+    recipe: Recipe
+    stages: tuple[StageResult, ...]
+    outcome: Outcome | None
+    """What followed the training; None where the recipe asks for nothing."""
+
+    @property
+    def adapter(self) -> AdapterSpec | None:
+        """What was trained last."""
+        return next((stage.adapter for stage in reversed(self.stages) if stage.adapter is not None), None)
+
+    @property
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """What the stages made and no other of them reads."""
+        read = {(name, kind) for stage in self.stages for kind, name in stage.reads.items()}
+        return tuple(
+            kept.artifact
+            for stage in self.stages
+            for kind, kept in stage.kept.items()
+            if (stage.name, kind) not in read
+        )
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return one row for each stage, in the order in which they ran: stage, outcome, adapter and its figures."""
+        return frame(
+            {
+                "stage": stage.name, "outcome": stage.word,
+                "adapter": None if stage.adapter is None else stage.adapter.id,
+                **({} if stage.record is None else stage.record.figures),
+            }
+            for stage in self.stages
+        )  # fmt: skip
+
+    def renderables(self) -> Iterator[RenderableType]:
+        """Yield the stages."""
+        yield _stages_table(self.recipe, self.stages)
+
+
+def train(session: Session, recipe: str | Path, *, seed: int | None = None, **options: Any) -> TrainingResult:  # noqa: ANN401 - those of `train_recipe`
+    """Run a recipe's stages, each trained or reused, and what its `then` section asks for.
+
+    Args:
+        session: where.
+        recipe: a registered name, or the path of a YAML file.
+        seed: replaces the recipe's.
+        options: `then`, `device`, `force` and `dry_run`.
+
+    Raises:
+        InputError: naming file, line and key.
+        BrokenRunError: when training breaks; no half-written adapter is left.
+    """
+    from harness.api.workspace import find_recipe, read_recipe
+
+    found = read_recipe(find_recipe(session.reference(str(recipe)), session.plugins.registries))
+    return train_recipe(session.bind(seed=found.seed if seed is None else seed), found, **options)
+
+
+def train_recipe(
+    session: Session, recipe: Recipe, *, then: bool = True, device: str = "auto", force: bool = False,
+    dry_run: bool = False,
+) -> TrainingResult:  # fmt: skip
+    """Train a recipe that was read; errors as `train`."""
+    from harness_training.results import cautions
+    from harness_training.runner import TrainSetting
+    from harness_training.runner import train as train_stages
+    from harness_training.then import check_then, follow
+
+    plugins = session.require_plugins()
+    policy = check_then(recipe, session.config, plugins.registries) if then else None
+    workspace = session.writable_workspace()
+    outcome = None
+    with workspace.working(f"harness train {recipe.id}"), session.setting(session.bare_spec()) as setting:
+        if not dry_run:
+            session.declare_policies()
+        asked = TrainSetting(
+            plugins=plugins, workspace=workspace, surroundings=setting.surroundings, progress=setting.progress,
+            seed=session.options.seed, device=device, force=force, dry_run=dry_run, roles=session.config.roles,
+        )  # fmt: skip
+        result = TrainingResult(recipe=recipe, stages=train_stages(recipe, asked), outcome=None)
+        for caution in cautions(result.stages):
+            session.warn(caution)
+        if then and not dry_run and result.adapter is not None:
+            outcome = follow(recipe, result.adapter, policy, setting, device=device, warn=session.warn)
+    return replace(result, outcome=outcome)
+
+
+def _stages_table(recipe: Recipe, stages: Iterable[StageResult]) -> Table:
+    """Return what became of each stage: loss, steps, seconds, memory, adapter."""
+    from harness.api.commands import plain_table
+
+    columns = ("stage", "reads", "outcome", "loss", "steps", "seconds", "threads", "memory", "made")
+    rows = [_stage_row(stage) for stage in stages]
+    shown = [at for at, name in enumerate(columns) if name == "stage" or any(row[at] != "—" for row in rows)]
+    return plain_table(
+        [columns[at] for at in shown], [[row[at] for at in shown] for row in rows],
+        title=f"{recipe.id} on {recipe.base}", whole=("stage", "outcome"),
+    )  # fmt: skip
+
+
+def _stage_row(stage: StageResult) -> tuple[str, ...]:
+    figures = {} if stage.record is None else stage.record.figures
+
+    def shown(name: str, form: str) -> str:
+        return form.format(figures[name]) if name in figures else "—"
+
+    loss = "—"
+    if "loss_first" in figures and "loss_last" in figures:
+        loss = f"{figures['loss_first']:.2f} → {figures['loss_last']:.2f}"
+    memory = figures.get("peak_memory_bytes")
+    return (
+        stage.name, _reads(stage), stage.word, loss, shown("steps", "{:.0f}"), shown("seconds", "{:.0f}"),
+        shown("threads", "{:.0f}"), "—" if memory is None else f"{memory / 2**30:.1f} GiB",
+        "\n".join(f"{kind} {kept.artifact.id}" for kind, kept in stage.kept.items()) or "—",
+    )  # fmt: skip
+
+
+def _reads(stage: StageResult) -> str:
+    """Say whose artifacts a stage reads, such as `adapter of upper`."""
+    return "\n".join(f"{role} of {name}" for role, name in stage.reads.items()) or "—"
