@@ -25,7 +25,6 @@ BUNDLED = (
     "harness_classifiers",
     "harness_metrics",
     "harness_audit",
-    "harness_samples",
     "harness_suites",
     "harness_training",
     "harness_promotion",

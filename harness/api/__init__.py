@@ -52,7 +52,7 @@ from harness.references import resolve_model
 from harness.reporting import ReportSection, Table
 from harness.serial import to_plain
 from harness.session import CandidateOptions, RunOptions, Session, SessionOptions, open_session
-from harness.session.results import ComparisonResult, DecisionResult, RunResult, Shown, frame
+from harness.session.results import DecisionResult, RunResult, Shown, frame
 from harness.threads import FreeCores, let_threads_doze, use_threads
 from harness.types import *  # noqa: F403 - all of them; `harness.types` lists their names
 from harness.weights import (
@@ -79,7 +79,6 @@ __all__ = [
     "BrokenRunError",
     "CandidateOptions",
     "Classifier",
-    "ComparisonResult",
     "Critic",
     "CriticKit",
     "DecisionResult",

@@ -12,7 +12,7 @@ from harness.cli.context import (
 )
 from harness.commands import SECTIONS, Commands
 from harness.errors import EXIT_BROKEN, EXIT_GATE, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_PASSED
-from harness.session.drawing import decision_parts, differences_table, run_parts
+from harness.session.drawing import decision_parts, run_parts
 from harness.store.outputs import Output
 from harness.tables import checks_table, counted, plain_table, status_text
 from harness.terminal import safe_text
@@ -34,7 +34,6 @@ __all__ = [
     "common_options",
     "counted",
     "decision_parts",
-    "differences_table",
     "gathered",
     "plain_table",
     "remote_options",

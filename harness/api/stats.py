@@ -11,6 +11,7 @@ from harness.promotion.attempts import schedule
 from harness.stats import MetricTable
 from harness.stats.attempts import level_of_attempt
 from harness.stats.bounded import expected_reach
+from harness.stats.compare import Comparison, compare
 from harness.stats.kinds import KINDS as METRIC_KINDS
 from harness.stats.kinds import bounds_of, is_weighted_mean, score_range
 from harness.stats.kinds import kind_of as metric_kind
@@ -31,6 +32,7 @@ __all__ = [
     "FEWEST_CLUSTERS",
     "METRIC_KINDS",
     "POWER",
+    "Comparison",
     "MetricTable",
     "Outlook",
     "Scatter",
@@ -42,6 +44,7 @@ __all__ = [
     "check_gate",
     "clopper_pearson",
     "clusters_apart",
+    "compare",
     "describe",
     "detectable",
     "effective_clusters",

@@ -8,7 +8,6 @@ from harness.evaluation.runner import Setting, SuiteRun, run_suites
 from harness.plugins import Plugins, Registries, load_plugins
 from harness.promotion.attempts import Budget, attempts, budget, reset
 from harness.promotion.decide import AlreadyPromotedError
-from harness.promotion.difference import Difference, difference
 from harness.promotion.policies import declare, default_policy, find_policy
 from harness.promotion.policy_run import PolicyRun, prepare_policy, run_policy
 from harness.promotion.preflight import check_weights, differences_of_machine
@@ -16,7 +15,7 @@ from harness.promotion.promote import promote, target_of
 from harness.promotion.review import Word, review, reviews
 from harness.promotion.stored import StoredRun, open_run
 from harness.promotion.touched import touched
-from harness.promotion.worst import Shown, metric_to_show, reply_text, scored, worst
+from harness.reading.changes import written_changes
 from harness.reading.config import CONFIG_NAME, Config, read_config
 from harness.reading.constitution import read_constitution
 from harness.reading.recipe import START, Recipe, find_recipe, read_recipe
@@ -25,7 +24,16 @@ from harness.store.cache import CacheStats, Pruned, Verified
 from harness.store.decisions import find_decision, read_decision
 from harness.store.promoted import Live, alias_path, live, live_after, promoted
 from harness.store.reconcile import problems, promoted_problems
-from harness.store.runs import check_run, list_runs, read_constitutions, read_run, read_samples, remove_runs
+from harness.store.runs import (
+    check_run,
+    find_run,
+    list_runs,
+    read_constitutions,
+    read_prompts,
+    read_run,
+    read_samples,
+    remove_runs,
+)
 from harness.store.workspace import MARKER, Workspace, refuse_inside
 
 __all__ = [
@@ -37,7 +45,6 @@ __all__ = [
     "CacheStats",
     "Config",
     "Constitutions",
-    "Difference",
     "Live",
     "Plugins",
     "PolicyRun",
@@ -46,7 +53,6 @@ __all__ = [
     "Recipe",
     "Registries",
     "Setting",
-    "Shown",
     "StoredRun",
     "SuiteOptions",
     "SuiteRun",
@@ -61,17 +67,16 @@ __all__ = [
     "counted",
     "declare",
     "default_policy",
-    "difference",
     "differences_of_machine",
     "find_decision",
     "find_policy",
     "find_recipe",
+    "find_run",
     "list_runs",
     "live",
     "live_after",
     "load_plugins",
     "make_metrics",
-    "metric_to_show",
     "open_run",
     "prepare_policy",
     "prepare_suite",
@@ -83,13 +88,13 @@ __all__ = [
     "read_constitution",
     "read_constitutions",
     "read_decision",
+    "read_prompts",
     "read_recipe",
     "read_run",
     "read_samples",
     "read_suite",
     "refuse_inside",
     "remove_runs",
-    "reply_text",
     "require_attainable_gates",
     "reset",
     "resolve_base",
@@ -99,8 +104,7 @@ __all__ = [
     "reviews",
     "run_policy",
     "run_suites",
-    "scored",
     "target_of",
     "touched",
-    "worst",
+    "written_changes",
 ]

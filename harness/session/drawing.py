@@ -1,4 +1,4 @@
-"""How runs, decisions and comparisons are drawn, in a terminal as in a notebook: what commands print."""
+"""How runs and decisions are drawn, in a terminal as in a notebook: what commands print."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from rich.console import RenderableType
-    from rich.table import Table
     from rich.text import Text
 
-    from harness.promotion.difference import Difference, MetricDifference
     from harness.promotion.policy_run import PolicyRun
     from harness.types import Decision, RunRecord
 
@@ -96,33 +94,3 @@ def next_step(decision: Decision) -> str:
     if decision.review == "manual":
         return f'harness approve {decision.id} --reason "…", then harness promote {decision.id}'
     return f"harness promote {decision.id}"
-
-
-def differences_table(found: Difference, confidence: float) -> Table:
-    """Return every metric's difference with its interval and verdict."""
-    from harness.tables import plain_table
-
-    columns = ("metric", "baseline", "candidate", "change", f"{100 * confidence:g} % interval", "p", "verdict")
-    return plain_table(columns, [_difference_row(row) for row in found.rows], whole=columns[:4])
-
-
-def _difference_row(row: MetricDifference) -> tuple[str, ...]:
-    """Write one metric's comparison; proportions in percent, and their differences in points."""
-    from harness.stats.kinds import kind_of
-
-    found, percent = row.comparison, kind_of(row.metric).shares
-
-    def write(value: float | None, sign: str = "") -> str:
-        if value is None:
-            return "—"
-        unit = "" if sign else " %"  # a difference of percentages is in points
-        return f"{100 * value:{sign}.1f}{unit}" if percent else f"{value:{sign}.4g}"
-
-    interval = "—"
-    if found.low is not None and found.high is not None:
-        interval = f"[{write(found.low, '+')}, {write(found.high, '+')}]"
-    p = "—" if found.p is None else "<0.001" if found.p < 0.001 else f"{found.p:.3f}"
-    return (
-        row.metric.name, write(found.baseline), write(found.candidate), write(found.difference, "+"), interval, p,
-        row.verdict,
-    )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import unknown_name
 from harness.serial import to_plain
-from harness.session.drawing import decision_parts, differences_table, run_parts
+from harness.session.drawing import decision_parts, run_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
-    from harness.promotion.difference import Difference
     from harness.promotion.policy_run import PolicyRun
     from harness.store.workspace import Workspace
     from harness.types import Check, Decision, Estimate, OverallStatus, RunRecord, SampleRecord
@@ -132,31 +131,6 @@ class DecisionResult(Shown):
     def renderables(self) -> Iterator[RenderableType]:
         """Yield what `harness decide` prints."""
         return decision_parts(self.found)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ComparisonResult(Shown):
-    """Two runs compared: everything reads as the candidate's change from the baseline."""
-
-    difference: Difference
-    confidence: float
-
-    def to_pandas(self) -> pd.DataFrame:
-        """Return one row for each metric: baseline, candidate, difference, low, high, p, verdict."""
-        return frame(self.difference.plain(0)["metrics"])
-
-    def flips(self) -> pd.DataFrame:
-        """Return the samples whose score changed, the worse first."""
-        return frame(self.difference.plain(len(self.difference.flips))["flips"])
-
-    def renderables(self) -> Iterator[RenderableType]:
-        """Yield the metrics' differences."""
-        yield differences_table(self.difference, self.confidence)
-
-
-def run_id(run: str | RunResult) -> str:
-    """Return the id of a run, whichever way it is given."""
-    return run.record.id if isinstance(run, RunResult) else run
 
 
 def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

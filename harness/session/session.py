@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from harness.evaluation.runner import Setting, SuiteRun
     from harness.promotion.policy_run import PolicyRun
     from harness.reading.config import Config
-    from harness.session.results import ComparisonResult, DecisionResult, RunResult
+    from harness.session.results import DecisionResult, RunResult
     from harness.types import Candidate, CriticCalibration, LedgerEntry, Message, Policy, RoleRef, RunSpec, Verdict
 
 
@@ -368,30 +368,6 @@ class Session(Opened):
         from harness.store.runs import read_run
 
         return RunResult(record=read_run(self.workspace, run), baselines={}, workspace=self.workspace)
-
-    def compare(
-        self, baseline: str | RunResult, candidate: str | RunResult, *, confidence: float = 0.90
-    ) -> ComparisonResult:
-        """Compare two stored runs sample by sample.
-
-        Args:
-            baseline: the first run, or its id.
-            candidate: the second.
-            confidence: two-sided, of the intervals: 0.5 to 0.999.
-
-        Raises:
-            InputError: when a run is unknown, or their samples differ.
-            BrokenRunError: when a file of a run is not what it was.
-        """
-        from harness.promotion.difference import difference
-        from harness.session.results import ComparisonResult, run_id
-
-        registries = self.plugins.registries
-        names = (run_id(baseline), run_id(candidate))
-        return ComparisonResult(
-            difference=difference(self.workspace, registries, *names, alpha=(1 - confidence) / 2),
-            confidence=confidence,
-        )
 
     # ------------------------------------------------------------ what the commands build on
 

@@ -1,19 +1,37 @@
-"""What is there, and why: the report, runs, registered things, the ledger and the cache."""
+"""What is there, and why: the report, runs and their samples, registered things, the ledger and the cache."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness import hookimpl
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.api import Session
     from harness.api.commands import Commands
+    from harness_inspect.jobs import ComparisonResult
+
+
+def _compare(session: Session, baseline: Any, candidate: Any, *, confidence: float = 0.90) -> ComparisonResult:  # noqa: ANN401
+    """Compare two stored runs; see `harness_inspect.jobs.compare`."""
+    from harness_inspect.jobs import compare
+
+    return compare(session, baseline, candidate, confidence=confidence)
+
+
+@hookimpl
+def register_jobs(register: Callable[..., None]) -> None:
+    """Register `session.compare`."""
+    register("compare", _compare, about="Compare two stored runs sample by sample")
 
 
 @hookimpl
 def register_commands(cli: Commands) -> None:
     """Add the commands that look at what is kept and registered."""
     cli.add_section("look", "harness_inspect", {
+        "samples": ("samples:samples", "Read a run's replies: the worst first, those that flipped, or one in full."),
         "report": ("report:report", "Open the report in a browser."),
         "why": ("why_command:why", "Say why a candidate was promoted or refused."),
         "runs": ("runs:runs", "List, show, compare and remove runs."),

@@ -9,7 +9,7 @@ import click
 from harness.api.commands import EXIT_PASSED, App, FiniteRange, WholeRange, common_options
 
 if TYPE_CHECKING:
-    from harness.api.workspace import Difference
+    from harness_inspect.difference import Difference
 
 _LIST = """\b
 Examples:
@@ -113,7 +113,7 @@ def show(app: App, run: str) -> int:
 @common_options
 def diff(app: App, baseline: str, candidate: str, flips: int, confidence: float) -> int:
     """Compare two runs sample by sample: differences with intervals, and the answers that changed, worse first."""
-    from harness.api.workspace import difference
+    from harness_inspect.difference import difference
 
     found = difference(app.workspace, app.plugins.registries, baseline, candidate, alpha=(1 - confidence) / 2)
     if app.json:
@@ -124,7 +124,8 @@ def diff(app: App, baseline: str, candidate: str, flips: int, confidence: float)
 
 
 def _show_difference(app: App, found: Difference, flips: int, confidence: float) -> None:
-    from harness.api.commands import differences_table, plain_table, safe_text
+    from harness.api.commands import plain_table, safe_text
+    from harness_inspect.jobs import differences_table
 
     for name, record in (("baseline", found.baseline), ("candidate", found.candidate)):
         label = safe_text(record.candidate.label)

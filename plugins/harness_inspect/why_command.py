@@ -117,7 +117,8 @@ def _worst(app: App, found: Why) -> Iterator[tuple[str, list[str]]]:
     """Yield the three worst replies by the gate that looks worst, and the command that shows more."""
     from harness.api import InputError
     from harness.api.commands import safe_text
-    from harness.api.workspace import metric_to_show, read_run, read_samples, scored, worst
+    from harness.api.workspace import read_run, read_samples
+    from harness_inspect.worst import metric_to_show, scored, worst
 
     order = {"failed": 0, "inconclusive": 1, "passed": 2, "not_applicable": 3}
     checks = sorted(found.decision.checks, key=lambda item: order[item[1].status])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.api import InputError, unknown_id
-from harness.api.workspace import Shown
+from harness_inspect.worst import Shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,7 +48,8 @@ def choose(app: App, name: str, wanted: Wanted) -> Found:
         InputError: for an unknown run, metric, tag or sample, or an expression that is none.
     """
     from harness.api.stats import metric_kind
-    from harness.api.workspace import metric_to_show, read_run, read_samples, scored, worst
+    from harness.api.workspace import read_run, read_samples
+    from harness_inspect.worst import metric_to_show, scored, worst
 
     run = read_run(app.workspace, name)
     if wanted.ids:
@@ -110,7 +111,7 @@ class _Matches:
 
 
 def _by_id(run: RunRecord, records: Iterable[SampleRecord], wanted: Wanted) -> Found:
-    from harness.api.workspace import scored
+    from harness_inspect.worst import scored
 
     known: list[str] = []
     by_id: dict[str, Shown] = {}
@@ -130,7 +131,9 @@ def _by_id(run: RunRecord, records: Iterable[SampleRecord], wanted: Wanted) -> F
 
 def _before(app: App, run: RunRecord, estimate: Estimate, other: str) -> dict[str, tuple[str, str]]:
     """Return score and reply that the flipped samples had in another run."""
-    from harness.api.workspace import difference, read_run, read_samples, reply_text
+    from harness.api.workspace import read_run, read_samples
+    from harness_inspect.difference import difference
+    from harness_inspect.worst import reply_text
 
     earlier = read_run(app.workspace, other, like=run)
     flips = difference(app.workspace, app.plugins.registries, earlier.id, run.id).flips

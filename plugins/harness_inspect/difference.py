@@ -5,20 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.errors import InputError
-from harness.promotion.stored import StoredRun, open_run
-from harness.reading.changes import written_changes
-from harness.serial import to_plain
-from harness.stats.compare import Comparison, compare
-from harness.stats.kinds import kind_of
-from harness.store.runs import find_run, read_prompts, read_run
+from harness.api import InputError, to_plain
+from harness.api.stats import Comparison, compare
+from harness.api.stats import metric_kind as kind_of
+from harness.api.workspace import StoredRun, find_run, open_run, read_prompts, read_run, written_changes
 
 if TYPE_CHECKING:
-    from harness.contracts import Metric
-    from harness.plugins import Registries
-    from harness.stats.table import MetricTable
-    from harness.store.workspace import Workspace
-    from harness.types import Direction, NotApplicable, Row, RunRecord, Unscored
+    from harness.api import Direction, Metric, NotApplicable, Row, RunRecord, Unscored
+    from harness.api.stats import MetricTable
+    from harness.api.workspace import Registries, Workspace
 
 Verdict = Literal["better", "worse", "higher", "lower", "unclear"]
 

@@ -6,14 +6,13 @@ import heapq
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.errors import InputError, unknown_name
-from harness.stats.kinds import kind_of
-from harness.types import LogLikelihood, LogProb, NoReply, SampleRecord, Unscored
+from harness.api import InputError, LogLikelihood, LogProb, NoReply, SampleRecord, Unscored, unknown_name
+from harness.api.stats import metric_kind as kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from harness.types import Estimate, RunRecord
+    from harness.api import Estimate, RunRecord
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,12 +9,12 @@ import click
 
 from harness.api import InputError
 from harness.api.commands import EXIT_PASSED, App, Output, WholeRange, common_options, gathered
-from harness_samples.choosing import Wanted
+from harness_inspect.choosing import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.api.workspace import Shown
+    from harness_inspect.worst import Shown
 
 _EPILOG = """\b
 Examples:
@@ -48,8 +48,8 @@ Unscored samples stand behind those that have a score; --failed keeps both what 
 @common_options
 def samples(app: App, run: str, wanted: Wanted, files: dict[str, Path | None]) -> int:
     """Read a run's replies: the worst first, those that flipped, or one in full."""
-    from harness_samples.choosing import choose
-    from harness_samples.written import COLUMNS, JSONL_MARK, as_csv, as_jsonl, plain
+    from harness_inspect.choosing import choose
+    from harness_inspect.written import COLUMNS, JSONL_MARK, as_csv, as_jsonl, plain
 
     outputs = [
         (Output(path=path, marks=(mark,), force=bool(files["force"]), workspace=app.workspace_path), write)
@@ -91,7 +91,7 @@ def _show(app: App, shown: Sequence[Shown], before: dict[str, tuple[str, str]]) 
 
 
 def _show_whole(app: App, one: Shown) -> None:
-    from harness_samples.written import turns
+    from harness_inspect.written import turns
 
     sample = one.record.sample
     _say(app, f"{sample.id} {one.metric} {one.score}" if one.metric else sample.id, style="bold")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from harness.api import SampleRecord
-    from harness_samples.choosing import Found
+    from harness_inspect.choosing import Found
 
 COLUMNS = ("harness_run", "sample", "metric", "score", "tags", "prompt", "reply", "reply_before")
 JSONL_MARK = '{"harness_run": "'
