@@ -10,6 +10,7 @@ from harness.cli.context import (
     remote_options,
     role_option,
 )
+from harness.cli.outputs import Checked, Outputs, output_options
 from harness.commands import SECTIONS, Commands
 from harness.errors import EXIT_BROKEN, EXIT_GATE, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_PASSED
 from harness.session.drawing import decision_parts, run_parts
@@ -26,15 +27,18 @@ __all__ = [
     "MOST_SEED",
     "SECTIONS",
     "App",
+    "Checked",
     "Commands",
     "FiniteRange",
     "Output",
+    "Outputs",
     "WholeRange",
     "checks_table",
     "common_options",
     "counted",
     "decision_parts",
     "gathered",
+    "output_options",
     "plain_table",
     "remote_options",
     "role_option",

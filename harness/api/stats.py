@@ -6,7 +6,7 @@ from harness.gates.by_principle import of_each
 from harness.gates.check import check_gate
 from harness.gates.kinds import kind_of as gate_kind
 from harness.gates.kinds.kind import Outlook, Scatter
-from harness.gates.valid import require_valid
+from harness.gates.valid import find_metric, require_valid
 from harness.promotion.attempts import schedule
 from harness.stats import MetricTable
 from harness.stats.attempts import level_of_attempt
@@ -50,6 +50,7 @@ __all__ = [
     "effective_clusters",
     "effective_size",
     "expected_reach",
+    "find_metric",
     "gate_kind",
     "is_weighted_mean",
     "level_of_attempt",

@@ -1,13 +1,15 @@
 """What is registered and kept, and the main jobs on it: for plugins that bring commands."""
 
-from harness.evaluation.checks import counted, require_attainable_gates
+from harness.evaluation.calibrated import checks_as_calibrated
+from harness.evaluation.checks import checks, counted, require_attainable_gates
 from harness.evaluation.constitutions import Constitutions
+from harness.evaluation.precision import checks_with_precision
 from harness.evaluation.prepare import PreparedSuite, SuiteOptions, make_metrics, prepare_suite, resolve_suite
 from harness.evaluation.resolve import resolve_base, resolve_candidate
 from harness.evaluation.runner import Setting, SuiteRun, run_suites
 from harness.plugins import Plugins, Registries, load_plugins
 from harness.promotion.attempts import Budget, attempts, budget, reset
-from harness.promotion.decide import AlreadyPromotedError
+from harness.promotion.decide import AlreadyPromotedError, conditions
 from harness.promotion.policies import declare, default_policy, find_policy
 from harness.promotion.policy_run import PolicyRun, prepare_policy, run_policy
 from harness.promotion.preflight import check_weights, differences_of_machine
@@ -64,6 +66,10 @@ __all__ = [
     "budget",
     "check_run",
     "check_weights",
+    "checks",
+    "checks_as_calibrated",
+    "checks_with_precision",
+    "conditions",
     "counted",
     "declare",
     "default_policy",

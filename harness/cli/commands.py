@@ -12,7 +12,6 @@ def register_commands(cli: Commands) -> None:
     """Add the core's commands, as plugins add theirs."""
     cli.add_section("evaluate", "harness.cli", {
         "run": ("run:run", "Run suites on a model with adapters, and check the gates."),
-        "gate": ("gate:gate", "Check a stored run's gates again, without the model."),
     })  # fmt: skip
     cli.add_section(
         "decide", "harness.cli", {"decide": ("decide:decide", "Run what a policy needs, and decide on promotion.")}

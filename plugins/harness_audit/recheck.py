@@ -6,19 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.errors import InputError
-from harness.evaluation.calibrated import checks_as_calibrated
-from harness.evaluation.checks import checks
-from harness.evaluation.precision import checks_with_precision
-from harness.gates.by_principle import of_each
-from harness.gates.valid import find_metric
-from harness.promotion.decide import conditions
-from harness.promotion.stored import StoredRun, open_run
-from harness.types import Check, Gate, OverallStatus, RunRecord, worst_status
+from harness.api import Check, Gate, InputError, OverallStatus, RunRecord, worst_status
+from harness.api.stats import find_metric, of_each
+from harness.api.workspace import StoredRun, checks, checks_as_calibrated, checks_with_precision, conditions, open_run
 
 if TYPE_CHECKING:
-    from harness.plugins import Registries
-    from harness.store.workspace import Workspace
+    from harness.api.workspace import Registries, Workspace
 
 
 @dataclass(frozen=True, kw_only=True)

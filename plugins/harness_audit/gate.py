@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.context import App, common_options
-from harness.cli.outputs import Checked, Outputs, output_options
-from harness.errors import EXIT_GATE, EXIT_PASSED, InputError
+from harness.api import InputError
+from harness.api.commands import EXIT_GATE, EXIT_PASSED, App, Checked, Outputs, common_options, output_options
 
 if TYPE_CHECKING:
-    from harness.promotion.recheck import Recheck
-    from harness.types import Gate
+    from harness.api import Gate
+    from harness_audit.recheck import Recheck
 
 _EPILOG = """\b
 Examples:
@@ -37,9 +36,9 @@ def gate(
     app: App, run: str, suite: str | None, policy: str | None, outputs: Outputs
 ) -> int:  # fmt: skip
     """Check a stored run's gates again, without the model."""
-    from harness.promotion.recheck import recheck
-    from harness.serial import to_plain
-    from harness.store.runs import read_run
+    from harness.api import to_plain
+    from harness.api.workspace import read_run
+    from harness_audit.recheck import recheck
 
     if suite is not None and policy is not None:
         raise InputError("--suite and --policy both name gates", hint="give one of them")
@@ -64,8 +63,7 @@ def gate(
 
 
 def _show(app: App, found: Recheck) -> None:
-    from harness.tables import checks_table, status_text
-    from harness.terminal import safe_text
+    from harness.api.commands import checks_table, safe_text, status_text
 
     app.console.print(f"run {found.record.id}", markup=False)
     app.console.print(checks_table((found.record.suite, check) for check in found.checks))
@@ -77,8 +75,7 @@ def _show(app: App, found: Recheck) -> None:
 
 
 def _of_suite(app: App, reference: str) -> tuple[Gate, ...]:
-    from harness.evaluation.prepare import resolve_suite
-    from harness.reading.suite import read_suite
+    from harness.api.workspace import read_suite, resolve_suite
 
     path = resolve_suite(reference, app.plugins.registries)
     gates = read_suite(path).gates
@@ -88,9 +85,7 @@ def _of_suite(app: App, reference: str) -> tuple[Gate, ...]:
 
 
 def _of_policy(app: App, name: str, suite: str) -> tuple[Gate, ...]:
-    from harness.evaluation.prepare import resolve_suite
-    from harness.promotion.policies import find_policy
-    from harness.reading.suite import read_suite
+    from harness.api.workspace import find_policy, read_suite, resolve_suite
 
     registries = app.plugins.registries
     policy = find_policy(name, app.config, registries)
