@@ -1,4 +1,4 @@
-"""Stored runs' gates checked again, and the gates' own test: stored rows replayed, and real adapters whose truth is known."""
+"""Stored runs' gates checked again, and the gates' own test: rows replayed, and real adapters whose truth is known."""
 
 from __future__ import annotations
 
