@@ -1,4 +1,4 @@
-"""Stored runs' gates checked again, and the gates' own test: rows replayed, and real adapters whose truth is known."""
+"""The gates' own test: replays of stored rows with injected effects, and real adapters whose truth is known."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def register_commands(cli: Commands) -> None:
-    """Add `harness gate` and `harness gate audit`."""
-    cli.add_section("evaluate", "harness_audit", {
-        "gate": ("gate:gate", "Check a stored run's gates again, without the model."),
-    })  # fmt: skip
+    """Add `harness gate audit`."""
     cli.add_late(
         "gate audit", "harness_audit.command:audit",
         about="Test the gates themselves: how often they let a bad candidate through, and a good one.",

@@ -1,4 +1,4 @@
-"""What gates can detect and how often they would pass, before anything is run."""
+"""Gates before a run and after it: what they can detect, how often they would pass, and stored runs checked again."""
 
 from __future__ import annotations
 
@@ -15,4 +15,5 @@ def register_commands(cli: Commands) -> None:
     """Add the commands."""
     cli.add_section("evaluate", "harness_planning", {
         "plan": ("command:plan", "Say before a run what its gates can detect, and how often they would pass."),
+        "gate": ("gate:gate", "Check a stored run's gates again, without the model."),
     })  # fmt: skip

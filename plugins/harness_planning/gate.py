@@ -11,7 +11,7 @@ from harness.api.commands import EXIT_GATE, EXIT_PASSED, App, Checked, Outputs, 
 
 if TYPE_CHECKING:
     from harness.api import Gate
-    from harness_audit.recheck import Recheck
+    from harness_planning.recheck import Recheck
 
 _EPILOG = """\b
 Examples:
@@ -38,7 +38,7 @@ def gate(
     """Check a stored run's gates again, without the model."""
     from harness.api import to_plain
     from harness.api.workspace import read_run
-    from harness_audit.recheck import recheck
+    from harness_planning.recheck import recheck
 
     if suite is not None and policy is not None:
         raise InputError("--suite and --policy both name gates", hint="give one of them")
