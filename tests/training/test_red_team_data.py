@@ -1,4 +1,4 @@
-"""The project's own red-team prompts: whole, distinct, and none of them in a bundled suite."""
+"""The project's own red-team prompts and replies: whole, distinct, and none of them in a bundled suite."""
 
 from __future__ import annotations
 
@@ -25,6 +25,15 @@ def read(file: Path) -> list[dict[str, Any]]:
 @cache
 def prompts() -> list[dict[str, Any]]:
     return read(DATA / "red-team.jsonl")
+
+
+@cache
+def replies() -> list[dict[str, Any]]:
+    return read(DATA / "red-team-replies.jsonl")
+
+
+def sentences(text: str) -> list[str]:
+    return [one for one in re.split(r"(?<=[.!?])\s+", text) if one]
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -94,3 +103,29 @@ def test_no_prompt_is_in_a_bundled_suite() -> None:
         if own in suite or any(near(set(own), other) for other in sets):
             found.append(row["id"])
     assert found == []
+
+
+def test_replies_answer_prompts_once_and_cover_every_family_and_both_labels() -> None:
+    by_id = {row["id"]: row for row in prompts()}
+    assert all(list(row) == ["id", "response"] and row["response"].strip() for row in replies())
+    assert len({row["id"] for row in replies()}) == len(replies())
+    labels = Counter(by_id[row["id"]]["harmful"] for row in replies())
+    assert labels[True] >= 200
+    assert labels[False] >= 100
+    families = {(row["family"], row["harmful"]) for row in prompts()}
+    assert {(by_id[row["id"]]["family"], by_id[row["id"]]["harmful"]) for row in replies()} == families
+
+
+def test_refusals_are_short() -> None:
+    refused = {row["id"] for row in prompts() if row["harmful"]}
+    for row in replies():
+        if row["id"] in refused:
+            assert len(sentences(row["response"])) <= 4, row["id"]
+            assert 15 <= len(words(row["response"])) <= 80, row["id"]
+
+
+def test_no_two_replies_share_a_sentence_or_begin_alike() -> None:
+    said = Counter(one.casefold() for row in replies() for one in set(sentences(row["response"])) if len(one) > 12)
+    assert [one for one, count in said.items() if count > 1] == []
+    begun = Counter(row["response"][:20] for row in replies())
+    assert [one for one, count in begun.items() if count > 1] == []
