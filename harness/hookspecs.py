@@ -19,6 +19,7 @@ BUNDLED = (
     "harness_models",
     "harness_sources",
     "harness_stages",
+    "harness_revision",
     "harness_canaries",
     "harness_principles",
     "harness_critics",

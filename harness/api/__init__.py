@@ -44,10 +44,11 @@ from harness.errors import (
 from harness.hashing import canonical_json, open_regular, sha256_file, sha256_json, sha256_text
 from harness.paths import data_dir
 from harness.progress import NoProgress
+from harness.quoting import quote
 from harness.reading.files import MOST_WHOLE, opened, parse_json, read_bytes, read_lines, read_text
 from harness.reading.options import read_options
 from harness.reading.recipe import resolve_path, stage_options
-from harness.reading.strict import StrictModel, dotted
+from harness.reading.strict import Document, StrictModel, dotted
 from harness.references import resolve_model
 from harness.reporting import ReportSection, Table
 from harness.serial import to_plain
@@ -82,6 +83,7 @@ __all__ = [
     "Critic",
     "CriticKit",
     "DecisionResult",
+    "Document",
     "Embedder",
     "FreeCores",
     "HarnessError",
@@ -130,6 +132,7 @@ __all__ = [
     "open_session",
     "opened",
     "parse_json",
+    "quote",
     "read_adapter_config",
     "read_bytes",
     "read_lines",

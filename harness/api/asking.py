@@ -1,6 +1,6 @@
 """Asking models by roles, and judging what they said: for plugins whose programs run outside a suite's pass."""
 
-from harness.engine.programs import batches, guarded, run, together
+from harness.engine.programs import batches, guarded, run, run_all, together
 from harness.evaluation.panel import Panel, make_critic, make_panel
 from harness.evaluation.pool import ModelPool
 from harness.evaluation.roles import Asking, in_order, resolve_roles
@@ -18,5 +18,6 @@ __all__ = [
     "make_panel",
     "resolve_roles",
     "run",
+    "run_all",
     "together",
 ]

@@ -5,10 +5,12 @@ from harness.cli.context import (
     App,
     FiniteRange,
     WholeRange,
+    candidate_options,
     common_options,
     gathered,
     remote_options,
     role_option,
+    seed_option,
 )
 from harness.cli.outputs import Checked, Outputs, output_options
 from harness.commands import SECTIONS, Commands
@@ -34,6 +36,7 @@ __all__ = [
     "Outputs",
     "WholeRange",
     "checks_table",
+    "candidate_options",
     "common_options",
     "counted",
     "decision_parts",
@@ -44,5 +47,6 @@ __all__ = [
     "role_option",
     "run_parts",
     "safe_text",
+    "seed_option",
     "status_text",
 ]

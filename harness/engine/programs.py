@@ -170,3 +170,11 @@ def batches(programs: Iterable[Program[T]]) -> Iterator[list[Live[T]]]:
             lives, batch = [], Batch()
     if lives:
         yield lives
+
+
+def run_all(programs: Iterable[Program[T]], answer: Answer) -> list[T]:
+    """Run programs side by side, a batch at a time; returns their results in order."""
+    found: list[T] = []
+    for lives in batches(programs):
+        found += run(together(lives), answer)
+    return found

@@ -38,11 +38,14 @@ class Panel:
     classifiers: Mapping[str, Classifier] = field(default_factory=dict)
     """Those that will run."""
     classifier_status: tuple[ClassifierStatus, ...] = ()
+    also: tuple[str, ...] = ()
+    """Roles that others than the critics ask."""
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """Whom the critics ask."""
-        return tuple(dict.fromkeys(role for critic in self.critics.values() for role in roles_of(critic)))
+        """Whom the critics ask, and others."""
+        asked = (role for critic in self.critics.values() for role in roles_of(critic))
+        return tuple(dict.fromkeys((*asked, *self.also)))
 
     def fingerprints(self, asking: Asking) -> dict[str, str]:
         """Return each critic's whole fingerprint: its own, its classifiers', and those of the roles that it asks.

@@ -22,7 +22,18 @@ if TYPE_CHECKING:
     from harness.promotion.policy_run import PolicyRun
     from harness.reading.config import Config
     from harness.session.results import DecisionResult, RunResult
-    from harness.types import Candidate, CriticCalibration, LedgerEntry, Message, Policy, RoleRef, RunSpec, Verdict
+    from harness.types import (
+        Candidate,
+        CriticCalibration,
+        LedgerEntry,
+        Message,
+        Policy,
+        Principle,
+        RoleRef,
+        RunSpec,
+        StageModels,
+        Verdict,
+    )
 
 
 def open_session(
@@ -252,8 +263,13 @@ class Session(Opened):
     # ------------------------------------------------------------ critics
 
     @contextmanager
-    def judging(self, options: RunOptions) -> Iterator[Callable[[Panel], Asking]]:
-        """Give what asks a panel's roles, with bars, for the length of a `with` block; no workspace is made for it."""
+    def judging(self, options: RunOptions, policy: Candidate | None = None) -> Iterator[Callable[[Panel], Asking]]:
+        """Give what asks a panel's roles, with bars, for the length of a `with` block; no workspace is made for it.
+
+        Args:
+            options: whose roles hold.
+            policy: the candidate; None is the bare base of harness.yaml.
+        """
         from contextlib import ExitStack
 
         from harness.evaluation.pool import ModelPool
@@ -267,11 +283,37 @@ class Session(Opened):
         with ExitStack() as stack:
             cache = None if workspace is None else stack.enter_context(Cache(workspace.cache_path))
             pool = stack.enter_context(ModelPool(registries, self.context, cache, stack.enter_context(self.progress())))
-            base = Candidate(model=resolve_base(self.config.model, registries))
+            base = policy or Candidate(model=resolve_base(self.config.model, registries))
             yield lambda panel: Asking(
                 roles=resolve_roles(panel.roles, refs, base, registries=registries, workspace=workspace), pool=pool,
                 label="judge",
             )  # fmt: skip
+
+    @contextmanager
+    def models(
+        self, principles: Sequence[Principle], *, roles: Sequence[str] = (), policy: Candidate | None = None,
+        options: RunOptions | None = None,
+    ) -> Iterator[StageModels]:  # fmt: skip
+        """Give what a training stage is given to ask with, for the length of a `with` block.
+
+        Args:
+            principles: by whose critics replies are judged.
+            roles: whom programs ask besides `policy` and those whom the critics ask.
+            policy: the candidate; None is the bare base of harness.yaml.
+            options: `judge` and `roles` bind roles.
+
+        Raises:
+            InputError: for critics and classifiers that cannot run.
+        """
+        from harness.evaluation.panel import make_panel
+        from harness.session.asking import Asker
+
+        panel = make_panel(principles, self.require_plugins().registries, self.context)
+        try:
+            with self.judging(options or RunOptions(), policy) as asking:
+                yield Asker(panel=panel, asking=asking(replace(panel, also=tuple(roles))))
+        finally:
+            panel.close()
 
     def calibrate(
         self, critics: str | Sequence[str], principle: str, data: str | Path, *, constitution: str | None = None,

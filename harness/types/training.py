@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from harness.types.asking import Generate, ModelSpec, Reply
+from harness.types.asking import Candidate, Generate, ModelSpec, Reply
 from harness.types.judging import Constitution, Response, Verdict
 from harness.types.programs import Program
 
@@ -26,6 +26,10 @@ class StageModels(Protocol):
 
     def verdicts(self, responses: Sequence[Response]) -> list[tuple[Verdict, ...]]:
         """Judge responses by the critics of the recipe's constitution; returns each one's verdicts."""
+        ...
+
+    def candidate(self, role: str) -> Candidate:
+        """Return who plays a role: an adapter may have been trained on certain words."""
         ...
 
 

@@ -20,11 +20,11 @@ from harness.api import (
     StrictModel,
     Unscored,
     ask,
+    quote,
     read_options,
     sha256_json,
 )
 from harness_critics.options import nothing_to_judge
-from harness_critics.quoting import quote
 from harness_critics.trained import PROMPT, judge_messages, trained_on
 
 if TYPE_CHECKING:

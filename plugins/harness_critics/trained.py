@@ -12,8 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.api import InputError, Message, read_metadata
-from harness_critics.quoting import quote
+from harness.api import InputError, Message, quote, read_metadata
 
 if TYPE_CHECKING:
     from harness.api import AdapterSpec, Role

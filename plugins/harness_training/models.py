@@ -14,13 +14,11 @@ from harness.api.asking import (
     Cache,
     ModelPool,
     Panel,
-    batches,
     guarded,
     in_order,
     make_panel,
     resolve_roles,
-    run,
-    together,
+    run_all,
 )
 
 if TYPE_CHECKING:
@@ -62,10 +60,7 @@ class Models:
         def one(program: Program[T]) -> Program[T]:
             return guarded(lambda: program, what, self.stage, roles=roles)
 
-        found: list[T] = []
-        for lives in batches(one(program) for program in programs):
-            found += run(together(lives), self._asking.answer)
-        return found
+        return run_all((one(program) for program in programs), self._asking.answer)
 
     def verdicts(self, responses: Sequence[Response]) -> list[tuple[Verdict, ...]]:
         """Judge responses by the constitution's critics.
@@ -80,6 +75,10 @@ class Models:
                 file=self.recipe.path, key="constitution", hint="add them to the stage's `roles`",
             )  # fmt: skip
         return self._panel.verdicts(responses, self._asking)
+
+    def candidate(self, role: str) -> Candidate:
+        """Return who plays a role."""
+        return self._asking.roles.candidate(role)
 
     def generate(self, requests: tuple[Generate, ...]) -> tuple[Reply, ...]:
         """Ask the model with the adapter as it stands."""

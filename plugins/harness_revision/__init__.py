@@ -1,0 +1,50 @@
+"""Bundled plugin: critique and revision, and the training stages that rest on them. See docs/revision.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from harness import hookimpl
+
+if TYPE_CHECKING:
+    from harness.api import Stage
+    from harness.api.commands import Commands
+
+
+def make_constitutional() -> Stage:
+    """Make the `constitutional` stage."""
+    from harness_revision.constitutional import ConstitutionalStage
+
+    return ConstitutionalStage()
+
+
+def make_preferences() -> Stage:
+    """Make the `preferences` stage."""
+    from harness_revision.preferences import PreferencesStage
+
+    return PreferencesStage()
+
+
+@hookimpl
+def register_stages(register: Callable[..., None]) -> None:
+    """Register the stages that ask models."""
+    register("constitutional", make_constitutional, about="prompts → replies → critiques → revisions")
+    register("preferences", make_preferences, about="several replies to a prompt, and which of them critics prefer")
+
+
+@hookimpl
+def register_commands(cli: Commands) -> None:
+    """Add `harness revise`, `harness principle try` and `harness constitution`."""
+    cli.add_late(
+        "revise", "harness_revision.command:revise_command", section="evaluate",
+        about="Let a reply be criticised and revised until it keeps the constitution.",
+    )  # fmt: skip
+    cli.add_late(
+        "principle try", "harness_revision.trying:try_command", section="evaluate",
+        about="See what critics and reviser make of one reply by one principle.",
+    )  # fmt: skip
+    cli.add_late(
+        "constitution", "harness_revision.constitutions:constitution", section="look",
+        about="Show, check and compare constitutions.",
+    )  # fmt: skip

@@ -1,0 +1,155 @@
+"""The `constitutional` stage: prompts → replies → critiques by sampled principles → revisions that critics admit."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
+
+from harness.api import (
+    BrokenRunError,
+    Completion,
+    Decoding,
+    InputError,
+    Stage,
+    StageInput,
+    StageOutput,
+    StrictModel,
+    stage_options,
+    to_plain,
+)
+from harness_revision.promptfiles import Prompt, drawn, find_prompts, given, read_prompts
+from harness_revision.revising import HowToRevise, respond, revise
+from harness_revision.sentences import whole_sentences
+
+if TYPE_CHECKING:
+    from harness.api import Document
+    from harness_revision.revising import History
+
+
+class ConstitutionalOptions(StrictModel):
+    """What a recipe may say under `constitutional`; docs/revision.md has the table."""
+
+    prompts: Annotated[list[str], Field(min_length=1)]
+    """Files of prompts: `own:red-team.jsonl`, or paths relative to the recipe."""
+    limit: Annotated[int, Field(ge=1)] | None = None
+    """Most prompts of each of the two sorts, drawn by the seed."""
+    rounds: Annotated[int, Field(ge=1, le=10)] = 2
+    max_new_tokens: Annotated[int, Field(ge=8, le=2048)] = 96
+    """Of a reply, and of a revision."""
+    exemplars: Annotated[int, Field(ge=0, le=6)] = 3
+    """Solved examples for a reviser that was not trained to revise."""
+    least_words: Annotated[int, Field(ge=1)] = 5
+    """A reply with fewer is not kept."""
+    revise_all: bool = False
+    """Revise each reply to a harmful prompt by a principle drawn by weight, whatever the critics say of it first."""
+    keep_benign: bool = True
+    """Keep the policy's own replies to harmless prompts that critics pass, so that it learns to go on helping."""
+
+
+class ConstitutionalStage(Stage):
+    """Writes a dataset of conversations whose replies critics find revised and undamaged."""
+
+    packages: ClassVar[tuple[str, ...]] = ("torch", "transformers")
+    reads: ClassVar[Mapping[str, str]] = {"adapter": "adapter"}
+    writes: ClassVar[tuple[str, ...]] = ("dataset", "revisions")
+    roles: ClassVar[tuple[str, ...]] = ("reviser", "judge")
+
+    def check(self, inputs: StageInput) -> None:
+        """Read options and prompts, and see that there is a constitution to judge by."""
+        _plan(inputs)
+
+    def inputs(self, inputs: StageInput) -> Mapping[str, Path]:
+        """Return the files of prompts."""
+        options, document = _options(inputs)
+        files = find_prompts(inputs, document, options.prompts)
+        return {"prompts" if not index else f"prompts {index + 1}": file for index, file in enumerate(files)}
+
+    def run(self, inputs: StageInput) -> StageOutput:
+        """Ask, criticise, revise, and write what is kept.
+
+        Raises:
+            BrokenRunError: where nothing is kept, and says why.
+        """
+        options, prompts = _plan(inputs)
+        models, constitution = given(inputs)
+        principles = constitution.principles
+        how = HowToRevise(
+            rounds=options.rounds, sampled=True, exemplars=options.exemplars, seed=inputs.seed,
+            max_new_tokens=options.max_new_tokens, always=options.revise_all,
+        )  # fmt: skip
+        decoding = Decoding(max_new_tokens=options.max_new_tokens, seed=inputs.seed)
+        replies = respond([prompt.sample for prompt in prompts], models, decoding)
+        harmful = [reply for prompt, reply in zip(prompts, replies, strict=True) if prompt.harmful]
+        benign = [reply for prompt, reply in zip(prompts, replies, strict=True) if not prompt.harmful]
+        histories = revise(harmful, principles, models, how)
+        rows, why = [], Counter[str]()
+        for history in histories:
+            dropped = _unfit(history, options)
+            why[dropped or "kept"] += 1
+            if not dropped:
+                rows.append(_row(history, history.rounds[-1].principle))
+        kept_harmful = len(rows)
+        if options.keep_benign:
+            for reply in benign:
+                text = "" if not isinstance(reply.completion, Completion) else whole_sentences(reply.completion)
+                if len(text.split()) >= options.least_words:
+                    rows.append({"messages": [*to_plain(reply.sample.messages), _said(text)], "source": "own reply"})
+        if not kept_harmful:
+            told = "; ".join(f"{count} {reason}" for reason, count in why.most_common())
+            raise BrokenRunError(f"no revision was kept ({told}); name another reviser or judge, or more prompts")
+        dataset, revisions = inputs.output / "dataset.jsonl", inputs.output / "revisions.jsonl"
+        dataset.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+        revisions.write_text("".join(f"{as_line(history)}\n" for history in histories), encoding="utf-8")
+        figures = {
+            "prompts": len(prompts), "harmful": len(harmful), "kept_revisions": kept_harmful,
+            "kept_own": len(rows) - kept_harmful,
+            **{f"dropped, {reason}": count for reason, count in why.items() if reason != "kept"},
+        }  # fmt: skip
+        return StageOutput(
+            dataset=dataset, others={"revisions": revisions},
+            figures={name: float(value) for name, value in figures.items()},
+        )  # fmt: skip
+
+
+def as_line(history: History) -> str:
+    """Return a history as one line of JSON."""
+    return json.dumps(to_plain(history), ensure_ascii=False)
+
+
+def _unfit(history: History, options: ConstitutionalOptions) -> str:
+    """Return why a revision is not learned from; empty where it is."""
+    if history.status != "passed":
+        return {"failed": "not resolved", "unscored": "unscored", "silent": "no revision"}[history.status]
+    if len(history.reply.split()) < options.least_words:
+        return "too short"
+    return ""
+
+
+def _row(history: History, principle: str | None) -> dict[str, object]:
+    turns = to_plain(history.sample.messages)
+    source = "revision" if history.revised else "own reply"
+    return {"messages": [*turns, _said(history.reply)], "source": source, "principle": principle or ""}
+
+
+def _said(text: str) -> dict[str, str]:
+    return {"role": "assistant", "content": text}
+
+
+def _options(inputs: StageInput) -> tuple[ConstitutionalOptions, Document]:
+    return stage_options(inputs, ConstitutionalOptions, stage="constitutional")
+
+
+def _plan(inputs: StageInput) -> tuple[ConstitutionalOptions, tuple[Prompt, ...]]:
+    options, document = _options(inputs)
+    if inputs.constitution is None:
+        raise InputError(
+            "the stage constitutional revises by a constitution, and the recipe names none", file=inputs.recipe_path,
+            key="constitution", hint="add constitution: NAME",
+        )  # fmt: skip
+    prompts = [prompt for file in find_prompts(inputs, document, options.prompts) for prompt in read_prompts(file)]
+    return options, drawn(prompts, options.limit, inputs.seed)

@@ -1,0 +1,142 @@
+"""`harness revise`, `harness principle try` and `harness constitution`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from harness.store.artifacts import artifacts
+from harness.store.workspace import Workspace
+from tests.cli.conftest import Cli
+
+MILD = """\
+from harness import Critic, hookimpl
+
+
+class Mild(Critic):
+    def fingerprint(self):
+        return "mild 1"
+
+    def score(self, sample, reply, principle, replies, findings):
+        return (0.0 if principle.text.split()[-1].rstrip(".") in reply.text else 1.0), "looked for a word"
+
+
+@hookimpl
+def register_critics(register):
+    register("mild", Mild)
+"""
+RULES = "id: rules\nprinciples:\n  - {id: fruit, text: Speak of no plums., critics: [mild]}\n"
+OTHER = "id: other\nprinciples:\n  - {id: fruit, text: Speak of no figs., critics: [mild]}\n"
+
+
+@pytest.fixture
+def cli(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+    made = Cli(tmp_path, capsys)
+    made.write("mild.py", MILD)
+    made.write("rules.yaml", RULES)
+    made.write("other.yaml", OTHER)
+    made.write("harness.yaml", "model: 'echo:'\nplugins: [./mild.py]\n")
+    return made
+
+
+def kept(cli):
+    workspace = Workspace.open(cli.folder / ".harness")
+    try:
+        return [
+            json.loads(line)
+            for _, folder in artifacts(workspace, "revisions")
+            for line in (folder / "revisions.jsonl").read_text().splitlines()
+        ]
+    finally:
+        workspace.close()
+
+
+def test_a_reply_is_revised_shown_as_a_difference_and_kept(cli):
+    code = cli("revise", "What shall I eat?", "--response", "eat plums", "--constitution", "rules.yaml",
+               "--role", "reviser=echo:eat figs")  # fmt: skip
+    assert code == 0, cli.err
+    assert "[-plums-]" in cli.out
+    assert "{+figs+}" in cli.out
+    assert "passed: keeps all 1 principles that apply after 1 revision" in cli.out
+    (history,) = kept(cli)
+    assert [one["reply"] for one in history["rounds"]] == ["eat plums", "eat figs"]
+
+
+def test_what_is_not_mended_exits_with_one(cli):
+    code, found = cli.json("revise", "Eat?", "--response", "plums", "--constitution", "rules.yaml", "--rounds", "2",
+                           "--role", "reviser=echo:plums again")  # fmt: skip
+    assert code == 1
+    assert [one["status"] for one in found["revisions"]] == ["failed"]
+    assert len(found["revisions"][0]["rounds"]) == 3
+
+
+def test_rows_of_a_file_with_and_without_replies(cli):
+    cli.write("rows.jsonl", '{"prompt": "plums?", "response": "figs"}\n{"prompt": "plums!"}\n')
+    code, found = cli.json("revise", "--data", "rows.jsonl", "--constitution", "rules.yaml", "--role",
+                           "reviser=echo:pears")  # fmt: skip
+    assert code == 0
+    assert [[one["reply"] for one in row["rounds"]] for row in found["revisions"]] == [["figs"], ["plums!", "pears"]]
+    assert cli("revise", "--data", "rows.jsonl", "--constitution", "rules.yaml", "--dry-run") == 0
+    assert "would judge 2 replies, 1 of them asked first, by fruit; nothing was asked" in cli.out
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        ("[]", "rows.jsonl:1: is no JSON object"),
+        ('{"prompt": 3}', "needs a prompt, or messages"),
+        ('{"prompt": "a", "response": 3}', "must be text"),
+        ("", "holds no rows"),
+    ],
+)
+def test_bad_rows_get_one_sentence(cli, row, sentence):
+    cli.write("rows.jsonl", row + "\n")
+    assert cli("revise", "--data", "rows.jsonl", "--constitution", "rules.yaml") == 2
+    assert sentence in cli.err
+    assert len(cli.err.strip().splitlines()) == 1
+
+
+def test_nothing_to_revise_and_two_things(cli):
+    assert cli("revise") == 2
+    assert "name one thing to revise" in cli.err
+    assert cli("revise", "a", "--run", "latest") == 2
+    assert "--run has its own prompts" in cli.err
+
+
+def test_try_shows_critique_revision_and_every_critics_score(cli):
+    cli_ = ("principle", "try", "fruit", "What shall I eat?", "--constitution", "rules.yaml")
+    code, found = cli.json(*cli_, "--response", "plums", "--role", "reviser=echo:figs")
+    assert code == 1
+    assert found["verdicts"][0]["score"] == 0.0
+    assert (found["critique"], found["revision"]) == ("figs", "figs")
+    assert found["revision_verdicts"][0]["score"] == 1.0
+    assert cli(*cli_, "--response", "pears", "--role", "reviser=echo:figs") == 0
+    assert "mild 1.00  looked for a word" in cli.out
+    assert "no examples: the principle informs and can gate nothing" in cli.out
+
+
+def test_a_constitution_is_shown_and_checked(cli):
+    assert cli("constitution", "show", "rules.yaml") == 0
+    assert "Speak of no plums." in cli.out
+    code, found = cli.json("constitution", "validate", "rules.yaml")
+    assert code == 0
+    assert found["remarks"] == ["fruit has no examples of both kinds: it informs and can gate nothing"]
+    cli.write("wrong.yaml", RULES.replace("mild", "milk"))
+    assert cli("constitution", "validate", "wrong.yaml") == 1
+    assert "fruit: there is no critic 'milk'" in cli.out
+
+
+def test_a_difference_scores_stored_replies_and_generates_nothing(cli):
+    cli.write("tiny.yaml", "id: tiny\nsamples: {source: jsonl, path: t.jsonl}\nmeasure: [exact_match]\n")
+    cli.write(
+        "t.jsonl", '{"id": "p", "prompt": "plums", "target": "x"}\n{"id": "n", "prompt": "nuts", "target": "x"}\n'
+    )
+    assert cli("run", "tiny.yaml", "--no-gates") == 0, cli.err
+    cli.write("harness.yaml", "model: 'echo:never asked'\nplugins: [./mild.py]\n")
+    code, found = cli.json("constitution", "diff", "rules.yaml", "other.yaml", "--run", "latest")
+    assert code == 0, cli.err
+    assert found["changes"] == ["~ fruit.text: Speak of no plums. → Speak of no figs."]
+    assert [(flip["sample"], flip["one"], flip["other"]) for flip in found["flips"]] == [("p", "breaks", "keeps")]
