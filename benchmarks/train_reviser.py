@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 import harness
 from harness.api import Completion, Decoding, Generate, Message, ask, sha256_file, sha256_json
 from harness_revision.prompts import PROMPT, REVISE, Flaw, messages_for
+from harness_training.jobs import train
 
 ROOT = Path(__file__).parents[1]
 FAMILY = ROOT / "plugins" / "harness_critics" / "data"
@@ -106,7 +107,7 @@ def main() -> None:
     }  # fmt: skip
     recipe = place / "reviser.yaml"
     recipe.write_text(yaml.safe_dump({"id": "reviser", "base": BASE, "seed": given.seed, "stages": [{"sft": sft}]}))
-    adapter = Path(session.train(recipe).adapter.path)
+    adapter = Path(train(session, recipe).adapter.path)
     given.out.mkdir(parents=True, exist_ok=True)
     said = {
         "task": "reviser", "prompt": str(PROMPT), "base": BASE, "seed": str(given.seed),

@@ -22,11 +22,11 @@ from harness.api import (
     StrictModel,
     Unscored,
     ask,
+    quote,
     read_options,
     sha256_json,
 )
 from harness_critics.options import nothing_to_judge
-from harness_critics.quoting import quote
 
 if TYPE_CHECKING:
     from harness.api import Case, Judgement, Program, Reply
