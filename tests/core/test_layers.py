@@ -27,7 +27,7 @@ LAYERS = [
     {"commands", "contracts", "reporting"},
     {"plugin_code", "progress", "registry"},
     {"types"},
-    {"serial", "hashing", "paths", "seal", "terminal", "threads"},
+    {"serial", "hashing", "paths", "quoting", "seal", "terminal", "threads"},
     {"errors"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
