@@ -33,7 +33,7 @@ def demo(app: App) -> int:
     _fetch(app)
     _say(app, 2, f"train the recipe {RECIPE} (a LoRA of SmolLM2-135M-Instruct)")
     trained = app.session.train(RECIPE, then=False)
-    app.console.print(trained)
+    app.show(trained.renderables())
     _say(app, 3, f"run and decide by the policy {POLICY}")
     accepted = _decide(app, trained)
     app.console.print(f"\n{monotonic() - begin:.0f} s. To look at all of it: harness report", markup=False)
@@ -69,10 +69,10 @@ def _decide(app: App, trained: Any) -> bool:  # noqa: ANN401 - what a job of ano
             for s in sections
         ]
         for run in runs:
-            app.console.print(run)
+            app.show(run.renderables())
         app.console.print("\nthis adapter is promoted already; compared with the bare base once more", style="green")
         return all(run.record.accepted for run in runs)
-    app.console.print(found)
+    app.show(found.renderables())
     if found.decision.status != "passed":
         app.console.print("the candidate is refused; the base stays what it was", style="yellow")
         return False

@@ -73,7 +73,7 @@ def _show(app: App, result: TrainingResult) -> None:
     from harness.api.artifacts import artifact_folder
 
     console, recipe = app.console, result.recipe
-    console.print(result)
+    app.show(result.renderables())
     if not all(stage.kept for stage in result.stages):
         console.print("a dry run: nothing was made", style="dim")
         return
