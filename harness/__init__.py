@@ -16,12 +16,14 @@ hookimpl = pluggy.HookimplMarker("harness")
 
 if TYPE_CHECKING:
     from harness.contracts import Classifier, Critic, Metric, Model, Stage
+    from harness.registry import late
     from harness.session.session import Session
     from harness.session.session import open_session as open  # noqa: A004 - harness.open reads as it does
     from harness.types import Example, Finding, NotApplicable, Principle, Sample, Unscored, Verdict
 
 _HOMES = {
     "Session": "harness.session.session",
+    "late": "harness.registry",
     **dict.fromkeys(("Classifier", "Critic", "Metric", "Model", "Stage"), "harness.contracts"),
     **dict.fromkeys(
         ("Example", "Finding", "NotApplicable", "Principle", "Sample", "Unscored", "Verdict"), "harness.types"
@@ -44,6 +46,7 @@ __all__ = [
     "Verdict",
     "__version__",
     "hookimpl",
+    "late",
     "open",
 ]
 

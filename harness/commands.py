@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 import click
 
 from harness.errors import InputError, unknown_name
+from harness.registry import imported
 
 SECTIONS = ("start", "evaluate", "train", "decide", "look", "own data", "serve")
 """What people want, in the order of `harness --help`. Commands that name none stand under `more`, at the end."""
@@ -28,8 +28,7 @@ class Late:
 
     def load(self) -> click.Command:
         """Import it."""
-        module, attribute = self.where.split(":")
-        command: click.Command = getattr(import_module(module), attribute)
+        command: click.Command = imported(self.where)
         return command
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from importlib import import_module
+from typing import Any, Generic, TypeVar
 
 from harness.errors import HarnessError, InputError, unknown_name
 
@@ -85,3 +86,18 @@ class Registry(Generic[T]):
     def __len__(self) -> int:
         """Count the entries."""
         return len(self._entries)
+
+
+def imported(where: str) -> Any:  # noqa: ANN401 - a module's attribute may be anything
+    """Return what `module:attribute` names."""
+    module, attribute = where.split(":")
+    return getattr(import_module(module), attribute)
+
+
+def late(where: str) -> Callable[..., Any]:
+    """Return a function that imports `module:attribute` when it is called, so that registering it stays quick."""
+
+    def call(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - whatever it takes and gives
+        return imported(where)(*arguments, **options)
+
+    return call

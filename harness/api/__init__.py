@@ -50,6 +50,7 @@ from harness.reading.options import read_options
 from harness.reading.recipe import resolve_path, stage_options
 from harness.reading.strict import Document, StrictModel, dotted
 from harness.references import resolve_model
+from harness.registry import late
 from harness.reporting import ReportSection, Table
 from harness.serial import to_plain
 from harness.session import CandidateOptions, RunOptions, Session, SessionOptions, open_session
@@ -69,13 +70,23 @@ from harness.weights.embedding import MINILM, Embedder
 from harness.weights.header import read_metadata
 from harness.weights.hub import asking_no_hub
 from harness.weights.identity import adapter_id
-from harness.weights.lora import base_shapes, check_lora, misfit, read_adapter_config
+from harness.weights.lora import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    UnexplainedTensorError,
+    base_shapes,
+    check_lora,
+    misfit,
+    read_adapter_config,
+)
 from harness.weights.materialise import base_shapes_folder
 from harness.weights.windows import cut_windows, encodable
 
 __all__ = [
+    "CONFIG_FILE",
     "MINILM",
     "MOST_WHOLE",
+    "WEIGHTS_FILE",
     "BaseChangedError",
     "BrokenRunError",
     "CandidateOptions",
@@ -108,6 +119,7 @@ __all__ = [
     "StrictModel",
     "Surroundings",
     "Table",
+    "UnexplainedTensorError",
     "Verifier",
     "adapter_id",
     "as_identified",
@@ -123,6 +135,7 @@ __all__ = [
     "dotted",
     "encodable",
     "frame",
+    "late",
     "let_threads_doze",
     "materialise",
     "memoised_sha256",

@@ -1,6 +1,14 @@
 """What was made, adapters and datasets among it, and files that appear whole: for plugins that make some."""
 
-from harness.store.adapters import check_kept, resolve_adapters, store_adapter, stored_adapter
+from harness.store.adapters import (
+    check_adapter,
+    check_kept,
+    file_hashes,
+    list_adapters,
+    resolve_adapters,
+    store_adapter,
+    stored_adapter,
+)
 from harness.store.artifacts import (
     DIGITS,
     artifact_folder,
@@ -22,15 +30,18 @@ __all__ = [
     "DIGITS",
     "artifact_folder",
     "artifacts",
+    "check_adapter",
     "check_kept",
     "content_of",
     "content_path",
     "distinct",
     "explained",
+    "file_hashes",
     "find_made",
     "holding",
     "identity_of",
     "keep_artifact",
+    "list_adapters",
     "made_by",
     "planted_with",
     "read_artifact",

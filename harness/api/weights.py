@@ -2,6 +2,7 @@
 
 from harness.paths import weights_dir
 from harness.weights.catalog import CatalogEntry, HubSource, Pin, WheelSource, catalog, catalog_entry
+from harness.weights.memo import reading_anew
 from harness.weights.store import is_present, lock, weights_folder
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "catalog_entry",
     "is_present",
     "lock",
+    "reading_anew",
     "weights_dir",
     "weights_folder",
 ]

@@ -1,5 +1,6 @@
 """What is registered and kept, and the main jobs on it: for plugins that bring commands."""
 
+from harness.engine.replies import REPLY_FORMAT
 from harness.evaluation.calibrated import checks_as_calibrated
 from harness.evaluation.checks import checks, counted, require_attainable_gates
 from harness.evaluation.constitutions import Constitutions
@@ -9,22 +10,18 @@ from harness.evaluation.resolve import resolve_base, resolve_candidate
 from harness.evaluation.runner import Setting, SuiteRun, run_suites
 from harness.plugins import Plugins, Registries, load_plugins
 from harness.promotion.attempts import Budget, attempts, budget, reset
-from harness.promotion.decide import AlreadyPromotedError, conditions
+from harness.promotion.decide import AlreadyPromotedError, Evidence, collect_vetoes, conditions
 from harness.promotion.policies import declare, default_policy, find_policy
 from harness.promotion.policy_run import PolicyRun, prepare_policy, run_policy
-from harness.promotion.preflight import check_weights, differences_of_machine
-from harness.promotion.promote import promote, target_of
-from harness.promotion.review import Word, review, reviews
 from harness.promotion.stored import StoredRun, open_run
-from harness.promotion.touched import touched
 from harness.reading.changes import written_changes
 from harness.reading.config import CONFIG_NAME, Config, read_config
 from harness.reading.constitution import read_constitution
 from harness.reading.recipe import START, Recipe, find_recipe, read_recipe
 from harness.reading.suite import read_suite
 from harness.store.cache import CacheStats, Pruned, Verified
-from harness.store.decisions import find_decision, read_decision
-from harness.store.promoted import Live, alias_path, live, live_after, promoted
+from harness.store.decisions import find_decision, read_decision, read_entered_decision, reviews
+from harness.store.promoted import Live, alias_path, live, live_after, mend_alias, promoted
 from harness.store.reconcile import problems, promoted_problems
 from harness.store.runs import (
     check_run,
@@ -41,12 +38,14 @@ from harness.store.workspace import MARKER, Workspace, refuse_inside
 __all__ = [
     "CONFIG_NAME",
     "MARKER",
+    "REPLY_FORMAT",
     "START",
     "AlreadyPromotedError",
     "Budget",
     "CacheStats",
     "Config",
     "Constitutions",
+    "Evidence",
     "Live",
     "Plugins",
     "PolicyRun",
@@ -59,21 +58,19 @@ __all__ = [
     "SuiteOptions",
     "SuiteRun",
     "Verified",
-    "Word",
     "Workspace",
     "alias_path",
     "attempts",
     "budget",
     "check_run",
-    "check_weights",
     "checks",
     "checks_as_calibrated",
     "checks_with_precision",
+    "collect_vetoes",
     "conditions",
     "counted",
     "declare",
     "default_policy",
-    "differences_of_machine",
     "find_decision",
     "find_policy",
     "find_recipe",
@@ -83,17 +80,18 @@ __all__ = [
     "live_after",
     "load_plugins",
     "make_metrics",
+    "mend_alias",
     "open_run",
     "prepare_policy",
     "prepare_suite",
     "problems",
-    "promote",
     "promoted",
     "promoted_problems",
     "read_config",
     "read_constitution",
     "read_constitutions",
     "read_decision",
+    "read_entered_decision",
     "read_prompts",
     "read_recipe",
     "read_run",
@@ -106,11 +104,8 @@ __all__ = [
     "resolve_base",
     "resolve_candidate",
     "resolve_suite",
-    "review",
     "reviews",
     "run_policy",
     "run_suites",
-    "target_of",
-    "touched",
     "written_changes",
 ]

@@ -1,4 +1,4 @@
-"""The public Python API: one session that runs, decides, trains, judges, promotes and compares."""
+"""The public Python API: one session that runs, decides and judges, and does what plugins add."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from harness.types import (
         Candidate,
         CriticCalibration,
-        LedgerEntry,
         Message,
         Policy,
         Principle,
@@ -71,7 +70,7 @@ def open_session(
 
 
 class Session(Opened):
-    """Runs, decides, trains, judges, promotes and compares in one workspace. Nothing is loaded before it is needed."""
+    """Runs, decides and judges in one workspace; plugins add jobs, such as `train`. Nothing is loaded too early."""
 
     # ------------------------------------------------------------ suites
 
@@ -210,43 +209,6 @@ class Session(Opened):
         candidate = self.candidate(CandidateOptions.of(adapter, model=model, system=system))
         found = self.decide_candidate(self.policy(policy), candidate, RunOptions(judge=judge), fresh=fresh)
         return DecisionResult(found=found)
-
-    def promote(self, decision: str | DecisionResult = "latest") -> LedgerEntry:
-        """Promote the candidate of a decision that passed, after checking every hash again.
-
-        Raises:
-            PromotionRefusedError: when the decision did not pass, or waits for a person, or there is a veto.
-            InputError: when it is unknown or stale.
-            BrokenRunError: when a file is not what it was.
-        """
-        from harness.promotion.policies import find_policy
-        from harness.promotion.preflight import Preflight
-        from harness.promotion.promote import promote
-        from harness.session.results import DecisionResult
-
-        plugins = self.require_plugins()
-        preflight = Preflight(
-            policy=lambda name: find_policy(name, self.config, plugins.registries), surroundings=self.context
-        )
-        name = decision.decision.id if isinstance(decision, DecisionResult) else decision
-        return promote(self.workspace, name, plugins, warn=self.warn, preflight=preflight)
-
-    def rollback(self, to: str | None = None, *, leaves: int | None = None, reason: str = "") -> LedgerEntry:
-        """Go back to what was promoted before, or to a promotion's entry, a decision's id or `base`.
-
-        Args:
-            to: where; None is the promotion before.
-            leaves: number of the ledger's entry that is left; said once more, it changes nothing.
-            reason: recorded in the ledger.
-
-        Raises:
-            InputError: when there is nothing to go back to.
-            BrokenRunError: when a file is not what it was.
-        """
-        from harness.promotion.promote import rollback
-
-        plugins = self.require_plugins()
-        return rollback(self.workspace, plugins, leaves=leaves, to=to, reason=reason, warn=self.warn)
 
     # ------------------------------------------------------------ what plugins add
 

@@ -103,3 +103,8 @@ def read_entered_decision(workspace: Workspace, name: str) -> tuple[Decision, Le
     if sha256_file(path) != rows[-1].body.get("decision_sha256"):
         raise BrokenRunError(f"{path}: the file is not what the ledger has; decide again")
     return from_json(Decision, path.read_bytes(), file=path), rows[-1]
+
+
+def reviews(workspace: Workspace, decision: str) -> list[LedgerEntry]:
+    """Return what persons said of a decision, by its whole id, the oldest first."""
+    return [entry for entry in workspace.ledger.entries("review") if entry.body.get("decision") == decision]

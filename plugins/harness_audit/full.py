@@ -29,7 +29,6 @@ from harness.api import (
 )
 from harness.api.workspace import (
     declare,
-    promote,
     promoted,
     read_decision,
     read_run,
@@ -183,7 +182,7 @@ def audit_adapters(place: Place, names: Sequence[str] = ()) -> FullAudit:
                     decision = _decide(policy, candidate, place)
                 outcomes.append(_outcome(known, made[known.name], name, expected, decision))
                 if known.name == HOUSE and not _is_promoted(made[HOUSE], place.workspace):
-                    _promote_house(decision, place)
+                    _promote_house(decision, policy, place)
                 environment = environment or read_run(place.workspace, next(iter(decision.runs))).environment
     return FullAudit(outcomes=tuple(outcomes), seconds=monotonic() - begin, environment=environment)
 
@@ -232,12 +231,12 @@ def _decide(policy: Policy, candidate: Candidate, place: Place) -> Decision:
     return place.session.bind(seed=0).decide_candidate(policy, candidate, RunOptions()).decision
 
 
-def _promote_house(decision: Decision, place: Place) -> None:
+def _promote_house(decision: Decision, policy: Policy, place: Place) -> None:
     if decision.status != "passed":
         raise BrokenRunError(
             f"the house adapter did not pass ({decision.sentence}), so that there is nothing to compare the others with"
         )
-    promote(place.workspace, decision.id, place.session.plugins)
+    place.session.promote(decision.id, policy=policy)
 
 
 def _outcome(known: Known, adapter: AdapterSpec, name: str, expected: Expected, decision: Decision) -> Outcome:

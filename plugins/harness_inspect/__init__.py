@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from harness import hookimpl
+from harness import hookimpl, late
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.api import Session
     from harness.api.commands import Commands
-    from harness_inspect.jobs import ComparisonResult
-
-
-def _compare(session: Session, baseline: Any, candidate: Any, *, confidence: float = 0.90) -> ComparisonResult:  # noqa: ANN401
-    """Compare two stored runs; see `harness_inspect.jobs.compare`."""
-    from harness_inspect.jobs import compare
-
-    return compare(session, baseline, candidate, confidence=confidence)
 
 
 @hookimpl
 def register_jobs(register: Callable[..., None]) -> None:
     """Register `session.compare`."""
-    register("compare", _compare, about="Compare two stored runs sample by sample")
+    register("compare", late("harness_inspect.jobs:compare"), about="Compare two stored runs sample by sample")
 
 
 @hookimpl

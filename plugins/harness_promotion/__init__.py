@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness import hookimpl
+from harness import hookimpl, late
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.api.commands import Commands
+
+
+@hookimpl
+def register_jobs(register: Callable[..., None]) -> None:
+    """Register `session.promote`, `session.rollback` and `session.touched`."""
+    register("promote", late("harness_promotion.jobs:promote"), about="Promote the candidate of a decision that passed")
+    register("rollback", late("harness_promotion.jobs:rollback"), about="Go back to what was promoted before")
+    register(
+        "touched",
+        late("harness_promotion.jobs:touched"),
+        about="What adapters that overwrite the shared base may have touched",
+    )
 
 
 @hookimpl

@@ -9,7 +9,7 @@ import click
 from harness.api.commands import EXIT_PASSED, App, common_options
 
 if TYPE_CHECKING:
-    from harness.api.workspace import Word
+    from harness_promotion.reviewing import Word
 
 _APPROVE = """\b
 Examples:
@@ -52,7 +52,7 @@ def reject(app: App, decision: str, reason: str) -> int:
 def _review(app: App, decision: str, word: Word, reason: str) -> int:
     from harness.api import to_plain
     from harness.api.commands import safe_text
-    from harness.api.workspace import review
+    from harness_promotion.reviewing import review
 
     entry = review(app.workspace, decision, word, reason=reason)
     if app.json:

@@ -14,14 +14,13 @@ from harness.api.artifacts import check_kept
 from harness.api.asking import ModelPool
 from harness.api.workspace import (
     check_run,
-    check_weights,
-    differences_of_machine,
     live,
     live_after,
     read_decision,
     read_samples,
-    target_of,
 )
+from harness_promotion.preflight import check_weights, differences_of_machine
+from harness_promotion.promoting import target_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -17,7 +17,7 @@ from harness.api.commands import EXIT_INPUT, EXIT_PASSED, App, common_options, s
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from harness.api.workspace import Workspace
+    from harness.api import Session
 
 State = Literal["ok", "absent", "broken"]
 _PACKAGES = (
@@ -145,15 +145,15 @@ def _workspace(app: App, *, deep: bool) -> Iterator[Row]:
         yield ("workspace", "broken", problem, "harness ledger verify")
     if not wrong:
         yield ("workspace", "ok", f"{path}: {entries} ledger entries, {free:.1f} GiB free", "")
-    yield from _touched(app.workspace)
+    yield from _touched(app.session)
 
 
-def _touched(workspace: Workspace) -> Iterator[Row]:
+def _touched(session: Session) -> Iterator[Row]:
     """Name what adapters that overwrite the shared base may have touched."""
-    from harness.api.workspace import live, touched
+    from harness.api.workspace import live
 
     try:
-        found, now = touched(workspace), live(workspace)
+        found, now = session.touched(), live(session.workspace)
     except HarnessError as error:
         yield ("adapters", "broken", str(error), "harness ledger verify")
         return

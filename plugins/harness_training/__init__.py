@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from harness import hookimpl
+from harness import hookimpl, late
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-    from harness.api import Session
     from harness.api.commands import Commands
-    from harness_training.jobs import TrainingResult
-
-
-def _train(session: Session, recipe: str | Path, **options: Any) -> TrainingResult:  # noqa: ANN401 - those of `train`
-    """Run a recipe's stages; see `harness_training.jobs.train`."""
-    from harness_training.jobs import train
-
-    return train(session, recipe, **options)
 
 
 @hookimpl
 def register_jobs(register: Callable[..., None]) -> None:
     """Register `session.train`."""
-    register("train", _train, about="Run a recipe's stages, each trained or reused")
+    register("train", late("harness_training.jobs:train"), about="Run a recipe's stages, each trained or reused")
 
 
 @hookimpl

@@ -106,7 +106,7 @@ def train_recipe(
         for caution in cautions(result.stages):
             session.warn(caution)
         if then and not dry_run and result.adapter is not None:
-            outcome = follow(recipe, result.adapter, policy, setting, device=device, warn=session.warn)
+            outcome = follow(recipe, result.adapter, policy, setting, session, device=device)
     return replace(result, outcome=outcome)
 
 

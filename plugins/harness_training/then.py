@@ -24,7 +24,6 @@ from harness.api.workspace import (
     default_policy,
     find_policy,
     prepare_suite,
-    promote,
     resolve_suite,
     run_policy,
     run_suites,
@@ -32,6 +31,7 @@ from harness.api.workspace import (
 from harness_training.resources import make_stages, resolve_recipe_base
 
 if TYPE_CHECKING:
+    from harness.api import Session
     from harness.api.workspace import Config, Recipe, Registries
 
 T = TypeVar("T")
@@ -93,8 +93,8 @@ def _at(recipe: Recipe, place: tuple[str | int, ...], call: Callable[[], T]) -> 
 
 
 def follow(
-    recipe: Recipe, adapter: AdapterSpec, policy: Policy | None, setting: Setting, *, device: str = "auto",
-    warn: Callable[[str], None] = lambda _: None,
+    recipe: Recipe, adapter: AdapterSpec, policy: Policy | None, setting: Setting, session: Session, *,
+    device: str = "auto",
 ) -> Outcome | None:  # fmt: skip
     """Run what follows; None where the recipe asks for nothing. The caller holds the workspace's lock.
 
@@ -103,8 +103,8 @@ def follow(
         adapter: what was trained.
         policy: as `check_then` gave it.
         setting: where it happens; a judge that the policy names comes before the roles of its `spec`.
+        session: that promotes, and takes sentences that are no errors.
         device: of the candidate's model.
-        warn: takes sentences that are no errors.
 
     Raises:
         InputError: for suites whose gates cannot be passed, and as the runs do.
@@ -131,12 +131,14 @@ def follow(
         return outcome
     if not outcome.accepted:
         short = ", ".join(run.run.suite for run in runs if not run.run.accepted)
-        warn(f"not promoted: the policy passed, but the gates of {short}, which the recipe runs too, did not")
+        session.warn(f"not promoted: the policy passed, but the gates of {short}, which the recipe runs too, did not")
         return outcome
     if policy.review == "manual":
-        warn(f"not promoted: the policy {policy.id} wants a person's word: harness approve {decided.decision.id}")
+        session.warn(
+            f"not promoted: the policy {policy.id} wants a person's word: harness approve {decided.decision.id}"
+        )
         return outcome
-    return replace(outcome, promoted=promote(setting.workspace, decided.decision.id, setting.plugins, warn=warn))
+    return replace(outcome, promoted=session.promote(decided.decision.id, policy=policy))
 
 
 def _suite(recipe: Recipe, name: str) -> str:

@@ -25,13 +25,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "store"))
 import builders
 import pyarrow.parquet  # noqa: F401 - imported before the forks, which would each spend half a second on it
 
-from harness.promotion.promote import promote, rollback
 from harness.store.adapters import check_adapter, list_adapters, resolve_adapters
 from harness.store.decisions import find_decision
 from harness.store.promoted import alias_path, alias_text, live
 from harness.store.reconcile import problems
 from harness.store.runs import check_run, list_runs
 from harness.store.workspace import Workspace
+from harness_promotion.promoting import promote, rollback
 
 BATCH = 5
 

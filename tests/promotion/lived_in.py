@@ -6,12 +6,12 @@ from pathlib import Path
 
 from harness.errors import HarnessError
 from harness.promotion.attempts import attempts
-from harness.promotion.promote import promote
 from harness.store.adapters import resolve_adapters
 from harness.store.decisions import read_decision
 from harness.store.promoted import live
 from harness.store.reconcile import problems
 from harness.store.workspace import Workspace
+from harness_promotion.promoting import promote
 from tests.store import builders
 
 

@@ -14,13 +14,13 @@ import pytest
 
 from harness import hookimpl
 from harness.errors import EXIT_GATE, BrokenRunError, InputError
-from harness.promotion.promote import PromotionRefusedError, history, promote, rollback
 from harness.store import promoted as promoted_module
 from harness.store.adapters import promoted, resolve_adapters
 from harness.store.atomic import write_file
 from harness.store.decisions import decision_path
 from harness.store.promoted import alias_path, live
 from harness.store.workspace import Workspace
+from harness_promotion.promoting import PromotionRefusedError, promote, rollback
 
 
 def test_promotion_and_its_alias(workspace, plugins, decided, tmp_path):
@@ -142,7 +142,7 @@ def test_a_stale_decision_is_refused(workspace, plugins, decided):
         promote(workspace, second.id, plugins)
     with pytest.raises(InputError, match="promoted already"):
         promote(workspace, first.id, plugins)
-    assert len(history(workspace)) == 1
+    assert len(workspace.ledger.entries("promotion", "refusal", "rollback")) == 1
 
 
 def test_an_upgraded_engine_does_not_make_the_baseline_another(workspace, plugins, decided, make, tmp_path):
@@ -237,13 +237,17 @@ def test_a_veto_of_a_promotion_stays_in_the_ledger(workspace, make, decided):
             promote(workspace, decision.id, make.plugins(guard=Guard()))
     assert len(workspace.ledger.entries()) == before + 2
     assert not list(workspace.artifacts.rglob("*.safetensors")), "nothing is kept of what was refused"
-    for entry in history(workspace):
+    for entry in workspace.ledger.entries("promotion", "refusal", "rollback"):
         assert (entry.kind, entry.body["decision"]) == ("refusal", decision.id)
         assert entry.body["vetoes"] == [{"owner": "guard", "reason": "not on\na Friday"}]
         assert entry.body["candidate_fingerprint"] == "fp-one"
     assert live(workspace) is None
     promote(workspace, decision.id, make.plugins())
-    assert [entry.kind for entry in history(workspace)] == ["refusal", "refusal", "promotion"]
+    assert [entry.kind for entry in workspace.ledger.entries("promotion", "refusal", "rollback")] == [
+        "refusal",
+        "refusal",
+        "promotion",
+    ]
     workspace.ledger.verify()
 
 
@@ -293,7 +297,7 @@ def test_plugins_are_told_and_cannot_undo(workspace, make, decided):
     assert len(warnings) == 2
     assert all("plugin registry failed in promotion_changed: " in warning for warning in warnings)
     assert all("the registry is down" in warning for warning in warnings)
-    assert len(history(workspace)) == 2
+    assert len(workspace.ledger.entries("promotion", "refusal", "rollback")) == 2
 
 
 def test_an_alias_that_cannot_be_written_is_a_warning(workspace, plugins, decided, monkeypatch):
@@ -318,7 +322,7 @@ import sys
 sys.path.insert(0, {str(Path(__file__).parent.parent / "store")!r})
 import builders
 from harness.errors import HarnessError
-from harness.promotion.promote import promote
+from harness_promotion.promoting import promote
 from harness.store.workspace import Workspace
 workspace = Workspace.open({str(workspace.root)!r})
 print("ready", flush=True)
@@ -342,7 +346,7 @@ except HarnessError as error:
     assert answers[1] == "won\n"
     assert answers[0].startswith("told 2")
     assert "is writing in this workspace" in answers[0] or "what is promoted is" in answers[0]
-    assert len(history(workspace)) == 1
+    assert len(workspace.ledger.entries("promotion", "refusal", "rollback")) == 1
     workspace.ledger.verify()
 
 
@@ -370,10 +374,10 @@ def test_the_weights_that_a_promotion_rests_on_are_read_whole(tmp_path, monkeypa
     from harness.contracts import Surroundings
     from harness.hashing import sha256_file
     from harness.plugins import load_plugins
-    from harness.promotion.preflight import Preflight, read_weights
     from harness.references import resolve_model
     from harness.types import Candidate
     from harness.weights import memo
+    from harness_promotion.preflight import Preflight, read_weights
 
     file = tmp_path / "replies.jsonl"
     file.write_text("{}\n")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import InputError
-from harness.promotion.promote import PromotionRefusedError, promote
-from harness.promotion.review import review, reviews
+from harness.store.decisions import reviews
 from harness.store.promoted import live
+from harness_promotion.promoting import PromotionRefusedError, promote
+from harness_promotion.reviewing import review
 
 
 @pytest.fixture

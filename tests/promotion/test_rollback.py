@@ -9,9 +9,9 @@ import pytest
 
 from harness import hookimpl
 from harness.errors import BrokenRunError, InputError
-from harness.promotion.promote import promote, rollback
 from harness.store.adapters import promoted
 from harness.store.promoted import alias_path, live
+from harness_promotion.promoting import promote, rollback
 
 
 def fingerprints(workspace):

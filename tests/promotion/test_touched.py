@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from harness.errors import InputError
-from harness.promotion.promote import promote, rollback
-from harness.promotion.touched import touched
 from harness.store.adapters import resolve_adapters
 from harness.store.promoted import live, promoted
+from harness_promotion.promoting import promote, rollback
+from harness_promotion.touched import touched
 from harness_start.doctor import _touched
 
 NAME = "base_model.model.model.norm.weight"
@@ -60,7 +60,7 @@ def test_it_is_named_with_what_it_touched_and_can_be_left(workspace, make, plugi
     assert (before.adapters, before.runs, before.promotions) == ({}, (), ())
     with monkeypatch.context() as past:
         past.setattr("harness.weights.identity.check_lora", lambda _: {NAME: (1,)})
-        past.setattr("harness.promotion.promote.touched", lambda _: before)
+        past.setattr("harness_promotion.promoting.touched", lambda _: before)
         bad = decided(workspace, make, overwriting(make, tmp_path / "bad"), "bad")
         second = promote(workspace, bad.id, plugins)
     later = decided(workspace, make, make.adapter(tmp_path / "three", 3.0), "three")
@@ -100,7 +100,7 @@ def test_runs_of_the_present_format_of_before_or_on_another_base_are_not_touched
         replace(runs[0], id="early", created="2020-01-01T00:00:00+00:00", candidate=bare),
         replace(runs[0], id="another base", candidate=other, judge=None),
     ]
-    monkeypatch.setattr("harness.promotion.touched.list_runs", lambda *_, **__: [*runs, *others])
+    monkeypatch.setattr("harness_promotion.touched.list_runs", lambda *_, **__: [*runs, *others])
     assert set(touched(workspace).runs) == {run.id for run in runs} >= set(bad.runs)
 
 

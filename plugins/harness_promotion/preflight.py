@@ -6,19 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.errors import BrokenRunError, InputError
-from harness.evaluation.pool import ModelPool
-from harness.evaluation.prepare import SuiteOptions, prepare_suite
-from harness.progress import NoProgress
-from harness.types import Policy
-from harness.weights.memo import reading_anew
+from harness.api import BrokenRunError, InputError, NoProgress, Policy
+from harness.api.asking import ModelPool
+from harness.api.weights import reading_anew
+from harness.api.workspace import SuiteOptions, prepare_suite
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from harness.contracts import RunContext
-    from harness.plugins import Plugins
-    from harness.types import Decision, RunRecord
+    from harness.api import Decision, RunContext, RunRecord
+    from harness.api.workspace import Plugins
 
 _OF_THE_MACHINE = frozenset({"backend", "device", "dtype", "engine", "day"})
 """Parts of a model's fingerprint that say where and with what it ran, not which bytes it is made of."""

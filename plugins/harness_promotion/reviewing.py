@@ -9,12 +9,13 @@ import getpass
 import platform
 from typing import TYPE_CHECKING, Literal
 
-from harness.errors import EXIT_GATE, HarnessError, InputError
-from harness.store.decisions import read_entered_decision
+from harness.api import HarnessError, InputError
+from harness.api.commands import EXIT_GATE
+from harness.api.workspace import read_entered_decision, reviews
 
 if TYPE_CHECKING:
-    from harness.store.workspace import Workspace
-    from harness.types import Decision, LedgerEntry
+    from harness.api import Decision, LedgerEntry
+    from harness.api.workspace import Workspace
 
 Word = Literal["approved", "rejected"]
 
@@ -59,11 +60,6 @@ def _who() -> str:
     except (OSError, KeyError):
         user = "unknown"
     return f"{user}@{platform.node() or 'unknown'}"
-
-
-def reviews(workspace: Workspace, decision: str) -> list[LedgerEntry]:
-    """Return what persons said of a decision, by its whole id, the oldest first."""
-    return [entry for entry in workspace.ledger.entries("review") if entry.body.get("decision") == decision]
 
 
 def check_review(workspace: Workspace, decision: Decision) -> LedgerEntry | None:

@@ -12,18 +12,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.engine.replies import REPLY_FORMAT
-from harness.errors import InputError
-from harness.store.adapters import list_adapters, stored_adapter
-from harness.store.decisions import read_decision
-from harness.store.runs import list_runs
-from harness.weights.lora import UnexplainedTensorError, check_lora
+from harness.api import InputError, UnexplainedTensorError, check_lora
+from harness.api.artifacts import list_adapters, stored_adapter
+from harness.api.workspace import REPLY_FORMAT, list_runs, read_decision
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.store.workspace import Workspace
-    from harness.types import Decision, ModelSpec, RunRecord
+    from harness.api import Decision, ModelSpec, RunRecord
+    from harness.api.workspace import Workspace
 
 _FIRST_SOUND = 2
 """The first reply format whose runs refuse adapters that overwrite the base."""

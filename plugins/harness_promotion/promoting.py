@@ -9,27 +9,43 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import __version__
-from harness.errors import BrokenRunError, HarnessError, InputError
-from harness.promotion.decide import Evidence, collect_vetoes
-from harness.promotion.preflight import Preflight, check_preflight, read_weights
-from harness.promotion.review import PromotionRefusedError, check_review
-from harness.promotion.touched import touched
-from harness.serial import to_plain
-from harness.store.adapters import check_adapter, check_kept, file_hashes, store_adapter, stored_adapter
-from harness.store.decisions import read_decision, read_entered_decision
-from harness.store.promoted import Live, live, live_after, mend_alias
-from harness.store.runs import check_run
-from harness.terminal import safe_text
-from harness.types import AdapterSpec, Candidate, Decision, LedgerEntry, RunRecord, Veto
-from harness.weights.lora import CONFIG_FILE, WEIGHTS_FILE
+from harness.api import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    AdapterSpec,
+    BrokenRunError,
+    Candidate,
+    Decision,
+    HarnessError,
+    InputError,
+    LedgerEntry,
+    RunRecord,
+    Veto,
+    to_plain,
+)
+from harness.api.artifacts import check_adapter, check_kept, file_hashes, store_adapter, stored_adapter
+from harness.api.commands import safe_text
+from harness.api.workspace import (
+    Evidence,
+    Live,
+    check_run,
+    collect_vetoes,
+    live,
+    live_after,
+    mend_alias,
+    read_decision,
+    read_entered_decision,
+)
+from harness_promotion.preflight import Preflight, check_preflight, read_weights
+from harness_promotion.reviewing import PromotionRefusedError, check_review
+from harness_promotion.touched import touched
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.plugins import Plugins
-    from harness.store.workspace import Workspace
+    from harness.api.workspace import Plugins, Workspace
 
-__all__ = ["Preflight", "PromotionRefusedError", "history", "promote", "rollback", "same_candidate", "target_of"]
+__all__ = ["Preflight", "PromotionRefusedError", "promote", "rollback", "same_candidate", "target_of"]
 
 Warn = Callable[[str], None]
 BASE = "base"
@@ -164,11 +180,6 @@ def _went_back(workspace: Workspace, now: Live, leaves: int | None, to: str | No
     if now.entry.kind != "rollback" or leaves not in {None, now.entry.body.get("leaves")}:
         return False
     return to is None or target_of(workspace, now, to) == now.promotion
-
-
-def history(workspace: Workspace) -> tuple[LedgerEntry, ...]:
-    """Return the promotions, those that plugins refused, and the rollbacks, the oldest first."""
-    return workspace.ledger.entries("promotion", "refusal", "rollback")
 
 
 def same_candidate(first: Candidate, second: Candidate) -> bool:
