@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import harness
 from harness.errors import InputError
 from harness.store.adapters import resolve_adapters
 from harness.store.promoted import live, promoted
@@ -72,7 +73,8 @@ def test_it_is_named_with_what_it_touched_and_can_be_left(workspace, make, plugi
     assert {*bad.runs, *later.runs} <= set(found.runs)
     with pytest.raises(InputError, match="may have touched"):
         promote(workspace, later.id, plugins)
-    rows = list(_touched(workspace))
+    with harness.open(workspace.root) as session:
+        rows = list(_touched(session))
     said = "\n".join(" ".join(row) for row in rows)
     assert {row[1] for row in rows} == {"broken"}
     assert all(name in said for name in (identity, NAME, f"promotion {second.number}", *bad.runs, *later.runs))
