@@ -75,7 +75,8 @@ def export(app: App, format: str, reference: str, folder: Path, model: str | Non
 
 def _candidate(app: App, reference: str, model: str | None) -> Candidate:
     """Return what a reference means: a base where it is one, else an adapter on its own base."""
-    from harness.api.workspace import read_artifact, resolve_adapters, resolve_base
+    from harness.api.artifacts import read_artifact, resolve_adapters
+    from harness.api.workspace import resolve_base
 
     path = Path(reference).expanduser()
     if not (path / "adapter_config.json").is_file():
