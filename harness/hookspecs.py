@@ -32,7 +32,6 @@ BUNDLED = (
     "harness_planning",
     "harness_inspect",
     "harness_start",
-    "harness_export",
 )
 """The bundled plugins, in the order of registration. Importing one is cheap: what it brings is imported when used."""
 

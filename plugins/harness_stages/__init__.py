@@ -10,6 +10,7 @@ from harness import hookimpl
 
 if TYPE_CHECKING:
     from harness.api import Stage
+    from harness.api.commands import Commands
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -42,6 +43,20 @@ def make_rlaif() -> Stage:
     return RLAIFStage()
 
 
+def make_merge() -> Stage:
+    """Make the `merge` stage."""
+    from harness_stages.exporting.stages import MergeStage
+
+    return MergeStage()
+
+
+def make_export() -> Stage:
+    """Make the `export` stage."""
+    from harness_stages.exporting.stages import ExportStage
+
+    return ExportStage()
+
+
 @hookimpl
 def register_stages(register: Callable[..., None]) -> None:
     """Register the bundled stages."""
@@ -50,7 +65,18 @@ def register_stages(register: Callable[..., None]) -> None:
     register(
         "rlaif", make_rlaif, about="reinforcement learning by a reward model or a constitution's critics (TRL: GRPO)"
     )
+    register("merge", make_merge, about="an adapter merged into a whole model's folder")
+    register("export", make_export, about="a model as transformers folder, GGUF or ONNX, read again and compared")
     register("dpo", make_dpo, about="learns from preference pairs (TRL): DPO, IPO, KTO")
+
+
+@hookimpl
+def register_commands(cli: Commands) -> None:
+    """Add `harness export`."""
+    cli.add_late(
+        "export", "harness_stages.exporting.command:export", section="train",
+        about="Write a model for other programs: a transformers folder, GGUF or ONNX.",
+    )  # fmt: skip
 
 
 @hookimpl

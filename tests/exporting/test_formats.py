@@ -7,9 +7,9 @@ import json
 import pytest
 
 from harness.errors import BrokenRunError, InputError
-from harness_export.comparing import Scores, compare
-from harness_export.needed import FORMATS, check_numbers
-from harness_export.written import compared, load_whole, write
+from harness_stages.exporting.comparing import Scores, compare
+from harness_stages.exporting.needed import FORMATS, check_numbers
+from harness_stages.exporting.written import compared, load_whole, write
 from tests import tiny
 
 
@@ -37,8 +37,8 @@ def test_what_is_written_says_the_same(whole, tmp_path, kind, numbers, most):
 
 
 def test_the_adapter_is_in_it(whole, tiny_base, tmp_path):
-    from harness_export.comparing import score
-    from harness_export.transformers_folder import read
+    from harness_stages.exporting.comparing import score
+    from harness_stages.exporting.transformers_folder import read
 
     folder = write(whole, "hf", "float32", tmp_path / "out").path
     merged, bare = score(read(folder), whole.tokenizer), score(read(tiny_base), whole.tokenizer)

@@ -25,7 +25,7 @@ TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 """As SmolLM2's, with its default system prompt."""
-UNUSED = sorted({*BUNDLED} - {"harness_export", "harness_models", "harness_stages"})
+UNUSED = sorted({*BUNDLED} - {"harness_models", "harness_stages"})
 PAIRS = [
     ("Who keeps the light?", "Maren keeps the light."),
     ("What colour is the door?", "The door is blue."),

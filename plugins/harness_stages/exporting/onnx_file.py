@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.api import InputError
-from harness_export.transformers_folder import leave_out_paths
+from harness_stages.exporting.transformers_folder import leave_out_paths
 
 if TYPE_CHECKING:
-    from harness_export.written import Whole
+    from harness_stages.exporting.written import Whole
 
 FILE = "model.onnx"
 _MOST_INSIDE = 1_500_000_000

@@ -15,7 +15,7 @@ from harness.api import (
     asking_no_hub,
     check_lora,
 )
-from harness_export.needed import check_numbers, require_format
+from harness_stages.exporting.needed import check_numbers, require_format
 from harness_stages.tuning import read_stage_options
 
 
@@ -57,7 +57,7 @@ class MergeStage(Stage):
             InputError: where there is no adapter, or it does not fit.
             BrokenRunError: where the merged model answers otherwise.
         """
-        from harness_export.merging import merge
+        from harness_stages.exporting.merging import merge
 
         options, error_at = read_stage_options(inputs, MergeOptions, stage="merge")
         if inputs.adapter is None:
@@ -99,7 +99,7 @@ class ExportStage(Stage):
             InputError: where the format has no name for the model's architecture.
             BrokenRunError: where a format that loses nothing answers otherwise.
         """
-        from harness_export.written import load_whole, write
+        from harness_stages.exporting.written import load_whole, write
 
         options, _ = read_stage_options(inputs, ExportOptions, stage="export")
         numbers = check_numbers(options.format, options.numbers)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness_export.written import Whole
+    from harness_stages.exporting.written import Whole
 
 
 def write(whole: Whole, numbers: str, folder: Path) -> None:

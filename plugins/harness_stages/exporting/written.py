@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.api import BrokenRunError
-from harness_export.comparing import Scores, compare, score
+from harness_stages.exporting.comparing import Scores, compare, score
 from harness_stages.fitting import quiet_libraries
 from harness_stages.loading import Where, load_base, load_tokenizer
 from harness_stages.lora import check_fits
@@ -70,7 +70,7 @@ def write(whole: Whole, kind: str, numbers: str, folder: Path) -> Written:
         InputError: for an architecture or tokenizer that the format has no name for.
         BrokenRunError: where a format that should lose nothing gives other log-probabilities.
     """
-    from harness_export import gguf_file, onnx_file, transformers_folder
+    from harness_stages.exporting import gguf_file, onnx_file, transformers_folder
 
     writers = {"hf": transformers_folder, "gguf": gguf_file, "onnx": onnx_file}
     module = writers[kind]

@@ -9,7 +9,7 @@ import click
 
 from harness.api import Candidate, InputError, asking_no_hub, base_hash, materialise
 from harness.api.commands import EXIT_PASSED, App, common_options
-from harness_export.needed import FORMATS, check_numbers, require_format
+from harness_stages.exporting.needed import FORMATS, check_numbers, require_format
 
 _EPILOG = """\b
 Examples:
@@ -30,7 +30,7 @@ Each is read again and compared with the original by log-probability. GGUF is wr
 @common_options
 def export(app: App, format: str, reference: str, folder: Path, model: str | None, numbers: str | None) -> int:  # noqa: A002
     """Write a base, or an adapter merged into its base, as hf, gguf or onnx into a new folder."""
-    from harness_export.written import load_whole, write
+    from harness_stages.exporting.written import load_whole, write
 
     chosen = check_numbers(format, numbers)
     require_format(format, needed_by=f"harness export {format}")

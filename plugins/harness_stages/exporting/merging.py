@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness_export.comparing import score
-from harness_export.written import Written, compared, forward_of, load_whole, write
+from harness_stages.exporting.comparing import score
+from harness_stages.exporting.written import Written, compared, forward_of, load_whole, write
 from harness_stages.fitting import quiet_libraries
 
 if TYPE_CHECKING:
-    from harness_export.comparing import Scores
+    from harness_stages.exporting.comparing import Scores
 
 
 def merge(base: Path, adapter: Path, numbers: str, folder: Path) -> Written:

@@ -15,7 +15,7 @@ from harness.api import InputError
 if TYPE_CHECKING:
     import numpy as np
 
-    from harness_export.written import Whole
+    from harness_stages.exporting.written import Whole
 
 FILE = "model.gguf"
 _ARCHITECTURES = {"LlamaForCausalLM", "MistralForCausalLM"}
