@@ -334,6 +334,8 @@ class Metric(ABC):
     about: str = ""
     gates: bool = True
     """Whether gates may use it; False where it only informs."""
+    informs: str = ""
+    """Why it only informs: ` since …`, the end of a sentence."""
     classifiers: tuple[str, ...] = ()
     """Classifiers whose findings on the reply it reads."""
     constitution: str | None = None
@@ -351,6 +353,8 @@ class Metric(ABC):
     calibration_stored: bool = False
     """For what is `about_principle`: take as calibration the newest one in the workspace of the very critics, judge and
     principle that label in a run, as `harness critic calibrate` wrote it. Without one its gates are inconclusive."""
+    outputs: str = "replies"
+    """The kind of output that its calibration must be about, as `harness critic calibrate --outputs` names it."""
     labeller: str = ""
     """What labels besides classifiers and critics, such as a threshold that a suite sets; where there are none of them,
     `sha256:` and 16 digits, which `Calibration.of` names."""

@@ -1,6 +1,5 @@
 """Gates and the statistics behind them, for plugins that plan, check or test gates."""
 
-from harness.evaluation.calibrate import auc
 from harness.gates.attainable import describe, detectable, samples_needed
 from harness.gates.by_principle import of_each
 from harness.gates.check import check_gate
@@ -15,7 +14,7 @@ from harness.stats.compare import Comparison, compare
 from harness.stats.kinds import KINDS as METRIC_KINDS
 from harness.stats.kinds import bounds_of, is_weighted_mean, score_range
 from harness.stats.kinds import kind_of as metric_kind
-from harness.stats.misclassified import calibration_problem, rogan_gladen
+from harness.stats.misclassified import calibration_problem, rogan_gladen, youden_bound
 from harness.stats.missing_mass import Weighed, linearised, spread_of
 from harness.stats.power import POWER, binomial_power, mcnemar_power, quantile_sum
 from harness.stats.proportion import (
@@ -25,6 +24,7 @@ from harness.stats.proportion import (
     effective_clusters,
     effective_size,
 )
+from harness.stats.ranking import auc
 from harness.stats.shift import subset
 from harness.types import worst_status
 
@@ -67,4 +67,5 @@ __all__ = [
     "spread_of",
     "subset",
     "worst_status",
+    "youden_bound",
 ]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness import __version__
 from harness.errors import BrokenRunError
 from harness.gates.kinds import kind_of
 from harness.hashing import sha256_json
-from harness.serial import from_json, to_plain
-from harness.stats.misclassified import calibration_problem
-from harness.store.artifacts import artifacts, is_whole
-from harness.types import Calibration, CriticCalibration
+from harness.hookspecs import BUNDLED
+from harness.serial import from_json, to_json, to_plain
+from harness.stats.misclassified import youden_bound
+from harness.store.artifacts import artifacts, is_whole, keep_artifact
+from harness.types import Admission, Artifact, Calibration, CriticCalibration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,13 +41,20 @@ class Labellers:
     """Whole fingerprint by critic: its code, prompts and options, its classifiers, and the judge with its adapters."""
     classifiers: Mapping[str, str]
     """Fingerprint by classifier."""
+    suite: str = ""
+    """As a person names it."""
+    admission: Admission = field(default_factory=Admission)
+    """What critics must have shown."""
+    shared: Mapping[str, str] = field(default_factory=dict)
+    """Critics that had a part in training the candidate, and what part."""
 
     @classmethod
     def of(cls, principles: Iterable[Principle], run: RunRecord) -> Labellers:
         """Return those of a run, whose principles are not in its record."""
         return cls(
             principles={principle.id: principle for principle in principles}, critics=run.critics,
-            classifiers={status.name: status.fingerprint for status in run.classifiers},
+            classifiers={status.name: status.fingerprint for status in run.classifiers}, suite=run.suite,
+            admission=run.admission, shared=run.shared_critics,
         )  # fmt: skip
 
     def name(self, metric: Metric) -> str | None:
@@ -85,6 +97,8 @@ def _checked(check: Check, metric: Metric, labellers: Labellers) -> Check:
         return check
     here, said = labellers.name(metric), check.sentence.removeprefix(f"{check.status}: ")
     problem = _problem(metric, here, labellers)
+    if problem and metric.calibration_stored:
+        return replace(check, status="inconclusive", sentence=f"inconclusive: critic not admitted: {problem} ({said})")
     if problem:
         return replace(check, status="inconclusive", sentence=f"inconclusive: {said}, but {problem}")
     if metric.calibration_stored and metric.calibration is not None:
@@ -95,28 +109,71 @@ def _checked(check: Check, metric: Metric, labellers: Labellers) -> Check:
 def _problem(metric: Metric, here: str | None, labellers: Labellers) -> str:
     """Return why a gate may not rest on a metric's calibration; empty where it may."""
     known = metric.calibration
-    if known is None:
+    if metric.calibration_stored:
         principle = labellers.principles[metric.about_principle or ""]
-        of = "" if metric.constitution is None else f" --constitution {metric.constitution}"
-        return (
-            f"{here}, which judged here, was never calibrated for {principle.id}: harness critic calibrate "
-            f"{' '.join(principle.critics)} --principle {principle.id}{of} --data FILE, and run again"
-        )
-    if here not in {None, known.of}:
+        return _not_admitted(principle, metric, labellers, f"{here}, which judged here,")
+    if known is not None and here not in {None, known.of}:
         made = f"was counted for {known.of}" if known.of else "does not say what it was counted for"
         return (
             f"the calibration of {metric.name} {made}, and {here} judged here: count again how often that is right, "
             f"and write `of: {here}` beside the counts"
         )
-    return calibration_problem(known) if metric.calibration_stored else ""
+    if metric.about_principle is None:
+        return ""
+    return _not_admitted(labellers.principles[metric.about_principle], metric, labellers, f"{here}, which judged here,")
+
+
+def _not_admitted(principle: Principle, metric: Metric, labellers: Labellers, who: str) -> str:
+    """Return why the critics of a principle hold no gate of a suite, with the command that would change it."""
+    admission = labellers.admission
+    for critic in principle.critics:
+        if critic in labellers.shared and critic not in admission.shared:
+            return (
+                f"{critic} had a part in training what it judges here, {labellers.shared[critic]}; name another judge "
+                f"with --judge, or allow it in the policy: admission: {{shared: [{critic}]}}"
+            )
+    of = "" if metric.constitution is None else f" --constitution {metric.constitution}"
+    kind = "" if metric.outputs == "replies" else f" --outputs {metric.outputs}"
+    suite = f" --suite {labellers.suite}" if labellers.suite else ""
+    command = f"harness critic calibrate {' '.join(principle.critics)} --principle {principle.id}{of}{suite}{kind}"
+    if metric.calibration is None:
+        return (
+            f"{who} was never calibrated for {principle.id} on {metric.outputs}: {command} --data FILE, and run again"
+        )
+    problem = admission_problem(metric.calibration.specificity, metric.calibration.sensitivity, admission)
+    return problem and f"{problem}: {command} --data FILE, with a better judge or more labels, and run again"
+
+
+def admission_problem(sensitivity: tuple[int, int], specificity: tuple[int, int], admission: Admission) -> str:
+    """Return why counts of a critic's errors do not admit it to gates; empty where they do.
+
+    Args:
+        sensitivity: (found, all) of the violations.
+        specificity: (let through, all) of the others.
+        admission: what must be shown.
+    """
+    (found, positives), (spared, negatives) = sensitivity, specificity
+    if positives < admission.positives or negatives < admission.negatives:
+        return (
+            f"it was calibrated on {positives} violations and {negatives} others, and admission asks for "
+            f"{admission.positives} and {admission.negatives}"
+        )
+    least = youden_bound(sensitivity, specificity)
+    if least >= admission.youden:
+        return ""
+    return (
+        f"it found {found} of {positives} violations and let {spared} of {negatives} others through, so that "
+        f"sensitivity + specificity − 1 may be as low as {least:.2f}, and admission asks for {admission.youden:g}"
+    )
 
 
 def look_up(metrics: Iterable[Metric], labellers: Labellers, workspace: Workspace) -> None:
     """Give metrics that rest on the workspace's calibrations the newest one of what labels here, or none."""
     for metric in metrics:
         if metric.calibration_stored:
-            here = labellers.name(metric)
-            found = [one for one in calibrations(workspace) if one.labeller == here]
+            here = (labellers.name(metric), metric.outputs)
+            kept = (*shipped_calibrations(), *calibrations(workspace))
+            found = [one for one in kept if (one.labeller, one.outputs) == here]
             metric.calibration = _as_event(max(found, key=lambda one: one.created)) if found else None
 
 
@@ -128,6 +185,34 @@ def _as_event(found: CriticCalibration) -> Calibration:
         where=f"its critics found {hits} of {violations} violations and let {spared} of {others} others through "
         f"(calibration {found.id})",
     )  # fmt: skip
+
+
+@cache
+def shipped_calibrations() -> tuple[CriticCalibration, ...]:
+    """Return the calibrations that ship with the bundled plugins, in their `data/calibrations`, the oldest first."""
+    found = []
+    for package in BUNDLED:
+        spec = find_spec(package)
+        for place in (spec and spec.submodule_search_locations) or ():
+            found += [
+                replace(from_json(CriticCalibration, file.read_bytes(), file=file), id=file.stem)
+                for file in sorted((Path(place) / "data" / "calibrations").glob("*.json"))
+            ]
+    return tuple(sorted(found, key=lambda one: one.created))
+
+
+def keep_calibration(workspace: Workspace, found: CriticCalibration) -> CriticCalibration:
+    """Keep a calibration as an artifact, and return it with its id and time."""
+    options = {"principle": found.principle, "critics": list(found.critics), "roles": dict(found.roles)}
+    inputs = {"data": found.data, **{f"critic {name}": sha256 for name, sha256 in found.fingerprints.items()}}
+    kept = keep_artifact(
+        workspace,
+        Artifact(
+            kind=KIND, stage="critic calibrate", inputs=inputs, options=options, versions={"harness": __version__}
+        ),
+        {FILE: (to_json(found, indent=2) + "\n").encode()},
+    )
+    return replace(found, id=kept.id, created=kept.created)
 
 
 def calibrations(workspace: Workspace, principle: str | None = None) -> list[CriticCalibration]:

@@ -18,7 +18,7 @@ from harness.hashing import sha256_json
 from harness.plugin_code import plugin_code
 from harness.reading.suite import Suite, read_suite
 from harness.store.artifacts import planted_in
-from harness.types import Constitution, Gate
+from harness.types import Admission, Constitution, Gate
 
 if TYPE_CHECKING:
     from harness.contracts import Metric, RunContext
@@ -52,6 +52,8 @@ class PreparedSuite:
     constitutions: tuple[Constitution, ...]
     panel: Panel
     """All distinct principles to be judged, with their critics, and all classifiers."""
+    admission: Admission
+    """What critics must have shown that its gates on adherence rest on."""
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -142,6 +144,8 @@ class SuiteOptions:
     """Level of the suite's gates."""
     gates: Sequence[Gate] | None = None
     """Replace the suite's own gates where given, as a policy may."""
+    admission: Admission = field(default_factory=Admission)
+    """What critics must have shown that gates on adherence rest on, as a policy may."""
     adapters: Sequence[AdapterSpec] = ()
     """The candidate's: what was planted in their training data is handed to the suite's source."""
 
@@ -210,7 +214,7 @@ def prepare_suite(
     return PreparedSuite(
         suite=suite, samples=samples, limit=options.limit,
         metrics=metrics, gates=chosen_gates, gate_origins=origins, own_gates=own,
-        constitutions=judged, panel=panel,
+        constitutions=judged, panel=panel, admission=options.admission,
     )  # fmt: skip
 
 

@@ -14,10 +14,12 @@ from harness.evaluation.arm import Arm, Identity, evaluate, identify
 from harness.evaluation.calibrated import Labellers, checks_as_calibrated, look_up
 from harness.evaluation.checks import checks, gap_notes, require_attainable_gates
 from harness.evaluation.environment import environment
+from harness.evaluation.panel import roles_of
 from harness.evaluation.pool import ModelPool
 from harness.evaluation.precision import PrecisionArm, check_precision, checks_with_precision, precision_notes
 from harness.evaluation.resolve import resolve_arms
 from harness.evaluation.roles import Asking, Roles, in_order, resolve_roles
+from harness.evaluation.shared import shared_critics
 from harness.hashing import sha256_json
 from harness.reading.changes import written_changes
 from harness.store.cache import Cache
@@ -44,6 +46,11 @@ class Setting:
     """What was asked, for the observers."""
     precision_check: int | None = None
     """Samples to compute again in float32 for each gate's metric: see `harness.evaluation.precision`."""
+
+    def suite_name(self, prepared: PreparedSuite) -> str:
+        """Return what a person writes to name the suite: its registered name, else its path."""
+        suite, known = prepared.suite, self.plugins.registries.suites
+        return suite.id if suite.id in known and known.get(suite.id) == suite.path else str(suite.path)
 
     def roles(self, prepared: PreparedSuite, candidate: Candidate) -> Roles:
         """Return who plays the roles that a suite asks: as the invocation says, else the suite, else the settings.
@@ -160,6 +167,8 @@ class _Run:
             labellers = Labellers(
                 principles={principle.id: principle for principle in prepared.panel.principles}, critics=arm.critics,
                 classifiers={status.name: status.fingerprint for status in prepared.panel.classifier_status},
+                suite=setting.suite_name(prepared), admission=prepared.admission,
+                shared=self._shared(arm),
             )  # fmt: skip
             look_up(prepared.metrics, labellers, setting.workspace)
             verdicts = checks(prepared.gates, arm.tables, tables, seed=seed, device=arm.backend.get("device", ""))
@@ -194,6 +203,11 @@ class _Run:
         notes += [f"the classifier {s.name} did not run: {s.reason}" for s in statuses if not s.ran]
         return (*notes, *arm.notes)
 
+    def _shared(self, arm: Arm) -> dict[str, str]:
+        """Return which critics had a part in training an arm."""
+        asking = {name for name, critic in self.prepared.panel.critics.items() if roles_of(critic)}
+        return shared_critics(self.setting.workspace, arm.candidate, arm.critics, arm.roles, asking=asking)
+
     def _write(
         self,
         arm: Arm,
@@ -219,7 +233,8 @@ class _Run:
             baseline_runs=baseline_runs, requests=arm.requests, model_calls=arm.model_calls, seconds=arm.seconds,
             pace=arm.pace,
             environment={**environment(setting.plugins.infos), **arm.backend}, notes=notes, drift=precision,
-            settings=suite.changes, few_shot=suite.few_shot.n,
+            settings=suite.changes, few_shot=suite.few_shot.n, admission=prepared.admission,
+            shared_critics=self._shared(arm),
         )  # fmt: skip
         return finish_run(
             setting.workspace, record, arm.writer, suite_text=suite.document.text,

@@ -78,8 +78,7 @@ def _cap_problem(gate: Gate, metric: Metric) -> tuple[str, str] | None:
 def _unfit(gate: Gate, metric: Metric) -> tuple[str, str] | None:
     """Return why this kind of gate cannot be on this metric, or None."""
     if not metric.gates:
-        why = " until its critics are calibrated" if metric.constitution or metric.principles else ""
-        return f"{metric.name} informs and does not gate{why}", "remove the gate, or use max_unscored"
+        return f"{metric.name} informs and does not gate{metric.informs}", "remove the gate, or use max_unscored"
     if not metric_kind(metric).per_sample and gate.evidence == "bound":
         return (
             f"{metric.name} is measured once per run and has no interval, so no bound of it can clear anything",

@@ -135,7 +135,7 @@ def prepare_policy(
             section.suite, registries, surroundings,
             SuiteOptions(
                 limit=limit, alpha=policy.alpha, gates=section.gates, constitution=section.constitution,
-                adapters=adapters,
+                adapters=adapters, admission=policy.admission,
             ),
         )
         for section, limit in zip(policy.suites, limits, strict=True)

@@ -14,7 +14,7 @@ from harness.hashing import sha256_json
 from harness.reading.gates import GateSection
 from harness.reading.roles import RolesSection, role_refs
 from harness.reading.strict import Document, Place, StrictModel, read_document, validate
-from harness.types import Policy, PolicySuite, Review, RoleRef
+from harness.types import Admission, Policy, PolicySuite, Review, RoleRef
 
 CONFIG_NAME = "harness.yaml"
 
@@ -37,7 +37,16 @@ class PolicySuiteSection(StrictModel):
         return self
 
 
-_LATER_KEYS = frozenset({"attempts", "cap"})
+class AdmissionSection(StrictModel):
+    """What a critic must have shown before a gate may rest on it; see `harness.types.Admission`."""
+
+    youden: Annotated[float, Field(gt=0, lt=1)] = 0.4
+    positives: Annotated[int, Field(ge=10)] = 50
+    negatives: Annotated[int, Field(ge=10)] = 50
+    shared: list[str] = []
+
+
+_LATER_KEYS = frozenset({"attempts", "cap", "admission"})
 
 
 def without_unused(content: Any) -> Any:  # noqa: ANN401 - plain data of any depth
@@ -57,6 +66,7 @@ class PolicyFile(StrictModel):
     review: Review = "none"
     attempts: Annotated[int, Field(ge=1)] | None = None
     """Attempts between two promotions, each at an equal part of alpha; None is any number, at ever smaller parts."""
+    admission: AdmissionSection | None = None
     left_out: list[str] = []
     """What a reader might expect this policy to ask for, and why it does not."""
     suites: Annotated[list[str | PolicySuiteSection], Field(min_length=1)]
@@ -88,11 +98,13 @@ class PolicyFile(StrictModel):
             )
             for section in self.suites
         )  # fmt: skip
+        given = self.admission.model_dump() if self.admission else {}
         content = self.model_dump(exclude={"about", "left_out"})  # texts decide nothing
         fingerprint = sha256_json([name, without_unused(content)])
         return Policy(
             id=name, suites=suites, alpha=self.alpha, judge=self.judge, review=self.review, about=self.about.strip(),
             attempts=self.attempts,
+            admission=Admission(**{**given, "shared": tuple(self.admission.shared)}) if self.admission else Admission(),
             left_out=tuple(" ".join(text.split()) for text in self.left_out),
             fingerprint=fingerprint,
         )  # fmt: skip

@@ -6,14 +6,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial, wraps
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import InputError, unknown_name
+from harness.errors import InputError
 from harness.session.opened import Opened, keep_libraries_offline
 from harness.session.options import CandidateOptions, RunOptions, SessionOptions, require_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from harness.evaluation.panel import Panel
     from harness.evaluation.prepare import PreparedSuite
@@ -225,23 +226,27 @@ class Session(Opened):
     # ------------------------------------------------------------ critics
 
     @contextmanager
-    def judging(self, options: RunOptions, policy: Candidate | None = None) -> Iterator[Callable[[Panel], Asking]]:
+    def judging(
+        self, options: RunOptions, policy: Candidate | None = None,
+        own: Mapping[str, RoleRef] = MappingProxyType({}),
+    ) -> Iterator[Callable[[Panel], Asking]]:  # fmt: skip
         """Give what asks a panel's roles, with bars, for the length of a `with` block; no workspace is made for it.
 
         Args:
-            options: whose roles hold.
+            options: whose `judge` and `roles` count.
             policy: the candidate; None is the bare base of harness.yaml.
+            own: who else binds roles, such as a suite; the options' own come first.
         """
         from contextlib import ExitStack
 
         from harness.evaluation.pool import ModelPool
         from harness.evaluation.resolve import resolve_base
-        from harness.evaluation.roles import Asking, resolve_roles
+        from harness.evaluation.roles import Asking, in_order, resolve_roles
         from harness.store.cache import Cache
         from harness.types import Candidate
 
         workspace = self.workspace if self.workspace_path.is_dir() else None
-        registries, refs = self.plugins.registries, self.roles(options)
+        registries, refs = self.plugins.registries, in_order(self.roles(options), own)
         with ExitStack() as stack:
             cache = None if workspace is None else stack.enter_context(Cache(workspace.cache_path))
             pool = stack.enter_context(ModelPool(registries, self.context, cache, stack.enter_context(self.progress())))
@@ -276,36 +281,6 @@ class Session(Opened):
                 yield Asker(panel=panel, asking=asking(replace(panel, also=tuple(roles))))
         finally:
             panel.close()
-
-    def calibrate(
-        self, critics: str | Sequence[str], principle: str, data: str | Path, *, constitution: str | None = None,
-        **options: Any,  # noqa: ANN401 - fields of `RunOptions`, checked by name
-    ) -> CriticCalibration:  # fmt: skip
-        """Count how often critics are right about a principle on labelled replies, and keep the counts.
-
-        Args:
-            critics: that judge together; none stands for the principle's own.
-            principle: its id.
-            data: JSON Lines of `prompt` or `messages`, `response`, and `label` (1 or `follows`, 0 or `breaks`).
-            constitution: that holds the principle, registered or a YAML file; None where it is registered itself.
-            options: `judge` and `roles`, as for `run`.
-
-        Raises:
-            InputError: for names that nothing answers to, and data that are not what they should be.
-        """
-        from harness.evaluation.calibrate import calibrate, keep_calibration
-        from harness.evaluation.constitutions import Constitutions
-
-        registries = self.require_plugins().registries
-        record = Constitutions(registries, self.options.folder).record(constitution or principle)
-        found = next((one for one in record.principles if one.id == principle), None)
-        if found is None:
-            raise unknown_name(f"principle in {record.id}", principle, [one.id for one in record.principles])
-        chosen = (critics,) if isinstance(critics, str) else tuple(critics)
-        tested = replace(found, critics=chosen or found.critics)
-        with self.judging(RunOptions.of(**options)) as asking:
-            counted = calibrate(tested, self._path(data), registries, self.context, asking)
-        return keep_calibration(self.writable_workspace(), counted)
 
     def calibrations(self, principle: str | None = None) -> list[CriticCalibration]:
         """Return the critics' calibrations that are kept, of one principle or all, the oldest first."""

@@ -169,6 +169,24 @@ def calibration_problem(calibration: Calibration, alpha: float = 0.05) -> str:
     )
 
 
+def youden_bound(sensitivity: tuple[int, int], specificity: tuple[int, int], alpha: float = 0.05) -> float:
+    """Return a one-sided lower bound of sensitivity + specificity − 1, in [−1, 1].
+
+    Its distance to the estimate is the root of the summed squares of both rates' own distances to their Clopper–Pearson
+    bounds at `alpha` (MOVER: G. Y. Zou and A. Donner, Construction of confidence limits about effect measures,
+    Statistics in Medicine 27 (2008) 1693–1702; for Youden's index, with other limits of the rates, G. Shan, Improved
+    confidence intervals for the Youden index, PLoS ONE 10 (2015) e0127272).
+
+    Args:
+        sensitivity: (found, all) of the violations.
+        specificity: (let through, all) of the others.
+        alpha: one-sided level.
+    """
+    rates = [_rate(counts) if counts[1] else 0.0 for counts in (sensitivity, specificity)]
+    lows = [clopper_pearson(*counts, alpha).low or 0.0 if counts[1] else 0.0 for counts in (sensitivity, specificity)]
+    return sum(rates) - 1.0 - math.hypot(*(rate - low for rate, low in zip(rates, lows, strict=True)))
+
+
 def corrected_power(rate: float, limit: float, n: int, calibration: Calibration, alpha: float) -> float:
     """Return how often a corrected bound clears `limit` when the true proportion is `rate`, by the binomial counts.
 

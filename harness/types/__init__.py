@@ -27,6 +27,7 @@ from harness.types.asking import (
     Unscored,
 )
 from harness.types.deciding import (
+    Admission,
     AnchorCheck,
     Calibration,
     Check,
@@ -55,6 +56,8 @@ from harness.types.deciding import (
 )
 from harness.types.judging import (
     AppliesTo,
+    Bias,
+    CalibratedReply,
     Case,
     Constitution,
     CriticCalibration,
@@ -68,6 +71,7 @@ from harness.types.judging import (
     Response,
     Row,
     SampleRecord,
+    Scaling,
     Verdict,
 )
 from harness.types.programs import ROLES, Asks, BoundRole, Program, Replies, RoleRef, ask
@@ -81,11 +85,14 @@ from harness.types.training import (
 __all__ = [
     "ROLES",
     "AdapterSpec",
+    "Admission",
     "AnchorCheck",
     "AppliesTo",
     "Artifact",
     "Asks",
+    "Bias",
     "BoundRole",
+    "CalibratedReply",
     "Calibration",
     "Candidate",
     "Case",
@@ -139,6 +146,7 @@ __all__ = [
     "RunSpec",
     "Sample",
     "SampleRecord",
+    "Scaling",
     "StageInput",
     "StageModels",
     "StageOutput",

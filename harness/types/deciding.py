@@ -43,6 +43,20 @@ class Calibration:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Admission:
+    """What a critic must have shown on labelled replies before a gate may rest on it."""
+
+    youden: float = 0.4
+    """Least one-sided 95 % lower bound of sensitivity + specificity − 1."""
+    positives: int = 50
+    """Least number of labelled replies that break the principle."""
+    negatives: int = 50
+    """Least number of those that follow it."""
+    shared: tuple[str, ...] = ()
+    """Critics that may gate though they, their judge or its training data had a part in training the candidate."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Estimate:
     """A metric's value on a run, with its interval."""
 
@@ -186,6 +200,8 @@ class Policy:
     """How many may be made between two promotions, each at an equal part of alpha; None is any number."""
     left_out: tuple[str, ...] = ()
     """What a reader might expect it to ask for, and why it does not."""
+    admission: Admission = Admission()
+    """What critics must have shown that its gates on adherence rest on."""
     about: str = ""
     fingerprint: str = ""
     """SHA-256 of its content with every gate, those of the suites' own files too; the texts that only inform, `about`
@@ -312,6 +328,10 @@ class RunRecord:
     """Solved examples before each question."""
     drift: PrecisionCheck | None = None
     """None where all was computed in float32, and for models whose arithmetic nobody can repeat."""
+    admission: Admission = Admission()
+    """What critics had to have shown that its gates on adherence rest on."""
+    shared_critics: Mapping[str, str] = field(default_factory=dict)
+    """Critics that had a part in training the candidate, and what part."""
 
     @property
     def status(self) -> OverallStatus:

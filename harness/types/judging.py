@@ -158,6 +158,45 @@ Judgement = tuple[float | Unscored | NotApplicable, str]
 
 
 @dataclass(frozen=True, kw_only=True)
+class CalibratedReply:
+    """One labelled reply with what the critics made of it; its text is not kept."""
+
+    follows: bool
+    """What people say."""
+    score: float | None
+    """The critics' together, in [0, 1]; None where they gave none."""
+    characters: int
+    """Of the reply."""
+    id: str = ""
+    by: str = ""
+    """The model that wrote it, where the label file says so."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scaling:
+    """A map from scores to probabilities that a reply follows the principle, fitted on labelled replies."""
+
+    method: Literal["platt", "isotonic"]
+    parameters: tuple[float, ...]
+    """Platt: slope and intercept on the score's log-odds. Isotonic: score and probability of each step, in turn."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bias:
+    """How far scores move with what should not matter."""
+
+    name: str
+    """`length`, `position`, `wording`, `self-preference`."""
+    value: float | None
+    """Correlation or mean difference, 0 where there is no bias; None where it could not be measured."""
+    low: float | None = None
+    high: float | None = None
+    """Two-sided 90 % bounds."""
+    n: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class CriticCalibration:
     """How often critics were right about a principle on replies that people labelled. A violation is the positive case.
 
@@ -189,6 +228,15 @@ class CriticCalibration:
     """ISO 8601, UTC."""
     id: str = ""
     """Of the artifact."""
+    where: str = ""
+    """Name of the labelled file."""
+    outputs: str = "replies"
+    """The kind of output that was labelled: gates rest on it in suites whose replies are of that kind."""
+    replies: tuple[CalibratedReply, ...] = ()
+    scaling: Scaling | None = None
+    suggested: float | None = None
+    """The threshold that would let most through of what follows and find most of what breaks, by cross-validation."""
+    biases: tuple[Bias, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from harness import hookimpl
 
 if TYPE_CHECKING:
-    from harness.api import Critic
+    from harness.api import Critic, CriticCalibration, Session
     from harness.api.commands import Commands
 
 
@@ -44,6 +44,33 @@ def register_critics(register: Callable[..., None]) -> None:
     """Register the bundled critics; each is imported when it is first made."""
     for name, (where, about) in _CRITICS.items():
         register(name, _maker(where), about=about)
+
+
+def _calibrate(session: Session, critics: Sequence[str] = (), **options: Any) -> list[CriticCalibration]:  # noqa: ANN401
+    """Judge labelled replies by critics, and keep how often they are right.
+
+    Args:
+        session: where.
+        critics: that judge together; none stands for the principle's own.
+        options: fields of `harness_critics.calibrating.CalibrationOptions`, and `judge` and `roles` as for `run`.
+
+    Returns:
+        One calibration for each principle.
+
+    Raises:
+        InputError: for names that nothing answers to, and data that are not what they should be.
+    """
+    from harness_critics.calibrating import CalibrationOptions, calibrate
+
+    asked = {name: options.pop(name) for name in ("judge", "roles") if name in options}
+    chosen = CalibrationOptions(critics=(critics,) if isinstance(critics, str) else tuple(critics), **options)
+    return calibrate(session, chosen, **asked)
+
+
+@hookimpl
+def register_jobs(register: Callable[..., None]) -> None:
+    """Register `session.calibrate`."""
+    register("calibrate", _calibrate, about="Count how often critics are right on labelled replies")
 
 
 @hookimpl

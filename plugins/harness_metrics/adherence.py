@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from harness.api import Findings, Metric, Principle, Reply, Row, Sample, Verdict
 
-_INFORMS = "Informs and does not gate until its critics are calibrated"
+_NO_EXAMPLES = "since {} has no examples: write some, and see how its critics do with harness principle test"
+_OVERALL = "since critics are admitted for one principle at a time: gate it with `each: principle`"
 
 
 class AdherenceOptions(StrictModel):
@@ -26,8 +27,10 @@ class AdherenceOptions(StrictModel):
     prefix: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = "adherence"
     """Leads the metrics' names, so that one suite can report on two constitutions."""
     calibration: dict[str, CalibrationSection | Literal["stored"]] = Field(default_factory=dict)
-    """By principle: how often its critics are right about violations, or that the workspace's own calibration says so.
-    Gates may rest on such a principle."""
+    """By principle: how often its critics are right about violations. `stored`, the default, is what `harness critic
+    calibrate` kept or what ships with harness."""
+    outputs: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")] = "replies"
+    """The kind of output that stored calibrations must be about."""
 
     @model_validator(mode="after")
     def _some(self) -> Self:
@@ -64,13 +67,16 @@ class PrincipleAdherence(_Adherence):
         self.principle = principle
         self.about_principle = principle.id
         self.name = f"{options.prefix}.{principle.id}"
-        known = options.calibration.get(principle.id)
-        standing = _INFORMS
-        self.gates = known is not None
-        if known == "stored":
+        self.outputs = options.outputs
+        known = options.calibration.get(principle.id, "stored")
+        self.gates = bool(principle.examples)
+        if not self.gates:
+            self.informs = f" {_NO_EXAMPLES.format(principle.id)}"
+            standing = f"It informs and does not gate, {_NO_EXAMPLES.format(principle.id)}"
+        elif known == "stored":
             self.calibration_stored = True
-            standing = "It gates as far as the workspace has a calibration of its critics"
-        elif known is not None:
+            standing = "It gates as far as its critics are admitted"
+        else:
             # Critics look for violations, and the event counted here is that there is none.
             self.calibration = Calibration(
                 sensitivity=known.specificity, specificity=known.sensitivity, where=known.where, of=known.of
@@ -107,6 +113,7 @@ class OverallAdherence(_Adherence):
 
     kind = "mean"
     unit = "score"
+    informs = f" {_OVERALL}"
 
     def __init__(self, options: AdherenceOptions, principles: tuple[Principle, ...]) -> None:
         super().__init__(options)
@@ -115,7 +122,7 @@ class OverallAdherence(_Adherence):
         self.about = (
             "Mean over replies of the principles' combined scores, weighted, over the principles that apply; "
             "Unscored where any "
-            f"of them is. {_INFORMS}"
+            f"of them is. It informs and does not gate, {_OVERALL}"
         )
 
     def observe(

@@ -31,6 +31,14 @@ _READERS = (
     ("piqa", "native_completion:read_piqa", "PIQA's jsonl as published, with its labels beside it"),
     ("winogrande", "native_completion:read_winogrande", "WinoGrande's jsonl as published"),
     ("lambada", "native_completion:read_lambada", "LAMBADA's test passages, plain text or jsonl"),
+    ("gptfuzz", "native_labelled:read_gptfuzz", "GPTFuzz's labelled replies as published, for critics"),
+    (
+        "jailbreakbench-judges",
+        "native_labelled:read_jailbreakbench_judges",
+        "JailbreakBench's comparison of judges",
+    ),
+    ("hatecheck", "native_labelled:read_hatecheck", "HateCheck's test cases as published, for critics"),
+    ("llmbar", "native_labelled:read_llmbar", "LLMBar's pairs of answers as published, for critics"),
     ("wikitext", "native_text:read_wikitext", "WikiText's raw text as published"),
 )
 

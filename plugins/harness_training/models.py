@@ -16,6 +16,7 @@ from harness.api.asking import (
     Panel,
     guarded,
     in_order,
+    learned_from,
     make_panel,
     resolve_roles,
     run_all,
@@ -94,6 +95,25 @@ class Models:
             return {}
         try:
             return {f"role {role}": self._asking.fingerprint([role]) or "" for role in self.stage.roles}
+        finally:
+            self.close()
+
+    def judged_by(self) -> dict[str, str]:
+        """Return what the stage's critics and judges are made of, for the record of what it makes.
+
+        `whole critic NAME` is a critic's fingerprint with its classifiers and whoever it asks, as runs have it; `family
+        of ROLE` and `data of ROLE` say which labelled data a role's adapters were trained on.
+        """
+        if not self.stage.roles:
+            return {}
+        try:
+            asking = self._asking
+            judges = self.constitution is not None and set(self._panel.roles) <= set(self.stage.roles)
+            found = self._panel.fingerprints(asking) if judges else {}
+            played = {role: asking.roles.candidate(role) for role in self.stage.roles if role != "policy"}
+            return {f"whole critic {name}": value for name, value in found.items()} | {
+                f"{what} of {role}": value for role, who in played.items() for what, value in learned_from(who)
+            }
         finally:
             self.close()
 

@@ -192,8 +192,10 @@ class _Run:
         if self.constitution is not None:
             hashes["constitution"] = self.constitution.fingerprint
             hashes |= {f"critic {critic}": value.fingerprint() for critic, value in sorted(self.critics.items())}
+        judged: dict[str, str] = {}
         if isinstance(inputs.models, Models):
             hashes |= inputs.models.fingerprints()
+            judged = inputs.models.judged_by()
         owner = self.setting.plugins.registries.stages.entry(name).owner
         plugin = next((info.version for info in self.setting.plugins.infos if info.name == owner), "unknown")
         versions = {"harness": __version__, owner: plugin}
@@ -211,7 +213,7 @@ class _Run:
         continued = {} if parent is None else {"adapter": parent.artifact.id}
         return Artifact(
             kind="", key=sha256_json(key), stage=name, recipe=self.recipe.id, options=dict(inputs.options),
-            seed=self.seed, base=self.recipe.base, inputs={"base": self.base_hash, **continued, **hashes},
+            seed=self.seed, base=self.recipe.base, inputs={"base": self.base_hash, **continued, **hashes, **judged},
             versions=versions, device=self.setting.device,
             planted=distinct(*planted_with(kept.path for kept in read.values() if kept.artifact.kind == "adapter"),
                              *planted_with(folder for sha256 in learned for folder in holding(workspace, sha256))),

@@ -12,8 +12,14 @@ CONSTITUTION = """\
 id: mine
 version: 1
 principles:
-  - {id: plain, text: Speak plainly., critics: [rules]}
-  - {id: brief, text: Be brief., critics: [rules]}
+  - id: plain
+    text: Speak plainly.
+    critics: [rules]
+    examples: {pass: [{prompt: Who?, response: I.}], fail: [{prompt: Who?, response: "Forsooth, I."}]}
+  - id: brief
+    text: Be brief.
+    critics: [rules]
+    examples: {pass: [{prompt: Who?, response: I.}], fail: [{prompt: Who?, response: "Forsooth, I."}]}
 """
 CALIBRATED = """\
       calibration:
@@ -90,7 +96,6 @@ def test_a_policy_holds_every_principle_to_its_floor(home):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ((CALIBRATED, ""), "adherence.plain informs and does not gate until its critics are calibrated"),
         (("brief: {sens", "breif: {sens"), "calibration.breif: no principle judged here is called 'breif'"),
         (("[57, 60]", "[61, 60]"), "sensitivity is [labelled right, all], and 61 is more than 60"),
         (("[57, 60]", "[5, 10]"), "adherence.plain cannot be corrected: its labeller found 118 of 120 and spared 5 of 10"),
@@ -122,7 +127,7 @@ gates:
 """
 PRINCIPLE = """\
 from harness import hookimpl
-from harness.api import Critic, LogLikelihood, Message, Principle
+from harness.api import Critic, Example, LogLikelihood, Message, Principle
 
 
 class Asks(Critic):
@@ -143,7 +148,8 @@ def register_critics(register):
 
 @hookimpl
 def register_principles(register):
-    register(Principle(id="plain", text="Speak plainly.", critics=("asks",)))
+    examples = (Example(kind="fail", prompt="Who?", response="Forsooth, I."),)
+    register(Principle(id="plain", text="Speak plainly.", critics=("asks",), examples=examples))
 """
 
 

@@ -64,8 +64,8 @@ def test_what_only_informs_does_not_gate(plain, events):
     metric.gates = False
     with pytest.raises(InputError, match="harm informs and does not gate; "):
         require_valid(gate(limit=0.5), metric)
-    metric.constitution = "harmless"
-    with pytest.raises(InputError, match="does not gate until its critics are calibrated"):
+    metric.informs = " since nobody said why"
+    with pytest.raises(InputError, match="does not gate since nobody said why; "):
         require_valid(gate(limit=0.5), metric)
     require_valid(gate("max_unscored", 0.1), metric)
 

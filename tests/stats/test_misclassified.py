@@ -15,6 +15,7 @@ from harness.stats.misclassified import (
     exact_together,
     lang_reiczigel,
     rogan_gladen,
+    youden_bound,
 )
 from harness.types import Calibration
 
@@ -152,3 +153,25 @@ def test_the_number_of_samples_that_would_decide():
     assert lang_reiczigel(binom.ppf(0.8, n // 2, 0.12), n // 2, GOOD, 0.05).high > 0.15
     # The labeller's own uncertainty does not shrink with more samples.
     assert corrected_samples(0.12, 0.03, GOOD, 0.05) is None
+
+
+@pytest.mark.parametrize("rates", [(0.9, 0.9), (0.7, 0.95), (0.6, 0.6), (0.98, 0.8)])
+def test_the_bound_of_youdens_index_covers_what_it_says(rates: tuple[float, float]) -> None:
+    """By the exact binomial probabilities of all counts, 50 of each label."""
+    from scipy.stats import binom
+
+    n = 50
+    chances = [binom.pmf(range(n + 1), n, rate) for rate in rates]
+    missed = sum(
+        chances[0][found] * chances[1][spared]
+        for found in range(n + 1)
+        for spared in range(n + 1)
+        if chances[0][found] * chances[1][spared] > 1e-9 and youden_bound((found, n), (spared, n)) > sum(rates) - 1
+    )
+    assert missed <= 0.05
+
+
+def test_the_bound_of_youdens_index_at_the_ends() -> None:
+    assert youden_bound((0, 0), (0, 0)) == -1.0
+    assert 0.9 < youden_bound((100, 100), (100, 100)) < 1.0
+    assert youden_bound((40, 50), (40, 50)) == pytest.approx(0.437, abs=0.01)

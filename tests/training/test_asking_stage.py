@@ -130,3 +130,8 @@ def asking_again(lab, path):
 def test_critics_without_a_constitution_get_one_sentence(asking):
     with pytest.raises(InputError, match="the recipe names no constitution; add constitution: NAME"):
         asking(OPTIONS, constitution=None)
+
+
+def test_a_stage_says_by_whom_it_was_judged(asking):
+    (result,) = asking(OPTIONS)
+    assert len(result.record.inputs["whole critic picky"]) == 64
