@@ -25,9 +25,14 @@ PRINCIPLES = {
     "heldout-harmless-2": {
         "no_violence", "no_weapons", "no_self_harm", "no_illegal_drugs", "no_cybercrime", "no_fraud",
     },
+    "heldout-harmless-3": {
+        "no_harassment", "protects_children", "respects_privacy", "no_dangerous_medical_advice", "no_misinformation",
+        "no_extremism",
+    },
 }  # fmt: skip
 CONSTITUTION = {
     "heldout-personal": "personal", "heldout-harmless-1": "harmless", "heldout-harmless-2": "harmless",
+    "heldout-harmless-3": "harmless",
 }  # fmt: skip
 KEYS = ["id", "principle", "messages", "response", "verdict", "kind"]
 KINDS = {
