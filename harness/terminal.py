@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from difflib import SequenceMatcher
+from typing import Literal
 
 _ESCAPES = re.compile(
     r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # OSC, such as a window's title or a link
@@ -22,6 +25,8 @@ _CONTROLS = re.compile(
     r"|(?<![^\x00-\x7f\u200c\u200d])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f\u200c\u200d])"
     r"|(?<![\u2000-\ufe0d\ufe10-\U0010ffff#*0-9©®])[\ufe0e\ufe0f]"
 )
+_WORD = re.compile(r"\s*\S+\s*$|\s*\S+|\s+$")
+Change = Literal["kept", "removed", "added"]
 _SECRETS = (
     (re.compile(r"(?<=://)[^\s'\"]*@"), "…@"),  # the user and password of an address
     (re.compile(r"(://[^\s'\"?#]*[?#])[^\s'\"]+"), r"\1…"),  # its query and fragment
@@ -54,3 +59,16 @@ def safe_text(text: str, *, limit: int | None = None, one_line: bool = False) ->
     if limit is not None and len(clean) > limit:
         clean = clean[: max(0, limit - 1)] + "…"
     return clean
+
+
+def word_changes(before: str, after: str) -> Iterator[tuple[Change, str]]:
+    """Yield the pieces of two texts in order: the kept and removed ones make the first, kept and added the second."""
+    old, new = _WORD.findall(before), _WORD.findall(after)
+    for kind, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if kind == "equal":
+            yield "kept", "".join(old[a:b])
+            continue
+        if a < b:
+            yield "removed", "".join(old[a:b])
+        if c < d:
+            yield "added", "".join(new[c:d])

@@ -18,7 +18,7 @@ from harness.errors import EXIT_BROKEN, EXIT_GATE, EXIT_INPUT, EXIT_INTERRUPTED,
 from harness.session.drawing import decision_parts, run_parts
 from harness.store.outputs import Output
 from harness.tables import checks_table, counted, plain_table, status_text
-from harness.terminal import safe_text
+from harness.terminal import safe_text, word_changes
 
 __all__ = [
     "EXIT_BROKEN",
@@ -49,4 +49,5 @@ __all__ = [
     "safe_text",
     "seed_option",
     "status_text",
+    "word_changes",
 ]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from harness.terminal import word_changes
 from harness.types import Completion, Message, Principle, Sample, Unscored
-from harness_revision.diffs import changes
 from harness_revision.measuring import counted
 from harness_revision.revising import History, Round
 from harness_revision.sentences import commonest_share, sentences, whole_sentences
@@ -81,6 +81,6 @@ def test_a_cut_reply_ends_with_its_last_sentence(text, finish, whole):
     ("one", "other"), [("a b c", "a x c"), ("", "new words"), ("same", "same"), ("a  b\nc", "c a")]
 )
 def test_the_pieces_of_a_difference_make_both_texts(one, other):
-    pieces = list(changes(one, other))
+    pieces = list(word_changes(one, other))
     assert "".join(piece for kind, piece in pieces if kind != "added") == one
     assert "".join(piece for kind, piece in pieces if kind != "removed") == other
