@@ -65,9 +65,9 @@ def main(model: str, count: int, rank: int, rounds: int, device: str) -> None:
     from harness_models.hf.adapters import AdapterRack
     from harness_models.hf.loading import load
 
-    spec, surroundings = resolve_model(model, device=device), RunContext(offline=True, weights=weights_dir())
+    spec, context = resolve_model(model, device=device), RunContext(offline=True, weights=weights_dir())
     shapes: dict[str, tuple[int, ...]] = {}
-    for file in materialise(spec, surroundings).glob("*.safetensors"):
+    for file in materialise(spec, context).glob("*.safetensors"):
         shapes.update(tensor_shapes(file))
     process = psutil.Process()
     with tempfile.TemporaryDirectory() as folder:
@@ -75,7 +75,7 @@ def main(model: str, count: int, rank: int, rounds: int, device: str) -> None:
             save_random_adapter(shapes, Path(folder) / f"adapter-{seed}", base=model, rank=rank, seed=seed)
             for seed in range(count)
         ]
-        rack = AdapterRack(load(spec, surroundings), spec)
+        rack = AdapterRack(load(spec, context), spec)
         resident = [process.memory_info().rss]
         loading = []
         for adapter in specs:

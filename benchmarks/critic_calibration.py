@@ -225,9 +225,9 @@ def main() -> None:
 
     begin = time.perf_counter()
     registries = load_plugins(installed=False).registries
-    surroundings = RunContext(offline=True, weights=weights_dir())
+    context = RunContext(offline=True, weights=weights_dir())
     cache = None if arguments.cache is None else Cache(arguments.cache)
-    with TerminalProgress(Console(stderr=True)) as bars, ModelPool(registries, surroundings, cache, bars) as pool:
+    with TerminalProgress(Console(stderr=True)) as bars, ModelPool(registries, context, cache, bars) as pool:
         judge = Judge(arguments.judge, registries, pool)
         rows, notes = on_own_examples(judge, registries), []
         if arguments.data is not None:

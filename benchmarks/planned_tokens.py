@@ -19,7 +19,7 @@ import public_tasks
 from sections import table, write_section
 
 from harness.api import LogLikelihood, Message
-from harness.contracts import Surroundings
+from harness.contracts import RunContext
 from harness.paths import weights_dir
 from harness.references import resolve_model
 from harness_models.hf.chat import Renderer
@@ -69,7 +69,7 @@ def main() -> None:
     arguments.add_argument("--write", action="store_true", help="write the table into docs/benchmarks.md")
     given = arguments.parse_args()
     spec = resolve_model("smollm2-135m", schemes=["hf"], device="cpu")
-    tokenizer, window, start = load_tokenizer(spec, Surroundings(offline=True, weights=weights_dir()))
+    tokenizer, window, start = load_tokenizer(spec, RunContext(offline=True, weights=weights_dir()))
     base = Base(tokenizer=tokenizer, window=window, start_id=start)
     lines = [[name, *count(base, public_tasks.items(name, given.data))] for name in public_tasks.TASKS]
     head = ["task", "requests", "tokens", "distinct", "planned / distinct", "with padding", "prefixes", "passes"]

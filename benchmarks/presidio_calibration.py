@@ -108,10 +108,8 @@ def main() -> None:
     given = parser.parse_args()
     rows = json.loads(gzip.decompress((given.data / "presidio_synth_pii" / "generated_large.json.gz").read_bytes()))
     rows = rows[: given.limit]
-    surroundings = RunContext(weights=weights_dir(), offline=True)
-    everything = PresidioClassifier(
-        {"entities": sorted({*MEASURED, *DEFAULT_ENTITIES}), "threshold": 0.01}, surroundings
-    )
+    context = RunContext(weights=weights_dir(), offline=True)
+    everything = PresidioClassifier({"entities": sorted({*MEASURED, *DEFAULT_ENTITIES}), "threshold": 0.01}, context)
     everything.classify(["warm up"])
     begun = time.perf_counter()
     findings = [

@@ -113,7 +113,7 @@ class Model(ABC):
 
     Args:
         spec: the resolved reference.
-        surroundings: where it runs.
+        context: where it runs.
     """
 
     supports: ClassVar[frozenset[str]] = frozenset({"generate", "log_likelihood", "rolling_log_likelihood"})
@@ -121,9 +121,9 @@ class Model(ABC):
     verifiable: ClassVar[bool] = True
     """Whether `fingerprint` pins the weights; False for remote servers, whose replies are keyed by day."""
 
-    def __init__(self, spec: ModelSpec, surroundings: RunContext) -> None:
+    def __init__(self, spec: ModelSpec, context: RunContext) -> None:
         self.spec = spec
-        self.surroundings = surroundings
+        self.context = context
 
     @abstractmethod
     def fingerprint(self, candidate: Candidate) -> Mapping[str, str]:
@@ -213,15 +213,15 @@ class Classifier(ABC):
 
     Args:
         options: what the suite says under the classifier's name.
-        surroundings: where it runs.
+        context: where it runs.
     """
 
     labels: ClassVar[tuple[str, ...]] = ()
     """Every label it can give; empty where the options decide."""
 
-    def __init__(self, options: Mapping[str, Any], surroundings: RunContext) -> None:
+    def __init__(self, options: Mapping[str, Any], context: RunContext) -> None:
         self.options = options
-        self.surroundings = surroundings
+        self.context = context
 
     @abstractmethod
     def fingerprint(self) -> str:

@@ -40,7 +40,7 @@ hookspec = pluggy.HookspecMarker("harness")
 
 @hookspec
 def register_models(register: Callable[..., None]) -> None:
-    """Register model schemes: `register("hf", make)`, where `make(spec, surroundings)` returns a `Model`."""
+    """Register model schemes: `register("hf", make)`, where `make(spec, context)` returns a `Model`."""
 
 
 @hookspec
@@ -75,7 +75,7 @@ def register_verifiers(register: Callable[..., None]) -> None:
 
 @hookspec
 def register_classifiers(register: Callable[..., None]) -> None:
-    """Register classifiers: `register("presidio", make)`, where `make(options, surroundings)` gives a `Classifier`."""
+    """Register classifiers: `register("presidio", make)`, where `make(options, context)` gives a `Classifier`."""
 
 
 @hookspec

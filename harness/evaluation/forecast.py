@@ -69,7 +69,7 @@ def forecast(
     rows = []
     cache = Cache(setting.workspace.cache_path)
     try:
-        with ModelPool(setting.plugins.registries, setting.surroundings, cache, setting.progress) as pool:
+        with ModelPool(setting.plugins.registries, setting.context, cache, setting.progress) as pool:
             counting = _Counting(pool, cache, list_runs(setting.workspace, problems=[]))
             for suite in prepared:
                 arms = resolve_arms([suite], baseline, candidate, setting.workspace)

@@ -190,7 +190,7 @@ class PanelOptions:
 
 
 def make_panel(
-    principles: Sequence[Principle], registries: Registries, surroundings: RunContext,
+    principles: Sequence[Principle], registries: Registries, context: RunContext,
     options: PanelOptions | None = None,
 ) -> Panel:  # fmt: skip
     """Make the critics that principles name, and the classifiers that these read; nothing is loaded.
@@ -205,7 +205,7 @@ def make_panel(
             if name not in critics:
                 registries.critics.get(name, key=f"critics of the principle {principle.id!r}")
                 try:
-                    critics[name] = make_critic(name, options.critics.get(name, {}), registries, surroundings)
+                    critics[name] = make_critic(name, options.critics.get(name, {}), registries, context)
                 except InputError as error:
                     raise options.where(error, "critics", name) from error
     wanted = [*options.also, *(name for critic in critics.values() for name in critic.classifiers)]
@@ -215,7 +215,7 @@ def make_panel(
         make_one = registries.classifiers.get(name, key="classifiers")
         try:
             with plugin_code(f"making the classifier {name!r}", make_one):
-                classifier = make_one(options.classifiers.get(name, {}), surroundings)
+                classifier = make_one(options.classifiers.get(name, {}), context)
                 given = classifier.fingerprint()
             fingerprint = check_fingerprint(given, f"the classifier {name!r}", classifier)
         except InputError as error:

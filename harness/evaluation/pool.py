@@ -32,16 +32,16 @@ class ModelPool:
 
     Args:
         registries: where schemes come from.
-        surroundings: handed to each model.
+        context: handed to each model.
         cache: where replies are kept.
         progress: where bars are drawn.
     """
 
     def __init__(
-        self, registries: Registries, surroundings: RunContext, cache: ReplyCache | None, progress: Progress
+        self, registries: Registries, context: RunContext, cache: ReplyCache | None, progress: Progress
     ) -> None:
         self._registries = registries
-        self.surroundings = surroundings
+        self.context = context
         self.cache = cache
         self.progress = progress
         self._cores: dict[str, ModelCore] = {}
@@ -56,7 +56,7 @@ class ModelPool:
         if key not in self._cores:
             make = self._registries.models.get(spec.scheme)
             with plugin_code(f"making a model of the scheme {spec.scheme!r}", make):
-                model = make(spec, self.surroundings)
+                model = make(spec, self.context)
             check_supports(model, spec.scheme)
             self._cores[key] = ModelCore(model, self.cache, self.progress)
         return self._cores[key]

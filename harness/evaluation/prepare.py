@@ -151,14 +151,14 @@ class SuiteOptions:
 
 
 def prepare_suite(
-    reference: str, registries: Registries, surroundings: RunContext, options: SuiteOptions | None = None
+    reference: str, registries: Registries, context: RunContext, options: SuiteOptions | None = None
 ) -> PreparedSuite:
     """Read a suite and make its plugins.
 
     Args:
         reference: a registered name or the path of a YAML file.
         registries: what is registered.
-        surroundings: where it runs; its seed is that of the subset and of sampled decoding.
+        context: where it runs; its seed is that of the subset and of sampled decoding.
         options: how it is read.
 
     Raises:
@@ -167,7 +167,7 @@ def prepare_suite(
     from dataclasses import replace
 
     options = options or SuiteOptions()
-    seed = surroundings.seed
+    seed = context.seed
     suite = read_suite(
         resolve_suite(reference, registries), alpha=options.alpha, data=options.data, seed=seed, changes=options.changes
     )
@@ -189,7 +189,7 @@ def prepare_suite(
     samples = read_samples(
         suite,
         source,
-        offline=surroundings.offline,
+        offline=context.offline,
         seed=seed,
         limit=options.limit,
         planted=planted_in(options.adapters),
@@ -210,7 +210,7 @@ def prepare_suite(
         also=tuple(name for metric in metrics for name in metric.classifiers),
         where=lambda error, section, name: _in_section(error, suite, section, name),
     )  # fmt: skip
-    panel = make_panel(tuple(rules.values()), registries, surroundings, asked)
+    panel = make_panel(tuple(rules.values()), registries, context, asked)
     return PreparedSuite(
         suite=suite, samples=samples, limit=options.limit,
         metrics=metrics, gates=chosen_gates, gate_origins=origins, own_gates=own,

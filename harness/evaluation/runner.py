@@ -40,7 +40,7 @@ class Setting:
 
     plugins: Plugins
     workspace: Workspace
-    surroundings: RunContext
+    context: RunContext
     progress: Progress
     spec: RunSpec
     """What was asked, for the observers."""
@@ -102,7 +102,7 @@ def run_suites(
         require_attainable_gates(suite)
     cache = Cache(setting.workspace.cache_path)
     try:
-        with ModelPool(setting.plugins.registries, setting.surroundings, cache, setting.progress) as pool:
+        with ModelPool(setting.plugins.registries, setting.context, cache, setting.progress) as pool:
             runs = [
                 _Run(prepared=suite, setting=setting, asking=Asking(roles=roles, pool=pool), arms=arms, cache=cache)
                 for suite, roles in zip(prepared, played, strict=True)

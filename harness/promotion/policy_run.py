@@ -81,7 +81,7 @@ def run_policy(
     looks, exploratory = _looks(policy, samples)
 
     def prepare(limits: Sequence[int | None]) -> list[PreparedSuite]:
-        return prepare_policy(policy, candidate.adapters, plugins.registries, setting.surroundings, limits)
+        return prepare_policy(policy, candidate.adapters, plugins.registries, setting.context, limits)
 
     prepared = [_Look(number=number, suites=prepare(limits)) for number, limits in looks]
     last = schedule(policy)[-1]
@@ -89,8 +89,8 @@ def run_policy(
     spec = RunSpec(
         suites=tuple(section.suite for section in policy.suites), model=candidate.model.reference,
         adapters=tuple(adapter.reference for adapter in candidate.adapters), baseline=PROMOTED,
-        roles={**setting.spec.roles, **_judge_of(policy)}, seed=setting.surroundings.seed,
-        offline=setting.surroundings.offline,
+        roles={**setting.spec.roles, **_judge_of(policy)}, seed=setting.context.seed,
+        offline=setting.context.offline,
     )  # fmt: skip
     setting = replace(setting, spec=spec)
     with workspace.working():
@@ -126,13 +126,13 @@ def _judge_of(policy: Policy) -> dict[str, RoleRef]:
 
 
 def prepare_policy(
-    policy: Policy, adapters: Sequence[AdapterSpec], registries: Registries, surroundings: RunContext,
+    policy: Policy, adapters: Sequence[AdapterSpec], registries: Registries, context: RunContext,
     limits: Sequence[int | None],
 ) -> list[PreparedSuite]:  # fmt: skip
     """Return a policy's suites with its gates, each at its limit; raises as `prepare_suite`."""
     return [
         prepare_suite(
-            section.suite, registries, surroundings,
+            section.suite, registries, context,
             SuiteOptions(
                 limit=limit, alpha=policy.alpha, gates=section.gates, constitution=section.constitution,
                 adapters=adapters, admission=policy.admission,
@@ -207,7 +207,7 @@ class _Known:
         names = sorted({PROMOTED} | {name for suite in suites for gate in suite.gates for name in gate.arms})
         arms = {name: resolve_baseline(name, candidate, workspace) for name in names}
         identities, precision = [], []
-        with ModelPool(registries, setting.surroundings, None, setting.progress) as pool:
+        with ModelPool(registries, setting.context, None, setting.progress) as pool:
             with reading_anew():  # the decision rests on what the files hold, not on what is remembered of them
                 weights = pool.core(candidate.model).fingerprint(candidate)
             for suite in suites:

@@ -378,7 +378,7 @@ class Session(Opened):
 
         with self.progress() as progress:
             yield Setting(
-                plugins=self.plugins, workspace=self.writable_workspace(), surroundings=self.context,
+                plugins=self.plugins, workspace=self.writable_workspace(), context=self.context,
                 progress=progress, spec=spec, precision_check=None if options is None else options.precision_check,
             )  # fmt: skip
 

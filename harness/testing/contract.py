@@ -60,7 +60,7 @@ def loaded(plugins: Where) -> Plugins:
     return found
 
 
-def surroundings() -> RunContext:
+def context() -> RunContext:
     """Return what plugins are handed in a test."""
     from harness.contracts import RunContext
     from harness.paths import weights_dir

@@ -11,11 +11,11 @@ from harness.testing.contract import (
     ODD_TEXTS,
     TEXTS,
     Where,
+    context,
     example_sample,
     faults,
     loaded,
     refuses_unknown,
-    surroundings,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ def assert_classifier(name: str, *, plugins: Where = (), options: Mapping[str, A
     make = loaded(plugins).registries.classifiers.get(name)
     given = dict(options or {})
     with faults(f"the classifier {name!r}") as found:
-        classifier = make(given, surroundings())
-        if not classifier.fingerprint() or make(given, surroundings()).fingerprint() != classifier.fingerprint():
+        classifier = make(given, context())
+        if not classifier.fingerprint() or make(given, context()).fingerprint() != classifier.fingerprint():
             found.append("its fingerprint is empty, or another one at each call")
         if options is not None:
-            found.extend(refuses_unknown(make, options, surroundings()))
+            found.extend(refuses_unknown(make, options, context()))
         found.extend(_classified(classifier, name))
         classifier.close()
         if len(classifier.classify(TEXTS[:1])) != 1:
@@ -105,8 +105,8 @@ def assert_critic(
     make, given = registries.critics.get(name), dict(options or {})
     rule = principle or Principle(id="kind", text="The assistant is kind.", critics=(name,))
     with faults(f"the critic {name!r}") as found:
-        critic = make_critic(name, given, registries, surroundings())
-        again = make_critic(name, given, registries, surroundings())
+        critic = make_critic(name, given, registries, context())
+        again = make_critic(name, given, registries, context())
         if not critic.fingerprint() or again.fingerprint() != critic.fingerprint():
             found.append("its fingerprint is empty, or another one at each call")
         if options is not None:

@@ -48,8 +48,8 @@ def assert_model(reference: str, *, plugins: Where = (), offline: bool = False) 
     registries = loaded(plugins).registries
     base = resolve_base(reference, registries)
     candidate = Candidate(model=base)
-    surroundings = RunContext(offline=offline, weights=weights_dir())
-    with ModelPool(registries, surroundings, None, NoProgress()) as pool:
+    context = RunContext(offline=offline, weights=weights_dir())
+    with ModelPool(registries, context, None, NoProgress()) as pool:
         core: ModelCore = pool.core(base)
         problems = []
         if core.fingerprint(candidate) != ModelCore(core.model, None, NoProgress()).fingerprint(candidate):

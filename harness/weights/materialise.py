@@ -51,7 +51,7 @@ class _Source:
         return self.path.suffix == ".gguf"
 
 
-def materialise(spec: ModelSpec, surroundings: RunContext) -> Path:
+def materialise(spec: ModelSpec, context: RunContext) -> Path:
     """Return a folder with the base's config.json, tokenizer with chat template, and safetensors.
 
     A folder given by path, or fetched from the hub, is returned as it is. A GGUF base is converted on first use,
@@ -60,10 +60,10 @@ def materialise(spec: ModelSpec, surroundings: RunContext) -> Path:
     Raises:
         InputError: when the weights are absent or damaged, with the next step.
     """
-    source = _locate(spec, surroundings)
+    source = _locate(spec, context)
     if not source.is_gguf:
         return source.path
-    store = surroundings.weights
+    store = context.weights
     digest = _source_hash(source, store)
     target = store / ".bases" / f"{source.name}-{digest[:16]}-v{CONVERSION}"
     if not (target / _RECORD).is_file():
@@ -74,36 +74,36 @@ def materialise(spec: ModelSpec, surroundings: RunContext) -> Path:
     return target
 
 
-def base_hash(spec: ModelSpec, surroundings: RunContext) -> str:
+def base_hash(spec: ModelSpec, context: RunContext) -> str:
     """Return the SHA-256 that pins the base, memoised by file identity; imports neither torch nor transformers.
 
     Raises:
         InputError: as `materialise`.
     """
-    source = _locate(spec, surroundings)
-    store = surroundings.weights
+    source = _locate(spec, context)
+    store = context.weights
     if source.is_gguf:
         return sha256_json({"source": _source_hash(source, store), "conversion": CONVERSION})
     return folder_hash(source.path, store=store)
 
 
 @contextlib.contextmanager
-def as_identified(spec: ModelSpec, surroundings: RunContext, identity: str | None) -> Iterator[tuple[Path, str]]:
+def as_identified(spec: ModelSpec, context: RunContext, identity: str | None) -> Iterator[tuple[Path, str]]:
     """Yield the folder to load a base from, and its hash, and prove afterwards that no file changed in between.
 
     A file that was changed and put back bears another time, so that its content being the same again does not help.
 
     Args:
         spec: the base.
-        surroundings: where weights are.
+        context: where weights are.
         identity: what `base_hash` said when the base was identified; None where nobody asked.
 
     Raises:
         BaseChangedError: when the base is not the one that was identified, or was written to while it was loaded.
         InputError: as `materialise`.
     """
-    before = folder_state(materialise(spec, surroundings))
-    folder, found = materialise(spec, surroundings), base_hash(spec, surroundings)  # of what is there since `before`
+    before = folder_state(materialise(spec, context))
+    folder, found = materialise(spec, context), base_hash(spec, context)  # of what is there since `before`
     if identity is not None and found != identity:
         raise BaseChangedError(
             f"{folder}: the base {spec.reference} was changed after it was identified; nothing was asked of it: run"
@@ -119,13 +119,13 @@ def as_identified(spec: ModelSpec, surroundings: RunContext, identity: str | Non
         )
 
 
-def base_shapes_folder(spec: ModelSpec, surroundings: RunContext) -> Path | None:
+def base_shapes_folder(spec: ModelSpec, context: RunContext) -> Path | None:
     """Return the folder whose safetensors headers tell the base's shapes; None where it is not made yet."""
-    source = _locate(spec, surroundings)
+    source = _locate(spec, context)
     if not source.is_gguf:
         return source.path
-    digest = _source_hash(source, surroundings.weights)
-    target = surroundings.weights / ".bases" / f"{source.name}-{digest[:16]}-v{CONVERSION}"
+    digest = _source_hash(source, context.weights)
+    target = context.weights / ".bases" / f"{source.name}-{digest[:16]}-v{CONVERSION}"
     return target if (target / _RECORD).is_file() else None
 
 
@@ -135,14 +135,14 @@ def _source_hash(source: _Source, store: Path) -> str:
     return memoised_sha256(source.path, store=store)
 
 
-def _locate(spec: ModelSpec, surroundings: RunContext) -> _Source:
+def _locate(spec: ModelSpec, context: RunContext) -> _Source:
     entry = catalog().get(spec.name)
     if entry is not None:
-        return _Source(path=weights_path(spec.name, store=surroundings.weights), name=spec.name, catalog_name=spec.name)
+        return _Source(path=weights_path(spec.name, store=context.weights), name=spec.name, catalog_name=spec.name)
     path = Path(spec.name)
     if path.is_absolute():
         return _Source(path=_model_at(path), name=path.stem)
-    return _Source(path=_from_hub(spec, surroundings), name=spec.name.replace("/", "--"))
+    return _Source(path=_from_hub(spec, context), name=spec.name.replace("/", "--"))
 
 
 def _model_at(path: Path) -> Path:
@@ -162,17 +162,17 @@ def _model_at(path: Path) -> Path:
     raise InputError(cause, file=path, hint="give a folder with config.json and *.safetensors, or one *.gguf file")
 
 
-def _from_hub(spec: ModelSpec, surroundings: RunContext) -> Path:
+def _from_hub(spec: ModelSpec, context: RunContext) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
         folder = snapshot_download(
-            spec.name, revision=spec.revision, allow_patterns=_HUB_FILES, local_files_only=surroundings.offline,
+            spec.name, revision=spec.revision, allow_patterns=_HUB_FILES, local_files_only=context.offline,
             etag_timeout=10,
         )  # fmt: skip
     except Exception as error:
         text = str(error).strip().splitlines()
-        reason = "offline mode opens no connection" if surroundings.offline else (text or [type(error).__name__])[0]
+        reason = "offline mode opens no connection" if context.offline else (text or [type(error).__name__])[0]
         raise InputError(
             f"the model {spec.reference} is not in the hub's cache here and could not be fetched ({reason[:300]})",
             hint="check the name and the network, or use a model of `harness models list`",

@@ -11,22 +11,22 @@ if TYPE_CHECKING:
     from harness.api import Classifier, RunContext
 
 
-def _detoxify(options: Mapping[str, Any], surroundings: RunContext) -> Classifier:
+def _detoxify(options: Mapping[str, Any], context: RunContext) -> Classifier:
     from harness_classifiers.detoxify import DetoxifyClassifier
 
-    return DetoxifyClassifier(options, surroundings)
+    return DetoxifyClassifier(options, context)
 
 
-def _presidio(options: Mapping[str, Any], surroundings: RunContext) -> Classifier:
+def _presidio(options: Mapping[str, Any], context: RunContext) -> Classifier:
     from harness_classifiers.presidio import PresidioClassifier
 
-    return PresidioClassifier(options, surroundings)
+    return PresidioClassifier(options, context)
 
 
-def _minilm_toxicity(options: Mapping[str, Any], surroundings: RunContext) -> Classifier:
+def _minilm_toxicity(options: Mapping[str, Any], context: RunContext) -> Classifier:
     from harness_classifiers.minilm_toxicity import MiniLMToxicity
 
-    return MiniLMToxicity(options, surroundings)
+    return MiniLMToxicity(options, context)
 
 
 @hookimpl

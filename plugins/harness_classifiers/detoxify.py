@@ -70,8 +70,8 @@ class DetoxifyClassifier(Classifier):
         InputError: for unknown options, or a checkpoint without its pins.
     """
 
-    def __init__(self, options: Mapping[str, Any], surroundings: RunContext) -> None:
-        super().__init__(options, surroundings)
+    def __init__(self, options: Mapping[str, Any], context: RunContext) -> None:
+        super().__init__(options, context)
         self.settings = read_options(DetoxifyOptions, options, "detoxify", at=("classifiers", "detoxify"))
         self._model: Any = None
         self._threads: int | None = None
@@ -93,7 +93,7 @@ class DetoxifyClassifier(Classifier):
         settings = self.settings
         if settings.checkpoint is None:
             named = NAMED[settings.model]
-            if self.surroundings.offline and not named_path(named).is_file():
+            if self.context.offline and not named_path(named).is_file():
                 raise self._absent(named.file)
             weights = settings.sha256 or named.sha256_prefix
         else:
@@ -164,7 +164,7 @@ class DetoxifyClassifier(Classifier):
         named = NAMED[self.settings.model]
         path = named_path(named)
         if not path.is_file():
-            if self.surroundings.offline:
+            if self.context.offline:
                 raise self._absent(named.file)
             path = download(named)
         pin = self.settings.sha256 or named.sha256_prefix

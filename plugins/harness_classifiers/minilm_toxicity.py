@@ -43,8 +43,8 @@ class MiniLMToxicity(Classifier):
 
     labels: ClassVar[tuple[str, ...]] = (LABEL,)
 
-    def __init__(self, options: Mapping[str, Any], surroundings: RunContext) -> None:
-        super().__init__(options, surroundings)
+    def __init__(self, options: Mapping[str, Any], context: RunContext) -> None:
+        super().__init__(options, context)
         self.settings = read_options(
             MiniLMToxicityOptions, options, "minilm-toxicity", at=("classifiers", "minilm-toxicity")
         )
@@ -52,7 +52,7 @@ class MiniLMToxicity(Classifier):
 
     def fingerprint(self) -> str:
         """Return the hash of encoder, head and package versions, without loading."""
-        store = self.surroundings.weights
+        store = self.context.weights
         weights = f"{weights_hash(MINILM, store=store)} {memoised_sha256(HEAD, store=store)}"
         return fingerprint_of(
             "minilm-toxicity", version=1, weights=weights, options={"device": self.settings.device.split(":")[0]},
@@ -81,7 +81,7 @@ class MiniLMToxicity(Classifier):
         if self._loaded is None:
             from harness.api import weights_path
 
-            folder = weights_path(MINILM, store=self.surroundings.weights)
+            folder = weights_path(MINILM, store=self.context.weights)
             head = load_head(HEAD)
             settings = self.settings
             embedder = Embedder(folder, layers=head.layers, device=settings.device, batch_size=settings.batch_size)

@@ -68,8 +68,8 @@ class PresidioClassifier(Classifier):
 
     labels: ClassVar[tuple[str, ...]] = ENTITIES
 
-    def __init__(self, options: Mapping[str, Any], surroundings: RunContext) -> None:
-        super().__init__(options, surroundings)
+    def __init__(self, options: Mapping[str, Any], context: RunContext) -> None:
+        super().__init__(options, context)
         self.settings = read_options(PresidioOptions, options, "presidio", at=("classifiers", "presidio"))
         for key, names in (("entities", self.settings.entities), ("thresholds", tuple(self.settings.thresholds))):
             for name in names:
@@ -89,7 +89,7 @@ class PresidioClassifier(Classifier):
         """Return the hash of weights, options and package versions, without loading."""
         self._require()
         return fingerprint_of(
-            "presidio", version=2, weights=weights_hash(WEIGHTS, store=self.surroundings.weights),
+            "presidio", version=2, weights=weights_hash(WEIGHTS, store=self.context.weights),
             options={
                 "language": self.settings.language, "allow_list": sorted(self._allowed),
                 "entities": {entity: self.settings.threshold_of(entity) for entity in self.settings.entities},
@@ -136,7 +136,7 @@ class PresidioClassifier(Classifier):
             from harness.api import weights_path
 
             self._require()
-            self._engine = build_engine(weights_path(WEIGHTS, store=self.surroundings.weights), self.settings.entities)
+            self._engine = build_engine(weights_path(WEIGHTS, store=self.context.weights), self.settings.entities)
         return self._engine
 
 

@@ -11,32 +11,32 @@ if TYPE_CHECKING:
     from harness.api import Model, ModelSpec, RunContext
 
 
-def make_hf(spec: ModelSpec, surroundings: RunContext) -> Model:
+def make_hf(spec: ModelSpec, context: RunContext) -> Model:
     """Make the model behind `hf:`, a catalog name or a path."""
     from harness_models.hf.model import HfModel
 
-    return HfModel(spec, surroundings)
+    return HfModel(spec, context)
 
 
-def make_openai(spec: ModelSpec, surroundings: RunContext) -> Model:
+def make_openai(spec: ModelSpec, context: RunContext) -> Model:
     """Make the model behind `openai:MODEL@URL`."""
     from harness_models.remote.model import OpenAIModel
 
-    return OpenAIModel(spec, surroundings)
+    return OpenAIModel(spec, context)
 
 
-def make_echo(spec: ModelSpec, surroundings: RunContext) -> Model:
+def make_echo(spec: ModelSpec, context: RunContext) -> Model:
     """Make the model behind `echo:`."""
     from harness_models.echo import EchoModel
 
-    return EchoModel(spec, surroundings)
+    return EchoModel(spec, context)
 
 
-def make_replay(spec: ModelSpec, surroundings: RunContext) -> Model:
+def make_replay(spec: ModelSpec, context: RunContext) -> Model:
     """Make the model behind `replay:FILE`."""
     from harness_models.replay import ReplayModel
 
-    return ReplayModel(spec, surroundings)
+    return ReplayModel(spec, context)
 
 
 @hookimpl

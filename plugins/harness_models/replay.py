@@ -41,15 +41,15 @@ class ReplayModel(Model):
 
     supports: ClassVar[frozenset[str]] = frozenset({"generate"})
 
-    def __init__(self, spec: ModelSpec, surroundings: RunContext) -> None:
-        super().__init__(spec, surroundings)
+    def __init__(self, spec: ModelSpec, context: RunContext) -> None:
+        super().__init__(spec, context)
         self._responses: dict[str, list[str]] | None = None
 
     def fingerprint(self, candidate: Candidate) -> Mapping[str, str]:
         """Return the hash of the file."""
         self._refuse_adapters(candidate)
         return {
-            "base": memoised_sha256(Path(self.spec.name), store=self.surroundings.weights),
+            "base": memoised_sha256(Path(self.spec.name), store=self.context.weights),
             "adapters": "",
             "dtype": "none",
             "backend": "replay 1",

@@ -86,7 +86,7 @@ class Skill:
 def try_principles(
     principles: Sequence[Principle],
     registries: Registries,
-    surroundings: RunContext,
+    context: RunContext,
     asking: Callable[[Panel], Asking],
 ) -> list[list[Skill]]:
     """Return, for each principle, the skill of each of its critics; of all together last where there are several.
@@ -94,7 +94,7 @@ def try_principles(
     Args:
         principles: with examples.
         registries: what is registered.
-        surroundings: where classifiers run.
+        context: where classifiers run.
         asking: gives what asks the roles of a panel; no model is loaded unless a critic asks it something.
 
     Raises:
@@ -102,7 +102,7 @@ def try_principles(
     """
     results: list[list[Skill]] = []
     for principle in principles:
-        panel = make_panel([principle], registries, surroundings)
+        panel = make_panel([principle], registries, context)
         try:
             judged = judge_examples(panel, asking(panel))
         finally:

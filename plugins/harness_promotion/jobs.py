@@ -34,7 +34,7 @@ def promote(
         return policy or find_policy(name, session.config, plugins.registries)
 
     name = decision if isinstance(decision, str) else decision.decision.id
-    preflight = Preflight(policy=named, surroundings=session.context)
+    preflight = Preflight(policy=named, context=session.context)
     return promoting.promote(session.workspace, name, plugins, warn=session.warn, preflight=preflight)
 
 

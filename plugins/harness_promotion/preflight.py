@@ -27,7 +27,7 @@ class Preflight:
 
     policy: Callable[[str], Policy]
     """Gives the policy of a name, as it is now."""
-    surroundings: RunContext
+    context: RunContext
 
 
 def check_preflight(decision: Decision, runs: Sequence[RunRecord], plugins: Plugins, preflight: Preflight) -> None:
@@ -56,7 +56,7 @@ def check_preflight(decision: Decision, runs: Sequence[RunRecord], plugins: Plug
         )  # fmt: skip
     for section, run in zip(policy.suites, runs, strict=True):
         now = prepare_suite(
-            section.suite, plugins.registries, replace(preflight.surroundings, seed=run.seed),
+            section.suite, plugins.registries, replace(preflight.context, seed=run.seed),
             SuiteOptions(
                 limit=run.limit, alpha=policy.alpha, gates=section.gates, constitution=section.constitution,
                 adapters=decision.candidate.adapters,
@@ -69,7 +69,7 @@ def check_preflight(decision: Decision, runs: Sequence[RunRecord], plugins: Plug
             changed = "what measures and judges the suite"
         if changed:
             raise InputError(f"{changed} of {run.suite} changed since the decision {decision.id} was made", hint=again)
-    with ModelPool(plugins.registries, preflight.surroundings, None, NoProgress()) as pool:
+    with ModelPool(plugins.registries, preflight.context, None, NoProgress()) as pool:
         check_weights(decision, pool.core(decision.candidate.model).fingerprint(decision.candidate))
 
 
@@ -80,7 +80,7 @@ def read_weights(decision: Decision, plugins: Plugins, preflight: Preflight) -> 
         InputError: when they are gone or damaged.
     """
     bare = replace(decision.candidate, adapters=())
-    with reading_anew(), ModelPool(plugins.registries, preflight.surroundings, None, NoProgress()) as pool:
+    with reading_anew(), ModelPool(plugins.registries, preflight.context, None, NoProgress()) as pool:
         pool.core(bare.model).fingerprint(bare)
 
 

@@ -70,7 +70,7 @@ class RollbackCheck:
 
 
 def check_rollback(
-    workspace: Workspace, plugins: Plugins, surroundings: RunContext, progress: Progress, *, to: str | None = None,
+    workspace: Workspace, plugins: Plugins, context: RunContext, progress: Progress, *, to: str | None = None,
     samples: int = 8,
 ) -> RollbackCheck:  # fmt: skip
     """Ask what a rollback would go back to for answers that are stored of it, without the cache.
@@ -78,7 +78,7 @@ def check_rollback(
     Args:
         workspace: where.
         plugins: that make the model.
-        surroundings: where it runs.
+        context: where it runs.
         progress: where a bar is drawn.
         to: as `rollback` takes it; the present promotion too.
         samples: how many to ask, spread over the runs of its decision.
@@ -99,7 +99,7 @@ def check_rollback(
     if not chosen:
         raise InputError("the runs behind it hold no answer that could be asked for again")
     requests = list(dict.fromkeys(request for _, _, request, _ in chosen))
-    with ModelPool(plugins.registries, surroundings, None, progress) as pool:
+    with ModelPool(plugins.registries, context, None, progress) as pool:
         core = pool.core(candidate.model)
         found = core.fingerprint(candidate)
         check_weights(decision, found, only=None if target else ("base",))

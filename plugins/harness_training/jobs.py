@@ -99,7 +99,7 @@ def train_recipe(
         if not dry_run:
             session.declare_policies()
         asked = TrainSetting(
-            plugins=plugins, workspace=workspace, surroundings=setting.surroundings, progress=setting.progress,
+            plugins=plugins, workspace=workspace, context=setting.context, progress=setting.progress,
             seed=session.options.seed, device=device, force=force, dry_run=dry_run, roles=session.config.roles,
         )  # fmt: skip
         result = TrainingResult(recipe=recipe, stages=train_stages(recipe, asked), outcome=None)

@@ -134,7 +134,7 @@ class Models:
         roles = resolve_roles(self.stage.roles, refs, self.policy, registries=registries, workspace=setting.workspace)
         cache = Cache(setting.workspace.cache_path)
         self._open.callback(cache.close)
-        pool = self._open.enter_context(ModelPool(registries, setting.surroundings, cache, setting.progress))
+        pool = self._open.enter_context(ModelPool(registries, setting.context, cache, setting.progress))
         return Asking(roles=roles, pool=pool, label=f"{self.name} asks")
 
     @cached_property
@@ -144,6 +144,6 @@ class Models:
                 f"the stage {self.name} asks critics, and the recipe names no constitution", file=self.recipe.path,
                 key="constitution", hint="add constitution: NAME",
             )  # fmt: skip
-        panel = make_panel(self.constitution.principles, self.setting.plugins.registries, self.setting.surroundings)
+        panel = make_panel(self.constitution.principles, self.setting.plugins.registries, self.setting.context)
         self._open.callback(panel.close)
         return panel

@@ -60,7 +60,7 @@ class TrainSetting:
 
     plugins: Plugins
     workspace: Workspace
-    surroundings: RunContext
+    context: RunContext
     progress: Progress
     seed: int | None = None
     """Replaces the recipe's seed."""
@@ -96,12 +96,12 @@ class _Run:
         self.seed = recipe.seed if setting.seed is None else setting.seed
         self.nodes = in_order(recipe, make_stages(recipe, registries))
         self.model: ModelSpec = resolve_recipe_base(recipe, registries, device=setting.device)
-        self.base_hash = base_hash(self.model, setting.surroundings)
+        self.base_hash = base_hash(self.model, setting.context)
         start = resolve_start(recipe, self.base_hash, setting.workspace)
         self.start: Kept | None = None
         if start is not None:
             self.start = Kept(artifact=Artifact(kind="adapter", id=start.id), path=Path(start.path))
-        self.constitution, self.critics = resolve_constitution(recipe, registries, setting.surroundings)
+        self.constitution, self.critics = resolve_constitution(recipe, registries, setting.context)
         self._made: dict[int, Mapping[str, Kept]] = {}
         """By stage; nothing in a dry run where it would be made."""
         self._base: Path | None = None
@@ -177,7 +177,7 @@ class _Run:
             generate=models.generate,
             models=models,
             progress=setting.progress,
-            offline=setting.surroundings.offline,
+            offline=setting.context.offline,
             device=setting.device,
             place=("stages", node.index, name),
         )
@@ -226,7 +226,7 @@ class _Run:
     def _train(self, stage: Stage, inputs: StageInput, draft: Artifact) -> tuple[Mapping[str, Kept], str]:
         workspace = self.setting.workspace
         if self._base is None:
-            self._base = materialise(self.model, self.setting.surroundings)
+            self._base = materialise(self.model, self.setting.context)
         work = temporary_beside(workspace.root / "stage")
         before = made_by(workspace, draft.key)
         threads = None if before is None else int(before.figures.get("threads", 0)) or None

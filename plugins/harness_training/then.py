@@ -112,7 +112,7 @@ def follow(
     """
     if policy is None and not recipe.then.run:
         return None
-    registries, surroundings = setting.plugins.registries, setting.surroundings
+    registries, context = setting.plugins.registries, setting.context
     base = resolve_recipe_base(recipe, registries, device=device)
     candidate = Candidate(model=base, adapters=(adapter,))
     covered = set() if policy is None else {section.suite for section in policy.suites}
@@ -120,7 +120,7 @@ def follow(
     runs: tuple[SuiteRun, ...] = ()
     if alone:
         options = SuiteOptions(adapters=candidate.adapters)
-        prepared = [prepare_suite(_suite(recipe, name), registries, surroundings, options) for name in alone]
+        prepared = [prepare_suite(_suite(recipe, name), registries, context, options) for name in alone]
         spec = replace(setting.spec, suites=tuple(alone), model=base.reference, adapters=(adapter.id,))
         runs = run_suites(prepared, candidate, replace(setting, spec=spec))
     if policy is None:

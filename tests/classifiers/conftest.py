@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from harness.contracts import Surroundings
+from harness.contracts import RunContext
 from harness.paths import weights_dir
 from harness.weights import is_present
 
@@ -39,8 +39,8 @@ def require_weights(*names: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def surroundings() -> Surroundings:
-    return Surroundings(offline=True, weights=weights_dir())
+def surroundings() -> RunContext:
+    return RunContext(offline=True, weights=weights_dir())
 
 
 @pytest.fixture(scope="session")

@@ -109,7 +109,7 @@ def test_every_label_of_a_whole_text_is_given_each_time(classifier):
 
 
 def test_the_fingerprint_is_stable_and_needs_nothing_loaded(classifier):
-    fresh = type(classifier)(classifier.options, classifier.surroundings)
+    fresh = type(classifier)(classifier.options, classifier.context)
     assert fresh.fingerprint() == classifier.fingerprint()
     assert len(fresh.fingerprint()) == 64
 
@@ -122,7 +122,7 @@ def test_it_works_again_after_close(options_of, surroundings, classifier):
 
 def test_an_unknown_option_is_refused_with_the_key(classifier):
     with pytest.raises(InputError, match="devicee: unknown option"):
-        type(classifier)({"devicee": "cpu"}, classifier.surroundings)
+        type(classifier)({"devicee": "cpu"}, classifier.context)
 
 
 def test_no_socket_is_opened(classifier, no_sockets):

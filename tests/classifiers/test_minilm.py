@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from harness.contracts import Surroundings
+from harness.contracts import RunContext
 from harness.errors import BrokenRunError, InputError
 from harness.hashing import sha256_file
 from harness.weights import weights_path
@@ -113,7 +113,7 @@ def test_the_head_was_trained_on_the_catalogs_encoder():
 
 
 def test_absent_weights_say_how_to_get_them(tmp_path):
-    classifier = MiniLMToxicity({}, Surroundings(offline=True, weights=tmp_path))
+    classifier = MiniLMToxicity({}, RunContext(offline=True, weights=tmp_path))
     for call in (classifier.fingerprint, lambda: classifier.classify(["hello"])):
         with pytest.raises(InputError, match="harness models pull minilm"):
             call()

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from harness.contracts import Surroundings
+from harness.contracts import RunContext
 from harness.errors import InputError, MissingDependencyError
 from harness.types import Finding, Unscored
 from harness_classifiers.presidio import DEFAULT_ENTITIES, PresidioClassifier, _undominated
@@ -144,7 +144,7 @@ def test_bad_options(options, says, surroundings):
 
 
 def test_absent_weights_say_how_to_get_them(tmp_path):
-    classifier = PresidioClassifier({}, Surroundings(offline=True, weights=tmp_path))
+    classifier = PresidioClassifier({}, RunContext(offline=True, weights=tmp_path))
     for call in (classifier.fingerprint, lambda: classifier.classify(["hello"])):
         with pytest.raises(InputError, match="harness models pull spacy-en-md"):
             call()

@@ -18,7 +18,7 @@ from harness.errors import InputError
 from harness.evaluation.panel import make_critic
 from harness.plugin_code import check_score
 from harness.plugins import load_plugins
-from harness.testing.contract import surroundings
+from harness.testing.contract import context as run_context
 from harness.types import (
     Case,
     Completion,
@@ -61,7 +61,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "consistency": {"paraphrases": 2},
 }
 """Other options than the defaults, which have to give another fingerprint."""
-CONTEXT = surroundings()
+CONTEXT = run_context()
 PRINCIPLE = Principle(id="kind", text="The assistant is kind.")
 SAMPLE = Sample(
     id="s-1", messages=(Message(role="user", content="Good morning."),), metadata={"context": "Good morning. " * 9}
@@ -180,11 +180,11 @@ def test_fingerprints_are_the_same_in_another_process() -> None:
         "import sys, json\n"
         "from harness.plugins import load_plugins\n"
         "from harness.evaluation.panel import make_critic\n"
-        "from harness.testing.contract import surroundings\n"
+        "from harness.testing.contract import context as run_context\n"
         "from harness_critics import meaning\n"
         "meaning.weights_hash = lambda *_, **__: 'words'\n"
         "registries, needs = load_plugins(installed=False).registries, json.loads(sys.argv[1])\n"
-        "made = {e.name: make_critic(e.name, needs.get(e.name, {}), registries, surroundings())"
+        "made = {e.name: make_critic(e.name, needs.get(e.name, {}), registries, run_context())"
         " for e in registries.critics}\n"
         "print(json.dumps({name: one.fingerprint() for name, one in made.items()}))\n"
     )

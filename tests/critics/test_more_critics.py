@@ -15,7 +15,7 @@ from harness.errors import InputError
 from harness.evaluation.panel import make_critic
 from harness.plugin_code import PluginError
 from harness.plugins import load_plugins
-from harness.testing.contract import surroundings
+from harness.testing.contract import context as run_context
 from harness.types import (
     Case,
     Completion,
@@ -54,7 +54,7 @@ def judge(
     name: str, options: dict[str, Any], text: str, answer: Answer | None = None, *, prompt: str = "Hello",
     context: object = (), findings: dict[str, Any] | None = None,
 ) -> tuple[float | Unscored | NotApplicable, str]:  # fmt: skip
-    critic = make_critic(name, options, REGISTRIES, surroundings())
+    critic = make_critic(name, options, REGISTRIES, run_context())
     sample = Sample(id="s", messages=(Message(role="user", content=prompt),), metadata={"context": context})
     case = Case(sample=sample, completion=completion(text), principle=RULE, findings=findings or {})
 
@@ -197,7 +197,7 @@ def test_a_panel_says_who_does_not_agree() -> None:
 
 def test_members_are_asked_side_by_side() -> None:
     rounds: list[int] = []
-    critic = make_critic("panel", {"critics": {"judge": None, "judge-text": None}}, REGISTRIES, surroundings())
+    critic = make_critic("panel", {"critics": {"judge": None, "judge-text": None}}, REGISTRIES, run_context())
     sample = Sample(id="s", messages=(Message(role="user", content="Hello"),))
     program = critic.judge(Case(sample=sample, completion=completion("Good day"), principle=RULE, findings={}))
 
@@ -215,9 +215,9 @@ def test_one_member_alone_is_no_panel() -> None:
     score, _ = judge("panel", members, "Good day", lambda _, __: NoReply(reason="time-out"), findings=TOXIC)
     assert isinstance(score, Unscored)
     with pytest.raises(InputError, match=r"critics\.panel\.critics"):
-        make_critic("panel", {"critics": {"judge": None}}, REGISTRIES, surroundings())
+        make_critic("panel", {"critics": {"judge": None}}, REGISTRIES, run_context())
     with pytest.raises(InputError, match="of the panel, jugde: "):
-        make_critic("panel", {"critics": {"jugde": None, "rules": {"must": ["a"]}}}, REGISTRIES, surroundings())
+        make_critic("panel", {"critics": {"jugde": None, "rules": {"must": ["a"]}}}, REGISTRIES, run_context())
 
 
 # ------------------------------------------------------------------ classifier, tone
@@ -263,7 +263,7 @@ def test_expressions(text: str, holds: bool) -> None:
 ])  # fmt: skip
 def test_what_is_no_expression_is_refused(text: str) -> None:
     with pytest.raises(InputError, match=r"critics\.verifier\.expression: "):
-        make_critic("verifier", {"expression": text}, REGISTRIES, surroundings())
+        make_critic("verifier", {"expression": text}, REGISTRIES, run_context())
 
 
 @pytest.mark.parametrize("text", ["reply < 3", "reply * 3 == prompt", "1 / 0 > 1", "length == 3", "starts(reply)"])
@@ -281,7 +281,7 @@ def test_a_plugins_function(tmp_path: Path) -> None:
     registries = load_plugins([str(plugin)], installed=False).registries
 
     def score(name: str, text: str) -> object:
-        critic = make_critic("verifier", {"function": name}, registries, surroundings())
+        critic = make_critic("verifier", {"function": name}, registries, run_context())
         sample = Sample(id="s", messages=(Message(role="user", content="Hello"),))
         case = Case(sample=sample, completion=completion(text), principle=RULE, findings={})
         return run(guarded(lambda: critic.judge(case), "it", critic, roles=()), lambda *_: [])[0]
@@ -291,9 +291,9 @@ def test_a_plugins_function(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match="the verifier odd gave 7; return True, False or a share"):
         score("odd", "Good day")
     with pytest.raises(InputError, match="did you mean 'short'"):
-        make_critic("verifier", {"function": "shrt"}, registries, surroundings())
+        make_critic("verifier", {"function": "shrt"}, registries, run_context())
     with pytest.raises(InputError, match="give either function or expression"):
-        make_critic("verifier", {}, registries, surroundings())
+        make_critic("verifier", {}, registries, run_context())
 
 
 # ------------------------------------------------------------------ grounding, relevance, consistency
@@ -338,9 +338,9 @@ def test_relevance_is_what_the_answer_uses_of_what_is_known() -> None:
 
 def test_a_corpus_that_is_not_there_is_refused_with_its_key(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"critics\.grounding\.corpus: no such corpus"):
-        make_critic("grounding", {"corpus": str(tmp_path / "none.txt")}, REGISTRIES, surroundings())
+        make_critic("grounding", {"corpus": str(tmp_path / "none.txt")}, REGISTRIES, run_context())
     with pytest.raises(InputError, match=r"holds no \.txt, \.md or \.jsonl file"):
-        make_critic("relevance", {"corpus": str(tmp_path)}, REGISTRIES, surroundings())
+        make_critic("relevance", {"corpus": str(tmp_path)}, REGISTRIES, run_context())
     (tmp_path / "rows.jsonl").write_text(json.dumps({"body": "x"}) + "\n")
     with pytest.raises(InputError, match=r"rows.jsonl:1: text: has no text"):
         judge("relevance", {"corpus": str(tmp_path)}, "Hm")
@@ -351,7 +351,7 @@ def test_a_changed_corpus_is_another_critic(tmp_path: Path) -> None:
 
     def fingerprint() -> str:
         return make_critic(
-            "grounding", {"corpus": str(tmp_path / "corpus.txt")}, REGISTRIES, surroundings()
+            "grounding", {"corpus": str(tmp_path / "corpus.txt")}, REGISTRIES, run_context()
         ).fingerprint()
 
     before = fingerprint()

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 import harness
 from harness import hookspecs
 from harness.cli.main import cli
-from harness.contracts import SourceInput, Surroundings
+from harness.contracts import RunContext, SourceInput
 from harness.engine.programs import guarded
 from harness.engine.programs import run as run_program
 from harness.errors import InputError
@@ -245,7 +245,7 @@ def test_suite_runs_on_the_model_of_the_page(folder: Path) -> None:
 
 def test_classifier(load, tmp_path: Path) -> None:
     make = load("shouting.py").registries.classifiers.get("shouting")
-    loud, mixed, none = make({}, Surroundings(weights=tmp_path)).classify(["HEY", "Hi", "123"])
+    loud, mixed, none = make({}, RunContext(weights=tmp_path)).classify(["HEY", "Hi", "123"])
     assert loud[0].probability == 1.0
     assert mixed[0].probability == 0.5
     assert isinstance(none, Unscored)
@@ -254,7 +254,7 @@ def test_classifier(load, tmp_path: Path) -> None:
 def test_model(load, tmp_path: Path) -> None:
     make = load("parrot.py").registries.models.get("parrot")
     spec = ModelSpec(reference="parrot:Well,", scheme="parrot", name="Well,")
-    model = make(spec, Surroundings(weights=tmp_path))
+    model = make(spec, RunContext(weights=tmp_path))
     replies: dict[int, Reply] = {}
     asked = (Generate(messages=(Message(role="user", content="hello"),), decoding=Decoding()),)
     model.answer(Candidate(model=spec), asked, replies.__setitem__)
@@ -262,7 +262,7 @@ def test_model(load, tmp_path: Path) -> None:
     said = Message(role="user", content="hello")
     model.answer(Candidate(model=spec), (LogLikelihood(messages=(said,), continuation="No"),), replies.__setitem__)
     assert replies[0] == LogProb(logprob=pytest.approx(-2 * math.log(26)), tokens=2)
-    assert model.fingerprint(Candidate(model=spec)) != make(replace(spec, name="x"), model.surroundings).fingerprint(
+    assert model.fingerprint(Candidate(model=spec)) != make(replace(spec, name="x"), model.context).fingerprint(
         Candidate(model=spec)
     )
 

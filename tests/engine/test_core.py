@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.contracts import Model, Surroundings
+from harness.contracts import Model, RunContext
 from harness.engine.core import ModelCore
 from harness.engine.replies import reply_key
 from harness.errors import BrokenRunError
@@ -33,7 +33,7 @@ class FakeModel(Model):
     supports = frozenset({"generate", "log_likelihood"})
 
     def __init__(self, tmp_path, *, silent=(), break_after=None, version="1"):
-        super().__init__(SPEC, Surroundings(weights=tmp_path))
+        super().__init__(SPEC, RunContext(weights=tmp_path))
         self.asked = []
         self.silent, self.break_after, self.version = silent, break_after, version
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness.contracts import Model, Surroundings
+from harness.contracts import Model, RunContext
 from harness.engine.core import ModelCore
 from harness.engine.replies import ReplyWriter
 from harness.errors import BrokenRunError
@@ -25,7 +25,7 @@ class Bursts(Model):
     supports = frozenset({"generate"})
 
     def __init__(self, tmp_path, first, then):
-        super().__init__(SPEC, Surroundings(weights=tmp_path))
+        super().__init__(SPEC, RunContext(weights=tmp_path))
         self.first, self.then = first, then
 
     def fingerprint(self, candidate):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.contracts import Classifier, Surroundings
+from harness.contracts import Classifier, RunContext
 from harness.evaluation.panel import classify
 from harness.progress import NoProgress
 from harness.store.cache import Cache
@@ -17,7 +17,7 @@ class Letters(Classifier):
     """Says how many of a text's characters are letters."""
 
     def __init__(self):
-        super().__init__({}, Surroundings(weights=Path()))
+        super().__init__({}, RunContext(weights=Path()))
         self.seen = []
 
     def fingerprint(self):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.contracts import Surroundings
+from harness.contracts import RunContext
 from harness.evaluation.prepare import prepare_suite
 from harness.plugins import load_plugins
 
@@ -24,5 +24,5 @@ def test_an_edited_evaluate_module_is_another_suite(tmp_path):
     found = []
     for text in ("VERSION = 1\n", "VERSION = 2\n", "VERSION = 1\n"):
         module.write_text(text)
-        found.append(prepare_suite(str(path), registries, Surroundings(weights=tmp_path)).fingerprint())
+        found.append(prepare_suite(str(path), registries, RunContext(weights=tmp_path)).fingerprint())
     assert found[0] == found[2] != found[1]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.contracts import Model, Surroundings
+from harness.contracts import Model, RunContext
 from harness.errors import InputError
 from harness.store.adapters import adapter_id
 from harness.types import AdapterSpec, Candidate, Decoding, Message, ModelSpec, NoReply, Reply, Request
@@ -26,8 +26,8 @@ def base(request: pytest.FixtureRequest, tiny_base: Path, tiny_gpt2: Path) -> Pa
 
 
 @pytest.fixture
-def surroundings(tmp_path: Path) -> Surroundings:
-    return Surroundings(offline=True, weights=tmp_path / "store")
+def surroundings(tmp_path: Path) -> RunContext:
+    return RunContext(offline=True, weights=tmp_path / "store")
 
 
 def spec_of(path: Path, **given: str) -> ModelSpec:
@@ -42,7 +42,7 @@ def adapter_of(path: Path) -> AdapterSpec:
     return AdapterSpec(id=identity, path=str(path), reference=path.name)
 
 
-def make(path: Path, surroundings: Surroundings, **given: str) -> tuple[Model, Candidate]:
+def make(path: Path, surroundings: RunContext, **given: str) -> tuple[Model, Candidate]:
     from harness_models import make_hf
 
     spec = spec_of(path, **given)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.contracts import Model, Surroundings
+from harness.contracts import Model, RunContext
 from harness.plugins import load_plugins
 from harness.types import Candidate, Generate, LogLikelihood, ModelSpec, NoReply, RollingLogLikelihood
 from tests.models.conftest import ask, greedy, user
@@ -18,7 +18,7 @@ MODELS = load_plugins(installed=False).registries.models
 LOCAL = [entry.name for entry in MODELS if entry.name != "openai"]  # a server has its own tests
 
 
-def build(scheme: str, tiny_base: Path, surroundings: Surroundings, tmp_path: Path) -> tuple[Model, Candidate]:
+def build(scheme: str, tiny_base: Path, surroundings: RunContext, tmp_path: Path) -> tuple[Model, Candidate]:
     log = tmp_path / "log.jsonl"
     log.write_text('{"prompt": "Yes or No?", "response": "Yes"}\n')
     names = {"hf": str(tiny_base), "echo": "", "replay": str(log)}
@@ -33,7 +33,7 @@ def test_the_bundled_schemes_are_registered_with_a_line_for_listings() -> None:
 
 @pytest.mark.parametrize("scheme", LOCAL)
 def test_every_request_gets_one_reply_and_what_is_unsupported_a_no_reply(
-    scheme: str, tiny_base: Path, surroundings: Surroundings, tmp_path: Path
+    scheme: str, tiny_base: Path, surroundings: RunContext, tmp_path: Path
 ) -> None:
     model, candidate = build(scheme, tiny_base, surroundings, tmp_path)
     asked = [
@@ -51,7 +51,7 @@ def test_every_request_gets_one_reply_and_what_is_unsupported_a_no_reply(
 
 @pytest.mark.parametrize("scheme", LOCAL)
 def test_the_fingerprint_is_flat_text_and_stable(
-    scheme: str, tiny_base: Path, surroundings: Surroundings, tmp_path: Path
+    scheme: str, tiny_base: Path, surroundings: RunContext, tmp_path: Path
 ) -> None:
     model, candidate = build(scheme, tiny_base, surroundings, tmp_path)
     found = model.fingerprint(candidate)

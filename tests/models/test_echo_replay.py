@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.contracts import Surroundings
+from harness.contracts import RunContext
 from harness.errors import InputError
 from harness.references import resolve_model
 from harness.types import (
@@ -26,7 +26,7 @@ from harness_models.replay import ReplayModel
 from tests.models.conftest import ask, greedy, reasons, user
 
 
-def echo(reference: str, surroundings: Surroundings) -> tuple[EchoModel, Candidate]:
+def echo(reference: str, surroundings: RunContext) -> tuple[EchoModel, Candidate]:
     spec = resolve_model(reference, schemes=["echo"])
     return EchoModel(spec, surroundings), Candidate(model=spec)
 
@@ -34,7 +34,7 @@ def echo(reference: str, surroundings: Surroundings) -> tuple[EchoModel, Candida
 @pytest.mark.parametrize(
     ("reference", "text"), [("echo:", "say it"), ("echo:refuse", REFUSAL), ("echo:Paris.", "Paris.")]
 )
-def test_echo_says_what_its_reference_says(reference: str, text: str, surroundings: Surroundings) -> None:
+def test_echo_says_what_its_reference_says(reference: str, text: str, surroundings: RunContext) -> None:
     model, candidate = echo(reference, surroundings)
     messages = (Message(role="system", content="be brief"), *user("say it"))
     (reply,) = ask(model, candidate, [Generate(messages=messages, decoding=greedy(9))])
@@ -42,7 +42,7 @@ def test_echo_says_what_its_reference_says(reference: str, text: str, surroundin
     assert (reply.text, reply.finish, reply.completion_tokens) == (text, "stop", len(text.split()))
 
 
-def test_echo_obeys_the_decoding(surroundings: Surroundings) -> None:
+def test_echo_obeys_the_decoding(surroundings: RunContext) -> None:
     model, candidate = echo("echo:", surroundings)
     short = Generate(messages=user("one  two three"), decoding=Decoding(max_new_tokens=2))
     stopped = Generate(messages=user("one two three"), decoding=Decoding(max_new_tokens=9, stop=("th", "two")))
@@ -53,7 +53,7 @@ def test_echo_obeys_the_decoding(surroundings: Surroundings) -> None:
     assert (until.text, until.finish) == ("one ", "stop")
 
 
-def test_echo_scores_words_by_the_documented_rule(surroundings: Surroundings) -> None:
+def test_echo_scores_words_by_the_documented_rule(surroundings: RunContext) -> None:
     model, candidate = echo("echo:", surroundings)
     asked = [
         LogLikelihood(messages=user("Yes or No"), continuation="yes"),
@@ -71,7 +71,7 @@ def test_echo_scores_words_by_the_documented_rule(surroundings: Surroundings) ->
     assert len(reasons([empty])) == 1
 
 
-def test_echo_tells_references_and_adapters_apart(surroundings: Surroundings) -> None:
+def test_echo_tells_references_and_adapters_apart(surroundings: RunContext) -> None:
     model, candidate = echo("echo:", surroundings)
     other, _ = echo("echo:refuse", surroundings)
     adapter = AdapterSpec(id="1" * 16, path="/a", reference="a")
@@ -88,12 +88,12 @@ def write(path: Path, *rows: object) -> Path:
     return path
 
 
-def replay(path: Path, surroundings: Surroundings) -> tuple[ReplayModel, Candidate]:
+def replay(path: Path, surroundings: RunContext) -> tuple[ReplayModel, Candidate]:
     spec = resolve_model(f"replay:{path}", schemes=["replay"])
     return ReplayModel(spec, surroundings), Candidate(model=spec)
 
 
-def test_replay_answers_by_prompt_by_conversation_and_by_draw(tmp_path: Path, surroundings: Surroundings) -> None:
+def test_replay_answers_by_prompt_by_conversation_and_by_draw(tmp_path: Path, surroundings: RunContext) -> None:
     talk = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hello"}]
     file = write(
         tmp_path / "log.jsonl",
@@ -120,7 +120,7 @@ def test_replay_answers_by_prompt_by_conversation_and_by_draw(tmp_path: Path, su
     assert len(reasons(replies)) == 3
 
 
-def test_replay_is_known_by_its_files_hash(tmp_path: Path, surroundings: Surroundings) -> None:
+def test_replay_is_known_by_its_files_hash(tmp_path: Path, surroundings: RunContext) -> None:
     one = replay(write(tmp_path / "a.jsonl", {"prompt": "p", "response": "r"}), surroundings)
     same = replay(write(tmp_path / "b.jsonl", {"prompt": "p", "response": "r"}), surroundings)
     other = replay(write(tmp_path / "c.jsonl", {"prompt": "p", "response": "s"}), surroundings)
@@ -143,7 +143,7 @@ def test_replay_is_known_by_its_files_hash(tmp_path: Path, surroundings: Surroun
     ],
 )
 def test_a_wrong_file_is_named_with_its_line(
-    tmp_path: Path, surroundings: Surroundings, rows: list[str], line: int | None, words: str
+    tmp_path: Path, surroundings: RunContext, rows: list[str], line: int | None, words: str
 ) -> None:
     file = write(tmp_path / "log.jsonl", *rows)
     model, candidate = replay(file, surroundings)
@@ -152,7 +152,7 @@ def test_a_wrong_file_is_named_with_its_line(
     assert (caught.value.file, caught.value.line) == (str(file), line)
 
 
-def test_an_absent_file_and_an_adapter_are_refused(tmp_path: Path, surroundings: Surroundings) -> None:
+def test_an_absent_file_and_an_adapter_are_refused(tmp_path: Path, surroundings: RunContext) -> None:
     model, candidate = replay(tmp_path / "absent.jsonl", surroundings)
     with pytest.raises(InputError, match="cannot be read"):
         model.fingerprint(candidate)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.contracts import Surroundings
+from harness.contracts import RunContext
 from harness.errors import InputError
 from harness.types import Candidate, Completion, Generate, LogLikelihood, LogProb
 from tests import tiny
@@ -25,7 +25,7 @@ def logprob(replies: list) -> float:
 
 
 def test_switching_gives_each_candidate_its_own_replies(
-    tiny_base: Path, tiny_adapter: Path, other_tiny_adapter: Path, surroundings: Surroundings
+    tiny_base: Path, tiny_adapter: Path, other_tiny_adapter: Path, surroundings: RunContext
 ) -> None:
     model, bare = make(tiny_base, surroundings)
     one, other = adapter_of(tiny_adapter), adapter_of(other_tiny_adapter)
@@ -45,7 +45,7 @@ def test_switching_gives_each_candidate_its_own_replies(
 
 
 def test_the_base_is_loaded_once(
-    tiny_base: Path, tiny_adapter: Path, surroundings: Surroundings, monkeypatch: pytest.MonkeyPatch
+    tiny_base: Path, tiny_adapter: Path, surroundings: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from harness_models.hf import loading
 
@@ -58,7 +58,7 @@ def test_the_base_is_loaded_once(
     assert len(loads) == 1
 
 
-def test_generation_uses_the_adapter(tiny_base: Path, tiny_adapter: Path, surroundings: Surroundings) -> None:
+def test_generation_uses_the_adapter(tiny_base: Path, tiny_adapter: Path, surroundings: RunContext) -> None:
     model, bare = make(tiny_base, surroundings)
     asked = [Generate(messages=user(text), decoding=greedy(12)) for text in ("Yes or No?", "tell me about the sun")]
     plain = Plain(tiny_base, tiny_adapter)
@@ -70,7 +70,7 @@ def test_generation_uses_the_adapter(tiny_base: Path, tiny_adapter: Path, surrou
 
 
 def test_an_adapter_on_gpt2_fits_its_transposed_weights(
-    tiny_gpt2: Path, surroundings: Surroundings, tmp_path: Path
+    tiny_gpt2: Path, surroundings: RunContext, tmp_path: Path
 ) -> None:
     adapter = tiny.save_adapter(tiny_gpt2, tmp_path / "adapter", seed=4, targets=("c_attn",))
     model, bare = make(tiny_gpt2, surroundings)
@@ -82,7 +82,7 @@ def test_an_adapter_on_gpt2_fits_its_transposed_weights(
 
 @pytest.mark.parametrize("ask_first", [True, False])
 def test_an_adapter_of_another_base_is_named_with_the_base(
-    tiny_base: Path, surroundings: Surroundings, tmp_path: Path, *, ask_first: bool
+    tiny_base: Path, surroundings: RunContext, tmp_path: Path, *, ask_first: bool
 ) -> None:
     wide = tiny.save_llama(tmp_path / "wide-llama", hidden=64)
     adapter = tiny.save_adapter(wide, tmp_path / "adapter-of-wide", seed=5)
@@ -94,7 +94,7 @@ def test_an_adapter_of_another_base_is_named_with_the_base(
 
 
 def test_an_adapter_for_layers_that_the_base_lacks_is_refused(
-    tiny_base: Path, tiny_gpt2: Path, surroundings: Surroundings, tmp_path: Path
+    tiny_base: Path, tiny_gpt2: Path, surroundings: RunContext, tmp_path: Path
 ) -> None:
     adapter = tiny.save_adapter(tiny_gpt2, tmp_path / "adapter", seed=4, targets=("c_attn",))
     model, bare = make(tiny_base, surroundings)
@@ -103,7 +103,7 @@ def test_an_adapter_for_layers_that_the_base_lacks_is_refused(
 
 
 def test_many_adapters_are_held_within_bounds_and_act_right_after_they_were_taken_off(
-    tiny_base: Path, surroundings: Surroundings, tmp_path: Path
+    tiny_base: Path, surroundings: RunContext, tmp_path: Path
 ) -> None:
     from harness_models.hf import adapters as module
 
@@ -130,7 +130,7 @@ def test_many_adapters_are_held_within_bounds_and_act_right_after_they_were_take
 
 
 def test_the_least_recently_used_adapter_is_taken_off(
-    tiny_base: Path, surroundings: Surroundings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_base: Path, surroundings: RunContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("harness_models.hf.adapters._ALWAYS", 2)
     model, bare = make(tiny_base, surroundings)
@@ -145,7 +145,7 @@ def test_the_least_recently_used_adapter_is_taken_off(
 
 
 def test_an_adapter_that_brings_a_whole_module_is_switched_too(
-    tiny_base: Path, tiny_adapter: Path, surroundings: Surroundings, tmp_path: Path
+    tiny_base: Path, tiny_adapter: Path, surroundings: RunContext, tmp_path: Path
 ) -> None:
     import torch
     from peft import LoraConfig, get_peft_model
@@ -172,7 +172,7 @@ def test_an_adapter_that_brings_a_whole_module_is_switched_too(
 
 
 def test_an_adapter_that_lacks_weights_is_refused(
-    tiny_base: Path, tiny_adapter: Path, surroundings: Surroundings, tmp_path: Path
+    tiny_base: Path, tiny_adapter: Path, surroundings: RunContext, tmp_path: Path
 ) -> None:
     from safetensors.torch import load_file, save_file
 
@@ -192,7 +192,7 @@ def copy_of(adapter: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("keep", [0, 4, 60, -100])
 def test_a_cut_adapter_is_refused(
-    tiny_base: Path, tiny_adapter: Path, surroundings: Surroundings, tmp_path: Path, keep: int
+    tiny_base: Path, tiny_adapter: Path, surroundings: RunContext, tmp_path: Path, keep: int
 ) -> None:
     broken = copy_of(tiny_adapter, tmp_path)
     file = broken / "adapter_model.safetensors"
@@ -208,7 +208,7 @@ def test_a_cut_adapter_is_refused(
     [(None, "is no adapter"), ("{", "not valid JSON"), (json.dumps({"peft_type": "PROMPT_TUNING"}), "PROMPT_TUNING")],
 )
 def test_a_wrong_configuration_is_refused(
-    tiny_base: Path, tiny_adapter: Path, surroundings: Surroundings, tmp_path: Path, text: str | None, words: str
+    tiny_base: Path, tiny_adapter: Path, surroundings: RunContext, tmp_path: Path, text: str | None, words: str
 ) -> None:
     broken = copy_of(tiny_adapter, tmp_path)
     config = broken / "adapter_config.json"
@@ -230,7 +230,7 @@ def test_a_wrong_configuration_is_refused(
     ],
 )  # fmt: skip
 def test_an_adapter_that_would_change_the_base_for_others_is_refused(
-    tiny_base: Path, tiny_adapter: Path, surroundings: Surroundings, tmp_path: Path, field: str, value: object
+    tiny_base: Path, tiny_adapter: Path, surroundings: RunContext, tmp_path: Path, field: str, value: object
 ) -> None:
     changing = copy_of(tiny_adapter, tmp_path)
     file = changing / "adapter_config.json"
@@ -242,7 +242,7 @@ def test_an_adapter_that_would_change_the_base_for_others_is_refused(
 
 @pytest.mark.parametrize("given", [{"bias": "all"}, {"init_lora_weights": "pissa"}, {"use_dora": True}])
 def test_no_adapter_leaves_a_trace_on_the_base(
-    surroundings: Surroundings, tmp_path: Path, given: dict[str, object]
+    surroundings: RunContext, tmp_path: Path, given: dict[str, object]
 ) -> None:
     """Biases and split-off weights would stay changed: either the adapter is refused, or the base answers as before."""
     import torch

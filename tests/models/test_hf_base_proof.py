@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.contracts import Surroundings
+from harness.contracts import RunContext
 from harness.engine.core import ModelCore
 from harness.errors import BaseChangedError, BrokenRunError, InputError
 from harness.progress import NoProgress
@@ -52,7 +52,7 @@ def with_tensor(adapter: Path, folder: Path, base: Path, name: str, *, of: str) 
 )
 @pytest.mark.parametrize("checked", [True, False])
 def test_an_adapter_file_cannot_overwrite_the_base(
-    tiny_base: Path, tiny_adapter: Path, surroundings: Surroundings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    tiny_base: Path, tiny_adapter: Path, surroundings: RunContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     name: str, of: str, *, checked: bool,
 ) -> None:  # fmt: skip
     """By its header where that is read; and by the base's own bytes where nobody had looked at the header."""
@@ -70,7 +70,7 @@ def test_an_adapter_file_cannot_overwrite_the_base(
 
 
 def test_an_adapter_that_fails_half_way_leaves_nothing_on_the_base(
-    tiny_base: Path, tiny_adapter: Path, surroundings: Surroundings, tmp_path: Path
+    tiny_base: Path, tiny_adapter: Path, surroundings: RunContext, tmp_path: Path
 ) -> None:
     from safetensors.torch import load_file, save_file
 
@@ -97,7 +97,7 @@ def test_an_adapter_that_fails_half_way_leaves_nothing_on_the_base(
     ids=str,
 )  # fmt: skip
 def test_copies_that_peft_keeps_leave_the_base_as_it_is(
-    tiny_base: Path, tiny_adapter: Path, surroundings: Surroundings, tmp_path: Path, given: dict[str, object]
+    tiny_base: Path, tiny_adapter: Path, surroundings: RunContext, tmp_path: Path, given: dict[str, object]
 ) -> None:
     import torch
     from peft import LoraConfig, get_peft_model
@@ -126,7 +126,7 @@ def test_copies_that_peft_keeps_leave_the_base_as_it_is(
 
 
 def test_a_byte_that_changes_ends_the_run_and_its_replies_are_forgotten(
-    tiny_base: Path, tiny_adapter: Path, surroundings: Surroundings, tmp_path: Path
+    tiny_base: Path, tiny_adapter: Path, surroundings: RunContext, tmp_path: Path
 ) -> None:
     import torch
 
@@ -149,7 +149,7 @@ def test_a_byte_that_changes_ends_the_run_and_its_replies_are_forgotten(
         assert logprob(core.answer(bare, [OTHER], label="")) == pytest.approx(expected, abs=1e-3)  # loaded anew
 
 
-def test_a_weight_that_is_replaced_is_noticed(tiny_base: Path, surroundings: Surroundings) -> None:
+def test_a_weight_that_is_replaced_is_noticed(tiny_base: Path, surroundings: RunContext) -> None:
     import torch
 
     model, bare = make(tiny_base, surroundings)
@@ -167,7 +167,7 @@ def test_a_weight_that_is_replaced_is_noticed(tiny_base: Path, surroundings: Sur
 
 @pytest.mark.parametrize("broken", [True, False])
 def test_a_pool_proves_its_bases_at_its_end_and_where_a_run_breaks(
-    tiny_base: Path, surroundings: Surroundings, tmp_path: Path, *, broken: bool
+    tiny_base: Path, surroundings: RunContext, tmp_path: Path, *, broken: bool
 ) -> None:
     import torch
 
@@ -207,7 +207,7 @@ def other_base(base: Path, folder: Path) -> Path:
 
 
 def test_a_base_that_was_swapped_after_its_fingerprint_is_not_asked(
-    tiny_base: Path, surroundings: Surroundings, tmp_path: Path
+    tiny_base: Path, surroundings: RunContext, tmp_path: Path
 ) -> None:
     base, other = Path(shutil.copytree(tiny_base, tmp_path / "base")), other_base(tiny_base, tmp_path / "other")
     model, bare = make(base, surroundings)
@@ -221,7 +221,7 @@ def test_a_base_that_was_swapped_after_its_fingerprint_is_not_asked(
 
 
 def test_a_base_that_is_swapped_and_put_back_while_it_is_loaded_is_not_asked(
-    tiny_base: Path, surroundings: Surroundings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_base: Path, surroundings: RunContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from harness_models.hf import loading
 
@@ -245,7 +245,7 @@ def test_a_base_that_is_swapped_and_put_back_while_it_is_loaded_is_not_asked(
 
 @pytest.mark.parametrize("loaded", [True, False])
 def test_a_base_that_is_another_at_the_next_fingerprint_ends_the_run_and_is_loaded_anew(
-    tiny_base: Path, surroundings: Surroundings, tmp_path: Path, *, loaded: bool
+    tiny_base: Path, surroundings: RunContext, tmp_path: Path, *, loaded: bool
 ) -> None:
     """A run takes fingerprints for its record and again for the keys of its replies."""
     base, other = Path(shutil.copytree(tiny_base, tmp_path / "base")), other_base(tiny_base, tmp_path / "other")
@@ -261,7 +261,7 @@ def test_a_base_that_is_another_at_the_next_fingerprint_ends_the_run_and_is_load
 
 @pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
 def test_an_adapter_that_was_swapped_after_it_was_identified_is_not_asked(
-    tiny_base: Path, tiny_adapter: Path, surroundings: Surroundings, tmp_path: Path, name: str
+    tiny_base: Path, tiny_adapter: Path, surroundings: RunContext, tmp_path: Path, name: str
 ) -> None:
     from safetensors.torch import load_file, save_file
 
@@ -279,7 +279,7 @@ def test_an_adapter_that_was_swapped_after_it_was_identified_is_not_asked(
 
 
 def test_what_peft_trips_over_is_one_sentence(
-    tiny_base: Path, tiny_adapter: Path, surroundings: Surroundings, monkeypatch: pytest.MonkeyPatch
+    tiny_base: Path, tiny_adapter: Path, surroundings: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def trips(*_: object, **__: object) -> None:
         raise TypeError("unsupported operand type(s)")

@@ -24,7 +24,7 @@ SHARED = tuple(5 + 7 * n % 300 for n in range(24))
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    from harness.contracts import Surroundings
+    from harness.contracts import RunContext
     from harness_models.hf.loading import load
 
     folder = tmp_path_factory.mktemp("shapes")
@@ -32,7 +32,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Any:
     @functools.cache
     def of(name: str) -> Any:
         path = save_shape(folder / name, name)
-        return load(spec_of(path), Surroundings(offline=True, weights=folder / "store")), Plain(path)
+        return load(spec_of(path), RunContext(offline=True, weights=folder / "store")), Plain(path)
 
     return of
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from harness.contracts import Surroundings
+from harness.contracts import RunContext
 from harness.types import Completion, Decoding, Generate, Message, NoReply
 from harness_models.hf.batching import Budget
 from tests import tiny
@@ -32,7 +32,7 @@ def completions(replies: list) -> list[Completion]:
     return replies
 
 
-def test_greedy_is_what_transformers_generates(base: Path, surroundings: Surroundings) -> None:
+def test_greedy_is_what_transformers_generates(base: Path, surroundings: RunContext) -> None:
     model, candidate = make(base, surroundings)
     plain = Plain(base)
     asked = [Generate(messages=user(p), decoding=greedy(24)) for p in PROMPTS]
@@ -41,7 +41,7 @@ def test_greedy_is_what_transformers_generates(base: Path, surroundings: Surroun
     assert {reply.finish for reply in replies} <= {"stop", "length"}
 
 
-def test_rows_of_different_length_leave_the_batch(base: Path, surroundings: Surroundings) -> None:
+def test_rows_of_different_length_leave_the_batch(base: Path, surroundings: RunContext) -> None:
     model, candidate = make(base, surroundings)
     plain = Plain(base)
     asked = [Generate(messages=user(p), decoding=greedy(3 + 5 * n)) for n, p in enumerate(PROMPTS)]
@@ -52,7 +52,7 @@ def test_rows_of_different_length_leave_the_batch(base: Path, surroundings: Surr
         assert reply.completion_tokens <= 3 + 5 * n
 
 
-def test_without_shortcuts_the_text_is_the_same(base: Path, surroundings: Surroundings) -> None:
+def test_without_shortcuts_the_text_is_the_same(base: Path, surroundings: RunContext) -> None:
     model, candidate = make(base, surroundings)
     asked = [Generate(messages=user(p), decoding=greedy(12)) for p in PROMPTS]
     quick = completions(ask(model, candidate, asked))
@@ -64,7 +64,7 @@ def test_without_shortcuts_the_text_is_the_same(base: Path, surroundings: Surrou
         assert [reply.text for reply in quick] == [reply.text for reply in slow]
 
 
-def test_a_common_system_prompt_changes_nothing(base: Path, surroundings: Surroundings) -> None:
+def test_a_common_system_prompt_changes_nothing(base: Path, surroundings: RunContext) -> None:
     rules = Message(role="system", content="tell me about the quick brown fox and the lazy dog in the warm sun.")
     model, candidate = make(base, surroundings)
     plain = Plain(base)
@@ -73,7 +73,7 @@ def test_a_common_system_prompt_changes_nothing(base: Path, surroundings: Surrou
     assert [reply.text for reply in replies] == [plain.greedy(request.messages, 12) for request in asked]
 
 
-def test_sampling_depends_on_seed_and_draw_and_on_nothing_else(tiny_base: Path, surroundings: Surroundings) -> None:
+def test_sampling_depends_on_seed_and_draw_and_on_nothing_else(tiny_base: Path, surroundings: RunContext) -> None:
     def sampled(seed: int, draw: int, prompt: str = PROMPTS[0]) -> Generate:
         decoding = Decoding(max_new_tokens=16, temperature=1.0, top_p=0.95, seed=seed)
         return Generate(messages=user(prompt), decoding=decoding, draw=draw)
@@ -88,7 +88,7 @@ def test_sampling_depends_on_seed_and_draw_and_on_nothing_else(tiny_base: Path, 
     assert alone == texts
 
 
-def test_a_small_nucleus_is_greedy(tiny_base: Path, surroundings: Surroundings) -> None:
+def test_a_small_nucleus_is_greedy(tiny_base: Path, surroundings: RunContext) -> None:
     model, candidate = make(tiny_base, surroundings)
     nearly = Decoding(max_new_tokens=12, temperature=0.7, top_p=1e-6)
     asked = [Generate(messages=user(p), decoding=d) for p in PROMPTS for d in (nearly, greedy(12))]
@@ -96,7 +96,7 @@ def test_a_small_nucleus_is_greedy(tiny_base: Path, surroundings: Surroundings) 
     assert texts[::2] == texts[1::2]
 
 
-def test_a_stop_string_ends_the_text_before_it(tiny_base: Path, surroundings: Surroundings) -> None:
+def test_a_stop_string_ends_the_text_before_it(tiny_base: Path, surroundings: RunContext) -> None:
     model, candidate = make(tiny_base, surroundings)
     (whole,) = completions(ask(model, candidate, [Generate(messages=user(PROMPTS[0]), decoding=greedy(24))]))
     stop = whole.text[6:9]
@@ -109,7 +109,7 @@ def test_a_stop_string_ends_the_text_before_it(tiny_base: Path, surroundings: Su
     assert cut.completion_tokens < whole.completion_tokens
 
 
-def test_the_window_ends_a_text_and_refuses_a_longer_prompt(tiny_base: Path, surroundings: Surroundings) -> None:
+def test_the_window_ends_a_text_and_refuses_a_longer_prompt(tiny_base: Path, surroundings: RunContext) -> None:
     model, candidate = make(tiny_base, surroundings)
     near = Generate(messages=user("dog " * 240), decoding=greedy(400))
     over = Generate(messages=user("dog " * (2 * WINDOW)), decoding=greedy(4))
@@ -122,7 +122,7 @@ def test_the_window_ends_a_text_and_refuses_a_longer_prompt(tiny_base: Path, sur
     assert fits.prompt_tokens + fits.completion_tokens <= WINDOW
 
 
-def test_timing_tells_the_first_token_from_the_last(tiny_base: Path, surroundings: Surroundings) -> None:
+def test_timing_tells_the_first_token_from_the_last(tiny_base: Path, surroundings: RunContext) -> None:
     model, candidate = make(tiny_base, surroundings)
     asked = [Generate(messages=user(p), decoding=greedy(8)) for p in PROMPTS]
     for reply in completions(ask(model, candidate, asked)):
@@ -133,7 +133,7 @@ def test_timing_tells_the_first_token_from_the_last(tiny_base: Path, surrounding
 
 
 def test_lost_memory_halves_the_batch_and_loses_nothing(
-    tiny_base: Path, surroundings: Surroundings, monkeypatch: pytest.MonkeyPatch
+    tiny_base: Path, surroundings: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, candidate = make(tiny_base, surroundings)
     asked = [Generate(messages=user(p), decoding=greedy(8)) for p in PROMPTS]
@@ -155,7 +155,7 @@ def test_lost_memory_halves_the_batch_and_loses_nothing(
 
 
 def test_a_row_that_never_fits_is_no_reply(
-    tiny_base: Path, surroundings: Surroundings, monkeypatch: pytest.MonkeyPatch
+    tiny_base: Path, surroundings: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, candidate = make(tiny_base, surroundings)
     asked = [Generate(messages=user(p), decoding=greedy(2)) for p in PROMPTS[:3]]
@@ -169,7 +169,7 @@ def test_a_row_that_never_fits_is_no_reply(
 
 
 def test_another_fault_is_not_taken_for_lost_memory(
-    tiny_base: Path, surroundings: Surroundings, monkeypatch: pytest.MonkeyPatch
+    tiny_base: Path, surroundings: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, candidate = make(tiny_base, surroundings)
     asked = [Generate(messages=user("Yes"), decoding=greedy(2))]
@@ -183,7 +183,7 @@ def test_another_fault_is_not_taken_for_lost_memory(
         ask(model, candidate, asked)
 
 
-def test_the_budget_bounds_every_batch(tiny_base: Path, surroundings: Surroundings) -> None:
+def test_the_budget_bounds_every_batch(tiny_base: Path, surroundings: RunContext) -> None:
     model, candidate = make(tiny_base, surroundings)
     asked = [Generate(messages=user(p), decoding=greedy(4)) for p in PROMPTS]
     ask(model, candidate, asked[:1])
@@ -193,7 +193,7 @@ def test_the_budget_bounds_every_batch(tiny_base: Path, surroundings: Surroundin
 
 @pytest.mark.parametrize("path", ["slots", "padded", "plain"])
 def test_a_stop_string_that_is_a_control_token_ends_the_text(
-    path: str, tiny_base: Path, surroundings: Surroundings
+    path: str, tiny_base: Path, surroundings: RunContext
 ) -> None:
     """No decoded text shows control tokens, so that they must be known by their number."""
     model, candidate = make(tiny_base, surroundings)
@@ -213,7 +213,7 @@ def test_a_stop_string_that_is_a_control_token_ends_the_text(
 
 
 def test_how_a_base_generates_is_found_out_without_its_adapters(
-    tiny_base: Path, tmp_path: Path, surroundings: Surroundings
+    tiny_base: Path, tmp_path: Path, surroundings: RunContext
 ) -> None:
     folder = tiny.save_adapter(tiny_base, tmp_path / "ruined", seed=1)
     file = folder / "adapter_model.safetensors"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness.contracts import Surroundings
+from harness.contracts import RunContext
 from harness.errors import InputError
 from harness.types import Candidate, Generate, LogLikelihood, LogProb, Message, NoReply, RollingLogLikelihood
 from harness_models.hf.device import _torch_has_cuda, placement
@@ -24,12 +24,12 @@ def test_the_fingerprint_loads_nothing(tiny_base: Path, tiny_adapter: Path, tmp_
     script = f"""
 import sys
 from pathlib import Path
-from harness.contracts import Surroundings
+from harness.contracts import RunContext
 from harness.types import AdapterSpec, Candidate, ModelSpec
 from harness_models import make_hf
 spec = ModelSpec(reference="tiny", scheme="hf", name={str(tiny_base)!r})
 adapter = AdapterSpec(id="0" * 16, path={str(tiny_adapter)!r}, reference="a")
-model = make_hf(spec, Surroundings(weights=Path({str(tmp_path)!r})))
+model = make_hf(spec, RunContext(weights=Path({str(tmp_path)!r})))
 found = model.fingerprint(Candidate(model=spec, adapters=(adapter,)))
 heavy = {{"torch", "transformers", "peft", "tokenizers", "safetensors", "jinja2"}} & set(sys.modules)
 assert not heavy, heavy
@@ -39,7 +39,7 @@ assert set(found) >= {{"base", "adapters", "dtype", "backend", "template"}}, fou
 
 
 def test_the_fingerprint_tells_apart_what_decides_the_replies(
-    tiny_base: Path, tiny_gpt2: Path, tiny_adapter: Path, other_tiny_adapter: Path, surroundings: Surroundings
+    tiny_base: Path, tiny_gpt2: Path, tiny_adapter: Path, other_tiny_adapter: Path, surroundings: RunContext
 ) -> None:
     one, other = adapter_of(tiny_adapter), adapter_of(other_tiny_adapter)
     model, bare = make(tiny_base, surroundings)
@@ -61,7 +61,7 @@ def test_the_fingerprint_tells_apart_what_decides_the_replies(
     assert model.fingerprint(Candidate(model=bare.model, system="Be kind.")) == model.fingerprint(bare)
 
 
-def test_a_changed_weight_changes_the_fingerprint(tiny_base: Path, surroundings: Surroundings, tmp_path: Path) -> None:
+def test_a_changed_weight_changes_the_fingerprint(tiny_base: Path, surroundings: RunContext, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(tiny_base, tmp_path / "copy"))
     model, candidate = make(copy, surroundings)
     before = model.fingerprint(candidate)["base"]
@@ -72,7 +72,7 @@ def test_a_changed_weight_changes_the_fingerprint(tiny_base: Path, surroundings:
     assert make(copy, surroundings)[0].fingerprint(candidate)["base"] != before
 
 
-def test_damaged_safetensors_are_refused(tiny_base: Path, surroundings: Surroundings, tmp_path: Path) -> None:
+def test_damaged_safetensors_are_refused(tiny_base: Path, surroundings: RunContext, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(tiny_base, tmp_path / "copy"))
     file = copy / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-64])
@@ -82,7 +82,7 @@ def test_damaged_safetensors_are_refused(tiny_base: Path, surroundings: Surround
     assert caught.value.file == str(file)
 
 
-def test_a_folder_that_is_no_model_says_what_to_give(surroundings: Surroundings, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_model_says_what_to_give(surroundings: RunContext, tmp_path: Path) -> None:
     cases = {
         tmp_path / "absent": "no such model folder",
         tmp_path: "holds no model",
@@ -93,7 +93,7 @@ def test_a_folder_that_is_no_model_says_what_to_give(surroundings: Surroundings,
             model.fingerprint(candidate)
 
 
-def test_pickled_weights_are_not_loaded(tiny_base: Path, surroundings: Surroundings, tmp_path: Path) -> None:
+def test_pickled_weights_are_not_loaded(tiny_base: Path, surroundings: RunContext, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(tiny_base, tmp_path / "copy"))
     (copy / "model.safetensors").unlink()
     (copy / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'exit 1'\ntR.")
@@ -102,13 +102,13 @@ def test_pickled_weights_are_not_loaded(tiny_base: Path, surroundings: Surroundi
         ask(model, candidate, ASKED)
 
 
-def test_an_adapter_given_as_the_model_says_so(tiny_adapter: Path, surroundings: Surroundings) -> None:
+def test_an_adapter_given_as_the_model_says_so(tiny_adapter: Path, surroundings: RunContext) -> None:
     model, candidate = make(tiny_adapter, surroundings)
     with pytest.raises(InputError, match="--adapter"):
         model.fingerprint(candidate)
 
 
-def test_a_broken_config_is_one_sentence(tiny_base: Path, surroundings: Surroundings, tmp_path: Path) -> None:
+def test_a_broken_config_is_one_sentence(tiny_base: Path, surroundings: RunContext, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(tiny_base, tmp_path / "copy"))
     (copy / "config.json").write_text('{"model_type": "no-such-architecture"}')
     model, candidate = make(copy, surroundings)
@@ -116,7 +116,7 @@ def test_a_broken_config_is_one_sentence(tiny_base: Path, surroundings: Surround
         ask(model, candidate, ASKED)
 
 
-def test_offline_a_model_of_the_hub_is_refused(surroundings: Surroundings) -> None:
+def test_offline_a_model_of_the_hub_is_refused(surroundings: RunContext) -> None:
     from harness.references import resolve_model
     from harness_models import make_hf
 
@@ -125,7 +125,7 @@ def test_offline_a_model_of_the_hub_is_refused(surroundings: Surroundings) -> No
         make_hf(spec, surroundings).fingerprint(Candidate(model=spec))
 
 
-def test_a_device_that_is_not_there_is_refused(tiny_base: Path, surroundings: Surroundings) -> None:
+def test_a_device_that_is_not_there_is_refused(tiny_base: Path, surroundings: RunContext) -> None:
     import torch
 
     device = "mps" if not torch.backends.mps.is_available() else "cuda:99"
@@ -144,7 +144,7 @@ def test_placement_without_torch_agrees_with_torch(tiny_base: Path) -> None:
     assert placement(spec_of(tiny_base, device="cpu", dtype="bfloat16")).dtype == "bfloat16"
 
 
-def test_bfloat16_answers_near_float32(tiny_base: Path, surroundings: Surroundings) -> None:
+def test_bfloat16_answers_near_float32(tiny_base: Path, surroundings: RunContext) -> None:
     asked = [LogLikelihood(messages=user("Yes or No?"), continuation="Yes")]
     model, candidate = make(tiny_base, surroundings, dtype="bfloat16")
     (reply,) = ask(model, candidate, asked)
@@ -158,7 +158,7 @@ def test_bfloat16_answers_near_float32(tiny_base: Path, surroundings: Surroundin
 
 
 def test_a_head_that_nobody_knows_is_not_taken_apart(
-    tiny_base: Path, surroundings: Surroundings, monkeypatch: pytest.MonkeyPatch
+    tiny_base: Path, surroundings: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from transformers import LlamaForCausalLM
 
@@ -185,7 +185,7 @@ def test_a_head_that_nobody_knows_is_not_taken_apart(
 # ---------------------------------------------------------------- templates
 
 
-def test_a_template_of_ones_own_is_used(tiny_base: Path, surroundings: Surroundings) -> None:
+def test_a_template_of_ones_own_is_used(tiny_base: Path, surroundings: RunContext) -> None:
     model, bare = make(tiny_base, surroundings)
     candidate = Candidate(model=bare.model, template="{{ messages[0]['content'] }} is")
     plain = Plain(tiny_base)
@@ -197,7 +197,7 @@ def test_a_template_of_ones_own_is_used(tiny_base: Path, surroundings: Surroundi
     assert reply.logprob == pytest.approx(plain.logprob(context, whole[len(context) :])[0], abs=1e-3)
 
 
-def test_a_template_that_is_not_jinja_is_refused(tiny_base: Path, surroundings: Surroundings) -> None:
+def test_a_template_that_is_not_jinja_is_refused(tiny_base: Path, surroundings: RunContext) -> None:
     model, bare = make(tiny_base, surroundings)
     with pytest.raises(InputError, match="not valid Jinja"):
         ask(model, Candidate(model=bare.model, template="{% for %}"), ASKED)
@@ -207,7 +207,7 @@ def test_a_template_that_is_not_jinja_is_refused(tiny_base: Path, surroundings: 
     "template", ["{{ ''.__class__.__mro__[1].__subclasses__() }}", "{{ raise_exception('only users here') }}"]
 )
 def test_a_template_that_refuses_or_escapes_gives_no_reply(
-    tiny_base: Path, surroundings: Surroundings, template: str
+    tiny_base: Path, surroundings: RunContext, template: str
 ) -> None:
     model, bare = make(tiny_base, surroundings)
     candidate = Candidate(model=bare.model, template=template)
@@ -245,7 +245,7 @@ def test_a_conversation_that_ends_with_the_assistant_is_continued(tiny_base: Pat
     assert renderer.render(messages).text.endswith("<|im_start|>assistant\nParis is")
 
 
-def test_memory_is_given_back(tiny_base: Path, surroundings: Surroundings) -> None:
+def test_memory_is_given_back(tiny_base: Path, surroundings: RunContext) -> None:
     model, candidate = make(tiny_base, surroundings)
     assert model.facts() == {}
     ask(model, candidate, ASKED)
@@ -257,19 +257,19 @@ def test_memory_is_given_back(tiny_base: Path, surroundings: Surroundings) -> No
 
 
 def test_a_template_that_writes_the_date_makes_replies_of_one_day(tiny_base: Path, tmp_path: Path) -> None:
-    from harness.contracts import Surroundings
+    from harness.contracts import RunContext
     from harness.types import Candidate, ModelSpec
     from harness_models.hf.fingerprint import fingerprint
 
     spec = ModelSpec(reference=str(tiny_base), scheme="hf", name=str(tiny_base))
-    surroundings = Surroundings(weights=tmp_path)
+    surroundings = RunContext(weights=tmp_path)
     assert "day" not in fingerprint(spec, Candidate(model=spec), surroundings)
     dated = Candidate(model=spec, template="{{ strftime_now('%d %b') }} {{ messages[0].content }}")
     assert "day" in fingerprint(spec, dated, surroundings)
 
 
 def test_code_that_a_folder_brings_is_neither_run_nor_asked_about(
-    tiny_base: Path, surroundings: Surroundings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_base: Path, surroundings: RunContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
     folder = Path(shutil.copytree(tiny_base, tmp_path / "with-code"))
@@ -303,7 +303,7 @@ def test_a_text_that_begins_with_a_spelled_token_has_the_beginning_of_any_other(
 
 
 def test_a_token_that_the_model_does_not_have_costs_its_request_alone(
-    tiny_base: Path, surroundings: Surroundings, tmp_path: Path
+    tiny_base: Path, surroundings: RunContext, tmp_path: Path
 ) -> None:
     from transformers import AutoTokenizer
 
@@ -326,7 +326,7 @@ def test_a_token_that_the_model_does_not_have_costs_its_request_alone(
 
 
 def test_every_base_computes_with_threads_of_its_own(
-    tiny_base: Path, surroundings: Surroundings, monkeypatch: pytest.MonkeyPatch
+    tiny_base: Path, surroundings: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.contracts import Surroundings
+from harness.contracts import RunContext
 from harness.types import Generate
 from harness_models.hf import packing
 from tests import tiny
@@ -39,7 +39,7 @@ def uses(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.mark.parametrize("adapted", [False, True])
 def test_packed_layers_say_the_same_and_are_given_back(
-    adapted: bool, wide: Path, tmp_path: Path, surroundings: Surroundings, uses: list[int]
+    adapted: bool, wide: Path, tmp_path: Path, surroundings: RunContext, uses: list[int]
 ) -> None:
     from dataclasses import replace
 
@@ -59,7 +59,7 @@ def test_packed_layers_say_the_same_and_are_given_back(
     assert not any("forward" in vars(module) for module in model._loaded.model.modules())
 
 
-def test_a_few_tokens_are_not_worth_it(wide: Path, surroundings: Surroundings, uses: list[int]) -> None:
+def test_a_few_tokens_are_not_worth_it(wide: Path, surroundings: RunContext, uses: list[int]) -> None:
     from harness.types import Candidate
     from harness_models import make_hf
 
@@ -70,7 +70,7 @@ def test_a_few_tokens_are_not_worth_it(wide: Path, surroundings: Surroundings, u
 
 @pytest.mark.parametrize("fault", ["absent", "wrong", "no memory"])
 def test_what_cannot_be_packed_is_run_as_it_is(
-    fault: str, wide: Path, surroundings: Surroundings, uses: list[int], monkeypatch: pytest.MonkeyPatch
+    fault: str, wide: Path, surroundings: RunContext, uses: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from harness.types import Candidate
     from harness_models import make_hf

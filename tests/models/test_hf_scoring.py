@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.contracts import Surroundings
+from harness.contracts import RunContext
 from harness.types import LogLikelihood, LogProb, Message, NoReply, RollingLogLikelihood
 from harness_models.hf.batching import Budget
 from tests.models.conftest import Plain, ask, make, reasons, user
@@ -28,7 +28,7 @@ def requests() -> list[LogLikelihood]:
     return [LogLikelihood(messages=user(q), continuation=a) for q in QUESTIONS for a in ANSWERS]
 
 
-def test_continuations_score_as_alone(base: Path, surroundings: Surroundings) -> None:
+def test_continuations_score_as_alone(base: Path, surroundings: RunContext) -> None:
     model, candidate = make(base, surroundings)
     plain = Plain(base)
     for request, reply in zip(requests(), ask(model, candidate, requests()), strict=True):
@@ -39,14 +39,14 @@ def test_continuations_score_as_alone(base: Path, surroundings: Surroundings) ->
         assert reply.tokens == len(plain.tokenizer(request.continuation, add_special_tokens=False)["input_ids"])
 
 
-def test_the_shortcuts_are_in_use(base: Path, surroundings: Surroundings) -> None:
+def test_the_shortcuts_are_in_use(base: Path, surroundings: RunContext) -> None:
     model, candidate = make(base, surroundings)
     ask(model, candidate, requests()[:1])
     assert model._loaded.split
     assert not model._loaded.plain
 
 
-def test_continuations_score_the_same_without_shortcuts(base: Path, surroundings: Surroundings) -> None:
+def test_continuations_score_the_same_without_shortcuts(base: Path, surroundings: RunContext) -> None:
     model, candidate = make(base, surroundings)
     quick = ask(model, candidate, requests())
     model._loaded.split, model._loaded.plain = False, "so that nothing is shared"
@@ -57,7 +57,7 @@ def test_continuations_score_the_same_without_shortcuts(base: Path, surroundings
         assert a.logprob == pytest.approx(b.logprob, abs=1e-3)
 
 
-def test_a_shared_prefix_changes_nothing(base: Path, surroundings: Surroundings) -> None:
+def test_a_shared_prefix_changes_nothing(base: Path, surroundings: RunContext) -> None:
     rules = Message(role="system", content="please tell me about the quick brown fox and the lazy dog. " * 2)
     many = [
         LogLikelihood(messages=(rules, *user(q)), continuation=a) for q in QUESTIONS for a in ("Yes", "No thank you")
@@ -71,7 +71,7 @@ def test_a_shared_prefix_changes_nothing(base: Path, surroundings: Surroundings)
         assert reply.logprob == pytest.approx(plain.continuation(request.messages, request.continuation)[0], abs=1e-3)
 
 
-def test_small_batches_give_the_same_scores(base: Path, surroundings: Surroundings) -> None:
+def test_small_batches_give_the_same_scores(base: Path, surroundings: RunContext) -> None:
     model, candidate = make(base, surroundings)
     large = ask(model, candidate, requests())
     model._budget = Budget(tokens=1, rows=1)
@@ -84,7 +84,7 @@ def test_small_batches_give_the_same_scores(base: Path, surroundings: Surroundin
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_any_texts_score_as_alone(tiny_base: Path, surroundings: Surroundings, data: st.DataObject) -> None:
+def test_any_texts_score_as_alone(tiny_base: Path, surroundings: RunContext, data: st.DataObject) -> None:
     words = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=12)
     asked = [
         LogLikelihood(messages=user(data.draw(words)), continuation=data.draw(words))
@@ -104,7 +104,7 @@ def test_any_texts_score_as_alone(tiny_base: Path, surroundings: Surroundings, d
         assert reply.logprob == pytest.approx(plain.logprob(context, whole[len(context) :])[0], abs=1e-3)
 
 
-def test_plain_text_is_joined_by_one_space(tiny_base: Path, surroundings: Surroundings) -> None:
+def test_plain_text_is_joined_by_one_space(tiny_base: Path, surroundings: RunContext) -> None:
     model, candidate = make(tiny_base, surroundings)
     candidate = type(candidate)(model=candidate.model, template="none")
     plain = Plain(tiny_base)
@@ -122,7 +122,7 @@ def test_plain_text_is_joined_by_one_space(tiny_base: Path, surroundings: Surrou
     assert ended.logprob == pytest.approx(joined.logprob, abs=1e-3)
 
 
-def test_an_empty_context_starts_from_the_start_token(tiny_base: Path, surroundings: Surroundings) -> None:
+def test_an_empty_context_starts_from_the_start_token(tiny_base: Path, surroundings: RunContext) -> None:
     model, candidate = make(tiny_base, surroundings)
     candidate = type(candidate)(model=candidate.model, template="none")
     plain = Plain(tiny_base)
@@ -132,7 +132,7 @@ def test_an_empty_context_starts_from_the_start_token(tiny_base: Path, surroundi
     assert reply.logprob == pytest.approx(plain.logprob([1], ids)[0], abs=1e-3)
 
 
-def test_what_cannot_be_scored_is_no_reply(tiny_base: Path, surroundings: Surroundings) -> None:
+def test_what_cannot_be_scored_is_no_reply(tiny_base: Path, surroundings: RunContext) -> None:
     model, candidate = make(tiny_base, surroundings)
     empty = LogLikelihood(messages=user("Yes or No?"), continuation="")
     long = LogLikelihood(messages=user("dog " * (2 * WINDOW)), continuation="Yes")
@@ -143,7 +143,7 @@ def test_what_cannot_be_scored_is_no_reply(tiny_base: Path, surroundings: Surrou
     assert f"window has {WINDOW}" in reasons(replies)[1]
 
 
-def test_a_short_text_rolls_in_one_window(base: Path, surroundings: Surroundings) -> None:
+def test_a_short_text_rolls_in_one_window(base: Path, surroundings: RunContext) -> None:
     text = "the quick brown fox jumps over a lazy dog."
     model, candidate = make(base, surroundings)
     plain = Plain(base)
@@ -155,7 +155,7 @@ def test_a_short_text_rolls_in_one_window(base: Path, surroundings: Surroundings
 
 
 @pytest.mark.parametrize("stride", [None, WINDOW // 2, 3 * WINDOW])
-def test_a_long_text_rolls_through_full_windows(base: Path, surroundings: Surroundings, stride: int | None) -> None:
+def test_a_long_text_rolls_through_full_windows(base: Path, surroundings: RunContext, stride: int | None) -> None:
     text = " ".join(
         random.Random(5).choices(["the", "fox", "dog", "Paris", "Yes", "No", "one", "two", "sun", "day"], k=700)
     )
@@ -173,6 +173,6 @@ def test_a_long_text_rolls_through_full_windows(base: Path, surroundings: Surrou
     assert reply.logprob == pytest.approx(expected, abs=len(ids) * 1e-4)
 
 
-def test_an_empty_text_is_no_reply(tiny_base: Path, surroundings: Surroundings) -> None:
+def test_an_empty_text_is_no_reply(tiny_base: Path, surroundings: RunContext) -> None:
     model, candidate = make(tiny_base, surroundings)
     assert "no tokens" in reasons(ask(model, candidate, [RollingLogLikelihood(text="")]))[0]

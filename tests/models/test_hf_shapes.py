@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.contracts import Surroundings
+from harness.contracts import RunContext
 from harness.types import Completion, Decoding, Generate, LogLikelihood, LogProb, RollingLogLikelihood
 from harness_models.hf.batching import Budget
 from harness_models.hf.planning import Branches
@@ -31,7 +31,7 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def loaded(shapes: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     @functools.cache
     def load(name: str) -> Any:
-        model, candidate = make(shapes(name), Surroundings(offline=True, weights=tmp_path_factory.mktemp("store")))
+        model, candidate = make(shapes(name), RunContext(offline=True, weights=tmp_path_factory.mktemp("store")))
         ask(model, candidate, [LogLikelihood(messages=user("Yes"), continuation="No")])
         return model._loaded, Plain(shapes(name))
 
@@ -39,7 +39,7 @@ def loaded(shapes: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.mark.parametrize("name", SHAPES | BY_LENGTH)
-def test_every_shape_scores_as_alone(name: str, shapes: Any, surroundings: Surroundings) -> None:
+def test_every_shape_scores_as_alone(name: str, shapes: Any, surroundings: RunContext) -> None:
     model, candidate = make(shapes(name), surroundings)
     plain = Plain(shapes(name))
     asked = [LogLikelihood(messages=user(q), continuation=a) for q in QUESTIONS for a in ANSWERS]
@@ -52,7 +52,7 @@ def test_every_shape_scores_as_alone(name: str, shapes: Any, surroundings: Surro
 
 @pytest.mark.parametrize("name", SHAPES | BY_LENGTH)
 def test_texts_longer_than_the_window_score_the_same_on_every_shape(
-    name: str, shapes: Any, surroundings: Surroundings
+    name: str, shapes: Any, surroundings: RunContext
 ) -> None:
     model, candidate = make(shapes(name), surroundings)
     model._ready(candidate).window = 48
@@ -76,7 +76,7 @@ def test_what_an_architecture_cannot_take_is_said(name: str, loaded: Any) -> Non
     assert bool(model.plain) is (name in PLAIN)
 
 
-def test_the_fall_back_is_said(shapes: Any, surroundings: Surroundings) -> None:
+def test_the_fall_back_is_said(shapes: Any, surroundings: RunContext) -> None:
     model, candidate = make(shapes("bloom"), surroundings)
     ask(model, candidate, [LogLikelihood(messages=user("Yes"), continuation="No")])
     assert model.facts()["shared tokens"].startswith("forwarded each time: ")
@@ -159,7 +159,7 @@ def test_lost_memory_costs_no_score(loaded: Any, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
-def test_a_soft_cap_far_above_the_logits_is_found(dtype: str, shapes: Any, surroundings: Surroundings) -> None:
+def test_a_soft_cap_far_above_the_logits_is_found(dtype: str, shapes: Any, surroundings: RunContext) -> None:
     import torch
 
     model, candidate = make(shapes("gemma2-high-cap"), surroundings, dtype=dtype)
@@ -170,7 +170,7 @@ def test_a_soft_cap_far_above_the_logits_is_found(dtype: str, shapes: Any, surro
         assert torch.equal(loaded.logits(loaded.hidden(ids)), whole)
 
 
-def test_a_recurrent_architecture_is_run_plainly(shapes: Any, surroundings: Surroundings) -> None:
+def test_a_recurrent_architecture_is_run_plainly(shapes: Any, surroundings: RunContext) -> None:
     model, candidate = make(shapes("mamba"), surroundings)
     plain = Plain(shapes("mamba"))
     asked = [LogLikelihood(messages=user(q), continuation=a) for q in QUESTIONS for a in ANSWERS]

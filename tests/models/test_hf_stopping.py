@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from harness.contracts import Surroundings
+from harness.contracts import RunContext
 from harness.types import Completion, Decoding, Generate
 from harness_models.hf.stopping import Decode, Stops, TextStream, byte_tokens
 from tests import tiny
@@ -129,7 +129,7 @@ def test_pieces_add_up_and_never_show_a_stop_string(tokenizer: Any, text: str, s
     assert not any(stop in final for stop in stops)
 
 
-def test_text_is_streamed_as_it_grows(tiny_base: Path, surroundings: Surroundings) -> None:
+def test_text_is_streamed_as_it_grows(tiny_base: Path, surroundings: RunContext) -> None:
     model, candidate = make(tiny_base, surroundings)
     asked = [
         Generate(messages=user(text), decoding=greedy(24, "zz")) for text in ("the quick brown fox", "Yes", "one two")

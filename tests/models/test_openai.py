@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from harness.contracts import Surroundings
+from harness.contracts import RunContext
 from harness.errors import BrokenRunError, InputError
 from harness.references import resolve_model
 from harness.types import (
@@ -60,7 +60,7 @@ def make_remote(
     url: str, *, offline: bool = False, name: str = "tiny", timeout: float = 2
 ) -> tuple[OpenAIModel, Candidate]:
     spec = resolve_model(f"openai:{name}@{url}", schemes=["openai"])
-    MADE.append(OpenAIModel(spec, Surroundings(offline=offline, weights=Path("unused"), timeout=timeout)))
+    MADE.append(OpenAIModel(spec, RunContext(offline=offline, weights=Path("unused"), timeout=timeout)))
     return MADE[-1], Candidate(model=spec)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.contracts import Model, Surroundings
+from harness.contracts import Model, RunContext
 from harness.hashing import sha256_file
 from harness.paths import weights_dir
 from harness.references import resolve_model
@@ -26,7 +26,7 @@ def smollm() -> Iterator[tuple[Model, Candidate]]:
     from harness_models import make_hf
 
     spec = resolve_model(NAME, schemes=["hf"], device="cpu")
-    model = make_hf(spec, Surroundings(offline=True, weights=weights_dir()))
+    model = make_hf(spec, RunContext(offline=True, weights=weights_dir()))
     yield model, Candidate(model=spec)
     model.close()
 
@@ -49,7 +49,7 @@ def test_it_knows_the_capital_of_france(smollm: tuple[Model, Candidate]) -> None
 @pytest.mark.weights
 def test_it_scores_as_a_plain_forward_pass(smollm: tuple[Model, Candidate]) -> None:
     model, candidate = smollm
-    plain = Plain(materialise(candidate.model, Surroundings(weights=weights_dir())))
+    plain = Plain(materialise(candidate.model, RunContext(weights=weights_dir())))
     rules = Message(role="system", content="You are a careful judge. You answer with Yes or No and nothing else.")
     questions = [
         "Is Paris in France?",
@@ -79,7 +79,7 @@ def test_the_conversion_writes_the_same_bytes_every_time(smollm: tuple[Model, Ca
     store = tmp_path / "store"
     store.mkdir()
     (store / NAME).symlink_to(weights_path(NAME).parent)
-    again = materialise(candidate.model, Surroundings(offline=True, weights=store))
-    first = materialise(candidate.model, Surroundings(offline=True, weights=weights_dir()))
+    again = materialise(candidate.model, RunContext(offline=True, weights=store))
+    first = materialise(candidate.model, RunContext(offline=True, weights=weights_dir()))
     for name in ("model.safetensors", "config.json", "tokenizer.json"):
         assert sha256_file(again / name) == sha256_file(first / name)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from harness.contracts import Surroundings
+from harness.contracts import RunContext
 from harness.errors import BrokenRunError
 from harness.references import resolve_model
 from harness.types import Candidate, Completion, Generate, Request
@@ -43,7 +43,7 @@ def remote(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     def make(*, concurrency: int = 8, limits: Limits = QUICK) -> tuple[OpenAIModel, Candidate]:
         monkeypatch.setattr(OpenAIModel, "limits", limits)
         spec = resolve_model(f"openai:tiny@{server.url}", schemes=["openai"])
-        made.append(OpenAIModel(spec, Surroundings(weights=Path("unused"), concurrency=concurrency)))
+        made.append(OpenAIModel(spec, RunContext(weights=Path("unused"), concurrency=concurrency)))
         return made[-1], Candidate(model=spec)
 
     yield make
@@ -217,12 +217,12 @@ def test_ctrl_c_ends_quickly_and_keeps_what_arrived(server: Server) -> None:
     script = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from harness.contracts import Surroundings\n"
+        "from harness.contracts import RunContext\n"
         "from harness.references import resolve_model\n"
         "from harness.types import Candidate, Decoding, Generate, Message\n"
         "from harness_models import make_openai\n"
         f"spec = resolve_model('openai:tiny@{server.url}', schemes=['openai'])\n"
-        "model = make_openai(spec, Surroundings(weights=Path('.')))\n"
+        "model = make_openai(spec, RunContext(weights=Path('.')))\n"
         "asked = [Generate(messages=(Message(role='user', content=str(n)),), decoding=Decoding()) for n in range(40)]\n"
         "model.answer(Candidate(model=spec), asked, lambda index, reply: print(index, flush=True))\n"
     )

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.adherence import combine_verdicts
-from harness.contracts import Classifier, Critic, Surroundings
+from harness.contracts import Classifier, Critic, RunContext
 from harness.evaluation.panel import Panel
 from harness.evaluation.pool import ModelPool
 from harness.evaluation.roles import Asking, Roles
@@ -75,7 +75,7 @@ def judge_by(
         def fingerprint(self, roles: Sequence[str]) -> str | None:
             return None
 
-    surroundings = Surroundings(weights=Path())
+    surroundings = RunContext(weights=Path())
     names = {name for critic in critics.values() for name in critic.classifiers}
     panel = Panel(
         principles=(rule,), critics=critics, classifiers={name: Harsh({}, surroundings) for name in names},

@@ -371,7 +371,7 @@ def test_the_weights_that_a_promotion_rests_on_are_read_whole(tmp_path, monkeypa
     import time
     from types import SimpleNamespace
 
-    from harness.contracts import Surroundings
+    from harness.contracts import RunContext
     from harness.hashing import sha256_file
     from harness.plugins import load_plugins
     from harness.references import resolve_model
@@ -384,7 +384,7 @@ def test_the_weights_that_a_promotion_rests_on_are_read_whole(tmp_path, monkeypa
     time.sleep(0.06)
     reads = []
     monkeypatch.setattr(memo, "sha256_file", lambda path: reads.append(path) or sha256_file(path))
-    surroundings = Surroundings(offline=True, weights=tmp_path / "store")
+    surroundings = RunContext(offline=True, weights=tmp_path / "store")
     plugins = load_plugins(())
     spec = resolve_model(f"replay:{file}", dtype="auto", device="cpu", schemes=["replay"])
     decision = SimpleNamespace(candidate=Candidate(model=spec))
@@ -392,5 +392,5 @@ def test_the_weights_that_a_promotion_rests_on_are_read_whole(tmp_path, monkeypa
     for _ in range(2):
         model.fingerprint(decision.candidate)
     assert len(reads) == 1
-    read_weights(decision, plugins, Preflight(policy=None, surroundings=surroundings))
+    read_weights(decision, plugins, Preflight(policy=None, context=surroundings))
     assert len(reads) == 2

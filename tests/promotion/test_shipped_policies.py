@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.contracts import Surroundings
+from harness.contracts import RunContext
 from harness.evaluation.checks import require_attainable_gates
 from harness.evaluation.prepare import SuiteOptions, prepare_suite
 from harness.paths import weights_dir
@@ -36,7 +36,7 @@ def test_perfect_data_could_pass_the_first_attempts(name, registries, real_weigh
     assert policy.about
     for section in policy.suites:
         prepared = prepare_suite(
-            section.suite, registries, Surroundings(offline=True, weights=weights_dir()),
+            section.suite, registries, RunContext(offline=True, weights=weights_dir()),
             SuiteOptions(
                 limit=section.limit, gates=section.gates, alpha=policy.alpha, constitution=section.constitution
             ),

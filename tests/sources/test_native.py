@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.contracts import SourceInput, Surroundings
+from harness.contracts import RunContext, SourceInput
 from harness.errors import InputError
 from harness.evaluation.prepare import SuiteOptions, prepare_suite
 from harness.plugins import load_plugins
@@ -48,7 +48,7 @@ def read(name, path, **options):
 def test_every_native_suite_prepares_with_its_file(tmp_path, name):
     registries = load_plugins(installed=False).registries
     prepared = (
-        prepare_suite(name, registries, Surroundings(weights=tmp_path), SuiteOptions(data=small(tmp_path, name)))
+        prepare_suite(name, registries, RunContext(weights=tmp_path), SuiteOptions(data=small(tmp_path, name)))
         if name != "realtoxicityprompts"
         else None
     )
@@ -61,7 +61,7 @@ def test_every_native_suite_prepares_with_its_file(tmp_path, name):
 def test_without_its_file_the_suite_says_what_to_pass(tmp_path, name):
     registries = load_plugins(installed=False).registries
     with pytest.raises(InputError, match="pass it with --data FILE"):
-        prepare_suite(name, registries, Surroundings(weights=tmp_path))
+        prepare_suite(name, registries, RunContext(weights=tmp_path))
 
 
 @pytest.mark.parametrize("name", [name for name in NATIVE if name not in {"wikitext", "lambada"}])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.contracts import Surroundings
+from harness.contracts import RunContext
 from harness.evaluation.checks import require_attainable_gates
 from harness.evaluation.constitutions import Constitutions
 from harness.evaluation.panel import Panel
@@ -87,7 +87,7 @@ def test_it_can_be_prepared_with_its_classifiers(suite: str) -> None:
     if not all((weights_dir() / name).is_dir() for name in names) and os.environ.get("HARNESS_REQUIRE_WEIGHTS") != "1":
         pytest.skip(f"weights are absent; run: harness models pull {' '.join(names)}")
     prepared = prepare_suite(
-        suite, load_plugins(installed=False).registries, Surroundings(offline=True, weights=weights_dir())
+        suite, load_plugins(installed=False).registries, RunContext(offline=True, weights=weights_dir())
     )
     assert all(status.ran for status in prepared.panel.classifier_status)
     assert {sample.id for sample in prepared.samples} == {sample.id for sample in samples(suite)}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness.contracts import Surroundings
+from harness.contracts import RunContext
 from harness.plugins import BUNDLED, load_plugins
 from harness.progress import NoProgress
 from harness.reading.recipe import read_recipe
@@ -167,7 +167,7 @@ class Lab:
         values = {
             "plugins": load_plugins([f"no:{name}" for name in UNUSED], installed=False),
             "workspace": self.workspace,
-            "surroundings": Surroundings(offline=True, weights=self.folder / "weights"),
+            "context": RunContext(offline=True, weights=self.folder / "weights"),
             "progress": self.progress,
             "device": "cpu",
             **changes,

@@ -104,7 +104,7 @@ def test_reuse_imports_no_torch(lab):
     code = f"""
 import sys
 from pathlib import Path
-from harness.contracts import Surroundings
+from harness.contracts import RunContext
 from harness.plugins import load_plugins
 from harness.progress import NoProgress
 from harness.reading.recipe import read_recipe
@@ -112,7 +112,7 @@ from harness.store.workspace import Workspace
 from harness_training.runner import TrainSetting, train
 ws = Workspace.open({str(lab.workspace.root)!r})
 setting = TrainSetting(plugins=load_plugins({unused!r}, installed=False), workspace=ws, progress=NoProgress(), device="cpu",
-    surroundings=Surroundings(offline=True, weights=Path({str(lab.folder / "weights")!r})))
+    context=RunContext(offline=True, weights=Path({str(lab.folder / "weights")!r})))
 (result,) = train(read_recipe(Path({str(path)!r})), setting)
 assert result.reused
 heavy = {{"torch", "transformers", "peft", "trl", "datasets", "pandas"}} & set(sys.modules)

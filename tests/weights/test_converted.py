@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.contracts import Surroundings
+from harness.contracts import RunContext
 from harness.errors import InputError
 from harness.hashing import sha256_file
 from harness.types import ModelSpec
@@ -15,7 +15,7 @@ from harness.weights import materialise
 from harness.weights.materialise import CONVERSION
 
 
-def converted(tmp_path: Path, *, earlier: bool = False) -> tuple[ModelSpec, Surroundings, Path]:
+def converted(tmp_path: Path, *, earlier: bool = False) -> tuple[ModelSpec, RunContext, Path]:
     source = tmp_path / "m.gguf"
     source.write_bytes(b"GGUF")
     folder = tmp_path / "store" / ".bases" / f"m-{sha256_file(source)[:16]}-v{CONVERSION}"
@@ -26,7 +26,7 @@ def converted(tmp_path: Path, *, earlier: bool = False) -> tuple[ModelSpec, Surr
     record = {"safetensors_sha256": files["model.safetensors"], **({} if earlier else {"files": files})}
     (folder / "conversion.json").write_text(json.dumps(record))
     spec = ModelSpec(reference=str(source), scheme="hf", name=str(source))
-    return spec, Surroundings(offline=True, weights=tmp_path / "store"), folder
+    return spec, RunContext(offline=True, weights=tmp_path / "store"), folder
 
 
 @pytest.mark.parametrize("name", ["config.json", "generation_config.json", "model.safetensors"])

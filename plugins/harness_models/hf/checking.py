@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from harness.api import AdapterSpec, ModelSpec, RunContext
 
 
-def check_adapters(spec: ModelSpec, adapters: Sequence[AdapterSpec], surroundings: RunContext) -> None:
+def check_adapters(spec: ModelSpec, adapters: Sequence[AdapterSpec], context: RunContext) -> None:
     """Check every adapter against the base's headers, where the base is on disk in plain form.
 
     Raises:
@@ -21,7 +21,7 @@ def check_adapters(spec: ModelSpec, adapters: Sequence[AdapterSpec], surrounding
     """
     if not adapters:
         return
-    folder = base_shapes_folder(spec, surroundings)
+    folder = base_shapes_folder(spec, context)
     shapes = {} if folder is None else base_shapes(folder)
     for adapter in adapters:
         check_adapter(adapter, spec, shapes)

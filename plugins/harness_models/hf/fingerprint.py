@@ -22,15 +22,15 @@ ENGINE = "5"
 """Raised whenever scoring or decoding would give other replies, or what was stored must not be believed."""
 
 
-def fingerprint(spec: ModelSpec, candidate: Candidate, surroundings: RunContext) -> Mapping[str, str]:
+def fingerprint(spec: ModelSpec, candidate: Candidate, context: RunContext) -> Mapping[str, str]:
     """Return base, adapters, dtype, device kind, backend, engine and template as flat text.
 
     Raises:
         InputError: when weights are absent or damaged, or an adapter does not fit the base.
     """
     place = placement(spec)
-    base = base_hash(spec, surroundings)
-    check_adapters(spec, candidate.adapters, surroundings)
+    base = base_hash(spec, context)
+    check_adapters(spec, candidate.adapters, context)
     template = candidate.template
     return {
         "base": base,

@@ -112,12 +112,12 @@ class Loaded:
         return torch.tensor(rows, dtype=torch.long, device=self.model.device)
 
 
-def load(spec: ModelSpec, surroundings: RunContext, *, identity: str | None = None) -> Loaded:
+def load(spec: ModelSpec, context: RunContext, *, identity: str | None = None) -> Loaded:
     """Load base and tokenizer.
 
     Args:
         spec: the base.
-        surroundings: where weights are.
+        context: where weights are.
         identity: what the base must be, as its fingerprint said; None where nobody asked.
 
     Raises:
@@ -126,7 +126,7 @@ def load(spec: ModelSpec, surroundings: RunContext, *, identity: str | None = No
     """
     let_threads_doze()  # for those who do not come by the command line
     cores = FreeCores()
-    with as_identified(spec, surroundings, identity) as (folder, found), _no_garbage_collection():
+    with as_identified(spec, context, identity) as (folder, found), _no_garbage_collection():
         for file in sorted(folder.glob("*.safetensors")):
             tensor_shapes(file)  # a damaged file is named before anything is loaded
         import torch

@@ -56,8 +56,8 @@ class _StreamLeft(Exception):  # noqa: N818 - nothing is wrong
 class HfModel(Model):
     """A causal language model of transformers, on this machine."""
 
-    def __init__(self, spec: ModelSpec, surroundings: RunContext) -> None:
-        super().__init__(spec, surroundings)
+    def __init__(self, spec: ModelSpec, context: RunContext) -> None:
+        super().__init__(spec, context)
         self._loaded: Loaded | None = None
         self._identified: str | None = None
         """The base's hash in the last fingerprint: all replies must be that base's."""
@@ -75,7 +75,7 @@ class HfModel(Model):
         Raises:
             BaseChangedError: when the base is not what it was when this was asked before, or when it was loaded.
         """
-        found = fingerprint(self.spec, candidate, self.surroundings)
+        found = fingerprint(self.spec, candidate, self.context)
         before = self._identified if self._loaded is None else self._loaded.identity
         self._identified = found["base"]
         if before not in {None, found["base"]}:
@@ -218,7 +218,7 @@ class HfModel(Model):
         from harness_models.hf.proof import BaseProof
 
         if self._loaded is None:
-            self._loaded = load(self.spec, self.surroundings, identity=self._identified)
+            self._loaded = load(self.spec, self.context, identity=self._identified)
             self._proof = BaseProof(self._loaded.model, self.spec.reference)
             self._budget = budget_for(self._loaded)
         if self._rack is None:

@@ -38,8 +38,8 @@ class OpenAIModel(Model):
     verifiable: ClassVar[bool] = False
     limits: ClassVar[Limits] = Limits()
 
-    def __init__(self, spec: ModelSpec, surroundings: RunContext) -> None:
-        super().__init__(spec, surroundings)
+    def __init__(self, spec: ModelSpec, context: RunContext) -> None:
+        super().__init__(spec, context)
         self._opened: tuple[SideBySide, Client] | None = None
         self._length_key = "max_tokens"
 
@@ -68,7 +68,7 @@ class OpenAIModel(Model):
             BrokenRunError: when the server cannot be reached.
         """
         self._check(candidate)
-        if self.surroundings.offline:
+        if self.context.offline:
             raise InputError(
                 f"{self.spec.reference} is a server, and offline mode opens no connection",
                 hint="run without --offline, or use a local model",
@@ -78,7 +78,7 @@ class OpenAIModel(Model):
             if not isinstance(request, Generate | LogLikelihood):
                 deliver(index, NoReply(reason="a server's chat endpoint gives no probability of a whole text"))
         try:
-            with closing(side.each(self._jobs(client, requests), self.surroundings.concurrency)) as answered:
+            with closing(side.each(self._jobs(client, requests), self.context.concurrency)) as answered:
                 for replies in answered:
                     for index, reply in replies:
                         deliver(index, reply)
@@ -91,7 +91,7 @@ class OpenAIModel(Model):
             from harness_models.remote.client import Client
             from harness_models.remote.side_by_side import SideBySide
 
-            side, given = SideBySide(), self.surroundings
+            side, given = SideBySide(), self.context
 
             async def connect() -> Client:
                 endpoint = self.spec.endpoint or ""
