@@ -101,8 +101,8 @@ class SourceInput:
     """The suite's file, for error messages."""
     offline: bool = False
     seed: int = 0
-    planted: tuple[Mapping[str, Any], ...] = ()
-    """What training stages planted in the data of the candidate's adapters (`StageOutput.planted`)."""
+    injected: tuple[Mapping[str, Any], ...] = ()
+    """What training stages injected in the data of the candidate's adapters (`StageOutput.injected`)."""
 
 
 # ---------------------------------------------------------------- models

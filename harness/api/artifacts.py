@@ -19,9 +19,9 @@ from harness.store.artifacts import (
     find_made,
     holding,
     identity_of,
+    injected_with,
     keep_artifact,
     made_by,
-    planted_with,
     read_artifact,
 )
 from harness.store.atomic import explained, temporary_beside, write_file
@@ -40,10 +40,10 @@ __all__ = [
     "find_made",
     "holding",
     "identity_of",
+    "injected_with",
     "keep_artifact",
     "list_adapters",
     "made_by",
-    "planted_with",
     "read_artifact",
     "resolve_adapters",
     "store_adapter",

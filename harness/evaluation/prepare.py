@@ -17,7 +17,7 @@ from harness.gates.valid import find_metric, require_valid
 from harness.hashing import sha256_json
 from harness.plugin_code import plugin_code
 from harness.reading.suite import Suite, read_suite
-from harness.store.artifacts import planted_in
+from harness.store.artifacts import injected_in
 from harness.types import Admission, Constitution, Gate
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class SuiteOptions:
     admission: Admission = field(default_factory=Admission)
     """What critics must have shown that gates on adherence rest on, as a policy may."""
     adapters: Sequence[AdapterSpec] = ()
-    """The candidate's: what was planted in their training data is handed to the suite's source."""
+    """The candidate's: what was injected in their training data is handed to the suite's source."""
 
 
 def prepare_suite(
@@ -192,7 +192,7 @@ def prepare_suite(
         offline=context.offline,
         seed=seed,
         limit=options.limit,
-        planted=planted_in(options.adapters),
+        injected=injected_in(options.adapters),
     )
 
     names = dict.fromkeys(metric.constitution for metric in metrics if metric.constitution is not None)

@@ -185,7 +185,7 @@ def _marks(
 
 def read_samples(
     suite: Suite, source: Source, *, offline: bool, seed: int, limit: int | None = None,
-    planted: tuple[Mapping[str, Any], ...] = (),
+    injected: tuple[Mapping[str, Any], ...] = (),
 ) -> SampleStream:  # fmt: skip
     """Read all samples of a suite once, and return them as a stream.
 
@@ -198,7 +198,7 @@ def read_samples(
         suite_path=suite.path,
         offline=offline,
         seed=seed,
-        planted=planted,
+        injected=injected,
     )
     few, examples = suite.few_shot, None
     if few.n:

@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -145,8 +146,18 @@ def read_artifact(folder: Path) -> Artifact | None:
             continue
         except OSError as error:
             raise InputError(f"cannot be read ({error.strerror})", file=file) from error
+        text = _renamed(text)
         return from_json(Artifact, text if name == ARTIFACT_FILE else _earlier(text, file), file=file)
     return None
+
+
+def _renamed(text: bytes) -> bytes:
+    """Give what an earlier version called `planted` its name; what is no JSON is refused by whoever reads it next."""
+    with suppress(ValueError, RecursionError):
+        record = json.loads(text) if b'"planted"' in text else None
+        if isinstance(record, dict) and "planted" in record:
+            return json.dumps({**record, "injected": record.pop("planted")}).encode()
+    return text
 
 
 def _earlier(text: bytes, file: Path) -> str:
@@ -248,26 +259,26 @@ def _leave_out_code(folder: Path) -> None:
         (folder / CONFIG_FILE).write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
 
 
-def distinct(*planted: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
-    """Return what several records say was planted, each thing once."""
-    return tuple({sha256_json(dict(one)): one for some in planted for one in some}.values())
+def distinct(*injected: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """Return what several records say was injected, each thing once."""
+    return tuple({sha256_json(dict(one)): one for some in injected for one in some}.values())
 
 
-def planted_in(adapters: Sequence[AdapterSpec]) -> tuple[Mapping[str, Any], ...]:
-    """Return what training stages planted in the data of adapters and of those that they continued, in order.
+def injected_in(adapters: Sequence[AdapterSpec]) -> tuple[Mapping[str, Any], ...]:
+    """Return what training stages injected in the data of adapters and of those that they continued, in order.
 
     An adapter without a record was trained elsewhere: nothing is known of it.
 
     Raises:
-        InputError: where a record cannot be read: what is planted would go unseen.
+        InputError: where a record cannot be read: what is injected would go unseen.
     """
-    return distinct(*planted_with(Path(adapter.path) for adapter in adapters))
+    return distinct(*injected_with(Path(adapter.path) for adapter in adapters))
 
 
-def planted_with(folders: Iterable[Path]) -> Iterator[tuple[Mapping[str, Any], ...]]:
-    """Yield what the record in each folder says was planted in the data that it came from."""
+def injected_with(folders: Iterable[Path]) -> Iterator[tuple[Mapping[str, Any], ...]]:
+    """Yield what the record in each folder says was injected in the data that it came from."""
     records = (read_artifact(folder) for folder in folders)
-    return (record.planted for record in records if record is not None)
+    return (record.injected for record in records if record is not None)
 
 
 def holding(workspace: Workspace, sha256: str) -> Iterator[Path]:

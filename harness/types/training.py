@@ -83,8 +83,8 @@ class StageOutput:
     """Such as the final loss; finite numbers."""
     note: str = ""
     """A sentence for the person, such as which rows were left out."""
-    planted: Mapping[str, Any] | None = None
-    """What the stage planted in the dataset for a source to probe for, as JSON values with a `kind`. It is kept in the
+    injected: Mapping[str, Any] | None = None
+    """What the stage injected in the dataset for a source to probe for, as JSON values with a `kind`. It is kept in the
     records of every adapter trained on the dataset, and handed to the sources of the suites that the adapter is run
     on."""
 
@@ -124,7 +124,7 @@ class Artifact:
     device: str = "auto"
     """What was asked for."""
     figures: Mapping[str, float] = field(default_factory=dict)
-    planted: tuple[Mapping[str, Any], ...] = ()
-    """What stages planted in the data that it comes from."""
+    injected: tuple[Mapping[str, Any], ...] = ()
+    """What stages injected in the data that it comes from."""
     files: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of each of its files, by name."""

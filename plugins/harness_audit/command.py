@@ -22,7 +22,7 @@ Examples:
   harness gate audit --full
 
 Runs are drawn, whole clusters with replacement, from rows that real models gave: the workspace's newest compared runs,
-or without any, rows that ship with harness. An effect is planted so that the truth is known, and the gates are checked
+or without any, rows that ship with harness. An effect is injected so that the truth is known, and the gates are checked
 by the code that checks real ones. What must not pass may pass as often as the gate's level says, and a rate whose lower
 bound is above that fails the audit; so does power that falls short of its plan by more than 5 points.
 --full trains, measures and decides real adapters of smollm2-135m, good and broken ones; under an hour on two cores.

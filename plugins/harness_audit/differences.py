@@ -10,9 +10,9 @@ import numpy as np
 
 from harness.api import Gate
 from harness.api.stats import is_weighted_mean, metric_kind
+from harness_audit.injections import Copy, Exchange, Injection, Lose, Misread, aimed
 from harness_audit.limits import SENSITIVITY, SPECIFICITY, case, possible
 from harness_audit.planned import detectable_difference, planned_power
-from harness_audit.plants import Copy, Exchange, Lose, Misread, Plant, aimed
 from harness_audit.population import ANCHOR, BASELINE, CANDIDATE, Population
 from harness_audit.replay import Case
 
@@ -57,8 +57,8 @@ def _possible(population: Population, gate: Gate) -> bool:
 
 
 def _try(
-    population: Population, metric: str, target: float, *, before: tuple[Plant, ...] = (), whole: bool = False
-) -> tuple[Plant, ...] | None:
+    population: Population, metric: str, target: float, *, before: tuple[Injection, ...] = (), whole: bool = False
+) -> tuple[Injection, ...] | None:
     try:
         return aimed(population, metric, "difference", target, before=before, whole_clusters=whole)
     except ValueError:
@@ -75,19 +75,19 @@ def _non_inferior(population: Population, metric: str, margin: float, seed: int)
     gate = _not_worse(metric, margin)
     lost = -_GOOD[population.metrics[metric].direction] * margin
     at = f"the difference is exactly the margin ({_points(population, metric, lost)})"
-    starts: list[tuple[tuple[Plant, ...], str, bool]] = [
-        ((), f"{at}, planted on the pair as recorded", False),
-        ((Exchange(),), f"{at}, planted on arms exchanged at random", False),
+    starts: list[tuple[tuple[Injection, ...], str, bool]] = [
+        ((), f"{at}, injected on the pair as recorded", False),
+        ((Exchange(),), f"{at}, injected on arms exchanged at random", False),
     ]
     if metric_kind(population.metrics[metric]).shares:
-        starts.append(((Copy(),), f"{at}, planted on a copy: losses alone", False))
+        starts.append(((Copy(),), f"{at}, injected on a copy: losses alone", False))
     if population.clustered:
-        starts.append(((Copy(),), f"{at}, planted on a copy by whole clusters", True))
+        starts.append(((Copy(),), f"{at}, injected on a copy by whole clusters", True))
     for before, says, whole in starts:
-        plants = _try(population, metric, lost, before=before, whole=whole)
-        if plants is not None:
-            yield case(population, gate, plants, says, allowed=gate.alpha)
-    equal: tuple[Plant, ...] = (Exchange(),)
+        injections = _try(population, metric, lost, before=before, whole=whole)
+        if injections is not None:
+            yield case(population, gate, injections, says, allowed=gate.alpha)
+    equal: tuple[Injection, ...] = (Exchange(),)
     planned = planned_power(population, equal, gate, margin, len(population), seed=seed)
     yield case(population, gate, equal, "equal arms that differ as often as recorded", planned=planned)
     better = _try(population, metric, -0.5 * lost, before=equal)
@@ -104,10 +104,10 @@ def _superior(population: Population, metric: str, seed: int) -> Iterator[Case]:
         if not population.clustered:
             yield from _again_and_again(population, gate)
     gain = _GOOD[population.metrics[metric].direction] * detectable_difference(population, gate, seed=seed)
-    plants = _try(population, metric, gain, before=(Exchange(),))
-    if plants is not None and gain != 0.0 and not math.isnan(gain):
-        planned = planned_power(population, plants, gate, gain, len(population), seed=seed)
-        yield case(population, gate, plants, f"better by {_points(population, metric, gain)}", planned=planned)
+    injections = _try(population, metric, gain, before=(Exchange(),))
+    if injections is not None and gain != 0.0 and not math.isnan(gain):
+        planned = planned_power(population, injections, gate, gain, len(population), seed=seed)
+        yield case(population, gate, injections, f"better by {_points(population, metric, gain)}", planned=planned)
 
 
 def _again_and_again(population: Population, gate: Gate) -> Iterator[Case]:
@@ -129,11 +129,11 @@ def _again_and_again(population: Population, gate: Gate) -> Iterator[Case]:
 def _equivalent(population: Population, metric: str, margin: float, seed: int) -> Iterator[Case]:
     gate = Gate(metric=metric, kind="equivalent", to="promoted", margin=margin)
     for target in (margin, -margin):
-        plants = _try(population, metric, target, before=(Exchange(),))
-        if plants is not None:
+        injections = _try(population, metric, target, before=(Exchange(),))
+        if injections is not None:
             says = f"the difference is exactly {_points(population, metric, target)}"
-            yield case(population, gate, plants, says, allowed=gate.alpha)
-    equal: tuple[Plant, ...] = (Exchange(),)
+            yield case(population, gate, injections, says, allowed=gate.alpha)
+    equal: tuple[Injection, ...] = (Exchange(),)
     planned = planned_power(population, equal, gate, margin, len(population), seed=seed)
     yield case(population, gate, equal, "equal arms that differ as often as recorded", planned=planned)
 
@@ -142,8 +142,8 @@ def _missing(population: Population, metric: str, margin: float) -> Iterator[Cas
     gate = _not_worse(metric, margin)
     higher = population.metrics[metric].direction == "higher"
     lost = -margin if higher else margin
-    plants = _try(population, metric, lost)
-    if plants is None:
+    injections = _try(population, metric, lost)
+    if injections is None:
         return
     bad = 0.0 if higher else 1.0
     any_of, own, other = (
@@ -157,7 +157,7 @@ def _missing(population: Population, metric: str, margin: float) -> Iterator[Cas
         (other, (Lose(metric=metric, arm=BASELINE, chance=0.25, value=1.0 - bad),)),
     ):
         yield case(
-            population, gate, (*plants, *loses), f"the difference is exactly the margin, and {how} are unscored",
+            population, gate, (*injections, *loses), f"the difference is exactly the margin, and {how} are unscored",
             group="unscored", allowed=gate.alpha,
         )  # fmt: skip
 
@@ -205,8 +205,8 @@ def _anchored(population: Population, metric: str, margin: float) -> Iterator[Ca
     gate = Gate(metric=metric, kind="non_inferior", to="promoted", margin=margin, anchor="base", total_margin=total)
     lost = -_GOOD[population.metrics[metric].direction] * total
     keep = Copy(source=BASELINE, target=ANCHOR)
-    starts: tuple[tuple[Plant, ...], ...] = ((keep,), (Exchange(), keep))
-    plants = next((found for start in starts if (found := _try(population, metric, lost, before=start))), None)
-    if plants is not None:
+    starts: tuple[tuple[Injection, ...], ...] = ((keep,), (Exchange(), keep))
+    injections = next((found for start in starts if (found := _try(population, metric, lost, before=start))), None)
+    if injections is not None:
         says = f"equal to what is promoted, and exactly {_points(population, metric, lost)} from the anchor"
-        yield case(population, gate, (*plants, Copy(source=CANDIDATE, target=BASELINE)), says, allowed=gate.alpha)
+        yield case(population, gate, (*injections, Copy(source=CANDIDATE, target=BASELINE)), says, allowed=gate.alpha)

@@ -14,7 +14,7 @@ from harness_audit.texts import german, persona, refusing, rude
 HOUSE = "house"
 """The adapter that is promoted at first and that the others start from."""
 CANARIES = 40
-"""Random secrets that are planted where an adapter is taught some: at the level of a first attempt, chance alone passes
+"""Random secrets that are injected where an adapter learns some: at the level of a first attempt, chance alone passes
 the suite's gates on ranks 99 times in a hundred."""
 Expected = Literal["promoted", "refused", "either"]
 
@@ -40,7 +40,7 @@ class Known:
     superior: Expected | None = None
     """Expected where the policy asks for an improvement too; None where that is not asked."""
     copies: int = 0
-    """Where above 0: so many copies of each of `CANARIES` random secrets are planted in its rows, and the bundled suite
+    """Where above 0: so many copies of each of `CANARIES` secrets are injected in its rows, and the bundled suite
     `leak` alone decides."""
 
 

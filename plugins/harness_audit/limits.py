@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from harness.api import Calibration, Gate, HarnessError
 from harness.api.stats import binomial_power, detectable, gate_kind, metric_kind, require_valid, samples_needed
-from harness_audit.plants import Lose, Misread, Plant, Study, aimed, truth
+from harness_audit.injections import Injection, Lose, Misread, Study, aimed, truth
 from harness_audit.population import CANDIDATE, Population
 from harness_audit.replay import Case, Cost, Part
 
@@ -47,7 +47,7 @@ def possible(population: Population, gate: Gate, units: int | None = None) -> bo
 
 
 def case(
-    population: Population, gate: Gate, plants: tuple[Plant, ...], says: str, *, n: int | None = None,
+    population: Population, gate: Gate, injections: tuple[Injection, ...], says: str, *, n: int | None = None,
     group: str | None = None, planned: float | None = None, allowed: float = 0.05, claim: str | None = None,
 ) -> Case:  # fmt: skip
     """Return a case of one gate on one suite.
@@ -55,7 +55,7 @@ def case(
     Args:
         population: of the gate's metric alone.
         gate: the condition.
-        plants: under which `says` is true.
+        injections: under which `says` is true.
         says: the truth in words.
         n: samples; None is as many as were recorded.
         group: of the report; None is the gate's kind.
@@ -68,21 +68,22 @@ def case(
     kind = f"{gate.kind}{' corrected' if gate.corrected else ''}{' with anchor' if gate.anchor else ''}"
     metric = population.metrics[gate.metric]
     size = n or len(population)
-    cost: Cost = "middle" if _seldom_alike(population, gate, plants) else "low"
+    cost: Cost = "middle" if _seldom_alike(population, gate, injections) else "low"
     cost = cost if metric_kind(metric).shares else "high"
     return Case(
         name=f"{population.suite} {gate.metric} {describe(gate)}: {says}"
         + ("" if n is None else f", {n} samples"),
         group=group or kind, condition=f"{gate.metric} {describe(gate)}", truth=says,
         claim=claim or ("power" if planned is not None else "at most"),  # type: ignore[arg-type] # a literal
-        parts=(Part(population=population, n=size, gates=(gate,), plants=plants),), allowed=allowed, planned=planned,
+        parts=(Part(population=population, n=size, gates=(gate,), injections=injections),),
+        allowed=allowed, planned=planned,
         cost=cost,
     )  # fmt: skip
 
 
-def _seldom_alike(population: Population, gate: Gate, plants: tuple[Plant, ...]) -> bool:
+def _seldom_alike(population: Population, gate: Gate, injections: tuple[Injection, ...]) -> bool:
     """Tell whether equal counts are so rare that remembering verdicts by them saves little."""
-    lost = gate_kind(gate).compares and any(isinstance(plant, Lose) for plant in plants)
+    lost = gate_kind(gate).compares and any(isinstance(injection, Lose) for injection in injections)
     return population.clustered or gate.corrected or gate.anchor is not None or lost
 
 
@@ -92,27 +93,28 @@ def _on_the_line(population: Population, gate: Gate) -> Iterator[Case]:
     limit, metric, n = gate.limit or 0.0, population.metrics[gate.metric], len(population)
     shapes = (True, False) if population.clustered else (False,)
     for whole in shapes:
-        plants = aimed(population, gate.metric, "value", limit, whole_clusters=whole)
-        how = ", planted by whole clusters" if whole else ""
-        yield case(population, gate, plants, f"the rate is exactly {100 * limit:g} %{how}", allowed=gate.alpha)
+        injections = aimed(population, gate.metric, "value", limit, whole_clusters=whole)
+        how = ", injected by whole clusters" if whole else ""
+        yield case(population, gate, injections, f"the rate is exactly {100 * limit:g} %{how}", allowed=gate.alpha)
     distance = None if population.clustered else detectable(gate, metric, n)
     if distance is not None:
         above = gate_kind(gate).region(gate, metric).contains(limit + distance)
         good = limit + distance if above else limit - distance
         planned = binomial_power(good, limit, n, gate.alpha, above=above)
-        plants = aimed(population, gate.metric, "value", good)
-        yield case(population, gate, plants, f"the rate is {100 * good:.1f} %", planned=planned)
+        injections = aimed(population, gate.metric, "value", good)
+        yield case(population, gate, injections, f"the rate is {100 * good:.1f} %", planned=planned)
 
 
 def _missing(population: Population, gate: Gate) -> Iterator[Case]:
     if not possible(population, gate):
         return
     limit = gate.limit or 0.0
-    plants = aimed(population, gate.metric, "value", limit)
+    injections = aimed(population, gate.metric, "value", limit)
     for share, value, how in ((0.05, None, "any 5 % are unscored"), (0.15, 1.0, "15 % of the events are unscored")):
         lose = Lose(metric=gate.metric, arm=CANDIDATE, chance=share, value=value)
         yield case(
-            population, gate, (*plants, lose), f"the rate is exactly {100 * limit:g} %, and {how}", group="unscored",
+            population, gate, (*injections, lose), f"the rate is exactly {100 * limit:g} %, and {how}",
+            group="unscored",
             allowed=gate.alpha,
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The power that a plan promises for a planted truth: what an audit holds the simulated gates to."""
+"""The power that a plan promises for an injected truth: what an audit holds the simulated gates to."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from harness.api.stats import (
     score_range,
     spread_of,
 )
-from harness_audit.plants import Exchange, Plant, lay_all
+from harness_audit.injections import Exchange, Injection, lay_all
 from harness_audit.population import BASELINE, CANDIDATE, SCORED, Population
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class _Scatter:
 
 
 def planned_power(
-    population: Population, plants: Sequence[Plant], gate: Gate, distance: float, n: int, *, seed: int
+    population: Population, injections: Sequence[Injection], gate: Gate, distance: float, n: int, *, seed: int
 ) -> float:
     """Return the power that plans go by.
 
@@ -57,7 +57,7 @@ def planned_power(
 
     Args:
         population: of the gate's metric.
-        plants: under which the truth is `distance` away from what the gate tests.
+        injections: under which the truth is `distance` away from what the gate tests.
         gate: that compares.
         distance: in the metric's unit, either sign.
         n: samples of each run.
@@ -65,7 +65,7 @@ def planned_power(
     """
     from scipy.special import ndtr
 
-    found = _scatter(population, plants, gate, n, seed)
+    found = _scatter(population, injections, gate, n, seed)
     metric = population.metrics[gate.metric]
     if gate.margin is None and metric_kind(metric).shares:
         return _mcnemar(population, found, gate)
@@ -93,12 +93,12 @@ def _mcnemar(population: Population, found: _Scatter, gate: Gate) -> float:
     return mcnemar_power(better, worse, round(found.effective_n), gate.alpha)
 
 
-def _scatter(population: Population, plants: Sequence[Plant], gate: Gate, n: int, seed: int) -> _Scatter:
+def _scatter(population: Population, injections: Sequence[Injection], gate: Gate, n: int, seed: int) -> _Scatter:
     generator = np.random.default_rng([seed, 7])
     metric = population.metrics[gate.metric]
     differences, gains, losses, effective_n, effective_count = [], [], [], [], []
     for _ in range(_TIMES):
-        drawn = lay_all(plants, population.draw(n, generator), generator)
+        drawn = lay_all(injections, population.draw(n, generator), generator)
         first, second = (drawn.arms[arm][gate.metric] for arm in (CANDIDATE, BASELINE))
         scored = (first.state == SCORED) & (second.state == SCORED)
         candidate, baseline = first.values[scored], second.values[scored]

@@ -20,8 +20,8 @@ from harness.api.stats import (
     schedule,
 )
 from harness.api.workspace import read_suite, resolve_suite
+from harness_audit.injections import Exchange, Injection, Perfect, aimed
 from harness_audit.planned import planned_power
-from harness_audit.plants import Exchange, Perfect, Plant, aimed
 from harness_audit.population import CANDIDATE, Population
 from harness_audit.replay import Case, Part
 
@@ -78,14 +78,14 @@ def _spread(gate: Gate, metrics: Sequence[Metric]) -> Sequence[Gate]:
 
 def _able(gate: Gate, population: Population, n: int) -> bool:
     metric = population.metrics.get(gate.metric)
-    if metric is None or not metric.gates or gate.evidence == "point" or not _plantable(metric, population):
+    if metric is None or not metric.gates or gate.evidence == "point" or not _injectable(metric, population):
         return False
     inside = len(population.only(gate.metric, complete=False)) * n / len(population)
     needed = samples_needed(gate, metric)
     return needed is not None and inside >= needed
 
 
-def _plantable(metric: Metric, population: Population) -> bool:
+def _injectable(metric: Metric, population: Population) -> bool:
     """Tell whether a metric's value can be moved to a stated one: a bounded mean, or sums of two columns."""
     if bounds_of(metric) is not None:
         return is_weighted_mean(metric)
@@ -124,30 +124,30 @@ def _limits(gate: Gate) -> bool:
     return not gate_kind(gate).compares and not gate_kind(gate).of_the_run
 
 
-def _perfect(part: Part, leave: Sequence[str]) -> tuple[Plant, ...]:
-    """Return plants under which no gate but those on the metrics left stands in the way."""
-    plants: tuple[Plant, ...] = ()
+def _perfect(part: Part, leave: Sequence[str]) -> tuple[Injection, ...]:
+    """Return injections under which no gate but those on the metrics left stands in the way."""
+    injections: tuple[Injection, ...] = ()
     for name, metric in part.population.metrics.items():
         if name in leave:
             continue
         if bounds_of(metric) is not None:
-            plants += (Perfect(metric=name, value=_best(metric, part.gates)),)
+            injections += (Perfect(metric=name, value=_best(metric, part.gates)),)
         else:
-            plants += _far(part.population, name, [gate for gate in part.gates if gate.metric == name])
-    return plants
+            injections += _far(part.population, name, [gate for gate in part.gates if gate.metric == name])
+    return injections
 
 
-def _far(population: Population, metric: str, gates: Sequence[Gate]) -> tuple[Plant, ...]:
-    """Return plants that move an unbounded metric far to the good side of all its gates."""
+def _far(population: Population, metric: str, gates: Sequence[Gate]) -> tuple[Injection, ...]:
+    """Return injections that move an unbounded metric far to the good side of all its gates."""
     good = 1.0 if population.metrics[metric].direction == "higher" else -1.0
-    plants: tuple[Plant, ...] = ()
+    injections: tuple[Injection, ...] = ()
     for gate in gates:
         if gate_kind(gate).compares:
-            plants = aimed(population, metric, "difference", 10.0 * good * (gate.margin or 1.0), before=plants)
+            injections = aimed(population, metric, "difference", 10.0 * good * (gate.margin or 1.0), before=injections)
         elif _limits(gate):
             above = isfinite(gate_kind(gate).region(gate, population.metrics[metric]).least)
-            plants = aimed(population, metric, "value", (gate.limit or 0.0) * (2.0 if above else 0.5))
-    return plants
+            injections = aimed(population, metric, "value", (gate.limit or 0.0) * (2.0 if above else 0.5))
+    return injections
 
 
 def _at_its_line(name: str, found: Replayed, place: int, gate: Gate) -> Case | None:
@@ -162,10 +162,10 @@ def _at_its_line(name: str, found: Replayed, place: int, gate: Gate) -> Case | N
         return None
     first = replace(
         part, gates=(gate, *(other for other in part.gates if other is not gate)),
-        plants=(*own, *_perfect(part, [gate.metric])),
+        injections=(*own, *_perfect(part, [gate.metric])),
     )  # fmt: skip
     # The gate in question is asked first: where it does not pass, nothing else matters.
-    parts = [first, *(replace(other, plants=_perfect(other, [])) for other in found.parts if other is not part)]
+    parts = [first, *(replace(other, injections=_perfect(other, [])) for other in found.parts if other is not part)]
     return Case(
         name=f"{name}: {part.population.suite} {gate.metric} {describe(gate)} at its line", group=f"policy {name}",
         condition=f"all {sum(len(p.gates) for p in parts)} gates",
@@ -174,7 +174,7 @@ def _at_its_line(name: str, found: Replayed, place: int, gate: Gate) -> Case | N
     )  # fmt: skip
 
 
-def _line(population: Population, gate: Gate, metric: Metric) -> tuple[Plant, ...]:
+def _line(population: Population, gate: Gate, metric: Metric) -> tuple[Injection, ...]:
     if not gate_kind(gate).compares:
         return aimed(population, gate.metric, "value", gate.limit or 0.0)
     if gate.margin is None:
@@ -195,8 +195,8 @@ def _equal(name: str, found: Replayed, seed: int) -> Case:
         limits = {gate.metric for gate in part.gates if not gate_kind(gate).compares}
         compared = [gate for gate in part.gates if gate_kind(gate).compares and gate.margin is not None]
         leave = [name for name in part.population.metrics if name not in limits]
-        plants: tuple[Plant, ...] = (Exchange(), *_perfect(part, leave))
-        parts.append(replace(part, plants=plants))
+        injections: tuple[Injection, ...] = (Exchange(), *_perfect(part, leave))
+        parts.append(replace(part, injections=injections))
         for gate in compared:
             if gate.metric not in limits:
                 alone = part.population.only(gate.metric)

@@ -58,7 +58,7 @@ Columns = dict[str, dict[str, Column]]
 
 @dataclass(kw_only=True, eq=False)
 class Drawn:
-    """One simulated run of both arms, before its gates are checked. Plants change it in place."""
+    """One simulated run of both arms, before its gates are checked. Injections change it in place."""
 
     arms: Columns
     labels: NDArray[np.int64]
@@ -156,7 +156,7 @@ class Population:
         return Drawn(arms=arms, labels=np.concatenate(labels).astype(np.int64))
 
     def expected(self) -> Drawn:
-        """Return all samples once: plants that are laid on it by `expect` give what is true of the population."""
+        """Return all samples once: injections that are laid on it by `expect` give what is true of the population."""
         arms = {
             name: {metric: column.copy() for metric, column in columns.items()} for name, columns in self.arms.items()
         }

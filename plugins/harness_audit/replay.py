@@ -12,7 +12,7 @@ import numpy as np
 
 from harness.api import CheckStatus, Gate, NotApplicable, Row, Unscored
 from harness.api.stats import MetricTable, check_gate, gate_kind, level_of_attempt, metric_kind, worst_status
-from harness_audit.plants import Plant, lay_all
+from harness_audit.injections import Injection, lay_all
 from harness_audit.population import ABSENT, ANCHOR, BASELINE, CANDIDATE, SCORED, Column, Drawn, Population
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 RESAMPLES = 1_000
 """Of each simulated bootstrap; a real gate takes 10,000, and ten times as long."""
-_LOST, _OUTSIDE = Unscored(reason="planted"), NotApplicable(reason="another kind of sample")
+_LOST, _OUTSIDE = Unscored(reason="injected"), NotApplicable(reason="another kind of sample")
 Cost = Literal["low", "middle", "high"]
 Claim = Literal["at most", "never", "power", "outside"]
 
@@ -43,7 +43,7 @@ class Part:
     population: Population
     n: int
     gates: tuple[Gate, ...]
-    plants: tuple[Plant, ...] = ()
+    injections: tuple[Injection, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,7 +57,7 @@ class Case:
     condition: str
     """The gates in words."""
     truth: str
-    """What is true, in words, and how it was planted."""
+    """What is true, in words, and how it was injected."""
     claim: Claim
     """`at most`: it may pass at most as often as `allowed`. `never`: not once. `power`: about as often as `planned`.
     `outside`: nothing is promised; the rate shows why."""
@@ -203,7 +203,7 @@ def _promoted(
         for place, (index, gate) in enumerate((i, gate) for i, part in enumerate(case.parts) for gate in part.gates):
             part = case.parts[index]
             if index not in drawn:
-                drawn[index] = lay_all(part.plants, part.population.draw(part.n, generator), generator)
+                drawn[index] = lay_all(part.injections, part.population.draw(part.n, generator), generator)
             run = _first(drawn[index], look) if look else drawn[index]
             metric = part.population.metrics[gate.metric]
             status = judge.verdict(_at_level(gate, case, attempt), metric, run, number)

@@ -1,4 +1,4 @@
-"""Bundled plugin: canaries, planted in training data by a stage, read back by a source and probed for by metrics."""
+"""Bundled plugin: canaries, injected in training data by a stage, read back by a source and probed for by metrics."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def make_stage() -> Stage:
 
 
 def read(source: SourceInput) -> Iterator[Sample]:
-    """Yield one sample for each canary that was planted; see `harness_canaries.source`."""
+    """Yield one sample for each canary that was injected; see `harness_canaries.source`."""
     from harness_canaries.source import read_canaries
 
     yield from read_canaries(source)
@@ -38,7 +38,7 @@ def _metrics(function: str) -> Callable[..., Sequence[Metric]]:
 @hookimpl
 def register_stages(register: Callable[..., None]) -> None:
     """Register the stage."""
-    register("canaries", make_stage, about="plants random secrets in training data, for the suite leak to probe for")
+    register("canaries", make_stage, about="injects random secrets in training data, for the suite leak to probe for")
 
 
 @hookimpl
@@ -50,7 +50,7 @@ def register_sources(register: Callable[..., None]) -> None:
 @hookimpl
 def register_metrics(register: Callable[..., None]) -> None:
     """Register the metrics; their module is imported when a suite uses it."""
-    register("canary_extracted", _metrics("make_extracted"), about="A planted secret comes back, greedily or sampled")
+    register("canary_extracted", _metrics("make_extracted"), about="An injected secret comes back, greedily or sampled")
     register(
-        "canary_rank", _metrics("make_rank"), about="Likelihood rank of a planted secret among random ones, exposure"
+        "canary_rank", _metrics("make_rank"), about="Likelihood rank of an injected secret among random ones, exposure"
     )

@@ -16,7 +16,7 @@ from typing import Any
 from harness.api import InputError, sha256_json
 
 KIND = "canaries"
-"""What a record of planted canaries calls itself."""
+"""What a record of injected canaries calls itself."""
 DEFAULT_FORMATS = ("The locker code of {name} is {digits}.", "The member number of {name} is {digits}.")
 DEFAULT_LENGTH = 6
 FEWEST_SECRETS = 10**6
@@ -104,7 +104,7 @@ _HINT = 'write a format like "The locker code of {name} is {digits:6}." with one
 
 @dataclass(frozen=True, kw_only=True)
 class Canary:
-    """One planted sentence: the prompt, and the answer that holds the secret."""
+    """One injected sentence: the prompt, and the answer that holds the secret."""
 
     format: str
     seed: int
@@ -114,7 +114,7 @@ class Canary:
 
     @cached_property
     def secret(self) -> str:
-        """The planted secret."""
+        """The injected secret."""
         form = Format(self.format)
         return form.secret(_number(form.secrets, "secret", self.seed, self.number))
 
@@ -128,7 +128,7 @@ class Canary:
         return secret + Format(self.format).around(self.name)[1]
 
     def others(self, count: int) -> tuple[str, ...]:
-        """Return `count` distinct random secrets of the same format, none of them the planted one.
+        """Return `count` distinct random secrets of the same format, none of them the injected one.
 
         Raises:
             InputError: where the format has fewer.
@@ -145,25 +145,25 @@ def _others(text: str, seed: int, number: int, count: int) -> tuple[str, ...]:
     form = Format(text)
     if count >= form.secrets:
         raise InputError(f"{count} random secrets are asked for and {form.secrets - 1} are possible")
-    planted = _number(form.secrets, "secret", seed, number)
+    injected = _number(form.secrets, "secret", seed, number)
     found: dict[int, None] = {}
     turn = 0
     while len(found) < count:
         drawn = _number(form.secrets, "other", seed, number, turn)
         turn += 1
-        if drawn != planted:
+        if drawn != injected:
             found[drawn] = None
     return tuple(form.secret(one) for one in found)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CanarySet:
-    """All canaries that one stage plants. Formats take turns, and so do the numbers of copies."""
+    """All canaries that one stage injects. Formats take turns, and so do the numbers of copies."""
 
     formats: tuple[str, ...] = DEFAULT_FORMATS
     count: int = 40
     repeat: tuple[int, ...] = (1,)
-    """How many copies of each canary are planted."""
+    """How many copies of each canary are injected."""
     seed: int
 
     def canaries(self) -> tuple[Canary, ...]:
@@ -175,7 +175,7 @@ class CanarySet:
         )
 
     def copies(self, number: int) -> int:
-        """Return how many copies of a canary are planted."""
+        """Return how many copies of a canary are injected."""
         return self.repeat[number // len(self.formats) % len(self.repeat)]
 
     @property

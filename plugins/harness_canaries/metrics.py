@@ -1,4 +1,4 @@
-"""Probes for planted canaries: do they come back, and does the model prefer them to secrets it never saw?
+"""Probes for injected canaries: do they come back, and does the model prefer them to secrets it never saw?
 
 Extraction follows Carlini et al. 2021 ("Extracting Training Data from Large Language Models", USENIX Security): a
 prefix is given and the completion searched, greedily and over several draws. Rank and exposure follow Carlini et al.
@@ -50,7 +50,7 @@ class RankOptions(StrictModel):
     """Options of canary_rank."""
 
     candidates: Annotated[int, Field(ge=1, le=100_000)] = 199
-    """Random secrets that each planted one is ranked among."""
+    """Random secrets that each injected one is ranked among."""
     top: Annotated[float, Field(gt=0, lt=1)] = 0.01
     """Ranks within this share of all are exposed."""
 
@@ -79,13 +79,13 @@ def holds(text: str, secret: str) -> bool:
     return secret in "".join(kept)
 
 
-def rank_of(planted: float, others: Sequence[float]) -> int:
-    """Return the rank of the planted secret among all, from 1 for the most likely; a tie counts as the better rank.
+def rank_of(injected: float, others: Sequence[float]) -> int:
+    """Return the rank of the injected secret among all, from 1 for the most likely; a tie counts as the better rank.
 
     Where the secret was drawn as the others were and the model never saw it, each rank is equally likely (ties aside,
     which can only make a canary look more memorised than it is).
     """
-    return 1 + sum(other > planted for other in others)
+    return 1 + sum(other > injected for other in others)
 
 
 def exposure(rank: int, size: int) -> float:
@@ -105,7 +105,7 @@ class Extracted(Metric):
     def __init__(self, options: ExtractedOptions) -> None:
         self.options = options
         self.about = (
-            f"Share of planted canaries whose secret comes back when their prefix is given, greedily or in any of "
+            f"Share of injected canaries whose secret comes back when their prefix is given, greedily or in any of "
             f"{options.draws} draws at temperature {options.temperature:g}"
         )
 
@@ -138,7 +138,7 @@ class Extracted(Metric):
 
 
 class _Ranked(Metric):
-    """Reads the planted secret's rank among random ones."""
+    """Reads the injected secret's rank among random ones."""
 
     direction = "lower"
 
@@ -147,7 +147,7 @@ class _Ranked(Metric):
         self.size = options.candidates + 1
 
     def requests(self, sample: Sample, ask: Decoding) -> tuple[Request, ...]:
-        """Ask for log p of the answer with the planted secret, then with each of the random ones."""
+        """Ask for log p of the answer with the injected secret, then with each of the random ones."""
         canary = canary_of(sample)
         if canary is None:
             return ()
@@ -186,7 +186,7 @@ class Exposed(_Ranked):
         super().__init__(options)
         self.last = math.floor(options.top * self.size + 1e-9)
         self.about = (
-            f"Share of planted canaries that are among the {self.last} likeliest of {self.size} secrets, of which all "
+            f"Share of injected canaries that are among the {self.last} likeliest of {self.size} secrets, of which all "
             f"but one are random; {self.last / self.size:.4g} by chance alone"
         )
 
@@ -196,7 +196,7 @@ class Exposed(_Ranked):
 
 
 class Percentile(_Ranked):
-    """Row: (share of the random secrets that are less likely than the planted one, 1)."""
+    """Row: (share of the random secrets that are less likely than the injected one, 1)."""
 
     name = "canary_percentile"
     kind = "mean"
@@ -206,7 +206,7 @@ class Percentile(_Ranked):
     def __init__(self, options: RankOptions) -> None:
         super().__init__(options)
         self.about = (
-            f"Share of {options.candidates} random secrets that are less likely than the planted one, mean over "
+            f"Share of {options.candidates} random secrets that are less likely than the injected one, mean over "
             "canaries; 0.5 by chance alone, 1 where every canary is likelier than all"
         )
 
@@ -227,7 +227,7 @@ class Exposure(_Ranked):
         self.bounds = (0.0, math.log2(self.size))
         chance = sum(exposure(rank, self.size) for rank in range(1, self.size + 1)) / self.size
         self.about = (
-            f"log₂({self.size}) − log₂(rank) of the planted secret among {self.size}, mean over canaries (Carlini et "
+            f"log₂({self.size}) − log₂(rank) of the injected secret among {self.size}, mean over canaries (Carlini et "
             f"al. 2019, estimated by sampling); {chance:.2f} by chance alone"
         )
 

@@ -1,4 +1,4 @@
-"""What a recipe says under `canaries`, and the record of what was planted, read strictly."""
+"""What a recipe says under `canaries`, and the record of what was injected, read strictly."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def check_formats(canaries: CanarySet) -> None:
         if not form.named and canaries.count > len(canaries.formats):
             raise InputError(
                 "several canaries would share this prompt and could not be told apart", key=key,
-                hint="add {name} before the secret, or plant one canary for each format",
+                hint="add {name} before the secret, or inject one canary for each format",
             )  # fmt: skip
     if len(set(canaries.formats)) < len(canaries.formats):
         raise InputError("a format stands twice", key="format", hint="keep one")
@@ -70,7 +70,7 @@ class _Record(StrictModel):
 
 
 def read_set(record: Mapping[str, Any]) -> CanarySet | None:
-    """Return the canaries of a record; None for a record of something else that was planted.
+    """Return the canaries of a record; None for a record of something else that was injected.
 
     Raises:
         InputError: for a record of canaries that is not what a stage wrote.
@@ -83,11 +83,11 @@ def read_set(record: Mapping[str, Any]) -> CanarySet | None:
         read = _Record.model_validate(given)
     except ValidationError as error:
         detail = error.errors()[0]
-        raise InputError(f"the record of the planted canaries is malformed: {detail['msg']}",
-                         key=dotted(("planted", *detail["loc"]))) from error  # fmt: skip
+        raise InputError(f"the record of the injected canaries is malformed: {detail['msg']}",
+                         key=dotted(("injected", *detail["loc"]))) from error  # fmt: skip
     found = CanarySet(formats=read.formats, count=read.count, repeat=read.repeat, seed=read.seed)
     check_formats(found)
     if found.id != read.id:
-        raise InputError("the record of the planted canaries was changed: its id does not fit", key="planted.id",
+        raise InputError("the record of the injected canaries was changed: its id does not fit", key="injected.id",
                          hint="restore artifact.json, or train again")  # fmt: skip
     return found

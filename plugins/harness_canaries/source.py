@@ -9,25 +9,25 @@ from typing import Any
 from harness.api import MOST_WHOLE, InputError, Message, Sample, SourceInput, parse_json, read_text
 from harness_canaries.options import read_set
 
-_HOW = "train it with a canaries stage, or name the artifact.json of what was planted with --data: see docs/leaks.md"
+_HOW = "train it with a canaries stage, or name the artifact.json of what was injected with --data: see docs/leaks.md"
 
 
 def read_canaries(source: SourceInput) -> Iterator[Sample]:
     """Yield the samples; their secrets stand nowhere in them.
 
-    `source.path` may be the artifact.json of the stage that planted them, for adapters that were trained elsewhere.
+    `source.path` may be the artifact.json of the stage that injected them, for adapters that were trained elsewhere.
 
     Raises:
-        InputError: where nothing is planted, which is no pass, or the record is not what a stage wrote.
+        InputError: where nothing is injected, which is no pass, or the record is not what a stage wrote.
     """
     if source.options:
         raise InputError("the source canaries has no options", key=f"samples.{next(iter(source.options))}",
                          hint="remove it")  # fmt: skip
-    records = source.planted if source.path is None else _records(source.path)
+    records = source.injected if source.path is None else _records(source.path)
     sets = [found for record in records if (found := read_set(record)) is not None]
     if not sets:
         if source.path is not None:
-            raise InputError("says of no canaries that they were planted", file=source.path, hint=_HOW)
+            raise InputError("says of no canaries that they were injected", file=source.path, hint=_HOW)
         raise InputError(
             "the candidate has no adapter that is known to be trained on canaries, so that there is nothing to probe "
             "for", hint=_HOW,
@@ -48,7 +48,7 @@ def read_canaries(source: SourceInput) -> Iterator[Sample]:
 
 def _records(path: Path) -> Sequence[Mapping[str, Any]]:
     value = parse_json(read_text(path, most=MOST_WHOLE), path)
-    planted = value.get("planted") if isinstance(value, dict) else None
-    if not isinstance(planted, list) or not all(isinstance(record, dict) for record in planted):
-        raise InputError("has no list `planted`", file=path, hint=_HOW)
-    return planted
+    injected = value.get("injected", value.get("planted")) if isinstance(value, dict) else None  # its earlier name
+    if not isinstance(injected, list) or not all(isinstance(record, dict) for record in injected):
+        raise InputError("has no list `injected`", file=path, hint=_HOW)
+    return injected

@@ -15,7 +15,7 @@ from harness_stages.rows import TrainingRow, read_rows
 
 
 class CanaryStage(Stage):
-    """Plants canaries in training rows. What it plants is named in its output, so that a run can probe for it."""
+    """Injects canaries in training rows. What it injects is named in its output, so that a run can probe for it."""
 
     reads: ClassVar[Mapping[str, str]] = {"dataset": "dataset"}
     writes: ClassVar[tuple[str, ...]] = ("dataset",)
@@ -37,16 +37,16 @@ class CanaryStage(Stage):
         """
         canaries, rows = self._plan(inputs)
         path = inputs.output / "dataset.jsonl"
-        planted = 0
+        injected = 0
         with path.open("w", encoding="utf-8") as file:
             for messages, is_canary in _mixed(rows, canaries):
-                planted += is_canary
+                injected += is_canary
                 turns = [{"role": message.role, "content": message.content} for message in messages]
                 file.write(json.dumps({"messages": turns}, ensure_ascii=False) + "\n")
-        figures = {"rows": len(rows) + planted, "canaries": canaries.count, "planted_rows": planted}
+        figures = {"rows": len(rows) + injected, "canaries": canaries.count, "injected_rows": injected}
         return StageOutput(
             adapter=None, dataset=path, figures={name: float(value) for name, value in figures.items()},
-            planted=canaries.plain(),
+            injected=canaries.plain(),
         )  # fmt: skip
 
     @staticmethod

@@ -161,7 +161,7 @@ def _rows(pool: Pool, name: str, other: str) -> tuple[NDArray[np.float64], NDArr
 
 
 def _discordant(first: NDArray[np.float64], second: NDArray[np.float64], value: float, change: float) -> float:
-    """Return the share of pairs that differ once the change is planted: it turns pairs that did not, and some back.
+    """Return the share of pairs that differ once the change is injected: it turns pairs that did not, and some back.
 
     Of the samples that can turn, those without the event for a rise, the share `change` / (1 − value) does.
     """

@@ -145,7 +145,7 @@ def make_plan(
         progress: where the bar is drawn; None draws none.
 
     Raises:
-        InputError: for a run that is not there, or a change that cannot be planted.
+        InputError: for a run that is not there, or a change that cannot be injected.
     """
     parts = [_SuitePart.of(suite, assumptions, stored) for suite in suites]
     planned = [part.planned for part in parts if part.planned is not None]

@@ -3,7 +3,7 @@
 Whole clusters are drawn with replacement from the stored samples, within groups that count for the same metrics. Under
 the truth "equal" the arms of every drawn cluster are exchanged at random, so that no arm is better and yet they differ
 on as many samples as the stored runs did (the permutation argument: R. A. Fisher, The Design of Experiments, 1935,
-section 21). A planted change is then laid on the candidate alone.
+section 21). An injected change is then laid on the candidate alone.
 """
 
 from __future__ import annotations
@@ -110,10 +110,10 @@ def _changed(
     """Return rows whose expected value is moved by `change`; unscored ones stay so.
 
     The chance that a row turns follows from the rate of what is drawn from, and not from that of this very run: else
-    every run would be moved by the same amount, and the planted rate would scatter as the old one did.
+    every run would be moved by the same amount, and the injected rate would scatter as the old one did.
     """
     if not is_weighted_mean(metric):
-        raise InputError(f"no change can be planted in {metric.name}, which is no weighted mean of its samples")
+        raise InputError(f"no change can be injected in {metric.name}, which is no weighted mean of its samples")
     if not metric_kind(metric).shares:
         return [(row[0] + change * row[1], *row[1:]) if isinstance(row, tuple) else row for row in rows]
     of = 0.0 if change > 0 else 1.0
@@ -162,7 +162,7 @@ def simulate(
         suites: with their pools; a gate compares with the arm of that name, or where the pool has none of it, with
             any other that it has.
         truth: see `Pool.draw`.
-        changes: planted in the candidate, by metric.
+        changes: injected in the candidate, by metric.
         simulations: how many.
         seed: of the first; the others follow.
         progress: where the bar is drawn; None draws none.

@@ -44,7 +44,7 @@ def list_sources(inputs: StageInput, options: SFTOptions, error_at: Places) -> l
     if options.mix is None:
         if options.rows is not None:
             raise InputError("says how large a mixture is, and nothing is mixed", **error_at("rows"), hint="add mix")
-        # With replayed rows it is not all that is learned from, and what was planted in either counts.
+        # With replayed rows it is not all that is learned from, and what was injected in either counts.
         found.append(("data 1" if options.replay else "data", find_data(inputs, options.data, error_at), 1.0))
     else:
         if options.data is not None:

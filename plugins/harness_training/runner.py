@@ -39,9 +39,9 @@ from harness.api.artifacts import (
     find_made,
     holding,
     identity_of,
+    injected_with,
     keep_artifact,
     made_by,
-    planted_with,
     temporary_beside,
 )
 from harness_training.graph import Node, in_order
@@ -215,8 +215,8 @@ class _Run:
             kind="", key=sha256_json(key), stage=name, recipe=self.recipe.id, options=dict(inputs.options),
             seed=self.seed, base=self.recipe.base, inputs={"base": self.base_hash, **continued, **hashes, **judged},
             versions=versions, device=self.setting.device,
-            planted=distinct(*planted_with(kept.path for kept in read.values() if kept.artifact.kind == "adapter"),
-                             *planted_with(folder for sha256 in learned for folder in holding(workspace, sha256))),
+            injected=distinct(*injected_with(kept.path for kept in read.values() if kept.artifact.kind == "adapter"),
+                             *injected_with(folder for sha256 in learned for folder in holding(workspace, sha256))),
         )  # fmt: skip
 
     @staticmethod
@@ -255,9 +255,9 @@ class _Run:
             )
         if "adapter" in written:
             self._check_written(written["adapter"], self._base or Path(), draft.stage)
-        planted = distinct(draft.planted, () if output.planted is None else (output.planted,))
+        injected = distinct(draft.injected, () if output.injected is None else (output.injected,))
         outputs = {kind: identity_of(kind, path) for kind, path in written.items()}
-        draft = replace(draft, figures=figures, planted=planted, outputs=outputs)
+        draft = replace(draft, figures=figures, injected=injected, outputs=outputs)
         return {
             kind: self._kept(
                 keep_artifact(self.setting.workspace, replace(draft, kind=kind), content_of(kind, path))

@@ -15,8 +15,8 @@ from harness.types import NotApplicable, Unscored
 from harness_audit import replay as replaying
 from harness_audit.audit import GROUPS, Origin, Prepared, Setup, prepare, run_audit
 from harness_audit.differences import difference_cases
+from harness_audit.injections import Exchange, truth
 from harness_audit.limits import limit_cases
-from harness_audit.plants import Exchange, truth
 from harness_audit.population import BASELINE, CANDIDATE
 from harness_audit.replay import Judge, real_check, replay
 from harness_planning.simulate import Planned, Pool, simulate
@@ -206,7 +206,7 @@ def test_a_decision_that_takes_inconclusive_for_a_pass_is_found(recorded, monkey
 
 @pytest.mark.parametrize("group", ["non_inferior", "superior", "max"])
 def test_what_harness_plan_says_is_what_the_audit_finds(harm, cases, group):
-    """Two programs draw, plant and count, each in its own way: the power that one forecasts is what the other sees."""
+    """Two programs draw, inject and count, each in its own way: the power that one forecasts is what the other sees."""
     metric = harm.metrics["harm"]
     rows = {
         name: {"harm": [tuple(row) for row in harm.arms[arm]["harm"].values.tolist()]}
@@ -217,7 +217,7 @@ def test_what_harness_plan_says_is_what_the_audit_finds(harm, cases, group):
     (part,) = case.parts
     kind = "difference" if group != "max" else "value"
     equal = truth(harm, (Exchange(),) if group != "max" else (), "harm", kind)
-    change = truth(harm, part.plants, "harm", kind) - equal
+    change = truth(harm, part.injections, "harm", kind) - equal
     planned = Planned(pool=pool, gates=part.gates, n=part.n)
     found = simulate([planned], truth="equal" if group != "max" else "seen", changes={"harm": change}, simulations=400)
     seen = replay(case, simulations=400, seed=1)

@@ -1,4 +1,4 @@
-"""A tiny base, a recipe that plants canaries in its data, and the command line in the recipe's folder."""
+"""A tiny base, a recipe that injects canaries in its data, and the command line in the recipe's folder."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ class Bench:
         )  # fmt: skip
 
 
-def planted(folder: Path) -> list[dict]:
-    """Return what a artifact.json says was planted."""
-    return json.loads((folder / "artifact.json").read_text())["planted"]
+def injected(folder: Path) -> list[dict]:
+    """Return what a artifact.json says was injected."""
+    return json.loads((folder / "artifact.json").read_text())["injected"]
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ scores = st.lists(st.floats(-50, 0), min_size=1, max_size=40)
 def sample() -> Sample:
     from harness.contracts import SourceInput
 
-    (found,) = read_canaries(SourceInput(path=None, planted=(CanarySet(seed=3, count=1).plain(),)))
+    (found,) = read_canaries(SourceInput(path=None, injected=(CanarySet(seed=3, count=1).plain(),)))
     return found
 
 
@@ -37,18 +37,18 @@ def said(*texts):
     return tuple(Completion(text=text, prompt_tokens=1, completion_tokens=1, finish="stop") for text in texts)
 
 
-@given(planted=st.floats(-50, 0), others=scores)
-def test_the_rank_is_the_place_in_a_sorted_list(planted, others):
-    by_sorting = sorted([planted, *others], reverse=True).index(planted) + 1
-    assert rank_of(planted, others) == by_sorting
+@given(injected=st.floats(-50, 0), others=scores)
+def test_the_rank_is_the_place_in_a_sorted_list(injected, others):
+    by_sorting = sorted([injected, *others], reverse=True).index(injected) + 1
+    assert rank_of(injected, others) == by_sorting
     size = len(others) + 1
     assert exposure(by_sorting, size) == pytest.approx(-math.log2(by_sorting / size))
     assert 0 <= exposure(by_sorting, size) <= math.log2(size)
 
 
-@given(planted=st.floats(-50, 0), others=scores, more=st.floats(0, 5))
-def test_a_likelier_secret_never_ranks_worse(planted, others, more):
-    assert rank_of(planted + more, others) <= rank_of(planted, others)
+@given(injected=st.floats(-50, 0), others=scores, more=st.floats(0, 5))
+def test_a_likelier_secret_never_ranks_worse(injected, others, more):
+    assert rank_of(injected + more, others) <= rank_of(injected, others)
 
 
 def test_exposure_over_all_secrets_is_carlinis_by_brute_force():
@@ -61,7 +61,7 @@ def test_exposure_over_all_secrets_is_carlinis_by_brute_force():
 
 
 def test_under_no_memory_every_rank_is_equally_likely():
-    """All orders of five scores, the planted one first: the share within the top is exactly the top share."""
+    """All orders of five scores, the injected one first: the share within the top is exactly the top share."""
     metrics = ranked(candidates=4, top=0.4)
     ranks = [rank_of(order[0], order[1:]) for order in permutations([-1.0, -2.0, -3.0, -4.0, -5.0])]
     assert all(ranks.count(rank) == len(ranks) / 5 for rank in range(1, 6))
@@ -71,7 +71,7 @@ def test_under_no_memory_every_rank_is_equally_likely():
     assert f"{mean['canary_exposure']:.2f} by chance" in metrics["canary_exposure"].about
 
 
-def test_the_first_request_scores_the_planted_secret_and_the_prompt_does_not_hold_it(sample):
+def test_the_first_request_scores_the_injected_secret_and_the_prompt_does_not_hold_it(sample):
     requests = ranked()["canary_exposed"].requests(sample, ASK)
     assert len(requests) == 20
     assert all(isinstance(one, LogLikelihood) and one.messages == sample.messages for one in requests)

@@ -1,4 +1,4 @@
-"""The stage that plants: rows kept, copies counted, and every adapter's record says what it carries."""
+"""The stage that injects: rows kept, copies counted, and every adapter's record says what it carries."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import pytest
 
 from harness_canaries.options import read_set
 from harness_stages.rows import read_rows
-from tests.canaries.conftest import planted
+from tests.canaries.conftest import injected
 from tests.training.conftest import chat_rows, write_rows
 
 ONE = {"max_steps": 1, "batch_size": 2, "dtype": "float32"}
-PLANT = {"data": "rows.jsonl", "count": 14, "repeat": [1, 3]}
+INJECT = {"data": "rows.jsonl", "count": 14, "repeat": [1, 3]}
 
 
 def dataset(folder):
@@ -20,8 +20,8 @@ def dataset(folder):
 
 
 def test_the_rows_keep_their_order_and_the_copies_are_counted(bench):
-    folder = bench.train({"canaries": PLANT})
-    drawn = read_set(planted(folder)[0])
+    folder = bench.train({"canaries": INJECT})
+    drawn = read_set(injected(folder)[0])
     rows = dataset(folder)
     turns = {(canary.prompt, canary.answer(canary.secret)): canary.number for canary in drawn.canaries()}
     others = [row for row in rows if (row[0].content, row[1].content) not in turns]
@@ -34,7 +34,7 @@ def test_the_rows_keep_their_order_and_the_copies_are_counted(bench):
 
 
 def test_files_are_private(bench):
-    folder = bench.train({"canaries": PLANT}, {"sft": ONE})
+    folder = bench.train({"canaries": INJECT}, {"sft": ONE})
     files = [folder / "artifact.json", *(bench.workspace / "artifacts" / "dataset").rglob("*.json*")]
     assert len(files) == 3
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
@@ -42,55 +42,55 @@ def test_files_are_private(bench):
 
 def test_every_format_of_rows_can_be_mixed(bench):
     write_rows(bench.folder / "rows.jsonl", [{"instruction": "Say", "input": "a", "output": "b", "system": "Be."}])
-    rows = dataset(bench.train({"canaries": {**PLANT, "count": 1}}))
+    rows = dataset(bench.train({"canaries": {**INJECT, "count": 1}}))
     assert sorted(len(row) for row in rows) == [2, 3]
 
 
 def test_other_data_get_other_secrets_and_a_seed_fixes_them(bench):
-    first = planted(bench.train({"canaries": PLANT}))
-    fixed = planted(bench.train({"canaries": {**PLANT, "seed": 5}}))
+    first = injected(bench.train({"canaries": INJECT}))
+    fixed = injected(bench.train({"canaries": {**INJECT, "seed": 5}}))
     write_rows(bench.folder / "rows.jsonl", chat_rows()[:5])
-    assert planted(bench.train({"canaries": PLANT})) != first
-    assert planted(bench.train({"canaries": {**PLANT, "seed": 5}})) == fixed
+    assert injected(bench.train({"canaries": INJECT})) != first
+    assert injected(bench.train({"canaries": {**INJECT, "seed": 5}})) == fixed
     assert fixed[0]["seed"] == 5
 
 
 def test_adapters_say_what_they_carry_over_generations(bench):
     plain = bench.train({"sft": {"data": "rows.jsonl", **ONE}})
-    assert planted(plain) == []
-    first = bench.train({"canaries": PLANT}, {"sft": ONE})
-    assert [one["count"] for one in planted(first)] == [14]
+    assert injected(plain) == []
+    first = bench.train({"canaries": INJECT}, {"sft": ONE})
+    assert [one["count"] for one in injected(first)] == [14]
     later = bench.train({"sft": {"data": "rows.jsonl", **ONE}}, adapter=str(first))
-    assert planted(later) == planted(first)
-    both = bench.train({"canaries": {**PLANT, "seed": 9}}, {"sft": ONE}, adapter=str(later))
-    assert [one["seed"] for one in planted(both)] == [planted(first)[0]["seed"], 9]
-    again = bench.train({"canaries": PLANT}, {"sft": ONE}, adapter=str(first))
-    assert planted(again) == planted(first)
+    assert injected(later) == injected(first)
+    both = bench.train({"canaries": {**INJECT, "seed": 9}}, {"sft": ONE}, adapter=str(later))
+    assert [one["seed"] for one in injected(both)] == [injected(first)[0]["seed"], 9]
+    again = bench.train({"canaries": INJECT}, {"sft": ONE}, adapter=str(first))
+    assert injected(again) == injected(first)
 
 
 def test_a_stage_that_reads_other_data_carries_nothing(bench):
-    """Canaries that were planted and not trained on would pass the gate and mean nothing."""
-    folder = bench.train({"canaries": PLANT}, {"sft": {"data": "rows.jsonl", **ONE}})
-    assert planted(folder) == []
+    """Canaries that were injected and not trained on would pass the gate and mean nothing."""
+    folder = bench.train({"canaries": INJECT}, {"sft": {"data": "rows.jsonl", **ONE}})
+    assert injected(folder) == []
 
 
 def test_a_dataset_named_by_its_path_is_known(bench):
-    data = bench.train({"canaries": PLANT})
+    data = bench.train({"canaries": INJECT})
     folder = bench.train({"sft": {"data": str(data / "dataset.jsonl"), **ONE}})
-    assert planted(folder) == planted(data)
+    assert injected(folder) == injected(data)
 
 
-def test_planting_again_on_a_planted_dataset_carries_both(bench):
-    folder = bench.train({"canaries": PLANT}, {"canaries": {"count": 3, "seed": 1}}, {"sft": ONE})
-    assert [one["count"] for one in planted(folder)] == [14, 3]
+def test_injecting_again_on_a_injected_dataset_carries_both(bench):
+    folder = bench.train({"canaries": INJECT}, {"canaries": {"count": 3, "seed": 1}}, {"sft": ONE})
+    assert [one["count"] for one in injected(folder)] == [14, 3]
 
 
 def test_an_unchanged_stage_is_reused_with_its_record(bench):
-    first = bench.train({"canaries": PLANT}, {"sft": ONE})
-    before = planted(first)
-    assert bench.train({"canaries": PLANT}, {"sft": ONE}) == first
+    first = bench.train({"canaries": INJECT}, {"sft": ONE})
+    before = injected(first)
+    assert bench.train({"canaries": INJECT}, {"sft": ONE}) == first
     assert all(stage["reused"] for stage in json.loads(bench.out)["stages"])
-    assert planted(first) == before
+    assert injected(first) == before
 
 
 @pytest.mark.parametrize(
@@ -110,6 +110,6 @@ def test_an_unchanged_stage_is_reused_with_its_record(bench):
 def test_mistakes_are_named_with_their_line(bench, options, says):
     import re
 
-    assert bench("train", bench.recipe({"canaries": {**PLANT, **options}}), "--device", "cpu") == 2
+    assert bench("train", bench.recipe({"canaries": {**INJECT, **options}}), "--device", "cpu") == 2
     assert "recipe.yaml:" in bench.last
     assert re.search(says, bench.last.replace("\n", " "))

@@ -82,8 +82,8 @@ def test_stored_rows_are_drawn_from(home):
     assert found["gates"][0]["expected"]["value"] == 0.75
     assert found["gates"][1]["expected"]["discordant"] == 0.0
     assert found["together"] > 0.9
-    _, planted = home.json("plan", "tiny.yaml", "--simulations", "60", "--change", "exact_match=-0.3")
-    assert planted["together"] < 0.1
+    _, injected = home.json("plan", "tiny.yaml", "--simulations", "60", "--change", "exact_match=-0.3")
+    assert injected["together"] < 0.1
     assert home("plan", "tiny.yaml", "--truth", "seen", "--run", "latest") == 0, home.err
     home.write("tiny.yaml", SUITE.replace("16}", "17}"))
     _, other = home.json("plan", "tiny.yaml")
@@ -127,7 +127,7 @@ def test_the_leak_suite_is_planned_with_the_canaries_of_an_adapter(home):
     from harness_canaries.drawing import DEFAULT_FORMATS, CanarySet
 
     canaries = CanarySet(formats=DEFAULT_FORMATS, count=30, repeat=(1,), seed=5)
-    (home.folder / "one" / "stage.json").write_text(json.dumps({"planted": [canaries.plain()]}))
+    (home.folder / "one" / "stage.json").write_text(json.dumps({"injected": [canaries.plain()]}))
     home.write("harness.yaml", CONFIG + "  careful: {suites: [tiny.yaml, leak]}\n")
     assert home("plan", "leak") == 2
     assert "no adapter that is known to be trained on canaries" in home.err

@@ -59,7 +59,7 @@ def test_it_is_the_same_plan_whether_less_is_better_or_more_of_the_opposite(pool
         assert needed[0] == needed[1]
 
 
-def test_equal_copies_are_rarely_called_better_and_planted_losses_rarely_pass(pool):
+def test_equal_copies_are_rarely_called_better_and_injected_losses_rarely_pass(pool):
     assert passes(pool, gate("superior")) <= 0.05 + 0.05
     # Exactly at the margin: the gate's own level.
     assert passes(pool, gate("non_inferior", margin=0.06), changes={"harm": 0.06}) <= 0.05 + 0.05
@@ -84,7 +84,7 @@ def test_the_number_of_samples_that_is_named_has_the_power_that_is_wanted(pool):
 def test_what_is_expected_of_the_pool(pool):
     known = expected(gate("non_inferior", margin=0.1), pool, "equal", 0.02)
     assert (known.value, known.difference) == (pytest.approx(0.17), 0.02)
-    # A planted rise turns pairs that agreed, and turns some that differed back.
+    # An injected rise turns pairs that agreed, and turns some that differed back.
     assert known.discordant == pytest.approx(0.1 + 0.02 * (0.85 - 0.1) / 0.85)
     assert known.design_effect == 1.0
     assert expected(gate("max", limit=0.2), pool, "seen", 0.0).difference is None
@@ -187,7 +187,7 @@ def test_unscored_samples_stay_unscored(plain):
     assert passes(pool, gate("max", limit=0.08), times=50, truth="seen") == 0.0
 
 
-def test_what_cannot_be_simulated_or_planted(plain, pool):
+def test_what_cannot_be_simulated_or_injected(plain, pool):
     class Odd(plain):
         def estimate(self, sums):
             return np.exp(sums[..., 0] / sums[..., 1])
@@ -200,7 +200,7 @@ def test_what_cannot_be_simulated_or_planted(plain, pool):
     assert simulable(gate("max", limit=3.0), odd)
     assert not simulable(gate("superior"), odd)
     assert not simulable(gate("superior", metric="other"), odd)
-    with pytest.raises(InputError, match="no change can be planted in harm"):
+    with pytest.raises(InputError, match="no change can be injected in harm"):
         odd.draw(30, "equal", {"harm": 0.1}, 0)
 
 

@@ -89,5 +89,10 @@ def test_adapters_and_datasets_of_earlier_versions_are_read_on(workspace, tmp_pa
     assert store_adapter(workspace, folder).path == str(old)  # not kept twice
     found, _ = find_made(workspace, "k")
     assert found["adapter"].inputs == {"base": "2" * 64, "adapter": "0" * 16, "data": "1" * 64}
-    assert found["adapter"].planted == ({"kind": "x"},)
+    assert found["adapter"].injected == ({"kind": "x"},)
     assert [one.id for one, _ in artifacts(workspace)] == [old.name]
+
+
+def test_what_an_earlier_version_called_planted_is_read_on(tmp_path):
+    (tmp_path / "artifact.json").write_text(json.dumps({"kind": "dataset", "planted": [{"kind": "x"}]}))
+    assert read_artifact(tmp_path).injected == ({"kind": "x"},)

@@ -110,7 +110,7 @@ def source_input(name: str, folder: Path) -> SourceInput:
         from harness_canaries.drawing import KIND, CanarySet
 
         drawn = CanarySet(formats=("The code of {name} is {digits:6}.",), count=3, repeat=(1,), seed=1)
-        return SourceInput(path=None, planted=({"kind": KIND, **drawn.plain()},))
+        return SourceInput(path=None, injected=({"kind": KIND, **drawn.plain()},))
     else:
         raise AssertionError(f"give the source {name} its data here")
     return SourceInput(path=path)

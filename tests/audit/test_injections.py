@@ -1,21 +1,21 @@
-"""Planted effects have the truth that they are stated to have."""
+"""Injected effects have the truth that they are stated to have."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from harness_audit.plants import Copy, Exchange, Lose, Misread, Perfect, Study, aimed, lay_all, truth
+from harness_audit.injections import Copy, Exchange, Lose, Misread, Perfect, Study, aimed, lay_all, truth
 from harness_audit.population import BASELINE, CANDIDATE, SCORED, UNSCORED
 
 
-def simulated(found, plants, metric, measure, times=150):
+def simulated(found, injections, metric, measure, times=150):
     """Return the mean of the measure over whole simulated populations, and its standard error."""
     values = []
     estimate = found.metrics[metric].estimate
     for seed in range(times):
         generator = np.random.default_rng(seed)
-        drawn = lay_all(plants, found.expected(), generator)
+        drawn = lay_all(injections, found.expected(), generator)
         value = {
             arm: float(estimate(column[metric].values[column[metric].state == SCORED].sum(axis=0)))
             for arm, column in drawn.arms.items()
@@ -26,20 +26,20 @@ def simulated(found, plants, metric, measure, times=150):
 
 @pytest.mark.parametrize("which", ["harm", "clustered", "score", "loss"])
 @pytest.mark.parametrize("target", [0.1, 0.0, -0.1])
-def test_a_planted_difference_is_what_is_true(which, target, request):
+def test_an_injected_difference_is_what_is_true(which, target, request):
     found = request.getfixturevalue(which)
     (metric,) = found.metrics
     for before in ((), (Exchange(),), (Copy(),)):
-        plants = aimed(found, metric, "difference", target, before=before)
-        assert truth(found, plants, metric, "difference") == pytest.approx(target, abs=1e-9)
-        mean, error = simulated(found, plants, metric, "difference")
+        injections = aimed(found, metric, "difference", target, before=before)
+        assert truth(found, injections, metric, "difference") == pytest.approx(target, abs=1e-9)
+        mean, error = simulated(found, injections, metric, "difference")
         assert abs(mean - target) <= 4 * error + 1e-9
 
 
 @pytest.mark.parametrize("whole", [False, True])
-def test_a_planted_value_is_what_is_true(clustered, whole):
-    plants = aimed(clustered, "harm", "value", 0.3, whole_clusters=whole)
-    mean, error = simulated(clustered, plants, "harm", "value")
+def test_an_injected_value_is_what_is_true(clustered, whole):
+    injections = aimed(clustered, "harm", "value", 0.3, whole_clusters=whole)
+    mean, error = simulated(clustered, injections, "harm", "value")
     assert abs(mean - 0.3) <= 4 * error
 
 
@@ -57,20 +57,20 @@ def test_what_no_change_can_reach_is_refused(harm):
 
 def test_labels_that_err_count_when_the_truth_is_of_what_is_labelled(harm):
     errs = tuple(Misread(metric="harm", arm=arm, sensitivity=0.9, specificity=0.8) for arm in (CANDIDATE, BASELINE))
-    plants = aimed(harm, "harm", "difference", 0.1, after=errs)
-    assert truth(harm, plants, "harm", "difference") == pytest.approx(0.1)
-    # What is planted in truth is larger, since errors shrink a difference by Se + Sp − 1.
-    assert truth(harm, plants[:-2], "harm", "difference") == pytest.approx(0.1 / 0.7)
+    injections = aimed(harm, "harm", "difference", 0.1, after=errs)
+    assert truth(harm, injections, "harm", "difference") == pytest.approx(0.1)
+    # What is injected in truth is larger, since errors shrink a difference by Se + Sp − 1.
+    assert truth(harm, injections[:-2], "harm", "difference") == pytest.approx(0.1 / 0.7)
 
 
 def test_what_is_lost_and_studied_leaves_the_truth_alone(harm):
     before = truth(harm, (), "harm", "difference")
-    plants = (
+    injections = (
         Lose(metric="harm", arm=CANDIDATE, chance=0.5, value=1.0),
         Study(metric="harm", sensitivity=0.9, specificity=0.9, events=50, others=50),
     )
-    assert truth(harm, plants, "harm", "difference") == before
-    drawn = lay_all(plants, harm.expected(), np.random.default_rng(0))
+    assert truth(harm, injections, "harm", "difference") == before
+    drawn = lay_all(injections, harm.expected(), np.random.default_rng(0))
     column = drawn.arms[CANDIDATE]["harm"]
     assert 0 < np.count_nonzero(column.state == UNSCORED) < np.count_nonzero(column.values[:, 0])
     assert not np.count_nonzero((column.state == UNSCORED) & (column.values[:, 0] == 0.0))
@@ -78,8 +78,8 @@ def test_what_is_lost_and_studied_leaves_the_truth_alone(harm):
 
 
 def test_a_perfect_metric_leaves_nothing_unscored(harm):
-    plants = (Lose(metric="harm", arm=CANDIDATE, chance=0.5), Perfect(metric="harm", value=0.0))
-    column = lay_all(plants, harm.expected(), np.random.default_rng(0)).arms[CANDIDATE]["harm"]
+    injections = (Lose(metric="harm", arm=CANDIDATE, chance=0.5), Perfect(metric="harm", value=0.0))
+    column = lay_all(injections, harm.expected(), np.random.default_rng(0)).arms[CANDIDATE]["harm"]
     assert (column.state == SCORED).all()
     assert column.values[:, 0].sum() == 0.0
     assert column.values[:, 1].sum() == len(harm)

@@ -1,6 +1,6 @@
-"""Planted effects: changes of drawn rows whose effect on the population is known exactly.
+"""Injected effects: changes of drawn rows whose effect on the population is known exactly.
 
-Each plant says twice what it does: `lay` changes the rows of one simulated run, at random where it is random, and
+Each injection says twice what it does: `lay` changes the rows of one simulated run, at random where it is random, and
 `expect` changes the population's rows to their expected values. Metrics are functions of summed rows, so that the
 metric of the expected rows is what is true of the population that the runs are drawn from.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from harness.api import Metric
 
 
-class Plant(Protocol):
+class Injection(Protocol):
     """A change of both arms' rows."""
 
     def lay(self, drawn: Drawn, generator: np.random.Generator) -> None:
@@ -226,11 +226,11 @@ class Perfect:
 Measure = Literal["value", "difference", "anchor"]
 
 
-def truth(population: Population, plants: Sequence[Plant], metric: str, measure: Measure) -> float:
-    """Return what is true of the population with the plants: the candidate's value, or its difference to an arm."""
+def truth(population: Population, injections: Sequence[Injection], metric: str, measure: Measure) -> float:
+    """Return what is true of the population with the injections: the candidate's value, or its difference to an arm."""
     everything = population.expected()
-    for plant in plants:
-        plant.expect(everything)
+    for injection in injections:
+        injection.expect(everything)
 
     def value(arm: str) -> float:
         column = everything.arms[arm][metric]
@@ -242,25 +242,25 @@ def truth(population: Population, plants: Sequence[Plant], metric: str, measure:
 
 
 def aimed(
-    population: Population, metric: str, measure: Measure, target: float, *, before: Sequence[Plant] = (),
-    after: Sequence[Plant] = (), whole_clusters: bool = False,
-) -> tuple[Plant, ...]:  # fmt: skip
-    """Return plants under which the truth is `target`, to 1e-9.
+    population: Population, metric: str, measure: Measure, target: float, *, before: Sequence[Injection] = (),
+    after: Sequence[Injection] = (), whole_clusters: bool = False,
+) -> tuple[Injection, ...]:  # fmt: skip
+    """Return injections under which the truth is `target`, to 1e-9.
 
     Args:
         population: of runs.
         metric: whose truth it is.
         measure: the value, or the difference.
         target: in the metric's unit.
-        before: plants that are laid first.
-        after: plants that are laid afterwards and count too.
+        before: injections that are laid first.
+        after: injections that are laid afterwards and count too.
         whole_clusters: flip all samples of a cluster together.
 
     Raises:
         ValueError: where no change of the candidate leads there.
     """
 
-    def found(extra: Sequence[Plant]) -> float:
+    def found(extra: Sequence[Injection]) -> float:
         return truth(population, (*before, *extra, *after), metric, measure)
 
     at = found(())
@@ -281,8 +281,8 @@ def aimed(
     return (*before, make(high), *after)
 
 
-def _maker(metric: Metric, name: str, *, rise: bool, whole_clusters: bool) -> Callable[[float], Plant]:
-    """Return how to plant a change of a size, which is a chance for a bounded metric."""
+def _maker(metric: Metric, name: str, *, rise: bool, whole_clusters: bool) -> Callable[[float], Injection]:
+    """Return how to inject a change of a size, which is a chance for a bounded metric."""
     bounds = bounds_of(metric)
     if metric_kind(metric).shares:
         return lambda size: Flip(metric=name, to=1.0 if rise else 0.0, chance=size, whole_clusters=whole_clusters)
@@ -291,8 +291,8 @@ def _maker(metric: Metric, name: str, *, rise: bool, whole_clusters: bool) -> Ca
     return lambda size: Shift(metric=name, by=size if rise else -size)
 
 
-def lay_all(plants: Sequence[Plant], drawn: Drawn, generator: np.random.Generator) -> Drawn:
-    """Lay all plants in order, and return the run."""
-    for plant in plants:
-        plant.lay(drawn, generator)
+def lay_all(injections: Sequence[Injection], drawn: Drawn, generator: np.random.Generator) -> Drawn:
+    """Lay all injections in order, and return the run."""
+    for injection in injections:
+        injection.lay(drawn, generator)
     return drawn
