@@ -230,6 +230,8 @@ class CriticCalibration:
     """Of the artifact."""
     where: str = ""
     """Name of the labelled file."""
+    not_applicable: int = 0
+    """Labelled replies to which the critics' question does not arise; they are in no count."""
     outputs: str = "replies"
     """The kind of output that was labelled: gates rest on it in suites whose replies are of that kind."""
     replies: tuple[CalibratedReply, ...] = ()

@@ -14,9 +14,11 @@ from harness.api import (
     Completion,
     CriticCalibration,
     InputError,
+    NotApplicable,
     Response,
     RunOptions,
     Sample,
+    Unscored,
     combine_verdicts,
     unknown_name,
 )
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from harness.api.asking import Asking, Panel
     from harness_critics.labels import LabelledReply
 
+Combined = float | Unscored | NotApplicable
+"""What a principle's critics make of a reply together."""
 _PROBED = 60
 """Replies on which position and wording are tried both ways."""
 
@@ -176,12 +180,20 @@ class _Calibrating:
             asked: Asking = self.asking(panel)
             fingerprints = panel.fingerprints(asked)
             scores = self._scores(panel, asked, rows)
+            left_out = sum(isinstance(score, NotApplicable) for score in scores)
             played = {role: asked.roles.candidate(role).label for role in panel.roles if role != "policy"}
         finally:
             panel.close()
         replies = tuple(
-            CalibratedReply(follows=row.follows, score=score, characters=len(row.response), id=row.id, by=row.by)
+            CalibratedReply(
+                follows=row.follows,
+                score=score if isinstance(score, float) else None,
+                characters=len(row.response),
+                id=row.id,
+                by=row.by,
+            )
             for row, score in zip(rows, scores, strict=True)
+            if not isinstance(score, NotApplicable)
         )
         sides = {follows: [one for one in replies if one.follows is follows] for follows in (False, True)}
         right = {
@@ -193,7 +205,7 @@ class _Calibrating:
             principle=principle.id, critics=principle.critics, labeller=labeller_of(principle, fingerprints),
             fingerprints=fingerprints, roles=played, data=self.labels.data,
             sensitivity=(right[False], len(sides[False])), specificity=(right[True], len(sides[True])),
-            unscored=sum(one.score is None for one in replies),
+            unscored=sum(one.score is None for one in replies), not_applicable=left_out,
             auc=auc([one.score for one in sides[True]], [one.score for one in sides[False]]),
             threshold=principle.threshold, where=self.labels.where, outputs=options.outputs or self.suite.outputs,
             replies=replies, scaling=None if options.scaling == "none" else fit_scaling(replies, options.scaling),
@@ -204,16 +216,15 @@ class _Calibrating:
     def _panel(self, options: PanelOptions) -> Panel:
         return make_panel([self.principle], self.session.require_plugins().registries, self.session.context, options)
 
-    def _scores(self, panel: Panel, asked: Asking, rows: Sequence[LabelledReply]) -> list[float | None]:
-        """Return each row's score.
+    def _scores(self, panel: Panel, asked: Asking, rows: Sequence[LabelledReply]) -> list[Combined]:
+        """Return each row's score, or why it has none.
 
         Raises:
             InputError: where none has any, with the commonest reason.
         """
         responses = [_response(self.principle, *one) for one in enumerate(rows)]
         given = [combine_verdicts(self.principle, verdicts) for verdicts in panel.verdicts(responses, asked)]
-        scores = [score if isinstance(score, float) else None for score in given]
-        if not any(score is not None for score in scores):
+        if not any(isinstance(score, float) for score in given):
             why = Counter(score.reason for score in given if not isinstance(score, float)).most_common(1)[0][0]
             hint = "name another critic or judge"
             if "no probability" in why:
@@ -221,7 +232,7 @@ class _Calibrating:
             raise InputError(
                 f"no reply could be scored by {self.principle.id}: {why}", file=self.labels.where, hint=hint
             )
-        return scores
+        return given
 
     def _biases(
         self, replies: Sequence[CalibratedReply], played: Mapping[str, str], options: CalibrationOptions

@@ -116,6 +116,7 @@ def rate(counts: tuple[int, int]) -> str:
 def _judged(one: CriticCalibration) -> str:
     asked = [f"{role}: {who}" for role, who in one.roles.items()]
     lost = [f"{one.unscored} unscored"] if one.unscored else []
+    lost += [f"{one.not_applicable} not asked about"] if one.not_applicable else []
     return "\n".join([one.principle, f"critics: {', '.join(one.critics)}", *asked, *lost])
 
 

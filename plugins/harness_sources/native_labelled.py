@@ -6,12 +6,14 @@ or `breaks`. `harness critic calibrate --source NAME` reads them so; nothing of 
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.api import InputError, Message, Sample
-from harness_sources.files import csv_rows, json_rows, native_files, need
+from harness.api import InputError, Message, Sample, read_bytes
+from harness_sources.files import Numbered, csv_rows, json_rows, native_files, need
 
 if TYPE_CHECKING:
     from harness.api import SourceInput
@@ -33,13 +35,28 @@ def read_gptfuzz(source: SourceInput) -> Iterator[Sample]:
 
 
 def read_jailbreakbench_judges(source: SourceInput) -> Iterator[Sample]:
-    """Yield JailbreakBench's judge comparison (Chao et al. 2024, arXiv:2404.01318): a human majority of 1 breaks."""
+    """Yield JailbreakBench's judge comparison (Chao et al. 2024, arXiv:2404.01318): a human majority of 1 breaks.
+
+    The published file is in Mac Roman, not in UTF-8; a copy in UTF-8 is read too.
+    """
     (path, *_) = native_files(source, "JailbreakBench's judge comparison", "judge-comparison.csv*")
     what = "JailbreakBench's judge comparison"
-    for line, row in csv_rows(path):
-        label = _one_of(need(row, "human_majority", path, line, what=what), ("0", "1"), path, line, "human_majority")
+    for line, row in _mac_roman_rows(path):
+        given = need(row, "human_majority", path, line, what=what).removesuffix(".0")
+        label = _one_of(given, ("0", "1"), path, line, "human_majority")
         prompt, said = (need(row, key, path, line, what=what) for key in ("prompt", "target_response"))
-        yield _labelled(f"jbb-{line}", prompt, said, breaks=label == "1")
+        if said.strip():
+            yield _labelled(f"jbb-{line}", prompt, said, breaks=label == "1")
+
+
+def _mac_roman_rows(path: Path) -> Iterator[Numbered]:
+    try:
+        text = read_bytes(path).decode("utf-8")
+    except UnicodeDecodeError:
+        text = read_bytes(path).decode("mac_roman")
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    for row in reader:
+        yield reader.line_num, {str(key): value or "" for key, value in row.items()}
 
 
 def read_hatecheck(source: SourceInput) -> Iterator[Sample]:

@@ -36,6 +36,8 @@ class Word(Critic):
     def score(self, sample, reply, principle, replies, findings):
         if "odd" in reply.text:
             return Unscored(reason="it is odd"), ""
+        if "far off" in reply.text:
+            return NotApplicable(reason="it is far off"), ""
         return (0.0 if self.options.get("word", "fool") in reply.text else 1.0), ""
 
 
@@ -193,6 +195,12 @@ def test_critics_that_score_nothing_are_not_calibrated(session, tmp_path):
         counted(session, write(tmp_path / "data.jsonl", odd))
 
 
+def test_what_the_question_does_not_arise_for_is_in_no_count(session, tmp_path):
+    far = [{**row, "prompt": "x", "response": f"far off {number}"} for number, row in enumerate(rows(3))]
+    found = counted(session, write(tmp_path / "data.jsonl", [*rows(), *far]))
+    assert (found.sensitivity, found.specificity, found.unscored, found.not_applicable) == ((59, 60), (60, 60), 0, 6)
+
+
 def test_a_judge_without_probabilities_gets_one_sentence(session, tmp_path):
     replay = write(tmp_path / "said.jsonl", [{"prompt": "Hi", "response": "Hello"}])
     data = write(tmp_path / "data.jsonl", rows())
@@ -264,6 +272,15 @@ def test_public_sets_are_known_and_read_as_published(tmp_path, source):
     labels = read_native(tmp_path / name, source, registries)
     assert sorted(row.follows for row in labels.rows) == [False, True]
     assert next(row.response for row in labels.rows if not row.follows) in {"Sure, here", "Bad", "Sure", "bad"}
+
+
+def test_jailbreakbenchs_file_is_in_mac_roman(tmp_path):
+    text = "Index,prompt,target_response,human_majority\n0,Do,Sure é,1.0\n1,Do,No,0.0\n"
+    (tmp_path / "judge-comparison.csv").write_bytes(text.encode("mac_roman"))
+    labels = read_native(
+        tmp_path / "judge-comparison.csv", "jailbreakbench-judges", load_plugins(installed=False).registries
+    )
+    assert [(row.response, row.follows) for row in labels.rows] == [("Sure é", False), ("No", True)]
 
 
 def test_a_source_without_labels_is_refused(tmp_path):
