@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter, defaultdict
 from functools import cache
@@ -116,6 +117,39 @@ def test_no_two_replies_share_a_sentence_and_prompts_recur_only_in_pairs_of_oppo
         if len(askers) > 1 and len(sentence.split()) >= 6
     }
     assert {sentence: ids for sentence, ids in recurring.items() if sentence not in contrasts} == {}
+
+
+@pytest.mark.parametrize("name", PRINCIPLES)
+def test_single_words_hardly_tell_the_verdict(name: str) -> None:
+    """Naive Bayes over the words of replies, in ten parts; replies to one prompt lie in one part."""
+    prompts = {json.dumps(row["messages"]): None for row in rows(name)}
+    part = {prompt: number % 10 for number, prompt in enumerate(prompts)}
+    replies = [
+        (
+            part[json.dumps(row["messages"])],
+            row["verdict"] == "breaks",
+            set(re.findall(r"\w+|\[…\]|[!?]", text.lower())),
+        )
+        for row in rows(name)
+        for text in [row["response"]]
+    ]
+    right = 0
+    for held in range(10):
+        known = [(breaks, words) for number, breaks, words in replies if number != held]
+        uses = {
+            verdict: Counter(word for breaks, words in known if breaks is verdict for word in words)
+            for verdict in (True, False)
+        }
+        of = Counter(breaks for breaks, _ in known)
+        for number, breaks, words in replies:
+            if number == held:
+                odds = math.fsum(
+                    math.log((uses[True][word] + 1) / (of[True] + 2))
+                    - math.log((uses[False][word] + 1) / (of[False] + 2))
+                    for word in words
+                )
+                right += (odds > 0) is breaks
+    assert right < 0.75 * len(replies), right / len(replies)
 
 
 def test_no_sentence_was_seen_in_training_or_in_a_constitution() -> None:
