@@ -467,6 +467,10 @@ class Stage(ABC):
     def inputs(self, inputs: StageInput) -> Mapping[str, Path]:
         """Return the files that decide the outcome, by role, so that an unchanged stage is reused by hash."""
 
+    def forecast(self, inputs: StageInput) -> str:  # noqa: ARG002 - for those who override it
+        """Say what a run would take, for a dry run; empty where nothing is known. Nothing is loaded or written."""
+        return ""
+
     @abstractmethod
     def run(self, inputs: StageInput) -> StageOutput:
         """Train, and write into `inputs.output`."""

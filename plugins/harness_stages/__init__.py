@@ -57,6 +57,20 @@ def make_export() -> Stage:
     return ExportStage()
 
 
+def make_bpe() -> Stage:
+    """Make the `bpe` stage."""
+    from harness_stages.pretraining.bpe import BPEStage
+
+    return BPEStage()
+
+
+def make_pretrain() -> Stage:
+    """Make the `pretrain` stage."""
+    from harness_stages.pretraining.stage import PretrainStage
+
+    return PretrainStage()
+
+
 @hookimpl
 def register_stages(register: Callable[..., None]) -> None:
     """Register the bundled stages."""
@@ -65,6 +79,8 @@ def register_stages(register: Callable[..., None]) -> None:
     register(
         "rlaif", make_rlaif, about="reinforcement learning by a reward model or a constitution's critics (TRL: GRPO)"
     )
+    register("bpe", make_bpe, about="a byte-level BPE vocabulary from scratch")
+    register("pretrain", make_pretrain, about="a decoder from scratch, or the base's weights trained on, on plain text")
     register("merge", make_merge, about="an adapter merged into a whole model's folder")
     register("export", make_export, about="a model as transformers folder, GGUF or ONNX, read again and compared")
     register("dpo", make_dpo, about="learns from preference pairs (TRL): DPO, IPO, KTO")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ class PairPlan:
     error_at: Places
 
 
-def find_pairs(inputs: StageInput, reference: str | None, error_at: Callable[[str], dict[str, Any]]) -> Path:
+def find_pairs(inputs: StageInput, reference: str | None, error_at: Places) -> Path:
     """Return the file that `data` names, or the preferences of the stage before where it names none.
 
     Raises:
@@ -41,7 +41,7 @@ def find_pairs(inputs: StageInput, reference: str | None, error_at: Callable[[st
         if found is None:
             raise InputError(
                 "the key 'data' is missing, and no stage before wrote preferences",
-                **error_at(""), hint="add data: FILE.jsonl",
+                **error_at(), hint="add data: FILE.jsonl",
             )  # fmt: skip
         path = found / "preferences.jsonl" if found.is_dir() else found
     else:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from harness.api import Critic, RunContext, Stage
     from harness.api.workspace import Recipe, Registries, Workspace
 
+NONE = "none"
+"""What a recipe says under `base` where all begins from nothing."""
 TRAINABLE = "hf"
 """The model scheme whose bases can be trained: weights on this machine, in transformers' layout."""
 
@@ -41,6 +43,11 @@ def resolve_recipe_base(recipe: Recipe, registries: Registries, *, device: str) 
     """
     reference = _beside(recipe.base, recipe.path)
     where = {"file": recipe.path, "line": recipe.document.line(("base",)), "key": "base"}
+    if reference == NONE:
+        for stage, (name, _) in zip(make_stages(recipe, registries), recipe.stages, strict=True):
+            if "adapter" in stage.writes or set(stage.reads) == {"adapter"}:
+                raise InputError(f"is none, and the stage {name} needs one", hint="name a base", **where)  # type: ignore[arg-type]
+        return ModelSpec(reference=NONE, scheme=TRAINABLE, name=NONE, device=device)
     try:
         spec = resolve_model(reference, device=device, schemes=[entry.name for entry in registries.models])
     except InputError as error:

@@ -46,7 +46,7 @@ from harness.api.artifacts import (
 )
 from harness_training.graph import Node, in_order
 from harness_training.models import Models
-from harness_training.resources import make_stages, resolve_constitution, resolve_recipe_base, resolve_start
+from harness_training.resources import NONE, make_stages, resolve_constitution, resolve_recipe_base, resolve_start
 from harness_training.results import Kept, StageResult
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class _Run:
         self.seed = recipe.seed if setting.seed is None else setting.seed
         self.nodes = in_order(recipe, make_stages(recipe, registries))
         self.model: ModelSpec = resolve_recipe_base(recipe, registries, device=setting.device)
-        self.base_hash = base_hash(self.model, setting.context)
+        self.base_hash = NONE if self.model.name == NONE else base_hash(self.model, setting.context)
         start = resolve_start(recipe, self.base_hash, setting.workspace)
         self.start: Kept | None = None
         if start is not None:
@@ -134,7 +134,8 @@ class _Run:
                 self._made[node.index] = {kind: self._kept(artifact) for kind, artifact in found.items()}
                 return replace(result, reused=True, kept=self._made[node.index])
         if self.setting.dry_run:
-            return replace(result, note=note)
+            told = _explained(lambda: node.stage.forecast(inputs))
+            return replace(result, note="; ".join(filter(None, (note, told))))
         self._made[node.index], said = self._train(node.stage, inputs, draft)
         return replace(result, trained=True, kept=self._made[node.index], note="; ".join(filter(None, (note, said))))
 
@@ -226,7 +227,8 @@ class _Run:
     def _train(self, stage: Stage, inputs: StageInput, draft: Artifact) -> tuple[Mapping[str, Kept], str]:
         workspace = self.setting.workspace
         if self._base is None:
-            self._base = materialise(self.model, self.setting.context)
+            none = self.model.name == NONE
+            self._base = Path() if none else materialise(self.model, self.setting.context)
         work = temporary_beside(workspace.root / "stage")
         before = made_by(workspace, draft.key)
         threads = None if before is None else int(before.figures.get("threads", 0)) or None

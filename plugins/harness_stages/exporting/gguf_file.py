@@ -176,7 +176,9 @@ def read(folder: Path) -> Callable[[list[int]], Any]:
     """Return a function from token ids to logits, by transformers' own reader."""
     import torch
     from transformers import AutoModelForCausalLM, GgufConfig
+    from transformers import modeling_gguf_pytorch_utils as reading
 
+    reading.tqdm = lambda tensors, **_: tensors  # its bar goes to the terminal whatever it is told
     model = AutoModelForCausalLM.from_pretrained(
         str(folder), gguf_file=FILE, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True),
         local_files_only=True,

@@ -61,7 +61,7 @@ class MergeStage(Stage):
 
         options, error_at = read_stage_options(inputs, MergeOptions, stage="merge")
         if inputs.adapter is None:
-            raise InputError("there is no adapter to merge", **error_at(""),
+            raise InputError("there is no adapter to merge", **error_at(),
                              hint="put it behind a stage that trains one, or add adapter: to the recipe")  # fmt: skip
         with asking_no_hub():
             written = merge(inputs.base_path, inputs.adapter, options.dtype, inputs.output / "model")

@@ -48,13 +48,14 @@ def load_whole(base: Path, adapters: Sequence[Path]) -> Whole:
     """
     from peft import PeftModel
 
-    model = load_base(base, Where(device="cpu", dtype="float32"))
-    for adapter in adapters:
-        check_fits(adapter, model)
-        peft_model = PeftModel.from_pretrained(model, str(adapter), local_files_only=True, low_cpu_mem_usage=False)
-        model = peft_model.merge_and_unload(safe_merge=True)
-    model.eval()
-    return Whole(model=model, tokenizer=load_tokenizer(base), base=base)
+    with quiet_libraries():
+        model = load_base(base, Where(device="cpu", dtype="float32"))
+        for adapter in adapters:
+            check_fits(adapter, model)
+            peft_model = PeftModel.from_pretrained(model, str(adapter), local_files_only=True, low_cpu_mem_usage=False)
+            model = peft_model.merge_and_unload(safe_merge=True)
+        model.eval()
+        return Whole(model=model, tokenizer=load_tokenizer(base), base=base)
 
 
 def write(whole: Whole, kind: str, numbers: str, folder: Path) -> Written:

@@ -1,0 +1,1 @@
+"""Vocabularies and decoders from scratch, and decoders trained on."""
