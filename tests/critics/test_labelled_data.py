@@ -97,3 +97,17 @@ def test_the_families_share_no_principle_conversation_or_reply() -> None:
     assert not prompts("training") & prompts("gating")
     replies = [row["response"] for family in FAMILIES for row in rows(family)]
     assert len(set(replies)) == len(replies)
+
+
+def test_contrasts_are_pairs_that_differ_in_the_reply_alone() -> None:
+    lines = (DATA / "training-3.jsonl").read_text(encoding="utf-8").splitlines()
+    pairs: dict[tuple[str, str], dict[str, str]] = {}
+    for row in map(json.loads, lines):
+        pair = pairs.setdefault((row["principle"], json.dumps(row["messages"])), {})
+        assert row["verdict"] not in pair, row["id"]
+        pair[row["verdict"]] = row["response"]
+    assert 2 * len(pairs) == len(lines) == 800
+    # Were the longer reply mostly of one verdict, a judge could learn to count words.
+    longer = sum(words(pair["follows"]) > words(pair["breaks"]) for pair in pairs.values())
+    shorter = sum(words(pair["follows"]) < words(pair["breaks"]) for pair in pairs.values())
+    assert 0.45 <= longer / (longer + shorter) <= 0.55
