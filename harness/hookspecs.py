@@ -28,6 +28,7 @@ BUNDLED = (
     "harness_audit",
     "harness_suites",
     "harness_training",
+    "harness_guards",
     "harness_promotion",
     "harness_planning",
     "harness_inspect",

@@ -8,6 +8,7 @@ from harness.evaluation.precision import checks_with_precision
 from harness.evaluation.prepare import PreparedSuite, SuiteOptions, make_metrics, prepare_suite, resolve_suite
 from harness.evaluation.resolve import resolve_base, resolve_candidate
 from harness.evaluation.runner import Setting, SuiteRun, run_suites
+from harness.evaluation.suite_samples import suite_samples
 from harness.plugins import Plugins, Registries, load_plugins
 from harness.promotion.attempts import Budget, attempts, budget, reset
 from harness.promotion.decide import AlreadyPromotedError, Evidence, collect_vetoes, conditions
@@ -17,7 +18,7 @@ from harness.promotion.stored import StoredRun, open_run
 from harness.reading.changes import written_changes
 from harness.reading.config import CONFIG_NAME, Config, read_config
 from harness.reading.constitution import read_constitution
-from harness.reading.recipe import START, Recipe, find_recipe, read_recipe
+from harness.reading.recipe import START, Recipe, SeparationSection, find_recipe, read_recipe
 from harness.reading.suite import read_suite
 from harness.store.cache import CacheStats, Pruned, Verified
 from harness.store.decisions import find_decision, read_decision, read_entered_decision, reviews
@@ -34,6 +35,7 @@ from harness.store.runs import (
     remove_runs,
 )
 from harness.store.workspace import MARKER, Workspace, refuse_inside
+from harness.types import Policy
 
 __all__ = [
     "CONFIG_NAME",
@@ -48,11 +50,13 @@ __all__ = [
     "Evidence",
     "Live",
     "Plugins",
+    "Policy",
     "PolicyRun",
     "PreparedSuite",
     "Pruned",
     "Recipe",
     "Registries",
+    "SeparationSection",
     "Setting",
     "StoredRun",
     "SuiteOptions",
@@ -107,5 +111,6 @@ __all__ = [
     "reviews",
     "run_policy",
     "run_suites",
+    "suite_samples",
     "written_changes",
 ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from harness.errors import InputError
 from harness.paths import data_dir
@@ -36,6 +36,21 @@ class ThenSection(StrictModel):
     promote: Literal["never", "if-passed"] = "never"
 
 
+class SeparationSection(StrictModel):
+    """What becomes of training data that stands in a suite which will gate what is trained."""
+
+    mode: Literal["refuse", "drop", "off"] = "refuse"
+    near: Annotated[float, Field(gt=0, le=1)] = 0.75
+    """Cosine of embeddings from which on two prompts ask the same."""
+    exempt: list[str] = []
+    """Ids of suites that ask on purpose for what is trained, such as a person's facts."""
+
+
+def _mode(given: object) -> object:
+    """Let the mode alone stand for the section; YAML reads a bare `off` as false."""
+    return {"mode": "off" if given is False else given} if isinstance(given, str | bool) else given
+
+
 class RecipeFile(StrictModel):
     """The content of a recipe's YAML."""
 
@@ -47,6 +62,7 @@ class RecipeFile(StrictModel):
     constitution: str | None = None
     roles: RolesSection = {}
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    separation: Annotated[SeparationSection, BeforeValidator(_mode)] = SeparationSection()
     stages: Annotated[list[dict[str, dict[str, Any] | str | None]], Field(min_length=1)]
     then: ThenSection = ThenSection()
 
@@ -78,6 +94,7 @@ class Recipe:
     links: tuple[StageLink, ...]
     """Of each of the stages."""
     then: ThenSection
+    separation: SeparationSection
     document: Document
 
 
@@ -106,7 +123,8 @@ def read_recipe(path: Path) -> Recipe:
     return Recipe(
         id=file.id, about=file.about.strip(), path=path, base=file.base, adapter=file.adapter,
         constitution=file.constitution, roles=role_refs(file.roles, by=f"the recipe {file.id}", folder=path.parent),
-        seed=file.seed, stages=tuple(stages), links=tuple(links), then=file.then, document=document,
+        seed=file.seed, stages=tuple(stages), links=tuple(links), then=file.then,
+        separation=file.separation, document=document,
     )  # fmt: skip
 
 

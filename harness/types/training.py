@@ -65,6 +65,8 @@ class StageInput:
     """Asks all roles, and the constitution's critics; None where nothing is to be asked, as in tests of a stage."""
     others: Mapping[str, Path] = field(default_factory=dict)
     """What else it reads, by role, where its `reads` names more than an adapter and a dataset."""
+    instead: Mapping[Path, Path] = field(default_factory=dict)
+    """Files to read in the place of those that the recipe names, such as data without rows that a gate asks for."""
     place: tuple[str | int, ...] = ()
     """Where the options stand in the recipe, such as ("stages", 0, "sft"), so that errors can name the line."""
 

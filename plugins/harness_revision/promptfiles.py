@@ -44,7 +44,7 @@ def find_prompts(inputs: StageInput, document: Document, names: Sequence[str]) -
             path = resolve_path(name, inputs.recipe_path, line=document.line(place), key="prompts")
         if not path.is_file():
             raise document.error(f"there is no file {path}", place, hint="write it relative to the recipe's folder")
-        found.append(path)
+        found.append(inputs.instead.get(path, path))
     return found
 
 

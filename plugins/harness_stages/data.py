@@ -32,4 +32,4 @@ def find_data(inputs: StageInput, reference: str | None, error_at: Callable[[str
     if not path.is_file():
         cause = "is a folder, not a file of training rows" if path.is_dir() else f"there is no file {path}"
         raise InputError(cause, **where, hint="write the path relative to the recipe's folder, or absolute")
-    return path
+    return inputs.instead.get(path, path)

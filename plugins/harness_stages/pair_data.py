@@ -50,7 +50,7 @@ def find_pairs(inputs: StageInput, reference: str | None, error_at: Places) -> P
     if not path.is_file():
         cause = "is a folder, not a file of pairs" if path.is_dir() else f"there is no file {path}"
         raise InputError(cause, **error_at("data"), hint="write the path relative to the recipe's folder, or absolute")
-    return path
+    return inputs.instead.get(path, path)
 
 
 def plan_pairs(inputs: StageInput, options: TuningOptions, error_at: Places, *, least: float | None) -> PairPlan:

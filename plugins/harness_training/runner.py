@@ -52,6 +52,7 @@ from harness_training.results import Kept, StageResult
 if TYPE_CHECKING:
     from harness.api import Progress, RunContext, Stage
     from harness.api.workspace import Plugins, Recipe, Workspace
+    from harness_guards.gating import Separation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +72,8 @@ class TrainSetting:
     """Who plays which role, besides what the recipe says."""
     dry_run: bool = False
     """Check everything and say what would be trained; train nothing."""
+    separation: Separation | None = None
+    """Keeps the data apart from suites that will gate; None checks nothing."""
 
 
 def train(recipe: Recipe, setting: TrainSetting) -> tuple[StageResult, ...]:
@@ -156,13 +159,14 @@ class _Run:
         return found
 
     def _inputs(self, node: Node, read: Mapping[str, Kept]) -> StageInput:
+        """Return what the stage is handed; raises where its data stands in a suite that will gate."""
         name, options = self.recipe.stages[node.index]
         setting, paths = self.setting, {role: kept.path for role, kept in read.items()}
         adapter = read.get("adapter")
         spec = adapter and AdapterSpec(id=adapter.artifact.id, path=str(adapter.path), reference=adapter.artifact.id)
         policy = Candidate(model=self.model, adapters=(spec,) if spec else ())
         models = Models(name, node.stage, self.recipe, policy, self.constitution, setting)
-        return StageInput(
+        given = StageInput(
             model=self.model,
             # The base is made only for a stage that trains: checking and reusing need none of it.
             base_path=self._base or Path(),
@@ -182,6 +186,8 @@ class _Run:
             device=setting.device,
             place=("stages", node.index, name),
         )
+        separation = setting.separation
+        return given if separation is None else _explained(lambda: separation.apart(node.stage, given))
 
     def _draft(self, node: Node, inputs: StageInput, read: Mapping[str, Kept]) -> Artifact:
         """Return the record of what the stage writes as far as it is known before it runs."""
