@@ -75,7 +75,7 @@ def check(
         name, _, own = suite.partition("=")
         asked.append(Against(reference=name, data=Path(own) if own else None))
     with app.session.setting(app.session.bare_spec()) as setting:
-        against = read_suites(asked, app.plugins.registries, setting.surroundings, None)
+        against = read_suites(asked, app.plugins.registries, setting.context, None)
         encoder = Encoder(setting.progress)
         if not words_only and not encoder.fingerprint:
             raise InputError("what is near in meaning is found by MiniLM, whose weights are not here",

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from harness.api import Progress, RunContext, Stage
-    from harness.api.workspace import Config, Policy, Recipe, Registries, SeparationSection, Workspace
+    from harness.api import Progress, RunContext, Session, Stage
+    from harness.api.workspace import Config, Policy, Recipe, Registries, SeparationSection, Setting, Workspace
 
 _VERSION = 1
 """Of what counts as a match: another one looks at everything again."""
@@ -63,14 +63,29 @@ def gating_suites(recipe: Recipe, policy: Policy | None, config: Config, registr
     return tuple(dict.fromkeys((*recipe.then.run, *own)))
 
 
-def beside(recipe: Recipe) -> Callable[[str], Against]:
-    """Return what makes a suite of its name in a recipe: a path is relative to the recipe's folder."""
+def separation_of(recipe: Recipe, policy: Policy | None, setting: Setting, session: Session) -> Separation | None:
+    """Return what keeps a recipe's data apart from what will gate it; None where the recipe turns it off.
 
-    def against(name: str) -> Against:
-        path = name.endswith((".yaml", ".yml")) or "/" in name
-        return Against(reference=str(resolve_path(name, recipe.path)) if path else name)
+    Args:
+        recipe: with its `then` section.
+        policy: the one that the recipe names, if any.
+        setting: where it happens.
+        session: whose folder's policy gates where the recipe names none.
+    """
+    if recipe.separation.mode == "off":
+        return None
+    registries = setting.plugins.registries
+    names = gating_suites(recipe, policy, session.config, registries)
+    suites = [Against(reference=_beside(name, recipe)) for name in names]
+    return Separation(
+        recipe.separation, read_suites(suites, registries, setting.context, session.warn),
+        workspace=setting.workspace, encoder=Encoder(setting.progress), warn=session.warn,
+    )  # fmt: skip
 
-    return against
+
+def _beside(name: str, recipe: Recipe) -> str:
+    path = name.endswith((".yaml", ".yml")) or "/" in name
+    return str(resolve_path(name, recipe.path)) if path else name
 
 
 class Encoder:

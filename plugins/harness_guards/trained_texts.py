@@ -113,7 +113,7 @@ def _said(row: Mapping[str, Any]) -> tuple[list[str], list[str]]:
                 (asked if who == "Human" else said).append(text.strip())
         elif isinstance(value, str):
             (asked if key == "prompt" else said).append(value)
-    lower = {key.lower(): value for key, value in row.items() if isinstance(key, str)}
+    lower = {str(key).lower(): value for key, value in row.items()}
     asked += [lower[key] for key in ("goal", "question") if isinstance(lower.get(key), str)]
     if isinstance(row.get("instruction"), str):
         more = row.get("input")

@@ -86,7 +86,7 @@ def train_recipe(
     dry_run: bool = False,
 ) -> TrainingResult:  # fmt: skip
     """Train a recipe that was read; errors as `train`."""
-    from harness_guards.gating import Encoder, Separation, beside, gating_suites, read_suites
+    from harness_guards.gating import separation_of
     from harness_training.results import cautions
     from harness_training.runner import TrainSetting
     from harness_training.runner import train as train_stages
@@ -99,20 +99,10 @@ def train_recipe(
     with workspace.working(f"harness train {recipe.id}"), session.setting(session.bare_spec()) as setting:
         if not dry_run:
             session.declare_policies()
-        separation = None
-        if recipe.separation.mode != "off":
-            suites = gating_suites(recipe, policy, session.config, plugins.registries)
-            separation = Separation(
-                recipe.separation,
-                read_suites(map(beside(recipe), suites), plugins.registries, setting.surroundings, session.warn),
-                workspace=workspace,
-                encoder=Encoder(setting.progress),
-                warn=session.warn,
-            )
         asked = TrainSetting(
             plugins=plugins, workspace=workspace, context=setting.context, progress=setting.progress,
             seed=session.options.seed, device=device, force=force, dry_run=dry_run, roles=session.config.roles,
-            separation=separation,
+            separation=separation_of(recipe, policy, setting, session),
         )  # fmt: skip
         result = TrainingResult(recipe=recipe, stages=train_stages(recipe, asked), outcome=None)
         for caution in cautions(result.stages):
