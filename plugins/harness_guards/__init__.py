@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness import hookimpl
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.api import Session
     from harness.api.commands import Commands
+
+
+def _keep_apart(session: Session, *given: Any) -> Any:  # noqa: ANN401 - those of `keep_apart`
+    """Keep a recipe's data apart from what will gate it; see `harness_guards.gating.keep_apart`."""
+    from harness_guards.gating import keep_apart
+
+    return keep_apart(session, *given)
+
+
+@hookimpl
+def register_jobs(register: Callable[..., None]) -> None:
+    """Register what `harness train` asks before it trains."""
+    register("keep_apart", _keep_apart, about="Keep a recipe's data apart from the suites that will gate")
 
 
 @hookimpl

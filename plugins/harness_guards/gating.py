@@ -80,7 +80,7 @@ def separation_of(recipe: Recipe, policy: Policy | None, setting: Setting, sessi
     return Separation(
         recipe.separation, read_suites(suites, registries, setting.context, session.warn),
         workspace=setting.workspace, encoder=Encoder(setting.progress), warn=session.warn,
-    )  # fmt: skip
+    ).apart  # fmt: skip
 
 
 def _beside(name: str, recipe: Recipe) -> str:

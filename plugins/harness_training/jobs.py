@@ -86,7 +86,6 @@ def train_recipe(
     dry_run: bool = False,
 ) -> TrainingResult:  # fmt: skip
     """Train a recipe that was read; errors as `train`."""
-    from harness_guards.gating import separation_of
     from harness_training.results import cautions
     from harness_training.runner import TrainSetting
     from harness_training.runner import train as train_stages
@@ -99,10 +98,11 @@ def train_recipe(
     with workspace.working(f"harness train {recipe.id}"), session.setting(session.bare_spec()) as setting:
         if not dry_run:
             session.declare_policies()
+        keep_apart = getattr(session, "keep_apart", None)  # a job of harness_guards, unless it was turned off
         asked = TrainSetting(
             plugins=plugins, workspace=workspace, context=setting.context, progress=setting.progress,
             seed=session.options.seed, device=device, force=force, dry_run=dry_run, roles=session.config.roles,
-            separation=separation_of(recipe, policy, setting, session),
+            guard=None if keep_apart is None else keep_apart(recipe, policy, setting),
         )  # fmt: skip
         result = TrainingResult(recipe=recipe, stages=train_stages(recipe, asked), outcome=None)
         for caution in cautions(result.stages):

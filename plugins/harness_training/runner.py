@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -52,7 +52,6 @@ from harness_training.results import Kept, StageResult
 if TYPE_CHECKING:
     from harness.api import Progress, RunContext, Stage
     from harness.api.workspace import Plugins, Recipe, Workspace
-    from harness_guards.gating import Separation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +71,8 @@ class TrainSetting:
     """Who plays which role, besides what the recipe says."""
     dry_run: bool = False
     """Check everything and say what would be trained; train nothing."""
-    separation: Separation | None = None
-    """Keeps the data apart from suites that will gate; None checks nothing."""
+    guard: Callable[[Stage, StageInput], StageInput] | None = None
+    """Looks at a stage's data before it runs: refuses it, or hands on what may be learned from; None checks nothing."""
 
 
 def train(recipe: Recipe, setting: TrainSetting) -> tuple[StageResult, ...]:
@@ -186,8 +185,8 @@ class _Run:
             device=setting.device,
             place=("stages", node.index, name),
         )
-        separation = setting.separation
-        return given if separation is None else _explained(lambda: separation.apart(node.stage, given))
+        guard = setting.guard
+        return given if guard is None else _explained(lambda: guard(node.stage, given))
 
     def _draft(self, node: Node, inputs: StageInput, read: Mapping[str, Kept]) -> Artifact:
         """Return the record of what the stage writes as far as it is known before it runs."""
