@@ -63,14 +63,16 @@ def gating_suites(recipe: Recipe, policy: Policy | None, config: Config, registr
     return tuple(dict.fromkeys((*recipe.then.run, *own)))
 
 
-def separation_of(recipe: Recipe, policy: Policy | None, setting: Setting, session: Session) -> Separation | None:
+def keep_apart(
+    session: Session, recipe: Recipe, policy: Policy | None, setting: Setting
+) -> Callable[[Stage, StageInput], StageInput] | None:
     """Return what keeps a recipe's data apart from what will gate it; None where the recipe turns it off.
 
     Args:
+        session: whose folder's policy gates where the recipe names none.
         recipe: with its `then` section.
         policy: the one that the recipe names, if any.
         setting: where it happens.
-        session: whose folder's policy gates where the recipe names none.
     """
     if recipe.separation.mode == "off":
         return None
