@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.util import find_spec
@@ -16,10 +17,10 @@ from harness.hookspecs import BUNDLED
 from harness.serial import from_json, to_json, to_plain
 from harness.stats.misclassified import youden_bound
 from harness.store.artifacts import artifacts, is_whole, keep_artifact
-from harness.types import Admission, Artifact, Calibration, CriticCalibration
+from harness.types import Admission, Artifact, BoundRole, Calibration, CriticCalibration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from harness.contracts import Metric
     from harness.store.workspace import Workspace
@@ -47,6 +48,8 @@ class Labellers:
     """What critics must have shown."""
     shared: Mapping[str, str] = field(default_factory=dict)
     """Critics that had a part in training the candidate, and what part."""
+    roles: Mapping[str, BoundRole] = field(default_factory=dict)
+    """Who was asked."""
 
     @classmethod
     def of(cls, principles: Iterable[Principle], run: RunRecord) -> Labellers:
@@ -54,7 +57,7 @@ class Labellers:
         return cls(
             principles={principle.id: principle for principle in principles}, critics=run.critics,
             classifiers={status.name: status.fingerprint for status in run.classifiers}, suite=run.suite,
-            admission=run.admission, shared=run.shared_critics,
+            admission=run.admission, shared=run.shared_critics, roles=run.roles,
         )  # fmt: skip
 
     def name(self, metric: Metric) -> str | None:
@@ -132,16 +135,44 @@ def _not_admitted(principle: Principle, metric: Metric, labellers: Labellers, wh
                 f"{critic} had a part in training what it judges here, {labellers.shared[critic]}; name another judge "
                 f"with --judge, or allow it in the policy: admission: {{shared: [{critic}]}}"
             )
-    of = "" if metric.constitution is None else f" --constitution {metric.constitution}"
+    named = metric.constitution
+    # A relative path is so to the suite, which names it.
+    beside = named is not None and named.endswith((".yaml", ".yml")) and not Path(named).is_absolute()
+    of = "" if named is None or beside else f" --constitution {named}"
     kind = "" if metric.outputs == "replies" else f" --outputs {metric.outputs}"
     suite = f" --suite {labellers.suite}" if labellers.suite else ""
+    data = "" if principle.id in labelled_principles() else " --data FILE"
     command = f"harness critic calibrate {' '.join(principle.critics)} --principle {principle.id}{of}{suite}{kind}"
+    command += "".join(_bound(role, who) for role, who in labellers.roles.items()) + data
     if metric.calibration is None:
-        return (
-            f"{who} was never calibrated for {principle.id} on {metric.outputs}: {command} --data FILE, and run again"
-        )
+        return f"{who} was never calibrated for {principle.id} on {metric.outputs}: {command}, and run again"
     problem = admission_problem(metric.calibration.specificity, metric.calibration.sensitivity, admission)
-    return problem and f"{problem}: {command} --data FILE, with a better judge or more labels, and run again"
+    return problem and f"{problem}: {command}, with a better judge or more labels, and run again"
+
+
+def _bound(role: str, who: BoundRole) -> str:
+    """Return the option that binds a role as the command line or a policy did; suite and settings bind it again."""
+    if not who.by.startswith(("--", "the policy")):
+        return ""
+    adapters = "".join(f",adapter={adapter.reference}" for adapter in who.candidate.adapters)
+    return f" --role {role}={who.candidate.model.reference}{adapters}"
+
+
+@cache
+def labelled_principles() -> frozenset[str]:
+    """Return the principles for which labelled replies ship with the bundled plugins, in `data/heldout-*.jsonl`."""
+    return frozenset(
+        str(row["principle"])
+        for folder in _data_folders()
+        for file in sorted(folder.glob("heldout-*.jsonl"))
+        for row in map(json.loads, file.read_text(encoding="utf-8").splitlines())
+    )
+
+
+def _data_folders() -> Iterator[Path]:
+    for package in BUNDLED:
+        spec = find_spec(package)
+        yield from (Path(place) / "data" for place in (spec and spec.submodule_search_locations) or ())
 
 
 def admission_problem(sensitivity: tuple[int, int], specificity: tuple[int, int], admission: Admission) -> str:
@@ -190,14 +221,11 @@ def _as_event(found: CriticCalibration) -> Calibration:
 @cache
 def shipped_calibrations() -> tuple[CriticCalibration, ...]:
     """Return the calibrations that ship with the bundled plugins, in their `data/calibrations`, the oldest first."""
-    found = []
-    for package in BUNDLED:
-        spec = find_spec(package)
-        for place in (spec and spec.submodule_search_locations) or ():
-            found += [
-                replace(from_json(CriticCalibration, file.read_bytes(), file=file), id=file.stem)
-                for file in sorted((Path(place) / "data" / "calibrations").glob("*.json"))
-            ]
+    found = [
+        replace(from_json(CriticCalibration, file.read_bytes(), file=file), id=file.stem)
+        for folder in _data_folders()
+        for file in sorted((folder / "calibrations").glob("*.json"))
+    ]
     return tuple(sorted(found, key=lambda one: one.created))
 
 

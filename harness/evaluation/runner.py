@@ -168,7 +168,7 @@ class _Run:
                 principles={principle.id: principle for principle in prepared.panel.principles}, critics=arm.critics,
                 classifiers={status.name: status.fingerprint for status in prepared.panel.classifier_status},
                 suite=setting.suite_name(prepared), admission=prepared.admission,
-                shared=self._shared(arm),
+                shared=self._shared(arm), roles=arm.roles,
             )  # fmt: skip
             look_up(prepared.metrics, labellers, setting.workspace)
             verdicts = checks(prepared.gates, arm.tables, tables, seed=seed, device=arm.backend.get("device", ""))

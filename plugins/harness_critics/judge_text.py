@@ -121,7 +121,8 @@ class JudgeTextCritic(Critic):
             return score, f"mark {written.mark}: {reasons}"
         asked = (
             *messages,
-            Message(role="assistant", content=f"Reasons: {reasons}"),
+            # The judge may repeat control tokens of what it read.
+            Message(role="assistant", content=f"Reasons:\n{quote(reasons, limit=_LONGEST_REASONS)[0]}"),
             Message(role="user", content=MARK_ALONE),
         )
         replies = yield ask("judge", *(LogLikelihood(messages=asked, continuation=mark) for mark in MARKS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -352,3 +353,19 @@ def test_the_commands(session, tmp_path, monkeypatch, capsys):
     assert cli(["critic", "calibrate", "word", "-p", "manners.py"]) == 2
     assert cli(["critic", "calibrate", "--principle", "polite", "-p", "manners.py"]) == 2
     assert "no labelled replies ship with harness for polite" in capsys.readouterr().err
+
+
+def test_the_command_is_the_one_that_would_admit(session, tmp_path):
+    """With the judge of the command line, and without a file where labelled replies ship."""
+    rule = '{id: truthfulness, text: Be true., critics: [judge], examples: {fail: [{prompt: Hi, response: "No"}]}}'
+    (tmp_path / "own.yaml").write_text(f"id: own\nversion: 1\nprinciples: [{rule}]\n")
+    text = SUITE.replace("{principles: [polite]}", "{constitution: ./own.yaml}").replace("polite", "truthfulness")
+    (tmp_path / "suite.yaml").write_text(text)
+    (check,) = session.run("./suite.yaml", judge="echo:yes").checks
+    command = check.sentence[check.sentence.index("harness critic") :].partition(", and run again")[0]
+    suite = tmp_path / "suite.yaml"
+    assert command == (f"harness critic calibrate judge --principle truthfulness --suite {suite} --role judge=echo:yes")
+    assert cli([*shlex.split(command)[1:], "--workspace", str(session.workspace_path)]) == 0
+    (check,) = session.run("./suite.yaml", judge="echo:yes").checks
+    assert "never calibrated" not in check.sentence
+    assert "of 50 violations and let" in check.sentence

@@ -1,0 +1,107 @@
+"""Calibrates the critics of `personal` and `harmless` on the held-out replies, and ships what was found.
+
+    python benchmarks/principle_calibrations.py --judge smollm2-135m,adapter=harness:judge-smollm2-gating [--write]
+
+Each principle is judged by the critics that its constitution names, the judge being the one given, on all replies
+that ship for it. With `--write` the records are put into `plugins/harness_critics/data/calibrations`, so that gates
+know them without calibrating, and the table of docs/critics.md says which principle has an admitted critic. A record
+holds for one judge, its weights, the versions of torch and transformers, the device and the number format, all of which
+are in its fingerprint: `tests/critics/test_shipped_calibrations.py` says when it no longer fits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import harness
+from harness.api import Admission, CriticCalibration, InputError
+from harness.api.calibrations import admission_problem
+from harness.serial import to_json
+from harness_critics.figures import Figure, figures
+from harness_critics.labels import held_out
+
+PAGE = Path(__file__).parents[1] / "docs" / "critics.md"
+SHIPPED = Path(__file__).parents[1] / "plugins" / "harness_critics" / "data" / "calibrations"
+START, END = "<!-- principles: written by benchmarks/principle_calibrations.py -->", "<!-- end of principles -->"
+HEAD = "| principle | critics | n | AUC | sensitivity | specificity | Se + Sp − 1, at least | admitted |"
+
+
+def main() -> None:
+    """Calibrate, print, and write where asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--judge", required=True)
+    parser.add_argument("--only", default="", help="principles, separated by commas")
+    parser.add_argument("--limit", type=int, help="replies of a principle; such records are not written")
+    parser.add_argument("--write", action="store_true")
+    given = parser.parse_args()
+    only = set(filter(None, given.only.split(",")))
+    lines: dict[str, str] = {}
+    for constitution in ("personal", "harmless"):
+        for principle in _ids(constitution):
+            if only and principle not in only:
+                continue
+            if held_out(principle) is None:
+                lines[principle] = f"| `{principle}` | – | no held-out replies | – | – | – | – | no |"
+                continue
+            try:
+                one = _calibrated(principle, constitution, given.judge, given.limit)
+            except InputError as error:
+                print(f"{principle}: {error}")
+                continue
+            lines[principle] = _line(one)
+            print(lines[principle], flush=True)
+            if given.write and given.limit is None:
+                SHIPPED.mkdir(exist_ok=True)
+                kept = replace(one, id="")
+                (SHIPPED / f"{principle}.json").write_text(to_json(kept, indent=1) + "\n", encoding="utf-8")
+    if given.write and given.limit is None:
+        _written(lines, given.judge)
+
+
+def _ids(constitution: str) -> list[str]:
+    import yaml
+
+    from harness.api import data_dir
+
+    text = (data_dir("constitutions") / f"{constitution}.yaml").read_text(encoding="utf-8")
+    return [one["id"] for one in yaml.safe_load(text)["principles"]]
+
+
+def _calibrated(principle: str, constitution: str, judge: str, limit: int | None) -> CriticCalibration:
+    with tempfile.TemporaryDirectory() as folder, harness.open(folder, offline=True) as session:
+        found: list[CriticCalibration] = session.calibrate(
+            principle=principle, constitution=constitution, roles=[f"judge={judge}"], limit=limit
+        )
+    return found[0]
+
+
+def _line(one: CriticCalibration) -> str:
+    of = figures(one)
+    admitted = "no" if admission_problem(one.sensitivity, one.specificity, Admission()) else "yes"
+    cells = [
+        f"`{one.principle}`", ", ".join(one.critics), str(of.n), _figure(of.auc), _figure(of.sensitivity),
+        _figure(of.specificity), f"{of.youden.low:.2f}", admitted,
+    ]  # fmt: skip
+    return "| " + " | ".join(cells) + " |"
+
+
+def _figure(figure: Figure) -> str:
+    return "–" if figure.value is None else f"{figure.value:.2f} [{figure.low:.2f}, {figure.high:.2f}]"
+
+
+def _written(lines: dict[str, str], judge: str) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    before, _, rest = page.partition(START)
+    old, _, after = rest.partition(END)
+    kept = {one.split("`")[1]: one for one in old.splitlines() if one.startswith("| `")} | lines
+    order = [name for constitution in ("personal", "harmless") for name in _ids(constitution) if name in kept]
+    body = "\n".join(kept[name] for name in order)
+    note = f"The judge is `{judge}`; intervals are 90 %, and the bound is one-sided 95 %."
+    PAGE.write_text(f"{before}{START}\n\n{note}\n\n{HEAD}\n{'|---' * 8}|\n{body}\n\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
