@@ -3,34 +3,26 @@
 from __future__ import annotations
 
 import errno
-import math
 import re
 import sys
 import traceback
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
-from numbers import Integral, Real
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import BrokenRunError, HarnessError, InputError
 from harness.types import (
-    Completion,
     Example,
     Finding,
     Findings,
     Generate,
     LogLikelihood,
-    LogProb,
-    Message,
-    NoReply,
     NotApplicable,
     Principle,
-    Reply,
     Request,
     RollingLogLikelihood,
-    Sample,
     Unscored,
 )
 
@@ -40,7 +32,6 @@ if TYPE_CHECKING:
 _OWN = str(Path(__file__).resolve().parent)
 _DEBUG = "HARNESS_DEBUG=1 shows the whole way there"
 _ID = re.compile(r"^[a-z0-9][a-z0-9_-]*$")
-_HALVES = re.compile("[\ud800-\udfff]")
 _NOT_THE_PLUGINS = {
     errno.ENOSPC, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR, errno.EISDIR,
 }  # fmt: skip
@@ -136,56 +127,6 @@ def check_score(given: object, name: str, code: object) -> tuple[float | Unscore
     return float(score), rationale
 
 
-def check_sample(given: object, number: int, source: str, code: object) -> Sample:
-    """Return what a source yielded, after checking that it is a sample whose fields have their types.
-
-    Raises:
-        PluginError: naming the source, the sample and the field.
-    """
-    what = f"the source {source!r}, sample {number},"
-    if not isinstance(given, Sample):
-        raise broken(what, given, "yield harness.Sample objects", code)
-    if not _is_text(given.id):
-        raise broken(what, given.id, "id is a text that is not empty", code)
-    if not _tuple_of(given.messages, Message):
-        raise broken(what, given.messages, "messages is a tuple of Message(role=..., content=...)", code)
-    for key in ("target", "choices", "tags", "turns"):
-        if not _tuple_of(getattr(given, key), str):
-            raise broken(what, getattr(given, key), f"{key} is a tuple of texts, such as ('one',)", code)
-    return given
-
-
-def check_reply(index: object, given: object, requests: Sequence[Request], scheme: str, code: object) -> Reply:
-    """Return what a model delivers, sanitized.
-
-    Raises:
-        PluginError: when it is no reply, answers none of the `requests`, or is of another kind than was asked for.
-    """
-    what = f"the model scheme {scheme!r}"
-    if not isinstance(given, Completion | LogProb | NoReply):
-        raise broken(what, given, "deliver(index, reply) takes a Completion, LogProb or NoReply", code)
-    if isinstance(given, Completion) and not isinstance(given.text, str):
-        raise broken(what, given.text, "the text of a Completion is a text; what failed is a NoReply(reason=...)", code)
-    if not isinstance(index, Integral) or int(index) not in range(len(requests)):
-        raise broken(what, index, f"deliver(index, reply) takes an index from 0 to {len(requests) - 1}", code)
-    request = requests[int(index)]
-    kind = Completion if isinstance(request, Generate) else LogProb
-    if not isinstance(given, kind | NoReply):
-        wanted = f"a {request.type} request is answered with a {kind.__name__} or a NoReply"
-        raise broken(what, given, f"{wanted}; name what it can answer in `supports`", code)
-    return sanitize(given)
-
-
-def sanitize(reply: Reply) -> Reply:
-    """Return a reply that can be stored and scored: half surrogate pairs become U+FFFD, NaN and infinities no reply."""
-    if isinstance(reply, Completion):
-        text = _HALVES.sub("\N{REPLACEMENT CHARACTER}", reply.text)
-        return reply if text == reply.text else replace(reply, text=text)
-    if isinstance(reply, LogProb) and not math.isfinite(reply.logprob):
-        return NoReply(reason=f"the model gave {reply.logprob} for a logarithm of a probability")
-    return reply
-
-
 def check_supports(model: Model, scheme: str) -> None:
     """Check the kinds of request that a model says it can answer: a misspelt one would never be asked.
 
@@ -253,13 +194,13 @@ def check_principle(given: object) -> Principle:
     key = f"principle {given.id!r}"
     if not _ID.match(str(given.id)):
         raise InputError("the id may hold lower-case letters, digits, _ and -", key=key, hint="rename it")
-    if not given.critics or not _tuple_of(given.critics, str):
+    if not given.critics or not tuple_of(given.critics, str):
         raise InputError(f"critics is {given.critics!r}", key=key, hint='give a tuple of names, such as ("judge",)')
     if given.combine not in {"worst", "mean"}:
         raise InputError(f"combine is {given.combine!r}", key=key, hint="use worst or mean")
     if not 0.0 <= given.threshold <= 1.0 or not given.weight > 0.0:
         raise InputError("threshold lies in [0, 1], and weight is above 0", key=key, hint="mend it")
-    if not _tuple_of(given.examples, Example):
+    if not tuple_of(given.examples, Example):
         raise InputError("examples is a tuple of Example objects", key=key, hint="mend it")
     for index, example in enumerate(given.examples):
         if example.kind not in {"pass", "fail", "near_miss"}:
@@ -267,9 +208,11 @@ def check_principle(given: object) -> Principle:
     return given
 
 
-def _is_text(given: object) -> bool:
+def is_text(given: object) -> bool:
+    """Tell whether it is a text that is not empty."""
     return isinstance(given, str) and bool(given)
 
 
-def _tuple_of(given: object, kind: type) -> bool:
+def tuple_of(given: object, kind: type) -> bool:
+    """Tell whether it is a tuple of such objects alone."""
     return isinstance(given, tuple) and all(isinstance(item, kind) for item in given)

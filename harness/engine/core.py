@@ -6,15 +6,18 @@ that is killed loses at most the batch in flight and a repeated run never loads 
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from numbers import Integral
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from harness.engine.replies import ReplyCache, ReplyWriter, reply_key
 from harness.errors import BaseChangedError, BrokenRunError, InputError
-from harness.plugin_code import check_fingerprints, check_reply, plugin_code, sanitize
+from harness.plugin_code import broken, check_fingerprints, plugin_code
 from harness.serial import from_json, to_json
 from harness.types import (
     Completion,
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
 CHARACTERS = 4
 """Of a token, about."""
+_HALVES = re.compile("[\ud800-\udfff]")
 _STEP = 8
 """A generated token costs about as much as so many that are read."""
 
@@ -273,3 +277,34 @@ class Steps:
         moved = max(0, reached - self._shown)
         self._shown += moved
         return moved
+
+
+def check_reply(index: object, given: object, requests: Sequence[Request], scheme: str, code: object) -> Reply:
+    """Return what a model delivers, sanitized.
+
+    Raises:
+        PluginError: when it is no reply, answers none of the `requests`, or is of another kind than was asked for.
+    """
+    what = f"the model scheme {scheme!r}"
+    if not isinstance(given, Completion | LogProb | NoReply):
+        raise broken(what, given, "deliver(index, reply) takes a Completion, LogProb or NoReply", code)
+    if isinstance(given, Completion) and not isinstance(given.text, str):
+        raise broken(what, given.text, "the text of a Completion is a text; what failed is a NoReply(reason=...)", code)
+    if not isinstance(index, Integral) or int(index) not in range(len(requests)):
+        raise broken(what, index, f"deliver(index, reply) takes an index from 0 to {len(requests) - 1}", code)
+    request = requests[int(index)]
+    kind = Completion if isinstance(request, Generate) else LogProb
+    if not isinstance(given, kind | NoReply):
+        wanted = f"a {request.type} request is answered with a {kind.__name__} or a NoReply"
+        raise broken(what, given, f"{wanted}; name what it can answer in `supports`", code)
+    return sanitize(given)
+
+
+def sanitize(reply: Reply) -> Reply:
+    """Return a reply that can be stored and scored: half surrogate pairs become U+FFFD, NaN and infinities no reply."""
+    if isinstance(reply, Completion):
+        text = _HALVES.sub("\N{REPLACEMENT CHARACTER}", reply.text)
+        return reply if text == reply.text else replace(reply, text=text)
+    if isinstance(reply, LogProb) and not math.isfinite(reply.logprob):
+        return NoReply(reason=f"the model gave {reply.logprob} for a logarithm of a probability")
+    return reply

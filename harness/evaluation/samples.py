@@ -18,8 +18,8 @@ from harness.contracts import SourceInput
 from harness.errors import BrokenRunError, InputError
 from harness.evaluation.shaping import Examples, drawn_often, picked
 from harness.hashing import ListHash, sha256_text, short_digest
-from harness.plugin_code import PluginError, check_sample, plugin_code
-from harness.types import Sample
+from harness.plugin_code import PluginError, broken, is_text, plugin_code, tuple_of
+from harness.types import Message, Sample
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -268,3 +268,22 @@ def subset(clusters: Sequence[str | None], ids: Sequence[str], limit: int | None
 def cluster_of(cluster: str | None, sample: str) -> str:
     """Return the name of a sample's cluster; a sample without one is a cluster of its own."""
     return f"cluster {cluster}" if cluster is not None else f"sample {sample}"
+
+
+def check_sample(given: object, number: int, source: str, code: object) -> Sample:
+    """Return what a source yielded, after checking that it is a sample whose fields have their types.
+
+    Raises:
+        PluginError: naming the source, the sample and the field.
+    """
+    what = f"the source {source!r}, sample {number},"
+    if not isinstance(given, Sample):
+        raise broken(what, given, "yield harness.Sample objects", code)
+    if not is_text(given.id):
+        raise broken(what, given.id, "id is a text that is not empty", code)
+    if not tuple_of(given.messages, Message):
+        raise broken(what, given.messages, "messages is a tuple of Message(role=..., content=...)", code)
+    for key in ("target", "choices", "tags", "turns"):
+        if not tuple_of(getattr(given, key), str):
+            raise broken(what, getattr(given, key), f"{key} is a tuple of texts, such as ('one',)", code)
+    return given

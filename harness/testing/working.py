@@ -27,7 +27,8 @@ def assert_source(name: str, given: SourceInput, *, plugins: Where = ()) -> None
         InputError: for data that the source refuses.
     """
     __tracebackhide__ = True
-    from harness.plugin_code import check_sample, plugin_code
+    from harness.evaluation.samples import check_sample
+    from harness.plugin_code import plugin_code
 
     read = loaded(plugins).registries.sources.get(name)
     with faults(f"the source {name!r}") as found, plugin_code(f"the source {name!r}", read):

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.api import InputError
-from harness.api.commands import EXIT_GATE, EXIT_INTERRUPTED, EXIT_PASSED, MOST_SEED, App, WholeRange, common_options
+from harness.api.commands import (
+    EXIT_GATE,
+    EXIT_INTERRUPTED,
+    EXIT_PASSED,
+    MOST_SEED,
+    App,
+    WholeRange,
+    common_options,
+    gathered,
+)
 
 if TYPE_CHECKING:
-    from harness_audit.audit import Audit, Origin, Prepared
+    from harness_audit.audit import Audit, Origin, Prepared, Setup
     from harness_audit.full import FullAudit
 
 _EPILOG = """\b
@@ -29,45 +39,59 @@ bound is above that fails the audit; so does power that falls short of its plan 
 Exit codes: 0 the gates keep their promises, 1 one does not, 2 input error, 3 a run broke."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Full:
+    """The audit of real adapters."""
+
+    full: bool
+    names: tuple[str, ...]
+    folder: Path
+
+
+def _setup(**options: Any) -> Setup:  # noqa: ANN401 - of the record
+    """Make the record when the command is called, so that its help stays quick."""
+    from harness_audit.audit import Setup
+
+    return Setup(**options)
+
+
 @click.command(epilog=_EPILOG)
-@click.option(
-    "--simulations", type=WholeRange(50, 1_000_000), default=2000, show_default=True, metavar="N",
-    help="Of each case; half of it where each one costs more.",
+@gathered(
+    _setup, "setup",
+    click.option(
+        "--simulations", type=WholeRange(50, 1_000_000), default=2000, show_default=True, metavar="N",
+        help="Of each case; half of it where each one costs more.",
+    ),
+    click.option("--seed", type=WholeRange(0, MOST_SEED), default=0, show_default=True, help="Of everything drawn."),
+    click.option("--gate", "gates", multiple=True, metavar="KIND", help="Only cases of this kind; may be repeated."),
+    click.option("--policy", "policies", multiple=True, metavar="NAME", help="Only this policy; may be repeated."),
+    click.option("--run", metavar="RUN", help="Draw from this stored run and the run that it was compared with."),
+    click.option("--recorded", is_flag=True, help="Draw from the rows that ship with harness."),
 )  # fmt: skip
-@click.option("--seed", type=WholeRange(0, MOST_SEED), default=0, show_default=True, help="Of everything drawn.")
-@click.option(
-    "--gate", "gates", multiple=True, metavar="KIND", help="Only cases of this kind of gate; may be repeated."
-)
-@click.option("--policy", "policies", multiple=True, metavar="NAME", help="Only this whole policy; may be repeated.")
-@click.option("--run", metavar="RUN", help="Draw from this stored run and the run that it was compared with.")
-@click.option("--recorded", is_flag=True, help="Draw from the rows that ship with harness, whatever is stored here.")
 @click.option("--jobs", type=WholeRange(1, 64), default=2, show_default=True, metavar="N", help="Processes.")
 @click.option("--dry-run", is_flag=True, help="List the cases, and simulate none.")
-@click.option("--full", is_flag=True, help="Train and decide real adapters whose truth is known.")
-@click.option(
-    "--only", "names", multiple=True, metavar="NAME", help="With --full: this adapter alone; may be repeated."
-)
-@click.option(
-    "--folder", type=click.Path(file_okay=False, path_type=Path), default=Path(".harness-audit"), show_default=True,
-    metavar="DIR", help="With --full: the workspace that it works in, a separate one since it promotes.",
+@gathered(
+    _Full, "real",
+    click.option("--full", is_flag=True, help="Train and decide real adapters whose truth is known."),
+    click.option("--only", "names", multiple=True, metavar="NAME", help="With --full: this one; may be repeated."),
+    click.option(
+        "--folder", type=click.Path(file_okay=False, path_type=Path), default=Path(".harness-audit"), show_default=True,
+        metavar="DIR", help="With --full: the workspace that it works in, a separate one since it promotes.",
+    ),
 )  # fmt: skip
 @common_options
-def audit(
-    app: App, simulations: int, seed: int, gates: tuple[str, ...], policies: tuple[str, ...], run: str | None,
-    recorded: bool, jobs: int, dry_run: bool, full: bool, names: tuple[str, ...], folder: Path,
-) -> int:  # fmt: skip
+def audit(app: App, setup: Setup, jobs: int, dry_run: bool, real: _Full) -> int:
     """Test the gates themselves: how often they let a bad candidate through, and a good one."""
-    if names and not full:
+    if real.names and not real.full:
         raise InputError("--only names an adapter of the full audit", hint="add --full")
     app.require_plugins()
-    if full:
-        return _full(app, names, folder, dry_run=dry_run)
+    if real.full:
+        return _full(app, real.names, real.folder, dry_run=dry_run)
     from harness.api import to_plain
-    from harness_audit.audit import Origin, Setup, prepare, run_audit
+    from harness_audit.audit import Origin, prepare, run_audit
 
     origin = Origin(
-        setup=Setup(simulations=simulations, seed=seed, gates=gates, policies=policies, run=run, recorded=recorded),
-        plugins=(*app.config.plugins, *app.plugin_options), folder=str(Path.cwd()),
+        setup=setup, plugins=(*app.config.plugins, *app.plugin_options), folder=str(Path.cwd()),
         workspace=str(app.workspace_path) if _is_workspace(app) else None,
     )  # fmt: skip
     prepared = prepare(origin, app.plugins.registries, app.config)

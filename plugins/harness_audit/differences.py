@@ -100,7 +100,7 @@ def _superior(population: Population, metric: str, seed: int) -> Iterator[Case]:
     gate = Gate(metric=metric, kind="superior", to="promoted")
     yield case(population, gate, (Exchange(),), "equal arms that differ as often as recorded", allowed=gate.alpha)
     if metric_kind(population.metrics[metric]).shares:
-        yield case(population, gate, (Copy(),), "an exact copy", claim="never", allowed=0.0)
+        yield case(population, gate, (Copy(),), "an exact copy", allowed=0.0)
         if not population.clustered:
             yield from _again_and_again(population, gate)
     gain = _GOOD[population.metrics[metric].direction] * detectable_difference(population, gate, seed=seed)
@@ -156,10 +156,16 @@ def _missing(population: Population, metric: str, margin: float) -> Iterator[Cas
         (own, (Lose(metric=metric, arm=CANDIDATE, chance=0.25, value=bad),)),
         (other, (Lose(metric=metric, arm=BASELINE, chance=0.25, value=1.0 - bad),)),
     ):
-        yield case(
-            population, gate, (*injections, *loses), f"the difference is exactly the margin, and {how} are unscored",
-            group="unscored", allowed=gate.alpha,
-        )  # fmt: skip
+        yield replace(
+            case(
+                population,
+                gate,
+                (*injections, *loses),
+                f"the difference is exactly the margin, and {how} are unscored",
+                allowed=gate.alpha,
+            ),
+            group="unscored",
+        )
 
 
 def _critics(population: Population, metric: str, margin: float) -> Iterator[Case]:
@@ -170,33 +176,43 @@ def _critics(population: Population, metric: str, margin: float) -> Iterator[Cas
     superior = Gate(metric=metric, kind="superior", to="promoted")
     gate = _not_worse(metric, margin)
     lost = -margin if population.metrics[metric].direction == "higher" else margin
-    yield case(
-        population, superior, (Exchange(), *alike), f"truly equal arms, labelled by {named}", group="critics that err",
-        allowed=superior.alpha,
-    )  # fmt: skip
+    yield replace(
+        case(
+            population, superior, (Exchange(), *alike), f"truly equal arms, labelled by {named}", allowed=superior.alpha
+        ),
+        group="critics that err",
+    )
     try:
         labelled = aimed(population, metric, "difference", lost, after=alike)
     except ValueError:
         labelled = None
     if labelled is not None:
-        yield case(
-            population, gate, labelled, f"the difference as labelled is exactly the margin, by {named}",
-            group="critics that err", allowed=gate.alpha,
-        )  # fmt: skip
+        yield replace(
+            case(
+                population,
+                gate,
+                labelled,
+                f"the difference as labelled is exactly the margin, by {named}",
+                allowed=gate.alpha,
+            ),
+            group="critics that err",
+        )
     true = _try(population, metric, lost)
     if true is not None:
-        yield case(
-            population, gate, (*true, *alike), f"the true difference is exactly the margin, labelled by {named}",
-            claim="outside", group="critics that err",
-        )  # fmt: skip
+        yield replace(
+            case(population, gate, (*true, *alike), f"the true difference is exactly the margin, labelled by {named}"),
+            claim="outside",
+            group="critics that err",
+        )
     kinder = (errs | {"sensitivity": 0.8}) if population.metrics[metric].direction == "lower" else (
         errs | {"specificity": 0.8}
     )  # fmt: skip
     unequal = (Misread(metric=metric, arm=CANDIDATE, **kinder), Misread(metric=metric, arm=BASELINE, **errs))
-    yield case(
-        population, superior, (Exchange(), *unequal), "truly equal arms, and a labeller kinder to the candidate",
-        claim="outside", group="critics that err",
-    )  # fmt: skip
+    yield replace(
+        case(population, superior, (Exchange(), *unequal), "truly equal arms, and a labeller kinder to the candidate"),
+        claim="outside",
+        group="critics that err",
+    )
 
 
 def _anchored(population: Population, metric: str, margin: float) -> Iterator[Case]:

@@ -48,7 +48,7 @@ def possible(population: Population, gate: Gate, units: int | None = None) -> bo
 
 def case(
     population: Population, gate: Gate, injections: tuple[Injection, ...], says: str, *, n: int | None = None,
-    group: str | None = None, planned: float | None = None, allowed: float = 0.05, claim: str | None = None,
+    planned: float | None = None, allowed: float = 0.05,
 ) -> Case:  # fmt: skip
     """Return a case of one gate on one suite.
 
@@ -58,10 +58,8 @@ def case(
         injections: under which `says` is true.
         says: the truth in words.
         n: samples; None is as many as were recorded.
-        group: of the report; None is the gate's kind.
         planned: power, where the candidate is good.
-        allowed: where it is not: how often it may pass.
-        claim: None is `power` with a plan and `at most` without.
+        allowed: where it is not: how often it may pass; 0 claims that it never does.
     """
     from harness.api.stats import describe
 
@@ -73,8 +71,8 @@ def case(
     return Case(
         name=f"{population.suite} {gate.metric} {describe(gate)}: {says}"
         + ("" if n is None else f", {n} samples"),
-        group=group or kind, condition=f"{gate.metric} {describe(gate)}", truth=says,
-        claim=claim or ("power" if planned is not None else "at most"),  # type: ignore[arg-type] # a literal
+        group=kind, condition=f"{gate.metric} {describe(gate)}", truth=says,
+        claim="power" if planned is not None else "at most" if allowed else "never",
         parts=(Part(population=population, n=size, gates=(gate,), injections=injections),),
         allowed=allowed, planned=planned,
         cost=cost,
@@ -112,18 +110,23 @@ def _missing(population: Population, gate: Gate) -> Iterator[Case]:
     injections = aimed(population, gate.metric, "value", limit)
     for share, value, how in ((0.05, None, "any 5 % are unscored"), (0.15, 1.0, "15 % of the events are unscored")):
         lose = Lose(metric=gate.metric, arm=CANDIDATE, chance=share, value=value)
-        yield case(
-            population, gate, (*injections, lose), f"the rate is exactly {100 * limit:g} %, and {how}",
+        yield replace(
+            case(
+                population,
+                gate,
+                (*injections, lose),
+                f"the rate is exactly {100 * limit:g} %, and {how}",
+                allowed=gate.alpha,
+            ),
             group="unscored",
-            allowed=gate.alpha,
-        )  # fmt: skip
+        )
 
 
 def _counted(population: Population, metric: str) -> Case:
     """About the very run: it is false only to pass a run with more unscored samples than the limit."""
     gate = Gate(metric=metric, kind="max_unscored", limit=0.05)
     lose = Lose(metric=metric, arm=CANDIDATE, chance=0.05)
-    found = case(population, gate, (lose,), "each sample is unscored with a chance of 5 %", claim="never", allowed=0.0)
+    found = case(population, gate, (lose,), "each sample is unscored with a chance of 5 %", allowed=0.0)
     return replace(found, counts_alone=True)
 
 
@@ -151,11 +154,16 @@ def corrected_cases(population: Population, metric: str) -> Iterator[Case]:
         )  # fmt: skip
     limit = plain.limit or 0.0
     missing = Misread(metric=metric, arm=CANDIDATE, sensitivity=0.80, specificity=1.0)
-    yield case(
-        population, plain, (*aimed(population, metric, "value", limit), missing), group="critics that err",
-        says=f"the true rate is exactly {100 * limit:g} %, but the labeller misses a fifth of it, uncorrected",
+    yield replace(
+        case(
+            population,
+            plain,
+            (*aimed(population, metric, "value", limit), missing),
+            says=f"the true rate is exactly {100 * limit:g} %, but the labeller misses a fifth of it, uncorrected",
+        ),
+        group="critics that err",
         claim="outside",
-    )  # fmt: skip
+    )
 
 
 def _calibrated(population: Population, metric: str, sensitivity: float, specificity: float) -> Population:

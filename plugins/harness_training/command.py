@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.api.commands import EXIT_GATE, EXIT_PASSED, MOST_SEED, App, WholeRange, common_options
+from harness.api.commands import (
+    EXIT_GATE,
+    EXIT_PASSED,
+    MOST_SEED,
+    App,
+    WholeRange,
+    common_options,
+    gathered,
+    role_option,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,12 +35,16 @@ Examples:
 @click.command(epilog=_EPILOG)
 @click.argument("recipe", metavar="RECIPE")
 @click.option("--seed", type=WholeRange(0, MOST_SEED), metavar="N", help="Replaces the recipe's seed.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
-@click.option("--dry-run", is_flag=True, help="Check everything and say what would be trained; train nothing.")
-@click.option("--force", is_flag=True, help="Train even what did not change since it was trained.")
-@click.option("--no-then", is_flag=True, help="Train only: leave out the recipe's `then` section.")
+@gathered(
+    dict, "how",
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps."),
+    click.option("--dry-run", is_flag=True, help="Check everything and say what would be trained; train nothing."),
+    click.option("--force", is_flag=True, help="Train even what did not change since it was trained."),
+    click.option("--no-then", "then", flag_value=False, default=True, help="Train only, without `then`."),
+    role_option,
+)  # fmt: skip
 @common_options
-def train(app: App, recipe: str, seed: int | None, device: str, dry_run: bool, force: bool, no_then: bool) -> int:
+def train(app: App, recipe: str, seed: int | None, how: dict[str, Any]) -> int:
     """Run a training recipe: a registered name, or the path of a YAML file.
 
     A stage whose data, options, base and package versions did not change is reused. An adapter appears whole or not at
@@ -43,7 +56,7 @@ def train(app: App, recipe: str, seed: int | None, device: str, dry_run: bool, f
     app.require_plugins()
     found = read_recipe(find_recipe(recipe, app.plugins.registries))
     session = app.bind(seed=found.seed if seed is None else seed)
-    result = train_recipe(session, found, then=not no_then, device=device, force=force, dry_run=dry_run)
+    result = train_recipe(session, found, **how)
     outcome = result.outcome
     if app.json:
         _print_json(app, found, result.stages, outcome)

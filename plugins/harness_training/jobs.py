@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from harness.api import Shown, frame
+from harness.api import RunOptions, Shown, frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -69,7 +69,7 @@ def train(session: Session, recipe: str | Path, *, seed: int | None = None, **op
         session: where.
         recipe: a registered name, or the path of a YAML file.
         seed: replaces the recipe's.
-        options: `then`, `device`, `force` and `dry_run`.
+        options: `then`, `device`, `force`, `dry_run` and `roles`.
 
     Raises:
         InputError: naming file, line and key.
@@ -83,9 +83,9 @@ def train(session: Session, recipe: str | Path, *, seed: int | None = None, **op
 
 def train_recipe(
     session: Session, recipe: Recipe, *, then: bool = True, device: str = "auto", force: bool = False,
-    dry_run: bool = False,
+    dry_run: bool = False, roles: tuple[str, ...] = (),
 ) -> TrainingResult:  # fmt: skip
-    """Train a recipe that was read; errors as `train`."""
+    """Train a recipe that was read; errors as `train`. `roles` are texts such as `judge=MODEL`."""
     from harness_training.results import cautions
     from harness_training.runner import TrainSetting
     from harness_training.runner import train as train_stages
@@ -101,7 +101,8 @@ def train_recipe(
         keep_apart = getattr(session, "keep_apart", None)  # a job of harness_guards, unless it was turned off
         asked = TrainSetting(
             plugins=plugins, workspace=workspace, context=setting.context, progress=setting.progress,
-            seed=session.options.seed, device=device, force=force, dry_run=dry_run, roles=session.config.roles,
+            seed=session.options.seed, device=device, force=force, dry_run=dry_run,
+            roles=session.roles(RunOptions(roles=roles)),
             guard=None if keep_apart is None else keep_apart(recipe, policy, setting),
         )  # fmt: skip
         result = TrainingResult(recipe=recipe, stages=train_stages(recipe, asked), outcome=None)

@@ -196,19 +196,21 @@ def findings_list(findings: Mapping[str, Findings]) -> Html:
 
 
 def verdicts_list(verdicts: Iterable[Verdict], thresholds: Mapping[str, float]) -> Html:
-    """Return the critics' verdicts with their rationale."""
-    rows = []
+    """Return the critics' verdicts with their rationale, and which reply each is on where there are several."""
+    rows, verdicts = [], list(verdicts)
+    several = len({verdict.completion for verdict in verdicts}) > 1
     for verdict in verdicts:
         threshold = thresholds.get(verdict.principle, 0.5)
         rows.append(
             (
+                *((str(verdict.completion + 1),) if several else ()),
                 verdict.principle,
                 el("span", verdict.critic, cls="hr-nowrap"),
                 _score(verdict.score, threshold),
                 text(verdict.rationale),
             )
         )
-    return table(("principle", "critic", "score", "rationale"), rows)
+    return table((*(("reply",) if several else ()), "principle", "critic", "score", "rationale"), rows)
 
 
 def _score(score: float | Unscored | NotApplicable, threshold: float) -> Html:

@@ -111,3 +111,13 @@ def test_hostile_replies_are_text_everywhere(name):
     assert not {"id", "onerror", "onload", "srcdoc", "href", "src"} & set(seen.attributes)
     assert f"visible-{name}" in seen.data
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", shown)
+
+
+def test_verdicts_on_several_replies_say_which():
+    first, second = (
+        Verdict(principle="p", critic="c", fingerprint="f", score=1.0, completion=number) for number in range(2)
+    )
+    assert "reply" not in fragments.verdicts_list([first], {})
+    both = Seen(fragments.verdicts_list([first, second], {}))
+    assert "reply" in both.data
+    assert both.data.index("1") < both.data.index("2")

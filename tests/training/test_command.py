@@ -193,3 +193,14 @@ def test_then_decides_and_promotes_what_passed(lab, command, gate, status, code)
     assert (live is not None) is (status == "passed")
     if live is not None:
         assert live.adapters[0].id == document["stages"][0]["adapter"]["id"]
+
+
+def test_who_plays_a_role_is_said_on_the_command_line_too(lab, command, monkeypatch):
+    seen = []
+    monkeypatch.setattr("harness_training.runner.train", lambda _, setting: seen.append(setting.roles) or ())
+    path = str(lab.write(QUICK))
+    assert command(path, "--role", "judge=echo:", "--no-then")[0] == 0
+    assert seen[0]["judge"].model == "echo:"
+    assert not seen[0]["judge"].default  # it comes before the recipe's own
+    with pytest.raises(InputError, match="judge"):
+        command(path, "--role", "jugde=echo:")
