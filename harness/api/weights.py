@@ -1,20 +1,42 @@
-"""The catalog of pinned weights and the store that they are fetched into, for plugins that fetch."""
+"""The catalog of pinned weights, the store that they are fetched into, and adapters that bring tokens of their own."""
 
 from harness.paths import weights_dir
 from harness.weights.catalog import CatalogEntry, HubSource, Pin, WheelSource, catalog, catalog_entry
+from harness.weights.lora import read_vocabulary
 from harness.weights.memo import reading_anew
 from harness.weights.store import is_present, lock, weights_folder
+from harness.weights.vocabulary import (
+    FIELD,
+    HEAD_ROWS,
+    ROWS,
+    Vocabulary,
+    add_tokens,
+    extend,
+    read_rows,
+    write_plain,
+    write_whole,
+)
 
 __all__ = [
+    "FIELD",
+    "HEAD_ROWS",
+    "ROWS",
     "CatalogEntry",
     "HubSource",
     "Pin",
+    "Vocabulary",
     "WheelSource",
+    "add_tokens",
     "catalog",
     "catalog_entry",
+    "extend",
     "is_present",
     "lock",
+    "read_rows",
+    "read_vocabulary",
     "reading_anew",
     "weights_dir",
     "weights_folder",
+    "write_plain",
+    "write_whole",
 ]

@@ -17,10 +17,13 @@ from harness.errors import InputError
 from harness.reading.files import decoded, parse_json, read_regular
 from harness.weights.header import tensor_shapes
 from harness.weights.patterns import bounded, matches
+from harness.weights.vocabulary import FIELD, HEAD_ROWS, ROWS, unexplained_rows, vocabulary_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
+
+    from harness.weights.vocabulary import Vocabulary
 
 CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
 
@@ -91,6 +94,8 @@ def read_adapter_config(folder: Path) -> dict[str, Any]:
 def check_lora(folder: Path) -> dict[str, tuple[int, ...]]:
     """Check that the adapter is LoRA, leaves the base as it is, and explains every tensor; return shapes by name.
 
+    Rows for tokens of its own (`harness.weights.vocabulary`) are checked, and not among what is returned.
+
     Raises:
         UnexplainedTensorError: naming file, tensor and why.
         InputError: when a file is absent or damaged, or the configuration asks for what changes the base itself.
@@ -105,10 +110,12 @@ def check_lora(folder: Path) -> dict[str, tuple[int, ...]]:
     _check_types(config, file)
     _check_patterns(config, file)
     shapes = tensor_shapes(folder / WEIGHTS_FILE)
+    vocabulary = vocabulary_of(config, file)
     until = time.thread_time() + _MOST_SECONDS
     for name, shape in shapes.items():
         try:
-            why = _unexplained(config, name, shape)
+            rows = name in {ROWS, HEAD_ROWS}
+            why = unexplained_rows(vocabulary, name, shape) if rows else _unexplained(config, name, shape)
             if time.thread_time() > until:
                 raise ValueError("matching its patterns with the names of its tensors takes too long")  # noqa: TRY301
         except (re.error, TypeError, ValueError, AttributeError, RecursionError) as error:
@@ -120,7 +127,14 @@ def check_lora(folder: Path) -> dict[str, tuple[int, ...]]:
                 hint="remove the tensor (peft's save_pretrained with save_embedding_layers=False leaves out those of"
                 f" the base), declare it in {CONFIG_FILE}, or train the adapter again",
             )  # fmt: skip
-    return shapes
+    if vocabulary is not None and ROWS not in shapes:
+        raise InputError(f"holds no rows for the tokens of {FIELD}", file=folder / WEIGHTS_FILE, hint=_AGAIN)
+    return {name: shape for name, shape in shapes.items() if name not in {ROWS, HEAD_ROWS}}
+
+
+def read_vocabulary(folder: Path) -> Vocabulary | None:
+    """Return the tokens that an adapter brings; None where it brings none. Raises as `read_adapter_config`."""
+    return vocabulary_of(read_adapter_config(folder), folder / CONFIG_FILE)
 
 
 def misfit(shapes: Mapping[str, tuple[int, ...]], base: Mapping[str, tuple[int, ...]]) -> str:

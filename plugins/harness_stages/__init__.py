@@ -71,6 +71,13 @@ def make_pretrain() -> Stage:
     return PretrainStage()
 
 
+def make_tokenizer() -> Stage:
+    """Make the `tokenizer` stage."""
+    from harness_stages.pretraining.vocabulary import VocabularyStage
+
+    return VocabularyStage()
+
+
 @hookimpl
 def register_stages(register: Callable[..., None]) -> None:
     """Register the bundled stages."""
@@ -79,6 +86,7 @@ def register_stages(register: Callable[..., None]) -> None:
     register(
         "rlaif", make_rlaif, about="reinforcement learning by a reward model or a constitution's critics (TRL: GRPO)"
     )
+    register("tokenizer", make_tokenizer, about="the base's vocabulary with terms of a corpus, as a small adapter")
     register("bpe", make_bpe, about="a byte-level BPE vocabulary from scratch")
     register("pretrain", make_pretrain, about="a decoder from scratch, or the base's weights trained on, on plain text")
     register("merge", make_merge, about="an adapter merged into a whole model's folder")

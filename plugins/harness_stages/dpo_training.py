@@ -66,7 +66,7 @@ def train_dpo(inputs: StageInput, plan: PairPlan) -> StageOutput:
             "answers", **plan.error_at("batch_size"), hint="choose one between 2 and the number of answers",
         )  # fmt: skip
     with quiet_libraries(), asking_no_hub():
-        tokenizer = load_tokenizer(inputs.base_path)
+        tokenizer = load_tokenizer(inputs.base_path, inputs.adapter)
         encoder = Encoder(tokenizer, read_end_ids(inputs.base_path))
         train, validation = (
             encode_pairs(encoder, pairs, max_length=options.max_length, path=plan.data) for pairs in (learned, held)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.api import InputError
+from harness.api.weights import add_tokens, extend, read_vocabulary, write_plain
 from harness_stages.devices import choose_device, choose_dtype
 from harness_stages.lora import check_fits, choose_targets
 from harness_stages.quantising import quantisation
@@ -33,8 +37,8 @@ def choose_where(inputs: StageInput, options: LoraOptions) -> Where:
     return Where(device=device, dtype=choose_dtype(options.dtype, device))
 
 
-def load_tokenizer(base: Path) -> PreTrainedTokenizerBase:
-    """Return the base's tokenizer, with a padding token.
+def load_tokenizer(base: Path, adapter: Path | None = None) -> PreTrainedTokenizerBase:
+    """Return the base's tokenizer, with a padding token, and with the tokens that an adapter brings.
 
     Raises:
         InputError: where it cannot be loaded or has no token to pad with.
@@ -49,6 +53,9 @@ def load_tokenizer(base: Path) -> PreTrainedTokenizerBase:
         if tokenizer.eos_token_id is None:
             raise InputError("the base's tokenizer has neither a padding nor an end-of-text token", file=base)
         tokenizer.pad_token = tokenizer.eos_token  # padding is masked, so any token will do
+    vocabulary = None if adapter is None else read_vocabulary(adapter)
+    if vocabulary is not None:
+        add_tokens(tokenizer, vocabulary)
     return tokenizer
 
 
@@ -95,12 +102,28 @@ def load_lora(inputs: StageInput, options: LoraOptions, where: Where, error_at: 
     if inputs.adapter is None:
         return add_lora(model, options, error_at=error_at, task="CAUSAL_LM")
     check_fits(inputs.adapter, model)
-    peft_model = PeftModel.from_pretrained(
-        model, str(inputs.adapter), is_trainable=True, local_files_only=True, low_cpu_mem_usage=False
-    )
+    with plain_adapter(inputs.adapter, model, inputs.base_path) as folder:
+        peft_model = PeftModel.from_pretrained(
+            model, str(folder), is_trainable=True, local_files_only=True, low_cpu_mem_usage=False
+        )
     if "dropout" in options.model_fields_set:
         _set_dropout(peft_model, options.dropout)
     return peft_model
+
+
+@contextmanager
+def plain_adapter(adapter: Path, model: Any, base: Path) -> Iterator[Path]:  # noqa: ANN401 - transformers is not typed
+    """Give a model the tokens that an adapter brings, if any, and yield a folder with the plain rest for peft."""
+    vocabulary = read_vocabulary(adapter)
+    if vocabulary is None:
+        yield adapter
+        return
+    extend(model, load_tokenizer(base), vocabulary, folder=adapter)
+    with tempfile.TemporaryDirectory(prefix="harness-adapter-") as name:
+        for file in ("adapter_config.json", "adapter_model.safetensors"):
+            shutil.copyfile(adapter / file, Path(name) / file)
+        write_plain(Path(name))
+        yield Path(name)
 
 
 def add_lora(

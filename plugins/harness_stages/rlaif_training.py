@@ -24,6 +24,7 @@ from harness.api import (
     asking_no_hub,
     combine_verdicts,
 )
+from harness.api.weights import read_vocabulary
 from harness_models.hf.chat import Renderer, TemplateRefusalError
 from harness_stages.fitting import Measured, common_arguments, fit, on_one_device, quiet_libraries
 from harness_stages.loading import choose_where, load_lora, load_tokenizer
@@ -53,7 +54,7 @@ def train_rlaif(inputs: StageInput, plan: RLAIFPlan) -> StageOutput:
     where = choose_where(inputs, options)
     measured = Measured(inputs, where.device)
     with quiet_libraries(), asking_no_hub():
-        tokenizer = load_tokenizer(inputs.base_path)
+        tokenizer = load_tokenizer(inputs.base_path, inputs.adapter)
         encoded = _encoded(plan, tokenizer)
         set_seed(inputs.seed)
         model = load_lora(inputs, options, where, plan.error_at)
@@ -62,6 +63,11 @@ def train_rlaif(inputs: StageInput, plan: RLAIFPlan) -> StageOutput:
         rewards: dict[str, tuple[Reward, float]] = {}
         temperature = 1.0
         if plan.reward is not None:
+            if inputs.adapter is not None and read_vocabulary(inputs.adapter) is not None:
+                raise InputError(
+                    "the adapter brings tokens that the reward model does not know", **plan.error_at("reward"),
+                    hint="merge the adapter, and train both on the merged model; or reward by a constitution alone",
+                )  # fmt: skip
             temperature = max(1e-6, float(read_settings(plan.reward).get("temperature", 1.0)))
             judge = load_reward_model(
                 plan.reward, inputs.base_path, device=where.device, pad=int(tokenizer.pad_token_id)

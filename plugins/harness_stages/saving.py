@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.api.weights import read_rows, read_vocabulary, write_whole
+
 if TYPE_CHECKING:
     from harness.api import StageInput
 
@@ -27,4 +29,7 @@ def save_adapter(model: Any, inputs: StageInput, name: str = "adapter") -> Path:
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
             config[key] = sorted(value)  # PEFT keeps sets, whose order differs from process to process
     file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
+    brought = None if inputs.adapter is None or name != "adapter" else read_vocabulary(inputs.adapter)
+    if brought is not None and inputs.adapter is not None:  # what goes on keeps the tokens that it brought
+        write_whole(folder, brought, read_rows(inputs.adapter))
     return folder

@@ -28,7 +28,7 @@ def train_sft(inputs: StageInput, plan: SFTPlan) -> StageOutput:
     where = choose_where(inputs, plan.options)
     measured = Measured(inputs, where.device)
     with quiet_libraries(), asking_no_hub():
-        tokenizer = load_tokenizer(inputs.base_path)
+        tokenizer = load_tokenizer(inputs.base_path, inputs.adapter)
         encoder = Encoder(tokenizer, read_end_ids(inputs.base_path))
         from transformers import set_seed
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.api import BrokenRunError, InputError, adapter_id, asking_no_hub, open_regular, tensor_shapes
+from harness.api.weights import read_vocabulary, write_plain
 from harness_models.hf.checking import check_adapter
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def _private_copy(adapter: AdapterSpec) -> Iterator[Path]:
                 f"{adapter.path}: the adapter {adapter.reference} was changed after it was identified; nothing was"
                 " asked of it: run again, and write nothing there meanwhile"
             )
+        if read_vocabulary(Path(name)) is not None:
+            write_plain(Path(name))  # the base has its tokens already, see `harness_models.hf.model`
         yield Path(name)
 
 

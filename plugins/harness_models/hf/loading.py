@@ -20,6 +20,7 @@ from harness.api import (
     tensor_shapes,
     use_threads,
 )
+from harness.api.weights import extend, read_vocabulary
 from harness_models.hf.device import Placement, placement
 from harness_models.hf.probing import probe
 from harness_models.hf.reach import Reach
@@ -112,13 +113,16 @@ class Loaded:
         return torch.tensor(rows, dtype=torch.long, device=self.model.device)
 
 
-def load(spec: ModelSpec, context: RunContext, *, identity: str | None = None) -> Loaded:
+def load(
+    spec: ModelSpec, context: RunContext, *, identity: str | None = None, vocabulary: Path | None = None
+) -> Loaded:
     """Load base and tokenizer.
 
     Args:
         spec: the base.
         context: where weights are.
         identity: what the base must be, as its fingerprint said; None where nobody asked.
+        vocabulary: folder of an adapter that brings tokens, which the base is then given.
 
     Raises:
         BaseChangedError: when it is another, or was written to meanwhile.
@@ -136,6 +140,9 @@ def load(spec: ModelSpec, context: RunContext, *, identity: str | None = None) -
         _check_device(place, spec)
         loaded = _load_from(folder, spec, place)
         loaded.identity = found
+        tokens = None if vocabulary is None else read_vocabulary(vocabulary)
+        if tokens is not None:
+            extend(loaded.model, loaded.tokenizer, tokens, folder=vocabulary)
     if place.device == "cpu":
         loaded.threads = cores.threads(loaded.model.get_input_embeddings().weight.shape[1])
         use_threads(loaded.threads)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from queue import SimpleQueue
 from threading import Event as Signal
 from threading import Thread
@@ -16,6 +17,7 @@ from harness.api import (
     Completion,
     Event,
     Generate,
+    InputError,
     LogProb,
     Model,
     NoReply,
@@ -24,6 +26,7 @@ from harness.api import (
     Timing,
     use_threads,
 )
+from harness.api.weights import read_vocabulary
 from harness_models.hf.batching import Budget
 from harness_models.hf.chat import Renderer
 from harness_models.hf.device import placement
@@ -34,7 +37,7 @@ from harness_models.hf.memory import budget_for
 from harness_models.hf.scoring import Scored, score
 
 if TYPE_CHECKING:
-    from harness.api import ModelSpec, RunContext
+    from harness.api import AdapterSpec, ModelSpec, RunContext
     from harness_models.hf.adapters import AdapterRack
     from harness_models.hf.loading import Loaded
     from harness_models.hf.planning import Branches
@@ -56,8 +59,12 @@ class _StreamLeft(Exception):  # noqa: N818 - nothing is wrong
 class HfModel(Model):
     """A causal language model of transformers, on this machine."""
 
-    def __init__(self, spec: ModelSpec, context: RunContext) -> None:
+    def __init__(self, spec: ModelSpec, context: RunContext, *, extended_by: AdapterSpec | None = None) -> None:
         super().__init__(spec, context)
+        self._extended_by = extended_by
+        """The adapter whose tokens this base has, which is then no other's."""
+        self._extended: dict[str, HfModel] = {}
+        """Models with a base of their own, by the id of the adapter that brings tokens."""
         self._loaded: Loaded | None = None
         self._identified: str | None = None
         """The base's hash in the last fingerprint: all replies must be that base's."""
@@ -101,6 +108,10 @@ class HfModel(Model):
         Raises:
             InputError: when base, adapter or template cannot be used.
         """
+        own = self._own_base(candidate)
+        if own is not None:
+            own.answer(candidate, requests, deliver, on_text=on_text)
+            return
         loaded = self._ready(candidate)
         self._asked_since = True
         renderer = Renderer(loaded.tokenizer, candidate.template)
@@ -120,6 +131,8 @@ class HfModel(Model):
         Raises:
             BaseChangedError: when it is not; it is loaded anew on next use.
         """
+        for other in self._extended.values():
+            other.check_base()
         if self._proof is None or not self._asked_since:
             return
         held = () if self._rack is None else self._rack.held
@@ -172,7 +185,7 @@ class HfModel(Model):
     def facts(self) -> Mapping[str, str]:
         """Return device, dtype, threads and versions, once the model was used."""
         if self._loaded is None:
-            return {}
+            return next((other.facts() for other in self._extended.values()), {})
         import torch
 
         place = self._loaded.place
@@ -192,7 +205,7 @@ class HfModel(Model):
     def notes(self) -> Sequence[str]:
         """Say where the architecture could not take the shortcuts of the engine."""
         if self._loaded is None:
-            return ()
+            return next((other.notes() for other in self._extended.values()), ())
         found = []
         if self._loaded.plain:
             found.append(f"plain batches, with nothing shared between requests: {self._loaded.plain}")
@@ -211,6 +224,32 @@ class HfModel(Model):
     def close(self) -> None:
         """Drop the base and its adapters."""
         self._loaded = self._rack = self._proof = None
+        for other in self._extended.values():
+            other.close()
+        self._extended.clear()
+
+    def _own_base(self, candidate: Candidate) -> HfModel | None:
+        """Return the model whose base has the tokens that an adapter of the candidate brings; None where none does.
+
+        Raises:
+            InputError: where two adapters bring tokens: both would have the same ids.
+        """
+        if self._extended_by is not None:
+            return None
+        bringing = [adapter for adapter in candidate.adapters if read_vocabulary(Path(adapter.path)) is not None]
+        if not bringing:
+            return None
+        if len(bringing) > 1:
+            raise InputError(
+                f"the adapters {bringing[0].reference} and {bringing[1].reference} both bring tokens of their own",
+                hint="merge one into its base, and train the other on that",
+            )
+        (adapter,) = bringing
+        if adapter.id not in self._extended:
+            self._extended[adapter.id] = HfModel(self.spec, self.context, extended_by=adapter)
+        own = self._extended[adapter.id]
+        own._identified = self._identified  # noqa: SLF001 - another of this class
+        return own
 
     def _ready(self, candidate: Candidate) -> Loaded:
         from harness_models.hf.adapters import AdapterRack
@@ -218,7 +257,8 @@ class HfModel(Model):
         from harness_models.hf.proof import BaseProof
 
         if self._loaded is None:
-            self._loaded = load(self.spec, self.context, identity=self._identified)
+            own = None if self._extended_by is None else Path(self._extended_by.path)
+            self._loaded = load(self.spec, self.context, identity=self._identified, vocabulary=own)
             self._proof = BaseProof(self._loaded.model, self.spec.reference)
             self._budget = budget_for(self._loaded)
         if self._rack is None:

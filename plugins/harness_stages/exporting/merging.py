@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from harness_stages.exporting.comparing import score
 from harness_stages.exporting.written import Written, compared, forward_of, load_whole, write
 from harness_stages.fitting import quiet_libraries
+from harness_stages.loading import load_tokenizer, plain_adapter
 
 if TYPE_CHECKING:
     from harness_stages.exporting.comparing import Scores
@@ -29,7 +30,7 @@ def merge(base: Path, adapter: Path, numbers: str, folder: Path) -> Written:
     with quiet_libraries():
         beside = _side_by_side(base, adapter)
         written = write(load_whole(base, [adapter]), "hf", numbers, folder)
-        merged = score(forward_of(load_whole(folder, []).model), load_whole(base, []).tokenizer)
+        merged = score(forward_of(load_whole(folder, []).model), load_tokenizer(base, adapter))
         return Written(path=folder, figures={**written.figures, **compared(beside, merged, "hf", numbers)})
 
 
@@ -37,5 +38,6 @@ def _side_by_side(base: Path, adapter: Path) -> Scores:
     from peft import PeftModel
 
     whole = load_whole(base, [])
-    model = PeftModel.from_pretrained(whole.model, str(adapter), local_files_only=True, low_cpu_mem_usage=False).eval()
-    return score(forward_of(model), whole.tokenizer)
+    with plain_adapter(adapter, whole.model, base) as folder:
+        model = PeftModel.from_pretrained(whole.model, str(folder), local_files_only=True, low_cpu_mem_usage=False)
+    return score(forward_of(model.eval()), load_tokenizer(base, adapter))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from harness.api import BrokenRunError
 from harness_stages.exporting.comparing import Scores, compare, score
 from harness_stages.fitting import quiet_libraries
-from harness_stages.loading import Where, load_base, load_tokenizer
+from harness_stages.loading import Where, load_base, load_tokenizer, plain_adapter
 from harness_stages.lora import check_fits
 
 if TYPE_CHECKING:
@@ -52,10 +52,13 @@ def load_whole(base: Path, adapters: Sequence[Path]) -> Whole:
         model = load_base(base, Where(device="cpu", dtype="float32"))
         for adapter in adapters:
             check_fits(adapter, model)
-            peft_model = PeftModel.from_pretrained(model, str(adapter), local_files_only=True, low_cpu_mem_usage=False)
+            with plain_adapter(adapter, model, base) as folder:
+                peft_model = PeftModel.from_pretrained(
+                    model, str(folder), local_files_only=True, low_cpu_mem_usage=False
+                )
             model = peft_model.merge_and_unload(safe_merge=True)
         model.eval()
-        return Whole(model=model, tokenizer=load_tokenizer(base), base=base)
+        return Whole(model=model, tokenizer=load_tokenizer(base, adapters[0] if adapters else None), base=base)
 
 
 def write(whole: Whole, kind: str, numbers: str, folder: Path) -> Written:
