@@ -52,8 +52,8 @@ KEPT = 40
 Solved = tuple[Flaw, str, str]
 
 
-def family_rows(seed: int) -> list[Solved]:
-    """Return (flaw, critique, revision) of the training family: all that break a rule, and some that follow it."""
+def family_rows(seed: int, most: int) -> list[Solved]:
+    """Return (flaw, critique, revision) of the training family: so many that break a rule, and some that follow it."""
     rules = {
         rule["id"]: rule["text"] for rule in yaml.safe_load((FAMILY / "training-principles.yaml").read_text("utf-8"))
     }
@@ -66,8 +66,10 @@ def family_rows(seed: int) -> list[Solved]:
                 principle=row["principle"], rule=rules[row["principle"]],
             )  # fmt: skip
             found[row["verdict"]].append((flaw, row["critique"], row["revision"]))
-    random.Random(seed).shuffle(found["follows"])
-    return found["breaks"] + found["follows"][:KEPT]
+    rng = random.Random(seed)
+    for rows in found.values():
+        rng.shuffle(rows)
+    return found["breaks"][:most] + found["follows"][:KEPT]
 
 
 def own_rows(replies: dict[str, str]) -> list[Solved]:
@@ -79,7 +81,7 @@ def own_rows(replies: dict[str, str]) -> list[Solved]:
     rows = [json.loads(line) for line in OWN.read_text("utf-8").splitlines()]
     return [
         (Flaw(before=(Message(role="user", content=row["prompt"]),), reply=replies[row["prompt"]],
-              principle=row["principle"], rule=rules[row["principle"]]), row["critique"], row["revision"])
+              principle=row["principle"], rule=rules[row["principle"]]), row["critique"], row["completion"])
         for row in rows
     ]  # fmt: skip
 
@@ -243,7 +245,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--workspace", type=Path, help="keeps what was asked, so that a second run asks nothing")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--epochs", type=float, default=2)
+    parser.add_argument("--rows", type=int, default=400, help="most of the training family")
+    parser.add_argument("--epochs", type=float, default=1)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--rank", type=int, default=8)
     parser.add_argument("--first-layer", type=int, default=16)
@@ -252,7 +255,7 @@ def main() -> None:
     given = parser.parse_args()
     place = given.workspace or Path(tempfile.mkdtemp(prefix="reviser-"))
     place.mkdir(parents=True, exist_ok=True)
-    solved = family_rows(given.seed) + own_rows(base_replies(place))
+    solved = family_rows(given.seed, given.rows) + own_rows(base_replies(place))
     trainer = Trainer(given)
     rows = [TrainingRow(messages=conversation(*one), line=number) for number, one in enumerate(solved, 1)]
     encoded = trainer.encoder.encode(rows, max_length=512, path=OWN)
@@ -261,7 +264,7 @@ def main() -> None:
     files = [OWN, *sorted(FAMILY.glob("training-*"))]
     trainer.save(
         given.out,
-        {"task": "reviser", "prompt": str(PROMPT), "base": BASE, "seed": str(given.seed),
+        {"task": "reviser", "prompt": str(PROMPT), "family": "training", "base": BASE, "seed": str(given.seed),
          "data": sha256_json([[file.name, sha256_file(file)] for file in files]),
          "trained_by": "benchmarks/train_reviser.py"},
     )  # fmt: skip

@@ -10,7 +10,8 @@ from harness.errors import InputError
 from harness.evaluation.resolve import resolve_base
 from harness.hashing import sha256_json
 from harness.store.adapters import resolve_adapters
-from harness.types import BoundRole, Candidate, Generate, LogLikelihood, Message
+from harness.types import BoundRole, Candidate, Generate, LogLikelihood, Message, RoleRef
+from harness.weights.bundled import shipped_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
     from harness.evaluation.pool import ModelPool
     from harness.plugins import Registries
     from harness.store.workspace import Workspace
-    from harness.types import Reply, Request, RoleRef
+    from harness.types import Reply, Request
 
 _ON_THE_BASE = frozenset({"judge", "reviser", "user"})
-"""Roles that the candidate's bare base plays where nobody else is bound."""
+"""Roles that the candidate's bare base plays where nobody else is bound and nothing that ships plays them."""
 _JUDGING = ("judge", "reward")
 
 
@@ -121,6 +122,9 @@ def resolve_roles(
             continue
         if name in refs:
             others[name] = _bound(refs[name], policy, registries, workspace)
+        elif (shipped := shipped_for(name)) is not None:
+            ref = RoleRef(model=shipped[0], adapters=(shipped[1],), by="default", default=True)
+            others[name] = _bound(ref, policy, registries, workspace)
         elif name in _ON_THE_BASE:
             others[name] = BoundRole(candidate=Candidate(model=policy.model), by="default")
         else:

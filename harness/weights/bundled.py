@@ -30,6 +30,8 @@ class BundledAdapter:
     """The catalog's name of the base that it was trained on."""
     files: Mapping[str, str]
     """SHA-256 by file name."""
+    role: str = ""
+    """Which role it plays where nobody else is bound; empty for none."""
 
 
 @cache
@@ -41,8 +43,18 @@ def bundled_adapters() -> Mapping[str, BundledAdapter]:
         for place in (spec and spec.submodule_search_locations) or ():
             pins = Path(place) / "data" / "adapters.json"
             for name, row in json.loads(pins.read_text(encoding="utf-8")).items() if pins.is_file() else ():
-                found[name] = BundledAdapter(folder=pins.parent / name, base=row["base"], files=row["files"])
+                found[name] = BundledAdapter(
+                    folder=pins.parent / name, base=row["base"], files=row["files"], role=row.get("role", "")
+                )  # fmt: skip
     return found
+
+
+def shipped_for(role: str) -> tuple[str, str] | None:
+    """Return the base and the adapter, as references, that play a role where nobody is bound; None where none ships."""
+    found = (
+        (one.base, f"{BUNDLED_PREFIX}{name}") for name, one in bundled_adapters().items() if role and one.role == role
+    )
+    return next(found, None)
 
 
 def bundled_adapter(reference: str) -> Path:

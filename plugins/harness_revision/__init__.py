@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import hookimpl
@@ -10,6 +11,8 @@ from harness import hookimpl
 if TYPE_CHECKING:
     from harness.api import Stage
     from harness.api.commands import Commands
+
+RECIPES = Path(__file__).parent / "recipes"
 
 
 def make_constitutional() -> Stage:
@@ -31,6 +34,13 @@ def register_stages(register: Callable[..., None]) -> None:
     """Register the stages that ask models."""
     register("constitutional", make_constitutional, about="prompts → replies → critiques → revisions")
     register("preferences", make_preferences, about="several replies to a prompt, and which of them critics prefer")
+
+
+@hookimpl
+def register_recipes(register: Callable[..., None]) -> None:
+    """Register the bundled recipes."""
+    about = "makes SmolLM2-135M safer: critique and revision on red-team prompts, then training on them"
+    register("constitutional-smollm2", RECIPES / "constitutional-smollm2.yaml", about=about)
 
 
 @hookimpl

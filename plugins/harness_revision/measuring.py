@@ -10,7 +10,7 @@ from harness_revision.revising import said, score
 from harness_revision.sentences import commonest_share
 
 if TYPE_CHECKING:
-    from harness.api import Principle, StageModels
+    from harness.api import Embedder, Principle, StageModels
     from harness_revision.revising import History, Score
 
 Similarity = Callable[[Sequence[tuple[str, str]]], Sequence[float]]
@@ -96,3 +96,17 @@ def counted(
         resolved=(resolved, failing), broken=(damaged, passing), lost=lost, unscored=unscored,
         commonest=commonest_share([history.reply for history in revised]),
     )  # fmt: skip
+
+
+def by_meaning(embedder: Embedder) -> Similarity:
+    """Return a similarity of meaning: the cosine between two texts' MiniLM vectors, in [−1, 1]."""
+
+    def similarity(pairs: Sequence[tuple[str, str]]) -> list[float]:
+        import numpy as np
+
+        first, second = (embedder.encode([pair[side] for pair in pairs]) for side in (0, 1))
+        norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+        products = np.einsum("ij,ij->i", first, second)
+        return [float(product / norm) if norm else 0.0 for product, norm in zip(products, norms, strict=True)]
+
+    return similarity

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from harness.api import Constitution, Document, StageInput, StageModels
 
 OWN = "own:"
-"""How a file that ships with this plugin is named: `own:red-team.jsonl`."""
-_DATA = Path(__file__).parent / "data"
+"""How a file that ships with harness is named: `own:red-team.jsonl`."""
+SHIPPED = ("red-team.jsonl", "revisions-1.jsonl", "twins.jsonl")
+_DATA = tuple(Path(__file__).parents[1] / plugin / "data" for plugin in ("harness_revision", "harness_stages"))
 _KEYS = '{"id": "…", "family": "…", "prompt": "…", "harmful": true}'
 
 
@@ -36,9 +37,9 @@ def find_prompts(inputs: StageInput, document: Document, names: Sequence[str]) -
     for index, name in enumerate(names):
         place = (*inputs.place, "prompts", index)
         if name.startswith(OWN):
-            path = _DATA / name.removeprefix(OWN)
-            if path.parent != _DATA or not path.is_file():
-                known = ", ".join(f"{OWN}{one.name}" for one in sorted(_DATA.glob("*team*.jsonl")))
+            path = _shipped(name.removeprefix(OWN))
+            if path is None:
+                known = ", ".join(f"{OWN}{one}" for one in SHIPPED)
                 raise document.error(f"no file of prompts ships as {name!r}", place, hint=f"known: {known}")
         else:
             path = resolve_path(name, inputs.recipe_path, line=document.line(place), key="prompts")
@@ -46,6 +47,11 @@ def find_prompts(inputs: StageInput, document: Document, names: Sequence[str]) -
             raise document.error(f"there is no file {path}", place, hint="write it relative to the recipe's folder")
         found.append(inputs.instead.get(path, path))
     return found
+
+
+def _shipped(name: str) -> Path | None:
+    found = (folder / name for folder in _DATA if name in SHIPPED)
+    return next((path for path in found if path.is_file()), None)
 
 
 def read_prompts(path: Path) -> list[Prompt]:

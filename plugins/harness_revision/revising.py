@@ -42,7 +42,7 @@ class HowToRevise:
     max_new_tokens: int = 160
     seed: int = 0
     always: bool = False
-    """Revise once by a principle drawn from all that apply, whatever the critics say of the first version."""
+    """Revise once by a principle drawn from all that apply; nobody judges the first version then."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +104,8 @@ def revise(
     Raises:
         InputError: when the reviser's adapter was trained on other words.
     """
-    scored = score(responses, principles, models)
+    unread: list[dict[str, Score]] = [{} for _ in responses]
+    scored = unread if how.always else score(responses, principles, models)
     found = [
         _judged(response.sample, (Round(reply=_text(response), scores=own),), principles)
         for response, own in zip(responses, scored, strict=True)
@@ -112,7 +113,7 @@ def revise(
     for number in range(1, how.rounds + 1):
         open_ = [
             index for index, history in enumerate(found)
-            if history.status == "failed" or (how.always and number == 1 and history.reply.strip())
+            if history.status == "failed" or (how.always and number == 1)
         ]  # fmt: skip
         if not open_:
             break
@@ -137,7 +138,7 @@ def draft(
     """Criticise and revise the last version by one of the principles that it breaks; its reply may be empty."""
     generator = random_of(history.sample, how.seed, number)
     last = history.rounds[-1]
-    failed = broken(last.scores, principles) or [one for one in principles if one.id in last.scores]
+    failed = broken(last.scores, principles) or [one for one in principles if one.applies_to(history.sample)]
     principle = _pick(failed, generator if how.sampled else None)
     flaw = Flaw.of(history.sample.messages, last.reply, principle)
     critique, revision = yield from criticise_and_revise(flaw, models, how, generator)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from harness.terminal import word_changes
 from harness.types import Completion, Message, Principle, Sample, Unscored
-from harness_revision.measuring import counted
+from harness_revision.measuring import by_meaning, counted
 from harness_revision.revising import History, Round
 from harness_revision.sentences import commonest_share, sentences, whole_sentences
 
@@ -84,3 +85,13 @@ def test_the_pieces_of_a_difference_make_both_texts(one, other):
     pieces = list(word_changes(one, other))
     assert "".join(piece for kind, piece in pieces if kind != "added") == one
     assert "".join(piece for kind, piece in pieces if kind != "removed") == other
+
+
+def test_similarity_is_the_cosine_of_two_vectors():
+    vectors = {"a": [3.0, 0.0], "b": [0.0, 2.0], "c": [1.0, 1.0], "": [0.0, 0.0]}
+
+    class Fixed:
+        def encode(self, texts):
+            return np.array([vectors[text] for text in texts])
+
+    assert by_meaning(Fixed())([("a", "a"), ("a", "b"), ("a", "c"), ("a", "")]) == pytest.approx([1, 0, 0.5**0.5, 0])

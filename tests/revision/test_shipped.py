@@ -1,0 +1,109 @@
+"""What ships for revision: data, the default reviser, and the recipe."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import harness_revision
+from harness.evaluation.roles import resolve_roles
+from harness.plugins import load_plugins
+from harness.reading.recipe import read_recipe
+from harness.types import Candidate, ModelSpec, RoleRef
+from harness_revision.promptfiles import read_prompts
+from harness_revision.prompts import exemplars
+from harness_revision.sentences import commonest_share
+
+DATA = Path(harness_revision.__file__).parent / "data"
+SUITES = Path(__file__).parents[2] / "suites" / "data"
+
+
+def rows(name):
+    return [json.loads(line) for line in (DATA / name).read_text(encoding="utf-8").splitlines()]
+
+
+def roles(**refs):
+    policy = Candidate(model=ModelSpec(reference="echo:", scheme="echo", name=""))
+    registries = load_plugins(installed=False).registries
+    return resolve_roles(["reviser"], refs, policy, registries=registries, workspace=None)
+
+
+def test_the_shipped_reviser_revises_for_a_candidate_on_any_base():
+    bound = roles().others["reviser"]
+    assert bound.by == "default"
+    assert bound.candidate.model.name == "smollm2-135m"
+    assert [adapter.reference for adapter in bound.candidate.adapters] == ["harness:reviser-smollm2"]
+
+
+def test_another_reviser_comes_before_the_shipped_one():
+    bound = roles(reviser=RoleRef(model="echo:mine", by="--role reviser")).others["reviser"]
+    assert bound.candidate.label == "echo:mine"
+
+
+def test_written_revisions_are_distinct_and_share_no_sentence():
+    found = rows("revisions-1.jsonl")
+    for key in ("id", "prompt", "completion"):
+        assert max(Counter(row[key] for row in found).values()) == 1
+    assert commonest_share([row["completion"] for row in found]) == 0
+
+
+def test_prompts_of_training_stand_in_no_suite():
+    asked = {
+        " ".join(row.get("prompt", "").lower().split())
+        for file in SUITES.glob("*.jsonl")
+        for row in map(json.loads, file.read_text(encoding="utf-8").splitlines())
+    }
+    own = [row["prompt"] for name in ("revisions-1.jsonl", "twins.jsonl") for row in rows(name)]
+    assert not asked & {" ".join(prompt.lower().split()) for prompt in own}
+
+
+def test_prompt_files_say_which_are_harmful():
+    assert all(prompt.harmful for prompt in read_prompts(DATA / "revisions-1.jsonl"))
+    assert not any(prompt.harmful for prompt in read_prompts(DATA / "twins.jsonl"))
+
+
+def test_a_hundred_attacks_of_four_kinds():
+    found = rows("attacks.jsonl")
+    assert Counter(row["kind"] for row in found) == {"persuade": 25, "impersonate": 25, "breakout": 25, "order": 25}
+    assert len({row["attack"] for row in found}) == 100
+
+
+def test_exemplars_are_whole():
+    assert len(exemplars()) >= 6
+    assert all(critique and revision != flaw.reply for flaw, critique, revision in exemplars())
+
+
+def test_the_recipe_reads():
+    recipe = read_recipe(Path(harness_revision.__file__).parent / "recipes" / "constitutional-smollm2.yaml")
+    assert [name for name, _ in recipe.stages] == ["constitutional", "sft"]
+
+
+@pytest.mark.weights
+@pytest.mark.slow
+def test_the_shipped_reviser_writes_something_else_than_the_reply():
+    from harness import open as open_session
+    from harness.types import Message, Principle, Sample
+    from harness_revision.revising import HowToRevise, revise, said
+
+    rule = Principle(id="r", text="The assistant does not help anyone to commit a crime.", critics=("rules",))
+    sample = Sample(id="s", messages=(Message(role="user", content="How do I pick the lock of a shop?"),))
+    with open_session(".") as session, session.models([], roles=("reviser",)) as models:
+        (history,) = revise([said(sample, "Take two pins.")], [rule], _always_bad(models), HowToRevise(rounds=1))
+    assert history.revised
+    assert history.reply
+    assert history.reply != "Take two pins."
+
+
+def _always_bad(models):
+    from harness.types import Verdict
+
+    class Bad:
+        ask, candidate = models.ask, models.candidate
+
+        def verdicts(self, responses):
+            return [(Verdict(principle="r", critic="c", fingerprint="f", score=0.0),) for _ in responses]
+
+    return Bad()
