@@ -249,7 +249,8 @@ def test_turns_on_a_real_model_judged_by_an_adapter_on_the_same_base(
     monkeypatch.setenv("HARNESS_WEIGHTS", str(cli.folder / "store"))
     run = use_twice(cli)
     cli.write("tiny.yaml", CRITIC_SUITE + "ask: {max_new_tokens: 4}\nconversation: {turns: ['what is a fox ?']}\n")
-    options = ("--adapter", tiny_adapter, "--judge", f"adapter={other_tiny_adapter}", "--device", "cpu")
+    who = ("--judge", f"adapter={other_tiny_adapter}", "--role", f"reviser={tiny_base}")
+    options = ("--adapter", tiny_adapter, *who, "--device", "cpu")
     assert cli("run", "tiny.yaml", "--model", tiny_base, *run[4:], *options) == 0, cli.err
     record, samples = records(cli)
     assert len(loaded) == 1
