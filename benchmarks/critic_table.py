@@ -12,8 +12,6 @@ on the machine. Rows that are not asked for stay as they are.
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import re
 import tempfile
 import time
@@ -81,7 +79,8 @@ def rows() -> list[Row]:
     return [
         Row(name="judge: the bare base", critic="judge", principles=everything, judge="smollm2-135m"),
         *judges,
-        Row(name="judge-text: the bare base", critic="judge-text", principles=PERSONAL, judge="smollm2-135m"),
+        Row(name="judge-text: the bare base, asked once", critic="judge-text", judge="smollm2-135m",
+            principles=("professional_appropriateness",), options={"retries": 0, "max_new_tokens": 80}),
         Row(name="toxicity (minilm-toxicity)", critic="toxicity", principles=TOXIC),
         Row(name="tone", critic="tone", principles=("professional_appropriateness",)),
         Row(name="pii (presidio)", critic="pii", principles=("privacy_protection",)),
@@ -155,11 +154,15 @@ def _figure(figure: Figure) -> str:
     )
 
 
+NOTE = (
+    "Violations are the positive case, the threshold is 0.5, intervals are 90 %. Where n is less than all there is, half"
+    "\nof it is of each label, drawn with seed 0. Seconds are CPU seconds on four x86 cores with AMX, others at work."
+)
 HEAD = "| critic | asked about | n | AUC | sensitivity | specificity | ECE | s per 1,000 |"
 RULE = "|---" * 8 + "|"
 
 
-def written(lines: dict[str, str], order: Sequence[str], note: str) -> None:
+def written(lines: dict[str, str], order: Sequence[str]) -> None:
     """Put lines into the page; others that stand there stay."""
     page = PAGE.read_text(encoding="utf-8")
     before, _, rest = page.partition(START)
@@ -167,7 +170,7 @@ def written(lines: dict[str, str], order: Sequence[str], note: str) -> None:
     kept = {_key(one): one for one in re.findall(r"^\| .*\|$", old, re.MULTILINE) if not one.startswith("| critic |")}
     kept |= lines
     body = "\n".join(kept[key] for key in order if key in kept)
-    PAGE.write_text(f"{before}{START}\n\n{note}\n\n{HEAD}\n{RULE}\n{body}\n\n{END}{after}", encoding="utf-8")
+    PAGE.write_text(f"{before}{START}\n\n{NOTE}\n\n{HEAD}\n{RULE}\n{body}\n\n{END}{after}", encoding="utf-8")
 
 
 def _key(line: str) -> str:
@@ -205,12 +208,7 @@ def main(say: Callable[[str], None] = print) -> None:
         say(one)
         if given.write:
             order = [*done, *_standing()]
-            note = (
-                f"Violations are the positive case, the threshold is 0.5, intervals are 90 %. At most {given.limit} "
-                f"replies of each principle or set, half of each label, seed 0; {platform.machine()}, "
-                f"{os.cpu_count()} cores, others at work."
-            )
-            written(done, _in_order(order, every), note)
+            written(done, _in_order(order, every))
 
 
 def _standing() -> list[str]:

@@ -62,6 +62,8 @@ def mean_difference(name: str, first: Sequence[float | None], second: Sequence[f
     gaps = np.array([a - b for a, b in pairs])
     spread = float(t.ppf(1 - _ALPHA, len(gaps) - 1)) * float(gaps.std(ddof=1)) / math.sqrt(len(gaps))
     mean = float(gaps.mean())
+    if not gaps.any():
+        note = f"{note}; it is asked alike either way"
     return Bias(name=name, value=mean, low=mean - spread, high=mean + spread, n=len(gaps), note=note)
 
 

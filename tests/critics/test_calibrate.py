@@ -12,6 +12,7 @@ import pytest
 import harness
 from harness.cli.main import run as cli
 from harness.errors import BrokenRunError, InputError
+from harness.evaluation.prepare import SuiteOptions, prepare_suite
 from harness.evaluation.runner import run_suites
 from harness.plugins import load_plugins
 from harness.promotion.policies import find_policy
@@ -22,6 +23,7 @@ from harness.types import Admission, CriticCalibration
 from harness_critics.calibrating import CalibrationOptions, calibrate
 from harness_critics.drifting import drift
 from harness_critics.labels import Labels, held_out, read_labelled, read_native, some, source_of
+from tests.cli.adapters import write_adapter
 
 PLUGIN = '''
 """A critic that looks for words, and a principle that it judges."""
@@ -369,3 +371,24 @@ def test_the_command_is_the_one_that_would_admit(session, tmp_path):
     (check,) = session.run("./suite.yaml", judge="echo:yes").checks
     assert "never calibrated" not in check.sentence
     assert "of 50 violations and let" in check.sentence
+
+
+def test_a_critic_that_helped_to_train_a_candidate_holds_no_gate_on_it(session, tmp_path):
+    counted(session, write(tmp_path / "data.jsonl", rows()))
+    whole = session.run("./suite.yaml").record.critics["word"]
+    write_adapter(tmp_path / "trained", 1.0)
+    made = {"kind": "adapter", "id": "f" * 16, "stage": "revise", "inputs": {"whole critic word": whole}}
+    (tmp_path / "trained" / "artifact.json").write_text(json.dumps(made))
+    (check,) = session.run("./suite.yaml", adapter=str(tmp_path / "trained")).checks
+    assert check.status == "inconclusive"
+    assert (
+        "critic not admitted: word had a part in training what it judges here, it judged for the stage"
+        in check.sentence
+    )
+    assert "admission: {shared: [word]}" in check.sentence
+    allowed = SuiteOptions(admission=Admission(shared=("word",)))
+    suite = prepare_suite(str(tmp_path / "suite.yaml"), session.plugins.registries, session.context, allowed)
+    candidate = session.candidate(CandidateOptions(adapters=(str(tmp_path / "trained"),)))
+    with session.setting(session.spec(("manners",), candidate, RunOptions())) as setting, session.workspace.working():
+        (outcome,) = run_suites([suite], candidate, setting)
+    assert outcome.run.checks[0].status == "passed"
