@@ -156,7 +156,7 @@ def _figure(figure: Figure) -> str:
 
 NOTE = (
     "Violations are the positive case, the threshold is 0.5, intervals are 90 %. Where n is less than all there is,"
-    "\nhalf of it is of each label, drawn with seed 0. Seconds are CPU seconds on four x86 cores with AMX, others at work."
+    "\nhalf of it is of each label, drawn with seed 0. Seconds are CPU seconds on four x86 cores, others at work."
 )
 HEAD = "| critic | asked about | n | AUC | sensitivity | specificity | ECE | s per 1,000 |"
 RULE = "|---" * 8 + "|"
