@@ -134,9 +134,14 @@ def add_lora(
     from peft import LoraConfig, get_peft_model
 
     targets = choose_targets(model, options.target_modules, error_at=error_at("target_modules"))
+    layers = int(model.config.get_text_config().num_hidden_layers)
+    if options.from_layer >= layers:
+        raise InputError(f"the base has {layers} layers, numbered from 0", **error_at("from_layer"),
+                         hint=f"choose at most {layers - 1}")  # fmt: skip
+    chosen = list(range(options.from_layer, layers)) if options.from_layer else None
     config = LoraConfig(
         r=options.r, lora_alpha=options.alpha, lora_dropout=options.dropout, target_modules=targets,
-        use_dora=options.dora, use_rslora=options.rslora, task_type=task,
+        layers_to_transform=chosen, use_dora=options.dora, use_rslora=options.rslora, task_type=task,
         fan_in_fan_out=_keeps_weights_transposed(model, targets), **(more or {}),
     )  # fmt: skip
     return get_peft_model(model, config)

@@ -80,6 +80,7 @@ def check_shape(
         "target_modules": config.get("target_modules"),
         "dora": config.get("use_dora", False),
         "rslora": config.get("use_rslora", False),
+        "from_layer": min(config.get("layers_to_transform") or [0]),
     }
     for key, has in there.items():
         if key not in given:

@@ -34,6 +34,8 @@ class LoraOptions(StrictModel):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     target_modules: Annotated[list[str], Field(min_length=1)] | None = None
     """Names of the linear layers that get a LoRA pair; None takes q_proj and v_proj, or the architecture's own."""
+    from_layer: Annotated[int, Field(ge=0)] = 0
+    """Only this layer (from 0) and those above get pairs: what is below runs without autograd."""
     dora: bool = False
     """Learn each adapted layer's magnitude apart from its direction (DoRA, arXiv 2402.09353)."""
     rslora: bool = False
@@ -47,7 +49,7 @@ class LoraOptions(StrictModel):
     @property
     def shape(self) -> dict[str, object]:
         """The options that shape the adapter, as given: those left out are absent."""
-        names = ("r", "alpha", "dropout", "target_modules", "dora", "rslora")
+        names = ("r", "alpha", "dropout", "target_modules", "from_layer", "dora", "rslora")
         return {name: getattr(self, name) for name in names if name in self.model_fields_set}
 
 

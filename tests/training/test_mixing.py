@@ -119,6 +119,18 @@ def test_other_kinds_of_lora_train_and_go_on(lab, options):
         lab.train(lab.write({"data": "rows.jsonl", **QUICK, key: False}, adapter=first.adapter.id))
 
 
+def test_pairs_on_upper_layers_alone(lab):
+    from safetensors.numpy import load_file
+
+    (result,) = lab.train(lab.write({"data": "rows.jsonl", **QUICK, "from_layer": 1}))
+    tensors = load_file(str(result.kept["adapter"].path / "adapter_model.safetensors"))
+    assert tensors
+    assert all(".layers.1." in name for name in tensors)
+    assert lab.train(lab.write({"data": "rows.jsonl", **QUICK, "from_layer": 1}, adapter=result.adapter.id))[0].trained
+    with pytest.raises(InputError, match=r"sft.from_layer: the base has 2 layers, numbered from 0; choose at most 1"):
+        lab.train(lab.write({"data": "rows.jsonl", **QUICK, "from_layer": 2}))
+
+
 @pytest.mark.parametrize("bits", ["int8", "4bit"])
 def test_a_base_in_few_bits_trains(lab, bits):
     pytest.importorskip("bitsandbytes")
