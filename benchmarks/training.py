@@ -121,9 +121,8 @@ def _one(given: argparse.Namespace) -> None:
             "gradient_checkpointing": False, "max_length": given.max_length,
         }  # fmt: skip
         make = _ours if given.arm.startswith("ours") else _trl
-        trainer = make(
-            given, base, tokenizer, encoder.encode(rows, max_length=given.max_length, path=path), rows, shared
-        )
+        encoded = encoder.encode(rows, max_length=given.max_length, path=path)
+        trainer = make(given, base, tokenizer, (encoded, rows), shared)
         trainer.add_callback(clock)
         trainer.train()
     given.out.write_text(json.dumps({
