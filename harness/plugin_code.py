@@ -194,13 +194,13 @@ def check_principle(given: object) -> Principle:
     key = f"principle {given.id!r}"
     if not _ID.match(str(given.id)):
         raise InputError("the id may hold lower-case letters, digits, _ and -", key=key, hint="rename it")
-    if not given.critics or not tuple_of(given.critics, str):
+    if not given.critics or not _tuple_of(given.critics, str):
         raise InputError(f"critics is {given.critics!r}", key=key, hint='give a tuple of names, such as ("judge",)')
     if given.combine not in {"worst", "mean"}:
         raise InputError(f"combine is {given.combine!r}", key=key, hint="use worst or mean")
     if not 0.0 <= given.threshold <= 1.0 or not given.weight > 0.0:
         raise InputError("threshold lies in [0, 1], and weight is above 0", key=key, hint="mend it")
-    if not tuple_of(given.examples, Example):
+    if not _tuple_of(given.examples, Example):
         raise InputError("examples is a tuple of Example objects", key=key, hint="mend it")
     for index, example in enumerate(given.examples):
         if example.kind not in {"pass", "fail", "near_miss"}:
@@ -208,11 +208,6 @@ def check_principle(given: object) -> Principle:
     return given
 
 
-def is_text(given: object) -> bool:
-    """Tell whether it is a text that is not empty."""
-    return isinstance(given, str) and bool(given)
-
-
-def tuple_of(given: object, kind: type) -> bool:
+def _tuple_of(given: object, kind: type) -> bool:
     """Tell whether it is a tuple of such objects alone."""
     return isinstance(given, tuple) and all(isinstance(item, kind) for item in given)

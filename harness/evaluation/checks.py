@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.evaluation.measure import passed_over
 from harness.evaluation.prepare import gate_place
+from harness.evaluation.respond import passed_over
 from harness.gates.attainable import require_attainable
 from harness.gates.check import check_gate
 from harness.stats.assess import estimate

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.evaluation.respond import Interview, silence
+from harness.evaluation.respond import Interview, row_of
 from harness.evaluation.roles import with_system
-from harness.plugin_code import plugin_code
 from harness.stats.kinds import kind_of
 from harness.stats.rows import Rows
 from harness.stats.table import MetricTable
@@ -43,46 +42,22 @@ def observe(
     records: list[SampleRecord] = []
     for sample, gathered, said, verdicts in batch:
         first = _text(said.values())
+        on_first = findings(first)
         rows: dict[str, Row | Unscored | NotApplicable] = {}
         for metric in metrics:
             if kind_of(metric).per_sample:
                 own = gathered[metric.name]
                 text = _text(own.replies)
-                shown = findings(first if text is None else text)
+                shown = on_first if text is None else findings(text)
                 rows[metric.name] = row_of(metric, own.sample, own.replies, shown, verdicts)
         records.append(
-            SampleRecord(
-                sample=sample, replies=tuple(said.items()), findings=findings(first), verdicts=verdicts,
-                rows=rows,
-            )
-        )  # fmt: skip
+            SampleRecord(sample=sample, replies=tuple(said.items()), findings=on_first, verdicts=verdicts, rows=rows)
+        )
     return records
-
-
-def passed_over(metric: Metric, sample: Sample, ask: Decoding) -> bool:
-    """Tell whether a metric calls a sample not applicable, whatever the candidate would say."""
-    return isinstance(row_of(metric, sample, silence(metric, sample, ask), {}, ()), NotApplicable)
 
 
 def _text(replies: Iterable[Reply]) -> str | None:
     return next((reply.text for reply in replies if isinstance(reply, Completion)), None)
-
-
-def row_of(
-    metric: Metric,
-    sample: Sample,
-    replies: tuple[Reply, ...],
-    findings: Mapping[str, Findings],
-    verdicts: tuple[Verdict, ...],
-) -> Row | Unscored | NotApplicable:
-    """Return a metric's row for one sample.
-
-    Raises:
-        PluginError: when the metric raises, or its row is not what its kind asks for.
-    """
-    with plugin_code(f"the metric {metric.name!r} on the sample {sample.id!r}", metric):
-        given = metric.observe(sample, replies, findings, verdicts)
-    return kind_of(metric).check_row(metric, sample.id, given)
 
 
 class Columns:

@@ -1,4 +1,4 @@
-"""The respond phase: what the metrics' programs ask the candidate about a sample, and how conversations go on."""
+"""The respond phase: what metrics ask the candidate about a sample and make of the replies, and how turns go on."""
 
 from __future__ import annotations
 
@@ -11,17 +11,36 @@ from harness.engine.programs import Live, guarded, run, together
 from harness.evaluation.roles import with_system
 from harness.hashing import sha256_text
 from harness.plugin_code import check_requests, plugin_code
-from harness.types import Asks, Completion, Generate, Message, NoReply, Program, Replies, Reply, Request, Response, ask
+from harness.stats.kinds import kind_of
+from harness.types import (
+    Asks,
+    Completion,
+    Generate,
+    LogLikelihood,
+    Message,
+    NoReply,
+    NotApplicable,
+    Program,
+    Replies,
+    Reply,
+    Request,
+    Response,
+    RollingLogLikelihood,
+    Row,
+    Unscored,
+    ask,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from harness.reading.suite import ConversationSection
-    from harness.types import Candidate, Decoding, Role, Sample
+    from harness.types import Candidate, Decoding, Findings, Role, Sample, Verdict
 
 GoOn = Callable[[Generate, int], Program["str | NoReply | None"]]
 """From a request that ends with a reply of the candidate, and how many there were, to what the user says next; None
 ends the conversation."""
+_REQUESTS = (Generate, LogLikelihood, RollingLogLikelihood)
 _SILENT = NoReply(reason="not asked yet")
 _BEGIN = "(The conversation begins.)"
 
@@ -222,10 +241,34 @@ def silence(metric: Metric, sample: Sample, decoding: Decoding) -> Replies:
     return run(program, lambda _, requests: [_SILENT] * len(requests))
 
 
+def passed_over(metric: Metric, sample: Sample, ask: Decoding) -> bool:
+    """Tell whether a metric calls a sample not applicable, whatever the candidate would say."""
+    return isinstance(row_of(metric, sample, silence(metric, sample, ask), {}, ()), NotApplicable)
+
+
+def row_of(
+    metric: Metric,
+    sample: Sample,
+    replies: tuple[Reply, ...],
+    findings: Mapping[str, Findings],
+    verdicts: tuple[Verdict, ...],
+) -> Row | Unscored | NotApplicable:
+    """Return a metric's row for one sample.
+
+    Raises:
+        PluginError: when the metric raises, or its row is not what its kind asks for.
+    """
+    with plugin_code(f"the metric {metric.name!r} on the sample {sample.id!r}", metric):
+        given = metric.observe(sample, replies, findings, verdicts)
+    return kind_of(metric).check_row(metric, sample.id, given)
+
+
 def _requests(metric: Metric, sample: Sample, decoding: Decoding) -> tuple[Request, ...]:
     what = f"the metric {metric.name!r} on the sample {sample.id!r}"
     with plugin_code(what, metric):
-        given = metric.requests(sample, decoding)
+        given: object = metric.requests(sample, decoding)
+    if isinstance(given, tuple) and all(isinstance(request, _REQUESTS) for request in given):
+        return given
     return check_requests(given, f"the metric {metric.name!r}", metric)
 
 

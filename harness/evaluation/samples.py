@@ -18,7 +18,7 @@ from harness.contracts import SourceInput
 from harness.errors import BrokenRunError, InputError
 from harness.evaluation.shaping import Examples, drawn_often, picked
 from harness.hashing import ListHash, sha256_text, short_digest
-from harness.plugin_code import PluginError, broken, is_text, plugin_code, tuple_of
+from harness.plugin_code import PluginError, broken, plugin_code
 from harness.types import Message, Sample
 
 if TYPE_CHECKING:
@@ -279,11 +279,13 @@ def check_sample(given: object, number: int, source: str, code: object) -> Sampl
     what = f"the source {source!r}, sample {number},"
     if not isinstance(given, Sample):
         raise broken(what, given, "yield harness.Sample objects", code)
-    if not is_text(given.id):
-        raise broken(what, given.id, "id is a text that is not empty", code)
-    if not tuple_of(given.messages, Message):
-        raise broken(what, given.messages, "messages is a tuple of Message(role=..., content=...)", code)
-    for key in ("target", "choices", "tags", "turns"):
-        if not tuple_of(getattr(given, key), str):
-            raise broken(what, getattr(given, key), f"{key} is a tuple of texts, such as ('one',)", code)
+    fields: dict[str, object] = vars(given)
+    if not isinstance(fields["id"], str) or not fields["id"]:
+        raise broken(what, fields["id"], "id is a text that is not empty", code)
+    kinds = {"messages": Message, "target": str, "choices": str, "tags": str, "turns": str}
+    for key, kind in kinds.items():
+        value = fields[key]
+        if not isinstance(value, tuple) or not all(isinstance(one, kind) for one in value):
+            wanted = "texts, such as ('one',)" if kind is str else "Message(role=..., content=...)"
+            raise broken(what, value, f"{key} is a tuple of {wanted}", code)
     return given

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from harness.seal import SIZE, Seal
 from harness.store.sqlite import Database, connect, explained_sqlite
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 _CHUNK = 900
@@ -139,20 +140,21 @@ class Cache(Database):
         rows = [(_raw(key), self._seal.of(_raw(key) + value) + value, now) for key, value in items.items()]
         if not rows:
             return
-        with self._mutex, explained_sqlite(self.path, damaged=_DAMAGED):
-            self._write("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", rows)
+        with self._mutex, explained_sqlite(self.path, damaged=_DAMAGED), self._transaction() as connection:
+            connection.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", rows)
 
     def forget(self, keys: Sequence[str]) -> None:
         """Forget the values of these keys, all or none; raises as `put_many`."""
         raw = [(_raw(key),) for key in keys]
-        with self._mutex, explained_sqlite(self.path, damaged=_DAMAGED):
-            self._write("DELETE FROM entries WHERE key = ?", raw)
+        with self._mutex, explained_sqlite(self.path, damaged=_DAMAGED), self._transaction() as connection:
+            connection.executemany("DELETE FROM entries WHERE key = ?", raw)
 
-    def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
-        """Run a statement for all rows in one transaction."""
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection for the length of a `with` block, of which all is stored or nothing."""
         self._connection.execute("BEGIN IMMEDIATE")
         try:
-            self._connection.executemany(statement, rows)
+            yield self._connection
             self._connection.execute("COMMIT")
         except BaseException:
             if self._connection.in_transaction:
@@ -172,8 +174,9 @@ class Cache(Database):
                 if not self._holds(key, row):
                     wrong.append(key)
             if forget:
-                self._write("DELETE FROM entries WHERE key = ?", [(key,) for key in wrong])
-                self._write("DELETE FROM entries WHERE typeof(key) <> 'blob'", [()])
+                with self._transaction() as connection:
+                    connection.executemany("DELETE FROM entries WHERE key = ?", [(key,) for key in wrong])
+                    connection.execute("DELETE FROM entries WHERE typeof(key) <> 'blob'")
         return Verified(
             entries=entries, refused=len(wrong), forgotten=len(wrong) if forget else 0, private=self._seal.private
         )
