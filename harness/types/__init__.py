@@ -78,6 +78,7 @@ from harness.types.programs import ROLES, Asks, BoundRole, Program, Replies, Rol
 from harness.types.training import (
     Artifact,
     StageInput,
+    StageLimits,
     StageModels,
     StageOutput,
 )
@@ -148,6 +149,7 @@ __all__ = [
     "SampleRecord",
     "Scaling",
     "StageInput",
+    "StageLimits",
     "StageModels",
     "StageOutput",
     "Status",

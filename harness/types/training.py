@@ -33,6 +33,14 @@ class StageModels(Protocol):
         ...
 
 
+class StageLimits(Protocol):
+    """What a person spares the machine while a stage runs."""
+
+    def wait(self) -> str:
+        """Return once work may go on, with an empty text; or with the reason to stop. To be called after each step."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class StageInput:
     """All that a training stage is handed."""
@@ -61,6 +69,13 @@ class StageInput:
     threads: int | None = None
     """With how many threads an equal stage was trained before: as many give the same bytes on the same machine. None
     leaves the stage the choice, which it gives as its figure `threads`."""
+    checkpoints: Path | None = None
+    """Where a stage that takes long keeps what lets it go on after it was stopped; the same folder for the same work,
+    which need not be there yet. None keeps nothing."""
+    checkpoint_seconds: float = 60.0
+    """Least seconds between two checkpoints."""
+    limits: StageLimits | None = None
+    """What the machine is spared; None nothing."""
     models: StageModels | None = None
     """Asks all roles, and the constitution's critics; None where nothing is to be asked, as in tests of a stage."""
     others: Mapping[str, Path] = field(default_factory=dict)
@@ -83,6 +98,8 @@ class StageOutput:
     """What else it wrote, files or folders, by kind: `preferences`, `reward`, or any other that its `writes` names."""
     figures: Mapping[str, float] = field(default_factory=dict)
     """Such as the final loss; finite numbers."""
+    curves: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
+    """Such as the loss at each step: (step, value), by name; kept as an artifact of its own."""
     note: str = ""
     """A sentence for the person, such as which rows were left out."""
     injected: Mapping[str, Any] | None = None

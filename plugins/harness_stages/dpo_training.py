@@ -81,7 +81,7 @@ def train_dpo(inputs: StageInput, plan: PairPlan) -> StageOutput:
             on_one_device(config, where.device)
             trainer = (_kto if options.loss == "kto" else _dpo)(given, config, inputs.seed)
             trainer.add_callback(watcher)
-            fit(trainer, watcher, options, where.device)
+            fit(trainer, watcher, options, where.device, inputs=inputs)
             judged = _judged(trainer, validation)
         taken = measured.figures()
         adapter = save_adapter(model, inputs)
@@ -92,7 +92,8 @@ def train_dpo(inputs: StageInput, plan: PairPlan) -> StageOutput:
                             for pair in train)),
         **taken, "bfloat16": float(where.dtype == "bfloat16"), **watcher.figures(), **judged,
     }  # fmt: skip
-    return StageOutput(adapter=adapter, figures=figures, note=plan.note)
+    note = "; ".join(filter(None, (plan.note, watcher.note)))
+    return StageOutput(adapter=adapter, figures=figures, curves=watcher.curves(), note=note)
 
 
 def _judged(trainer: Any, validation: Sequence[EncodedPair]) -> Mapping[str, float]:  # noqa: ANN401

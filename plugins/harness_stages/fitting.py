@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from harness.api import BrokenRunError, FreeCores, use_threads
 
 if TYPE_CHECKING:
     from harness.api import StageInput
+    from harness_stages.resuming import Keeper
     from harness_stages.tuning import OptimiserOptions
     from harness_stages.watcher import Watcher
 
@@ -40,18 +41,33 @@ def on_one_device(arguments: Any, device: str) -> Any:  # noqa: ANN401 - TRL is 
     return arguments
 
 
-def fit(trainer: Any, watcher: Watcher, options: OptimiserOptions, device: str) -> None:  # noqa: ANN401
-    """Train, and explain what may go wrong.
+def fit(
+    trainer: Any,  # noqa: ANN401 - transformers is not typed
+    watcher: Watcher, options: OptimiserOptions, device: str, *, inputs: StageInput,
+    also: Mapping[str, Keeper] | None = None,
+) -> None:  # fmt: skip
+    """Train, from the last checkpoint where there is one, and explain what may go wrong.
+
+    Args:
+        trainer: of transformers or TRL.
+        watcher: one of its callbacks; it is told from where training went on.
+        options: of the stage.
+        device: where it trains.
+        inputs: of the stage.
+        also: what notes something on the way besides the trainer's callbacks, by name.
 
     Raises:
-        BrokenRunError: where memory runs out, or the loss or a weight is no number any more.
+        BrokenRunError: where memory runs out, the loss or a weight is no number any more, or a limit is reached.
     """
     import torch
     from transformers import PrinterCallback
 
+    from harness_stages.resuming import Checkpoints
+
     trainer.remove_callback(PrinterCallback)
+    checkpoints = Checkpoints(trainer, inputs, device, also)
     try:
-        trainer.train()
+        trainer.train(resume_from_checkpoint=checkpoints.path)
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise _out_of_memory(options, device) from error
     except RuntimeError as error:
@@ -60,7 +76,9 @@ def fit(trainer: Any, watcher: Watcher, options: OptimiserOptions, device: str) 
         raise
     finally:
         watcher.close()
+    checkpoints.require_not_stopped()
     watcher.require_finite_weights(trainer.model)
+    watcher.note, watcher.resumed = checkpoints.note, checkpoints.resumed
 
 
 def _out_of_memory(options: OptimiserOptions, device: str) -> BrokenRunError:
@@ -87,8 +105,10 @@ class Measured:
 
     def begin(self, width: int) -> None:
         """Take threads for a model whose hidden states have `width` numbers, and begin to count seconds."""
-        if self._device == "cpu":
-            self._threads = self._inputs.threads or self._cores.threads(width)
+        from harness_stages.resuming import begun
+
+        self._threads = begun(self._inputs, self._device, lambda: self._cores.threads(width))
+        if self._threads is not None:
             use_threads(self._threads)
         self._began = time.monotonic()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -94,6 +94,16 @@ class Monitor(TrainerCallback):  # type: ignore[misc]  # transformers is not typ
         if limits.distinct is not None and last < limits.distinct * first:
             return f"{last:.0%} of the answers' word pairs were distinct, and {first:.0%} at first"
         return ""
+
+    def keep(self) -> tuple[Mapping[str, Any], dict[str, torch.Tensor]]:
+        """Return what was seen, and the last adapter within the limits, for a checkpoint."""
+        seen = {"lengths": self._lengths, "distinct": self._distinct, "kl": self._kl}
+        return seen, dict(self._good)
+
+    def restore(self, noted: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> None:
+        """Take over what was seen."""
+        self._lengths, self._distinct, self._kl = (list(noted[name]) for name in ("lengths", "distinct", "kl"))
+        self._good = dict(tensors)
 
     def figures(self) -> dict[str, float]:
         """Return lengths, distinct-2 and their drift, the largest KL, and where training was stopped."""

@@ -61,7 +61,7 @@ def train_reward(inputs: StageInput, plan: PairPlan) -> StageOutput:
                 model=model, args=on_one_device(config, where.device), train_dataset=_rows(train),
                 processing_class=tokenizer, callbacks=[watcher],
             )  # fmt: skip
-            fit(trainer, watcher, options, where.device)
+            fit(trainer, watcher, options, where.device, inputs=inputs)
         taken = measured.figures()
         judge = RewardModel(model=model, pad=int(tokenizer.pad_token_id), batch_size=options.batch_size)
         margins = judge.margins(validation)
@@ -79,7 +79,8 @@ def train_reward(inputs: StageInput, plan: PairPlan) -> StageOutput:
         "validation_ece": expected_calibration_error([logistic(margin) for margin in margins]),
         "validation_margin": sum(margins) / len(margins), "temperature": temperature,
     }  # fmt: skip
-    return StageOutput(others={"reward": folder}, figures=figures, note=plan.note)
+    note = "; ".join(filter(None, (plan.note, watcher.note)))
+    return StageOutput(others={"reward": folder}, figures=figures, curves=watcher.curves(), note=note)
 
 
 def _rows(pairs: Sequence[EncodedPair]) -> Dataset:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +76,8 @@ def train_rlaif(inputs: StageInput, plan: RLAIFPlan) -> StageOutput:
         constitution = _Critics(inputs, plan)
         if plan.constitution:
             rewards["constitution"] = (constitution.reward, options.constitution_weight)
-        rewards["length"] = (_Length(options.length_target, monitor).reward, options.length_weight)
+        length = _Length(options.length_target, monitor)
+        rewards["length"] = (length.reward, options.length_weight)
         watcher = Watcher(
             inputs.progress, f"rlaif on {plan.data.name}", where.device,
             also={"reward": "reward", "reward_std": "reward_spread", "kl": "kl", "entropy": "entropy",
@@ -97,7 +98,9 @@ def train_rlaif(inputs: StageInput, plan: RLAIFPlan) -> StageOutput:
                 processing_class=tokenizer, callbacks=[watcher, monitor],
             )  # fmt: skip
             trainer.encoded = encoded
-            fit(trainer, watcher, options, where.device)
+            fit(
+                trainer, watcher, options, where.device, inputs=inputs, also={"length": length, "critics": constitution}
+            )
         taken = measured.figures()
         adapter = save_adapter(model, inputs)
     figures = {
@@ -107,7 +110,12 @@ def train_rlaif(inputs: StageInput, plan: RLAIFPlan) -> StageOutput:
         **({} if not plan.constitution else {"unscored_answers": float(constitution.unscored)}),
     }  # fmt: skip
     stopped = f"stopped at step {monitor.stopped_at}: {monitor.why}" if monitor.why else ""
-    return StageOutput(adapter=adapter, figures=figures, note="; ".join(filter(None, (plan.note, stopped))))
+    return StageOutput(
+        adapter=adapter,
+        figures=figures,
+        curves=watcher.curves(),
+        note="; ".join(filter(None, (plan.note, stopped, watcher.note))),
+    )
 
 
 def _encoded(plan: RLAIFPlan, tokenizer: Any) -> list[list[int]]:  # noqa: ANN401 - transformers is not typed
@@ -151,6 +159,12 @@ class _Length:
         self._target: float | None = target
         self._monitor = monitor
 
+    def keep(self) -> tuple[Mapping[str, Any], dict[str, Any]]:
+        return {"target": self._target}, {}
+
+    def restore(self, noted: Mapping[str, Any], tensors: Mapping[str, Any]) -> None:  # noqa: ARG002
+        self._target = noted["target"]
+
     def reward(
         self, completions: Sequence[str], completion_ids: Sequence[list[int]], **_: object
     ) -> list[float | None]:
@@ -168,6 +182,12 @@ class _Critics:
     def __init__(self, inputs: StageInput, plan: RLAIFPlan) -> None:
         self._inputs, self._plan = inputs, plan
         self.unscored = 0
+
+    def keep(self) -> tuple[Mapping[str, Any], dict[str, Any]]:
+        return {"unscored": self.unscored}, {}
+
+    def restore(self, noted: Mapping[str, Any], tensors: Mapping[str, Any]) -> None:  # noqa: ARG002
+        self.unscored = noted["unscored"]
 
     def reward(
         self, prompts: Sequence[str], completions: Sequence[str], completion_ids: Sequence[list[int]], **_: object

@@ -60,7 +60,9 @@ def train_sft(inputs: StageInput, plan: SFTPlan) -> StageOutput:
         **watcher.figures(),
         **({} if validation is None else validation.figures()),
     }
-    return StageOutput(adapter=adapter, dataset=None, figures=figures, note=plan.note)
+    curves = watcher.curves() | ({} if validation is None else validation.curves())
+    note = "; ".join(filter(None, (plan.note, watcher.note)))
+    return StageOutput(adapter=adapter, figures=figures, curves=curves, note=note)
 
 
 def _encoded(encoder: Encoder, sources: Sequence[SourceRows], plan: SFTPlan) -> list[Encoded]:
@@ -102,7 +104,7 @@ def _fit(given: _Fitting, inputs: StageInput, plan: SFTPlan, device: str) -> Wat
             processing_class=given.tokenizer,
             callbacks=[watcher] if given.validation is None else [watcher, given.validation],
         )  # fmt: skip
-        fit(trainer, watcher, plan.options, device)
+        fit(trainer, watcher, plan.options, device, inputs=inputs)
     return watcher
 
 

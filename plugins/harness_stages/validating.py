@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -71,6 +71,20 @@ class Validation(TrainerCallback):  # type: ignore[misc]  # transformers is not 
             "validation_loss": self._losses[self.best], "validation_loss_last": self._losses[max(self._losses)],
             "best_step": float(self.best),
         }  # fmt: skip
+
+    def curves(self) -> dict[str, list[tuple[int, float]]]:
+        """Return the held-out loss at each measurement."""
+        return {"validation_loss": sorted((step, loss) for step, loss in self._losses.items() if math.isfinite(loss))}
+
+    def keep(self) -> tuple[Mapping[str, Any], dict[str, torch.Tensor]]:
+        """Return the measurements and the best adapter, for a checkpoint."""
+        losses = [[step, loss if math.isfinite(loss) else None] for step, loss in self._losses.items()]
+        return {"losses": losses, "every": self._every}, dict(self._best)
+
+    def restore(self, noted: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> None:
+        """Take over the measurements and the best adapter."""
+        self._losses = {int(step): math.inf if loss is None else loss for step, loss in noted["losses"]}
+        self._every, self._best = noted["every"], dict(tensors)
 
     def _look(self, model: Any, step: int) -> None:  # noqa: ANN401 - PEFT is not typed
         loss = held_out_loss(model, self._rows, batch_size=self._batch_size, pad=self._pad)

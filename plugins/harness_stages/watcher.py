@@ -35,6 +35,10 @@ class Watcher(TrainerCallback):  # type: ignore[misc]  # transformers is not typ
         self._others: dict[str, list[float]] = {name: [] for name in self._also.values()}
         self._losses: list[float] = []
         self._shown = 0
+        self.note = ""
+        """From where training went on, and what was wrong with checkpoints."""
+        self.resumed = 0
+        """The step from which it went on."""
 
     def on_train_begin(self, args: object, state: Any, control: object, **_: object) -> None:  # noqa: ANN401, ARG002
         """Open the bar."""
@@ -66,6 +70,20 @@ class Watcher(TrainerCallback):  # type: ignore[misc]  # transformers is not typ
             self._task.advance(state.global_step - self._shown, note=f"loss {loss:.3f}")
         self._shown = state.global_step
 
+    def keep(self) -> tuple[Mapping[str, Any], dict[str, Any]]:
+        """Return what was logged, for a checkpoint."""
+        return {"losses": self._losses, "others": self._others}, {}
+
+    def restore(self, noted: Mapping[str, Any], tensors: Mapping[str, Any]) -> None:  # noqa: ARG002
+        """Take over what was logged before."""
+        self._losses = list(noted["losses"])
+        self._others = {name: list(values) for name, values in noted["others"].items()}
+
+    def curves(self) -> dict[str, list[tuple[int, float]]]:
+        """Return the loss and what else was kept, step by step."""
+        named = {"loss": self._losses, **self._others}
+        return {name: list(enumerate(values, 1)) for name, values in named.items() if values}
+
     def require_finite_weights(self, model: Any) -> None:  # noqa: ANN401 - PEFT is not typed
         """Refuse an adapter that the last step spoilt after its loss was measured.
 
@@ -79,6 +97,8 @@ class Watcher(TrainerCallback):  # type: ignore[misc]  # transformers is not typ
     def figures(self) -> dict[str, float]:
         """Return steps, and the mean loss (and what else is kept) of the first and of the last tenth of them."""
         figures = {"steps": float(len(self._losses))}
+        if self.resumed:
+            figures["resumed_from_step"] = float(self.resumed)
         for name, values in {"loss": self._losses, **self._others}.items():
             tenth = max(1, len(values) // 10)
             if values:

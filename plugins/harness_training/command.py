@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,11 +11,13 @@ from harness.api.commands import (
     EXIT_PASSED,
     MOST_SEED,
     App,
+    FiniteRange,
     WholeRange,
     common_options,
     gathered,
     role_option,
 )
+from harness_training.jobs import TrainOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,22 +31,28 @@ _EPILOG = """\b
 Examples:
   harness train persona
   harness train ./recipe.yaml --dry-run
-  harness train ./recipe.yaml --seed 1 --device cuda"""
+  harness train ./recipe.yaml --seed 1 --device cuda
+  harness train ./recipe.yaml --limits minutes=30,cpu=50%,battery"""
 
 
 @click.command(epilog=_EPILOG)
 @click.argument("recipe", metavar="RECIPE")
 @click.option("--seed", type=WholeRange(0, MOST_SEED), metavar="N", help="Replaces the recipe's seed.")
 @gathered(
-    dict, "how",
+    TrainOptions, "how",
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps."),
     click.option("--dry-run", is_flag=True, help="Check everything and say what would be trained; train nothing."),
     click.option("--force", is_flag=True, help="Train even what did not change since it was trained."),
     click.option("--no-then", "then", flag_value=False, default=True, help="Train only, without `then`."),
+    click.option("--limits", metavar="LIST",
+                 help="Spare the machine: minutes=30,memory=6GiB,cpu=50%,battery,temperature=85."),
+    click.option("--checkpoint-every", "checkpoint_seconds", type=FiniteRange(0, 86400), default=60.0,
+                 show_default=True, metavar="SECONDS",
+                 help="Least time between checkpoints, from which a stopped training goes on; 0: each step."),
     role_option,
 )  # fmt: skip
 @common_options
-def train(app: App, recipe: str, seed: int | None, how: dict[str, Any]) -> int:
+def train(app: App, recipe: str, seed: int | None, how: TrainOptions) -> int:
     """Run a training recipe: a registered name, or the path of a YAML file.
 
     A stage whose data, options, base and package versions did not change is reused. An adapter appears whole or not at
@@ -56,7 +64,7 @@ def train(app: App, recipe: str, seed: int | None, how: dict[str, Any]) -> int:
     app.require_plugins()
     found = read_recipe(find_recipe(recipe, app.plugins.registries))
     session = app.bind(seed=found.seed if seed is None else seed)
-    result = train_recipe(session, found, **how)
+    result = train_recipe(session, found, how)
     outcome = result.outcome
     if app.json:
         _print_json(app, found, result.stages, outcome)

@@ -22,6 +22,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """How a recipe is run."""
+
+    then: bool = True
+    """Whether what the recipe's `then` section asks for is done."""
+    device: str = "auto"
+    force: bool = False
+    """Train even what did not change."""
+    dry_run: bool = False
+    """Check everything, train nothing."""
+    limits: str | None = None
+    """What the machine is spared, such as `minutes=30,battery`."""
+    checkpoint_seconds: float = 60.0
+    """Least seconds between two checkpoints."""
+    roles: tuple[str, ...] = ()
+    """Texts such as `judge=MODEL`."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingResult(Shown):
     """What became of a recipe."""
 
@@ -69,7 +88,7 @@ def train(session: Session, recipe: str | Path, *, seed: int | None = None, **op
         session: where.
         recipe: a registered name, or the path of a YAML file.
         seed: replaces the recipe's.
-        options: `then`, `device`, `force`, `dry_run` and `roles`.
+        options: those of `TrainOptions`.
 
     Raises:
         InputError: naming file, line and key.
@@ -78,38 +97,40 @@ def train(session: Session, recipe: str | Path, *, seed: int | None = None, **op
     from harness.api.workspace import find_recipe, read_recipe
 
     found = read_recipe(find_recipe(session.reference(str(recipe)), session.plugins.registries))
-    return train_recipe(session.bind(seed=found.seed if seed is None else seed), found, **options)
+    return train_recipe(session.bind(seed=found.seed if seed is None else seed), found, TrainOptions(**options))
 
 
-def train_recipe(
-    session: Session, recipe: Recipe, *, then: bool = True, device: str = "auto", force: bool = False,
-    dry_run: bool = False, roles: tuple[str, ...] = (),
-) -> TrainingResult:  # fmt: skip
-    """Train a recipe that was read; errors as `train`. `roles` are texts such as `judge=MODEL`."""
+def train_recipe(session: Session, recipe: Recipe, options: TrainOptions) -> TrainingResult:
+    """Train a recipe that was read; errors as `train`."""
+    from harness_training.limits import Limits, parse_limits
     from harness_training.results import cautions
     from harness_training.runner import TrainSetting
     from harness_training.runner import train as train_stages
     from harness_training.then import check_then, follow
 
     plugins = session.require_plugins()
-    policy = check_then(recipe, session.config, plugins.registries) if then else None
+    policy = check_then(recipe, session.config, plugins.registries) if options.then else None
+    limits = None if options.limits is None else Limits(parse_limits(options.limits), session.warn)
     workspace = session.writable_workspace()
     outcome = None
     with workspace.working(f"harness train {recipe.id}"), session.setting(session.bare_spec()) as setting:
-        if not dry_run:
+        if not options.dry_run:
             session.declare_policies()
         keep_apart = getattr(session, "keep_apart", None)  # a job of harness_guards, unless it was turned off
         asked = TrainSetting(
             plugins=plugins, workspace=workspace, context=setting.context, progress=setting.progress,
-            seed=session.options.seed, device=device, force=force, dry_run=dry_run,
-            roles=session.roles(RunOptions(roles=roles)),
+            seed=session.options.seed, device=options.device, force=options.force, dry_run=options.dry_run,
+            roles=session.roles(RunOptions(roles=options.roles)), limits=limits,
+            checkpoint_seconds=options.checkpoint_seconds,
             guard=None if keep_apart is None else keep_apart(recipe, policy, setting),
         )  # fmt: skip
         result = TrainingResult(recipe=recipe, stages=train_stages(recipe, asked), outcome=None)
         for caution in cautions(result.stages):
             session.warn(caution)
-        if then and not dry_run and result.adapter is not None:
-            outcome = follow(recipe, result.adapter, policy, setting, session, device=device)
+        if limits is not None and limits.note():
+            session.warn(limits.note())
+        if options.then and not options.dry_run and result.adapter is not None:
+            outcome = follow(recipe, result.adapter, policy, setting, session, device=options.device)
     return replace(result, outcome=outcome)
 
 

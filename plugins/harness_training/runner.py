@@ -31,6 +31,7 @@ from harness.api import (
     sha256_json,
 )
 from harness.api.artifacts import (
+    DIGITS,
     artifact_folder,
     content_of,
     content_path,
@@ -52,6 +53,7 @@ from harness_training.results import Kept, StageResult
 if TYPE_CHECKING:
     from harness.api import Progress, RunContext, Stage
     from harness.api.workspace import Plugins, Recipe, Workspace
+    from harness_training.limits import Limits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +73,10 @@ class TrainSetting:
     """Who plays which role, besides what the recipe says."""
     dry_run: bool = False
     """Check everything and say what would be trained; train nothing."""
+    checkpoint_seconds: float = 60.0
+    """Least seconds between two checkpoints of a stage."""
+    limits: Limits | None = None
+    """What the machine is spared."""
     guard: Callable[[Stage, StageInput], StageInput] | None = None
     """Looks at a stage's data before it runs: refuses it, or hands on what may be learned from; None checks nothing."""
 
@@ -235,14 +241,19 @@ class _Run:
             none = self.model.name == NONE
             self._base = Path() if none else materialise(self.model, self.setting.context)
         work = temporary_beside(workspace.root / "stage")
+        checkpoints = workspace.root / "checkpoints" / draft.key[:DIGITS]
         before = made_by(workspace, draft.key)
         threads = None if before is None else int(before.figures.get("threads", 0)) or None
         with explained(work):
             work.mkdir(mode=0o700)
             try:
-                given = replace(inputs, base_path=self._base, output=work, threads=threads)
+                given = replace(inputs, base_path=self._base, output=work, threads=threads,
+                                checkpoints=checkpoints, checkpoint_seconds=self.setting.checkpoint_seconds,
+                                limits=self.setting.limits)  # fmt: skip
                 output = _explained(lambda: stage.run(given))
-                return self._keep(stage, output, draft), output.note
+                kept = self._keep(stage, output, draft)
+                shutil.rmtree(checkpoints, ignore_errors=True)
+                return kept, output.note
             finally:
                 if isinstance(inputs.models, Models):
                     inputs.models.close()

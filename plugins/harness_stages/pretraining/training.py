@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +60,7 @@ def train(inputs: StageInput, plan: PretrainPlan) -> StageOutput:
                 model=model, args=on_one_device(TrainingArguments(**common), device), callbacks=[watcher, curve],
                 train_dataset=Dataset.from_dict({"input_ids": learned, "labels": learned}),
             )  # fmt: skip
-            fit(trainer, watcher, options, device)
+            fit(trainer, watcher, options, device, inputs=inputs)
         taken = measured.figures()
         loss = curve.whole(model)
         folder = inputs.output / "model"
@@ -82,7 +82,9 @@ def train(inputs: StageInput, plan: PretrainPlan) -> StageOutput:
         # Blocks leave out at most the end of the text, so that tokens per character are of all of it.
         "bits_per_character": loss / math.log(2) * tokens / characters,
     }  # fmt: skip
-    return StageOutput(others={"model": folder}, figures=figures, note=plan.texts.note)
+    curves = watcher.curves() | {"validation_loss": curve.losses}
+    note = "; ".join(filter(None, (plan.texts.note, watcher.note)))
+    return StageOutput(others={"model": folder}, figures=figures, curves=curves, note=note)
 
 
 def _tokenizer(inputs: StageInput, plan: PretrainPlan) -> Any:  # noqa: ANN401 - transformers is not typed
@@ -133,6 +135,14 @@ class _Curve(TrainerCallback):  # type: ignore[misc]  # transformers is not type
         """Measure where it is due."""
         if state.global_step % (self._every or 1) == 0:
             self._look(given["model"], state.global_step)
+
+    def keep(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the measurements, for a checkpoint."""
+        return {"losses": self.losses}, {}
+
+    def restore(self, noted: Mapping[str, Any], tensors: Mapping[str, Any]) -> None:  # noqa: ARG002
+        """Take over the measurements."""
+        self.losses = [(int(step), float(loss)) for step, loss in noted["losses"]]
 
     def _look(self, model: Any, step: int) -> None:  # noqa: ANN401
         self.losses.append((step, self._loss(model, self._blocks[:_MOST_BLOCKS])))

@@ -59,7 +59,7 @@ def train(inputs: StageInput, plan: VocabularyPlan) -> StageOutput:
                 ),
                 train_dataset=Dataset.from_dict({"input_ids": learned, "labels": learned}),
             )  # fmt: skip
-            fit(trainer, watcher, options, where.device)
+            fit(trainer, watcher, options, where.device, inputs=inputs)
         taken = measured.figures()
         last = _loss(peft_model, held, options.batch_size)
         rows = _rows(peft_model, places)
