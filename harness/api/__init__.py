@@ -52,7 +52,7 @@ from harness.reading.strict import Document, StrictModel, dotted
 from harness.references import resolve_model
 from harness.registry import late
 from harness.reporting import ReportSection, Table
-from harness.serial import to_plain
+from harness.serial import from_json, to_plain
 from harness.session import CandidateOptions, RunOptions, Session, SessionOptions, open_session
 from harness.session.results import DecisionResult, RunResult, Shown, frame
 from harness.threads import FreeCores, let_threads_doze, use_threads
@@ -135,6 +135,7 @@ __all__ = [
     "dotted",
     "encodable",
     "frame",
+    "from_json",
     "late",
     "let_threads_doze",
     "materialise",

@@ -6,7 +6,7 @@ from harness.evaluation.checks import checks, counted, require_attainable_gates
 from harness.evaluation.constitutions import Constitutions
 from harness.evaluation.precision import checks_with_precision
 from harness.evaluation.prepare import PreparedSuite, SuiteOptions, make_metrics, prepare_suite, resolve_suite
-from harness.evaluation.resolve import resolve_base, resolve_candidate
+from harness.evaluation.resolve import resolve_arms, resolve_base, resolve_candidate
 from harness.evaluation.runner import Setting, SuiteRun, run_suites
 from harness.evaluation.suite_samples import suite_samples
 from harness.plugins import Plugins, Registries, load_plugins
@@ -105,6 +105,7 @@ __all__ = [
     "remove_runs",
     "require_attainable_gates",
     "reset",
+    "resolve_arms",
     "resolve_base",
     "resolve_candidate",
     "resolve_suite",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,6 @@ from harness.session.options import CandidateOptions, RunOptions
 
 if TYPE_CHECKING:
     from harness.evaluation.runner import SuiteRun
-    from harness.types import Candidate
 
 _EPILOG = """\b
 Examples:
@@ -84,7 +82,12 @@ def run(
     session = app.bind(seed=seed)
     candidate = session.candidate(who)
     if dry_run:
-        return _forecast(app, suites, candidate, options)
+        found = session.job("forecast")(suites, candidate, options)
+        if app.json:
+            app.print_json(found.plain())
+        else:
+            app.show(found.renderables())
+        return EXIT_PASSED
     outcomes = session.run_suites(suites, candidate, options)
     if app.json:
         app.print_json({"runs": [_plain(outcome) for outcome in outcomes]})
@@ -103,22 +106,3 @@ def _plain(outcome: SuiteRun) -> dict[str, Any]:
         "run": to_plain(outcome.run),
         "baselines": {name: record.id for name, record in outcome.baselines.items()},
     }
-
-
-def _forecast(app: App, suites: tuple[str, ...], candidate: Candidate, options: RunOptions) -> int:
-    from harness.cli.forecast_table import FORECAST_COLUMNS, FORECAST_WHOLE, forecast_line, forecast_rows
-    from harness.evaluation.forecast import forecast
-    from harness.tables import plain_table
-
-    session = app.session
-    prepared = session.prepare(suites, candidate, options)
-    with session.setting(session.spec(suites, candidate, options)) as setting:
-        rows = forecast(prepared, candidate, setting, baseline=options.baseline)
-    if app.json:
-        app.print_json({"forecast": [asdict(row) for row in rows]})
-        return EXIT_PASSED
-    app.console.print(plain_table(FORECAST_COLUMNS, forecast_rows(rows), title="would ask", whole=FORECAST_WHOLE))
-    app.console.print(forecast_line(rows), markup=False)
-    gates = "; gates can be passed at this size" if any(suite.gates for suite in prepared) else ""
-    app.console.print(f"nothing was asked{gates}", style="dim")
-    return EXIT_PASSED

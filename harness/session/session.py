@@ -213,11 +213,20 @@ class Session(Opened):
 
     # ------------------------------------------------------------ what plugins add
 
+    def job(self, name: str) -> Callable[..., Any]:
+        """Return a job that a plugin registered, such as `train`, for this session; `session.train` is the same.
+
+        Raises:
+            InputError: with the nearest name, where no plugin in use registers it.
+        """
+        job = self.plugins.registries.jobs.get(name)
+        return wraps(job)(partial(job, self))
+
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        """Return a job that a plugin registered, such as `train`, for this session."""
-        if name.startswith("_") or name not in (jobs := self.plugins.registries.jobs):
+        """Return a job as a method."""
+        if name.startswith("_") or name not in self.plugins.registries.jobs:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        return wraps(jobs.get(name))(partial(jobs.get(name), self))
+        return self.job(name)
 
     def __dir__(self) -> list[str]:
         """List the jobs of plugins, too."""

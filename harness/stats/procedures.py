@@ -161,11 +161,11 @@ def _with_rare(found: Interval, n: int, how: Inference) -> Interval:
     """Return the interval of a metric without a range, with what keeps it from deciding a gate."""
     if found.spread is None:
         return found
-    carriers, least, obstacle = found.spread.effective_count, smallest_n(how.alpha), ""
+    effective, least, obstacle = found.spread.effective_count, smallest_n(how.alpha), ""
     if n < least:
         obstacle = f"{n:,} samples may miss one in {1 / RARE:.0f} that is far worse: use a `cap`, or {least:,} samples"
-    elif carriers < FEWEST_EFFECTIVE:
-        obstacle = f"{carriers:.0f} of its {n:,} samples carry the spread, and without a `cap` {FEWEST_EFFECTIVE} must"
+    elif effective < FEWEST_EFFECTIVE:
+        obstacle = f"{effective:.0f} of its {n:,} samples carry the spread, and without a `cap` {FEWEST_EFFECTIVE} must"
     return replace(found, spread=None, obstacle=obstacle)
 
 

@@ -115,15 +115,15 @@ def effective_size(values: NDArray[np.float64], groups: NDArray[np.int64], alpha
         return Effective(n=float(n), clusters=clusters, effective_clusters=repeated, clustered=False)
     if clusters < 2:
         return Effective(n=1.0, clusters=clusters, effective_clusters=repeated, clustered=True)
-    carriers = effective_clusters(sizes**2)
-    if clusters_apart(values, groups) < FEWEST_APART or carriers < FEWEST_APART:
+    effective = effective_clusters(sizes**2)
+    if clusters_apart(values, groups) < FEWEST_APART or effective < FEWEST_APART:
         size, freedom = repeated, repeated - 1.0
     else:
         residuals = np.bincount(groups, weights=values - values.mean())
         between = clusters / (clusters - 1) * float((residuals**2).sum()) / n**2
         spread = float(values.var())
         size = float(n) if between <= spread / n else spread / between
-        freedom = carriers - 1.0
+        freedom = effective - 1.0
     return Effective(
         n=min(float(n), size * _few_clusters(n, freedom, alpha)), clusters=clusters, effective_clusters=repeated,
         clustered=True, correlation=intraclass_correlation(values, groups),

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness import hookimpl
+from harness import hookimpl, late
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.api.commands import Commands
+
+
+@hookimpl
+def register_jobs(register: Callable[..., None]) -> None:
+    """Register `session.forecast`, which `harness run --dry-run` shows."""
+    register("forecast", late("harness_planning.jobs:forecast"), about="What a run would ask, and how long that takes")
 
 
 @hookimpl

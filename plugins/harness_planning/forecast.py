@@ -6,26 +6,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.engine.core import CHARACTERS, efforts, length
-from harness.engine.programs import Batch, Live, together
-from harness.engine.replies import reply_key
-from harness.evaluation.arm import identify
-from harness.evaluation.checks import require_attainable_gates
-from harness.evaluation.pool import ModelPool, base_name
-from harness.evaluation.resolve import resolve_arms
-from harness.evaluation.respond import Interview
-from harness.evaluation.roles import Asking, Roles
-from harness.serial import from_json
-from harness.store.cache import Cache
-from harness.store.runs import list_runs
-from harness.types import Completion, Generate, Reply
+from harness.api import Completion, Generate, Reply, from_json
+from harness.api.asking import (
+    CHARACTERS,
+    Asking,
+    Batch,
+    Cache,
+    Interview,
+    Live,
+    ModelPool,
+    Roles,
+    base_name,
+    efforts,
+    identify,
+    length,
+    reply_key,
+    together,
+)
+from harness.api.workspace import list_runs, require_attainable_gates, resolve_arms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.evaluation.prepare import PreparedSuite
-    from harness.evaluation.runner import Setting
-    from harness.types import Candidate, Pace, Request, RunRecord, Sample
+    from harness.api import Candidate, Pace, Request, RunRecord, Sample
+    from harness.api.workspace import PreparedSuite, Setting
 
 _RUNS = 20
 """So many of the newest runs tell the pace: the longest of them does, where loading counts least."""
