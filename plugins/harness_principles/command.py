@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.api.commands import App, FiniteRange, common_options, role_option
+from harness.api.commands import App, FiniteRange, common_options, gathered, role_option
 
 if TYPE_CHECKING:
     from harness.api import Principle
+    from harness.api.asking import PanelOptions
     from harness_principles.examples import Share, Skill
 
 
@@ -24,7 +25,8 @@ _TEST = """\b
 Examples:
   harness principle test no_medical_dosage.py
   harness principle test civility
-  harness principle test personal --judge smollm2-135m --principle truthfulness"""
+  harness principle test personal --judge smollm2-135m --principle truthfulness
+  harness principle test ./mine.yaml --suite ./suite.yaml"""
 
 
 @click.group(epilog=_NEW)
@@ -52,8 +54,12 @@ def new(app: App, name: str, folder: str) -> None:
 @click.argument("target", metavar="FILE|NAME")
 @click.option("--judge", metavar="REF", help="The judge: short for --role judge=REF.")
 @role_option
-@click.option("--critic", "critics", multiple=True, metavar="NAME", help="Test this critic instead of the principle's.")
-@click.option("--principle", "only", multiple=True, metavar="ID", help="Test only this principle of a constitution.")
+@gathered(
+    dict, "chosen",
+    click.option("--critic", "critics", multiple=True, metavar="NAME", help="Test this instead of the principle's."),
+    click.option("--principle", "only", multiple=True, metavar="ID", help="Test only this one of a constitution."),
+    click.option("--suite", metavar="SUITE", help="Whose options of critics and classifiers hold."),
+)  # fmt: skip
 @click.option("--at-least", type=FiniteRange(0, 1), default=0.8, show_default=True, help="Both rates have to reach.")
 @common_options
 def test(
@@ -61,8 +67,7 @@ def test(
     target: str,
     judge: str | None,
     roles: tuple[str, ...],
-    critics: tuple[str, ...],
-    only: tuple[str, ...],
+    chosen: dict[str, Any],
     at_least: float,
 ) -> int:
     """Judge a principle's own examples by its critics, and say whether they are good enough.
@@ -73,9 +78,11 @@ def test(
     from harness.api import RunOptions
     from harness_principles.examples import try_principles
 
-    principles = [replace(one, critics=critics) if critics else one for one in _find(app, target, only)]
+    critics = chosen["critics"]
+    principles = [replace(one, critics=critics) if critics else one for one in _find(app, target, chosen["only"])]
+    options = None if chosen["suite"] is None else _options_of(app, chosen["suite"])
     with app.session.judging(RunOptions(judge=judge, roles=roles)) as asking:
-        skills = try_principles(principles, app.plugins.registries, app.session.context, asking)
+        skills = try_principles(principles, app.plugins.registries, app.session.context, asking, options)
     deciding = [own[-1] for own in skills]
     if app.json:
         app.print_json(
@@ -96,6 +103,16 @@ def test(
     else:
         _show(app, skills, at_least)
     return 0 if all(last.good_enough(at_least) for last in deciding) else 1
+
+
+def _options_of(app: App, name: str) -> PanelOptions:
+    """Return what a suite says of critics and classifiers."""
+    from harness.api.asking import PanelOptions
+    from harness.api.workspace import read_suite, resolve_suite
+
+    suite = read_suite(resolve_suite(name, app.plugins.registries))
+    given = {one: section.options for one, section in suite.classifiers.items()}
+    return PanelOptions(critics=suite.critics, classifiers=given)
 
 
 def _find(app: App, target: str, only: Sequence[str]) -> list[Principle]:

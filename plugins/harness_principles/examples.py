@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from harness.api import Completion, Message, NotApplicable, Response, Sample, Unscored, combine_verdicts
-from harness.api.asking import Asking, Panel, make_panel
+from harness.api.asking import Asking, Panel, PanelOptions, make_panel
 from harness.api.stats import auc, clopper_pearson
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ def try_principles(
     registries: Registries,
     context: RunContext,
     asking: Callable[[Panel], Asking],
+    options: PanelOptions | None = None,
 ) -> list[list[Skill]]:
     """Return, for each principle, the skill of each of its critics; of all together last where there are several.
 
@@ -96,13 +97,14 @@ def try_principles(
         registries: what is registered.
         context: where classifiers run.
         asking: gives what asks the roles of a panel; no model is loaded unless a critic asks it something.
+        options: of critics and classifiers, as a suite gives them.
 
     Raises:
         InputError: for an unknown critic, or weights that are not here.
     """
     results: list[list[Skill]] = []
     for principle in principles:
-        panel = make_panel([principle], registries, context)
+        panel = make_panel([principle], registries, context, options)
         try:
             judged = judge_examples(panel, asking(panel))
         finally:
