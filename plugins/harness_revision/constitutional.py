@@ -37,7 +37,9 @@ class ConstitutionalOptions(StrictModel):
     prompts: Annotated[list[str], Field(min_length=1)]
     """Files of prompts: `own:red-team.jsonl`, or paths relative to the recipe."""
     limit: Annotated[int, Field(ge=1)] | None = None
-    """Most prompts of each of the two sorts, drawn by the seed."""
+    """Most harmful prompts, drawn by the seed."""
+    harmless_limit: Annotated[int, Field(ge=1)] | None = None
+    """Most harmless ones."""
     rounds: Annotated[int, Field(ge=1, le=10)] = 2
     max_new_tokens: Annotated[int, Field(ge=8, le=2048)] = 96
     """Of a reply, and of a revision."""
@@ -99,7 +101,7 @@ class ConstitutionalStage(Stage):
                 text = "" if not isinstance(reply.completion, Completion) else whole_sentences(reply.completion)
                 if len(text.split()) >= options.least_words:
                     rows.append({"messages": [*to_plain(reply.sample.messages), _said(text)], "source": "own reply"})
-        if not kept_harmful:
+        if harmful and not kept_harmful:
             told = "; ".join(f"{count} {reason}" for reason, count in why.most_common())
             raise BrokenRunError(f"no revision was kept ({told}); name another reviser or judge, or more prompts")
         dataset, revisions = inputs.output / "dataset.jsonl", inputs.output / "revisions.jsonl"
@@ -152,4 +154,4 @@ def _plan(inputs: StageInput) -> tuple[ConstitutionalOptions, tuple[Prompt, ...]
             key="constitution", hint="add constitution: NAME",
         )  # fmt: skip
     prompts = [prompt for file in find_prompts(inputs, document, options.prompts) for prompt in read_prompts(file)]
-    return options, drawn(prompts, options.limit, inputs.seed)
+    return options, drawn(prompts, (options.limit, options.harmless_limit), inputs.seed)

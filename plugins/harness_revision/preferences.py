@@ -43,7 +43,9 @@ class PreferencesOptions(StrictModel):
 
     prompts: Annotated[list[str], Field(min_length=1)]
     limit: Annotated[int, Field(ge=1)] | None = None
-    """Most prompts of each of the two sorts, drawn by the seed."""
+    """Most harmful prompts, drawn by the seed."""
+    harmless_limit: Annotated[int, Field(ge=1)] | None = None
+    """Most harmless ones."""
     samples: Annotated[int, Field(ge=2, le=16)] = 2
     """Replies to each prompt."""
     temperature: Annotated[float, Field(gt=0, le=5)] = 1.0
@@ -166,4 +168,4 @@ def _plan(inputs: StageInput) -> tuple[PreferencesOptions, tuple[Prompt, ...]]:
             key="constitution", hint="add constitution: NAME",
         )  # fmt: skip
     prompts = [prompt for file in find_prompts(inputs, document, options.prompts) for prompt in read_prompts(file)]
-    return options, drawn(prompts, options.limit, inputs.seed)
+    return options, drawn(prompts, (options.limit, options.harmless_limit), inputs.seed)

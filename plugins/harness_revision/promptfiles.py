@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 OWN = "own:"
 """How a file that ships with harness is named: `own:red-team.jsonl`."""
-SHIPPED = ("red-team.jsonl", "revisions-1.jsonl", "twins.jsonl")
+SHIPPED = ("red-team.jsonl", "revisions-1.jsonl", "revisions-2.jsonl", "twins.jsonl")
 _DATA = tuple(Path(__file__).parents[1] / plugin / "data" for plugin in ("harness_revision", "harness_stages"))
 _KEYS = '{"id": "…", "family": "…", "prompt": "…", "harmful": true}'
 
@@ -72,14 +72,12 @@ def read_prompts(path: Path) -> list[Prompt]:
     return found
 
 
-def drawn(prompts: Sequence[Prompt], limit: int | None, seed: int) -> tuple[Prompt, ...]:
-    """Return each distinct prompt once, at most `limit` harmful and as many harmless ones, drawn by the seed."""
+def drawn(prompts: Sequence[Prompt], limits: tuple[int | None, int | None], seed: int) -> tuple[Prompt, ...]:
+    """Return each distinct prompt once, at most so many harmful and so many harmless ones, drawn by the seed."""
     once = {prompt.sample.messages: prompt for prompt in reversed(prompts)}
     kept = [prompt for prompt in prompts if once[prompt.sample.messages] is prompt]
-    if limit is None:
-        return tuple(kept)
     chosen: set[str] = set()
-    for sort in (True, False):
+    for sort, limit in zip((True, False), limits, strict=True):
         own = [prompt for prompt in kept if prompt.harmful is sort]
         order = sorted(own, key=lambda one: sha256_text(f"{seed} {one.sample.id} {one.sample.prompt}"))
         chosen |= {one.sample.content_hash for one in order[:limit]}
