@@ -3,7 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/train_declining.py --workspace FOLDER --out FOLDER [--first-layer 10]
 
 Trains the upper layers alone, as train_reviser.py does, on the project's written revisions of harmful requests and on
-what the bare base says to each one's harmless twin. benchmarks/constitutional_results.py --adapter measures what comes out.
+what the bare base says to each one's harmless twin. benchmarks/constitutional_results.py --adapter measures what
+comes out.
 """
 
 from __future__ import annotations
