@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from rich.console import Console
 
 import harness
 from harness.errors import InputError
+from harness.plugins import load_plugins
+from harness.session import RunOptions
 from tests.tiny import save_adapter, save_llama
 
 ROOT = Path(__file__).parents[2]
@@ -140,3 +143,11 @@ def test_replies_are_judged_by_a_constitution(project: Path) -> None:
         assert first[0].score > second[0].score
         with pytest.raises(InputError, match="did you mean 'civility'"):
             session.judge([("a", "b")], "civilty")
+
+
+def test_the_page_names_every_option_and_every_job() -> None:
+    text = (ROOT / "docs" / "python-api.md").read_text(encoding="utf-8")
+    options = {field.name for field in fields(RunOptions)}
+    assert {name for name in options if f"`{name}=" not in text} == set()
+    jobs = {job.name for job in load_plugins(installed=False).registries.jobs}
+    assert {name for name in jobs if f"session.{name}(" not in text} == set()
