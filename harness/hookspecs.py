@@ -30,6 +30,7 @@ BUNDLED = (
     "harness_training",
     "harness_guards",
     "harness_promotion",
+    "harness_review",
     "harness_planning",
     "harness_inspect",
     "harness_start",

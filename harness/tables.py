@@ -198,6 +198,7 @@ def describe_gate(check: Check) -> str:
 
     kind = gate_kind(gate)
     suffix = " (point)" if gate.evidence == "point" else " (corrected)" if gate.corrected else ""
+    suffix += " (by labels)" if gate.correction else ""
     suffix += f" (on {' or '.join(gate.devices)})" if gate.devices else ""
     return kind.condition(gate, write) + ("" if kind.of_the_run else suffix)
 

@@ -4,6 +4,14 @@ from harness.engine.replies import REPLY_FORMAT
 from harness.evaluation.calibrated import checks_as_calibrated
 from harness.evaluation.checks import checks, counted, require_attainable_gates
 from harness.evaluation.constitutions import Constitutions
+from harness.evaluation.labelled import (
+    keep_label_sample,
+    keep_label_set,
+    label_samples,
+    label_sets,
+    together,
+    with_labels,
+)
 from harness.evaluation.precision import checks_with_precision
 from harness.evaluation.prepare import PreparedSuite, SuiteOptions, make_metrics, prepare_suite, resolve_suite
 from harness.evaluation.resolve import resolve_arms, resolve_base, resolve_candidate
@@ -79,6 +87,10 @@ __all__ = [
     "find_policy",
     "find_recipe",
     "find_run",
+    "keep_label_sample",
+    "keep_label_set",
+    "label_samples",
+    "label_sets",
     "list_runs",
     "live",
     "live_after",
@@ -113,5 +125,7 @@ __all__ = [
     "run_policy",
     "run_suites",
     "suite_samples",
+    "together",
+    "with_labels",
     "written_changes",
 ]

@@ -262,4 +262,6 @@ def calibrations(workspace: Workspace, principle: str | None = None) -> list[Cri
 
 
 def _rests_on_it(gate: Gate, metric: Metric) -> bool:
+    if gate.correction:  # people's labels hold whatever the critic is
+        return False
     return not kind_of(gate).of_the_run and (gate.corrected or metric.about_principle is not None)

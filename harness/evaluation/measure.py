@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from harness.evaluation.respond import Interview, row_of
 from harness.evaluation.roles import with_system
+from harness.hashing import sha256_json
 from harness.stats.kinds import kind_of
 from harness.stats.rows import Rows
 from harness.stats.table import MetricTable
@@ -76,6 +78,7 @@ class Columns:
         self._texts: dict[str, list[tuple[Sample, tuple[Reply, ...]]]] = {
             metric.name: [] for metric in self._metrics if kind_of(metric).reads_records
         }
+        self._said = hashlib.sha256()
 
     def add(self, records: Iterable[SampleRecord], gathered: Iterable[Mapping[str, Gathered]]) -> None:
         """Keep the samples' rows.
@@ -85,6 +88,7 @@ class Columns:
             gathered: of each, by metric: what a `corpus` metric looks at.
         """
         for record, own in zip(records, gathered, strict=True):
+            self._said.update(said_in(record))
             for name, rows in self._rows.items():
                 rows.append(record.rows[name])
             for name, texts in self._texts.items():
@@ -98,9 +102,16 @@ class Columns:
             metric.name: MetricTable(
                 metric=metric, ids=ids, content_hashes=content_hashes, clusters=clusters, rows=self._rows[metric.name],
                 records=tuple(self._texts[metric.name]) if kind_of(metric).reads_records else None,
+                population=self._said.hexdigest(),
             )
             for metric in self._metrics
         }  # fmt: skip
+
+
+def said_in(record: SampleRecord) -> bytes:
+    """Return SHA-256 of a sample and all that was said to it, as people read it: no times, no probabilities."""
+    texts = [reply.text if isinstance(reply, Completion) else None for _, reply in record.replies]
+    return bytes.fromhex(sha256_json([record.sample.id, record.sample.content_hash, texts]))
 
 
 def tables(

@@ -14,6 +14,7 @@ from harness.evaluation.arm import Arm, Identity, evaluate, identify
 from harness.evaluation.calibrated import Labellers, checks_as_calibrated, look_up
 from harness.evaluation.checks import checks, gap_notes, require_attainable_gates
 from harness.evaluation.environment import environment
+from harness.evaluation.labelled import with_labels
 from harness.evaluation.panel import roles_of
 from harness.evaluation.pool import ModelPool
 from harness.evaluation.precision import PrecisionArm, check_precision, checks_with_precision, precision_notes
@@ -171,7 +172,9 @@ class _Run:
                 shared=self._shared(arm), roles=arm.roles,
             )  # fmt: skip
             look_up(prepared.metrics, labellers, setting.workspace)
-            verdicts = checks(prepared.gates, arm.tables, tables, seed=seed, device=arm.backend.get("device", ""))
+            own = with_labels(arm.tables, prepared.gates, setting.workspace)
+            labelled = {name: with_labels(others, prepared.gates, setting.workspace) for name, others in tables.items()}
+            verdicts = checks(prepared.gates, own, labelled, seed=seed, device=arm.backend.get("device", ""))
             verdicts = checks_with_precision(verdicts, precision, arm.tables, tables, seed=seed)
             verdicts = checks_as_calibrated(verdicts, {metric.name: metric for metric in prepared.metrics}, labellers)
             same = tuple(name for name, other in evaluated.items() if other is arm)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from harness.errors import InputError
 from harness.gates.kinds import kind_of
 from harness.gates.kinds.kind import Arms
+from harness.gates.powered import check_powered
 from harness.gates.valid import require_valid
 from harness.stats.interval import RESAMPLES
 
@@ -47,4 +48,5 @@ def check_gate(
             cause = f"the gate {gate.kind} on {gate.metric} {word} {to}, but there is no run of it"
             raise InputError(cause, hint=hint)
         others[to] = table
-    return kind.check(gate, Arms(candidate=candidate, others=others, seed=seed, resamples=resamples))
+    arms = Arms(candidate=candidate, others=others, seed=seed, resamples=resamples)
+    return check_powered(gate, kind, arms) if gate.correction else kind.check(gate, arms)

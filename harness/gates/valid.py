@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import InputError, unknown_name
 from harness.gates.kinds import kind_of
+from harness.gates.powered import powered_problem
 from harness.stats.capped import cap_problem
 from harness.stats.kinds import kind_of as metric_kind
 from harness.stats.misclassified import calibration_problem
@@ -57,6 +58,8 @@ def _problem(gate: Gate, metric: Metric) -> tuple[str, str] | None:
     refused = None if kind.of_the_run else _unfit(gate, metric)
     if refused is None and gate.corrected:
         refused = _correction_problem(gate, metric)
+    if refused is None and gate.correction:
+        refused = powered_problem(gate, metric)
     if refused is None and gate.cap is not None:
         refused = _cap_problem(gate, metric)
     return refused or kind.problem(gate, metric)

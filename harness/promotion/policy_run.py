@@ -17,6 +17,7 @@ from harness.evaluation.prepare import PreparedSuite, SuiteOptions, prepare_suit
 from harness.evaluation.resolve import resolve_baseline
 from harness.evaluation.roles import Asking
 from harness.evaluation.runner import Setting, SuiteRun, identity_of, run_suites
+from harness.gates.powered import needing
 from harness.hashing import sha256_json
 from harness.promotion.attempts import Attempt, Trial, plan_attempt, schedule, spend
 from harness.promotion.decide import PROMOTED, Evidence, collect_vetoes, decide, refuse_same
@@ -249,6 +250,8 @@ class _Known:
         by_id = {record.id: record for record in self.records}
         needed = {PROMOTED} | {name for gate in suite.gates for name in gate.arms}
         for record in self.records:
+            if needing(suite.gates):  # labels may have come since
+                return None
             if identity_of(record) != own or tuple(check.gate for check in record.checks) != suite.gates:
                 continue
             if precision and (record.drift is None or record.drift.asked < precision):

@@ -18,6 +18,7 @@ class _Common(StrictModel):
     evidence: Literal["bound", "point"] = "bound"
     each: Literal["principle"] | None = None
     corrected: bool = False
+    correction: Literal["calibration", "prediction_powered"] | None = None
     cap: float | None = None
     devices: list[DeviceKind] = []
 
@@ -25,14 +26,20 @@ class _Common(StrictModel):
     def _given(self) -> dict[str, Any]:
         return {name: value for name in KINDS if (value := getattr(self, name)) is not None}
 
+    @property
+    def _calibrated(self) -> bool:
+        return self.corrected or self.correction == "calibration"
+
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         given = list(self._given)
         if len(given) != 1:
             raise ValueError(f"a gate needs exactly one of {', '.join(KINDS)}; this has {', '.join(given) or 'none'}")
-        if self.corrected and not KINDS[given[0]].correctable:
+        if self.corrected and self.correction == "prediction_powered":
+            raise ValueError("corrected is correction: calibration, and correction is prediction_powered: keep one")
+        if self._calibrated and not KINDS[given[0]].correctable:
             raise ValueError(f"corrected is for min and max, not for {given[0]}")
-        if self.corrected and self.evidence == "point":
+        if self._calibrated and self.evidence == "point":
             raise ValueError("a corrected gate needs its interval, so that it cannot say evidence: point")
         return self
 
@@ -40,7 +47,8 @@ class _Common(StrictModel):
         """Return the record."""
         ((name, value),) = self._given.items()
         return Gate(
-            metric=self.metric, kind=name, evidence=self.evidence, each=self.each, corrected=self.corrected,
+            metric=self.metric, kind=name, evidence=self.evidence, each=self.each, corrected=self._calibrated,
+            correction="prediction_powered" if self.correction == "prediction_powered" else "",
             cap=self.cap, alpha=alpha, devices=tuple(self.devices), **KINDS[name].fields(value),
         )  # fmt: skip
 

@@ -12,7 +12,7 @@ import numpy as np
 from harness.errors import BrokenRunError, InputError
 from harness.stats.kinds import kind_of
 from harness.stats.kinds.kind import Sampled
-from harness.types import NotApplicable, Reply, Row, Sample, Unscored
+from harness.types import HumanLabels, NotApplicable, Reply, Row, Sample, Unscored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +42,10 @@ class MetricTable:
     """A tuple, or `harness.stats.rows.Rows` where there may be hundreds of thousands."""
     records: tuple[tuple[Sample, tuple[Reply, ...]], ...] | None = None
     """For kind `corpus`: each sample with its replies, in the order of the metric's requests."""
+    population: str = ""
+    """SHA-256 over all samples and what was said to them; empty where that is not known."""
+    labels: HumanLabels | None = None
+    """What people say of some of the samples, for gates that are `prediction_powered`."""
 
     def __post_init__(self) -> None:
         """Check lengths, ids and the shape of rows."""

@@ -74,6 +74,7 @@ from harness.types.judging import (
     Scaling,
     Verdict,
 )
+from harness.types.labelling import DrawnSample, HumanLabel, HumanLabels, LabelSample, LabelSet
 from harness.types.programs import ROLES, Asks, BoundRole, Program, Replies, RoleRef, ask
 from harness.types.training import (
     Artifact,
@@ -108,6 +109,7 @@ __all__ = [
     "Decoding",
     "DeviceKind",
     "Direction",
+    "DrawnSample",
     "Estimate",
     "Event",
     "Example",
@@ -115,7 +117,11 @@ __all__ = [
     "Findings",
     "Gate",
     "Generate",
+    "HumanLabel",
+    "HumanLabels",
     "Judgement",
+    "LabelSample",
+    "LabelSet",
     "LedgerEntry",
     "LedgerKind",
     "LogLikelihood",

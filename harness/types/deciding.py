@@ -115,6 +115,9 @@ class Gate:
     cap: float | None = None
     """For metrics without a range: a text's value counts as at most so much (under `min`: at least), or of a comparison
     its difference as at most so much either way, in the metric's unit."""
+    correction: Literal["", "prediction_powered"] = ""
+    """`prediction_powered`: about what people say of a random part of the replies, which the labeller's word on all
+    of them makes narrower; see `harness.stats.prediction_powered`."""
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -157,7 +160,7 @@ class Check:
     """The level at which the gate would just pass: where it asks several things, the largest of their p values."""
     method: str = ""
     corrected: Estimate | None = None
-    """For gates that are `corrected`: the corrected value, beside what was labelled in `estimate`."""
+    """For gates with a correction: the corrected value, beside what was labelled in `estimate`."""
     anchor: AnchorCheck | None = None
     """For `non_inferior` with an anchor: what was found against it. The verdict is that of both together."""
 

@@ -1,0 +1,220 @@
+"""Gates by prediction-powered inference: what people say of some replies, and the labeller's word on all of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from harness.gates.numbers import amount, bounds_text, change, limit_text, points_text
+from harness.stats import estimate
+from harness.stats.kinds import kind_of as metric_kind
+from harness.stats.pairing import pair
+from harness.stats.prediction_powered import FEWEST_LABELS, METHOD, Cell, powered_by_cells, powered_value
+from harness.types import AnchorCheck, Check, Estimate, HumanLabels, worst_status
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Mapping
+
+    from harness.contracts import Metric
+    from harness.gates.kinds.kind import Arms, GateKind, Problem
+    from harness.stats import MetricTable
+    from harness.types import Gate, Status
+
+
+def powered_problem(gate: Gate, metric: Metric) -> Problem | None:
+    """Return cause and hint of why a gate cannot be prediction-powered, or None."""
+    if gate.evidence == "point" or gate.corrected or gate.cap is not None or (gate.limit is None and gate.to is None):
+        return "correction: prediction_powered is for bounds alone, without `corrected` and `cap`", "remove one"
+    if gate.kind == "max_unscored" or metric_kind(metric).name != "proportion":
+        return f"correction: prediction_powered is for shares, and {metric.name} is none", "remove it"
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """What labels say of a value or a difference; `obstacle` says why they say nothing."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    status: Status = "inconclusive"
+    obstacle: str = ""
+    labelled: int = 0
+    samples: int = 0
+
+
+def check_powered(gate: Gate, kind: GateKind, arms: Arms) -> Check:
+    """Return the verdict of a gate whose correction is `prediction_powered`.
+
+    Samples that the labeller could not score are a group of their own, of which the labels tell as of the others. It
+    is inconclusive where labels are missing, of other replies or too few, and where samples come in clusters.
+    """
+    table = arms.candidate
+    own = estimate(table, confidence=1 - 2 * gate.alpha, seed=arms.seed, resamples=arms.resamples)
+    if not kind.compares:
+        found = _look(gate, kind, table, None, "")
+        corrected = Estimate(
+            metric=own.metric, kind=own.kind, direction=own.direction, value=found.value, low=found.low,
+            high=found.high, n=own.n, unscored=0, not_applicable=own.not_applicable, confidence=own.confidence,
+            method=METHOD, unit=own.unit,
+        )  # fmt: skip
+        return Check(
+            gate=gate, status=found.status, sentence=f"{found.status}: {_text(gate, kind, table.metric, found)}",
+            estimate=own, corrected=None if found.obstacle else corrected, low=found.low, high=found.high, p=found.p,
+            method=METHOD,
+        )  # fmt: skip
+    parts = [(to, margin, _look(gate, kind, table, arms.others[to], to)) for to, margin in kind.arms(gate)]
+    status = cast("Status", worst_status(found.status for _, _, found in parts))
+    said = "; ".join(_difference_text(gate, table.metric, *part) for part in parts)
+    kept = [
+        AnchorCheck(
+            status=found.status, baseline=estimate(arms.others[to], confidence=1 - 2 * gate.alpha, seed=arms.seed),
+            difference=found.value, low=found.low, high=found.high, p=found.p, method=METHOD,
+        )
+        for to, _, found in parts
+    ]  # fmt: skip
+    known = [found.p for _, _, found in parts if found.p is not None]
+    return Check(
+        gate=gate, status=status, sentence=f"{status}: {said}", estimate=own, baseline=kept[0].baseline,
+        difference=kept[0].difference, low=kept[0].low, high=kept[0].high, method=METHOD,
+        p=max(known) if len(known) == len(parts) else None, anchor=kept[1] if len(kept) > 1 else None,
+    )  # fmt: skip
+
+
+def _look(gate: Gate, kind: GateKind, table: MetricTable, other: MetricTable | None, to: str) -> _Found:
+    """Return what labels say against a gate's region."""
+    obstacle = _obstacle(table, "", with_=" --with RUN-OF-THE-OTHER" if to else "")
+    if other is not None:
+        obstacle = (
+            obstacle or _obstacle(other, f" of {to}", with_=" --with RUN-OF-THE-OTHER") or _apart(table, other, to)
+        )
+    if obstacle:
+        return _Found(obstacle=obstacle)
+    labels = cast("HumanLabels", table.labels)
+    cells = _cells(table) if other is None else _paired_cells(table, other)
+    region = kind.region(gate, table.metric, to or None)
+    tests: dict[float, tuple[float | None, float | None]] = {}
+    for line in region.ends:
+        found = powered_by_cells(cells, gate.alpha, paired=other is not None, null=line)
+        tests[line] = found.p_above, found.p_below
+    return _Found(
+        value=powered_value(cells), low=found.low, high=found.high, p=region.p(tests),
+        status=region.status(found.low, found.high, strict=kind.strict), labelled=len(labels.sample.drawn),
+        samples=sum(cell.samples for cell in cells),
+    )  # fmt: skip
+
+
+def _obstacle(table: MetricTable, of: str, *, with_: str) -> str:
+    """Return why a run's labels cannot be used, with the command that would change it; empty where they can."""
+    labels, name = table.labels, table.metric.name
+    if labels is None:
+        return (
+            f"{name}{of} has no labels by people for these replies: harness review latest --metric {name}{with_}, "
+            "and run again"
+        )
+    sample = labels.sample
+    if labels.missing:
+        return (
+            f"{labels.missing} of the {len(sample.drawn)} replies{of} drawn for {name} are not labelled yet: "
+            f"harness review {sample.run} --metric {name}{with_}, and run again"
+        )
+    if len(sample.drawn) < FEWEST_LABELS:
+        return f"{name}{of} has {len(sample.drawn)} labels, and at least {FEWEST_LABELS} are needed"
+    ids = [table.ids[i] for i in table.applicable]
+    if sorted(ids) != sorted(one for members in sample.strata.values() for one in members):
+        return f"the labels of {name}{of} were drawn from other samples: run the suite again, and label that run"
+    if table.clustered:
+        return f"the samples of {name} come in clusters, and labels of independent samples are needed"
+    return ""
+
+
+def _apart(table: MetricTable, other: MetricTable, to: str) -> str:
+    """Return why two arms' labels do not pair; empty where they do."""
+    first, second = cast("HumanLabels", table.labels).sample, cast("HumanLabels", other.labels).sample
+    if {one.id for one in first.drawn} == {one.id for one in second.drawn} and _members(first.strata) == _members(
+        second.strata
+    ):
+        return ""
+    return (
+        f"the labels of {table.metric.name} here and of {to} are of different samples: draw both together on new runs, "
+        f"with harness review RUN --metric {table.metric.name} --with RUN"
+    )
+
+
+def _members(strata: object) -> dict[str, list[str]]:
+    return {name: sorted(members) for name, members in cast("dict[str, tuple[str, ...]]", strata).items()}
+
+
+def _cells(table: MetricTable) -> list[Cell]:
+    labels = cast("HumanLabels", table.labels)
+    said = {table.ids[i]: _said(table, int(i)) for i in table.applicable}
+    keys = {one: (stratum, said[one]) for stratum, members in labels.sample.strata.items() for one in members}
+    return _counted(keys, {drawn.id: labels.labels[drawn.id] for drawn in labels.sample.drawn})
+
+
+def _paired_cells(table: MetricTable, other: MetricTable) -> list[Cell]:
+    """Return cells by the difference of what the labeller said of the two arms; unscored ones are cells too."""
+    first, second = pair(table, other)
+    own, its = cast("HumanLabels", table.labels), cast("HumanLabels", other.labels)
+    said: dict[str, Hashable] = {}
+    for i, j in zip(first, second, strict=True):
+        mine, theirs = _said(table, int(i)), _said(other, int(j))
+        said[table.ids[i]] = "unscored" if mine is None or theirs is None else mine - theirs
+    keys = {one: (stratum, said[one]) for stratum, members in own.sample.strata.items() for one in members}
+    labels: dict[str, float | None] = {}
+    for drawn in own.sample.drawn:
+        a, b = own.labels[drawn.id], its.labels[drawn.id]
+        labels[drawn.id] = None if a is None or b is None else a - b
+    return _counted(keys, labels)
+
+
+def _said(table: MetricTable, at: int) -> float | None:
+    row = table.rows[at]
+    return row[0] if isinstance(row, tuple) and bool(table.is_scored[at]) else None
+
+
+def _counted(keys: Mapping[str, tuple[str, Hashable]], labels: Mapping[str, float | None]) -> list[Cell]:
+    samples, found = Counter(keys.values()), {key: Counter[float | None]() for key in keys.values()}
+    for one, label in labels.items():
+        found[keys[one]][label] += 1
+    return [
+        Cell(
+            stratum=key[0], samples=count, labelled=found[key].total(), gains=found[key][1.0],
+            losses=found[key][-1.0], skipped=found[key][None],
+        )
+        for key, count in samples.items()
+    ]  # fmt: skip
+
+
+def _text(gate: Gate, kind: GateKind, metric: Metric, found: _Found) -> str:
+    if found.obstacle:
+        return found.obstacle
+    return (
+        f"{gate.metric} is {amount(metric, found.value)} {bounds_text(metric, found.low, found.high)} {_by(found)}, "
+        f"{'within' if found.status == 'passed' else 'against'} {kind.name} {limit_text(metric, gate.limit or 0.0)}"
+    ) + _advice(found)
+
+
+def _difference_text(gate: Gate, metric: Metric, to: str, margin: float, found: _Found) -> str:
+    if found.obstacle:
+        return found.obstacle
+    line = f" by a margin of {points_text(metric, margin)}" if margin else ""
+    return (
+        f"{gate.metric} against {to}: {change(metric, found.value)} {bounds_text(metric, found.low, found.high)} "
+        f"{_by(found)}, {gate.kind.replace('_', '-')}{line}"
+    ) + _advice(found)
+
+
+def _by(found: _Found) -> str:
+    return f"by {found.labelled} labels of {found.samples} samples (PPI++)"
+
+
+def _advice(found: _Found) -> str:
+    return "; more samples, and more labels of a new run, would decide" if found.status == "inconclusive" else ""
+
+
+def needing(gates: Iterable[Gate]) -> set[str]:
+    """Return the metrics whose gates look at labels by people."""
+    return {gate.metric for gate in gates if gate.correction == "prediction_powered"}
