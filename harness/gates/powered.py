@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from harness.gates.kinds import kind_of
 from harness.gates.numbers import amount, bounds_text, change, limit_text, points_text
 from harness.stats import estimate
 from harness.stats.kinds import kind_of as metric_kind
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 
 def powered_problem(gate: Gate, metric: Metric) -> Problem | None:
     """Return cause and hint of why a gate cannot be prediction-powered, or None."""
-    if gate.evidence == "point" or gate.corrected or gate.cap is not None or (gate.limit is None and gate.to is None):
-        return "correction: prediction_powered is for bounds alone, without `corrected` and `cap`", "remove one"
-    if gate.kind == "max_unscored" or metric_kind(metric).name != "proportion":
+    if gate.evidence == "point" or gate.corrected or gate.cap is not None:
+        return "correction: prediction_powered is for bounds, without `corrected` and `cap`", "keep one of them"
+    if kind_of(gate).of_the_run or not metric_kind(metric).shares:
         return f"correction: prediction_powered is for shares, and {metric.name} is none", "remove it"
     return None
 

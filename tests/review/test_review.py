@@ -220,7 +220,7 @@ def test_what_is_not_measured_is_refused(place, capsys):
 
 
 @pytest.mark.parametrize(("line", "why"), [
-    ("{metric: adherence, each: principle, min: 0.8, correction: prediction_powered, evidence: point}", "bounds alone"),
+    ("{metric: adherence, each: principle, min: 0.8, correction: prediction_powered, evidence: point}", "for bounds, without"),
     ("{metric: adherence, each: principle, min: 0.8, correction: prediction_powered, corrected: true}", "keep one"),
     ("{metric: repetition, max: 0.5, correction: prediction_powered}", "is for shares, and repetition is none"),
 ])  # fmt: skip
