@@ -109,6 +109,30 @@ def _checked(check: Check, metric: Metric, labellers: Labellers) -> Check:
     return check
 
 
+def as_calibrated_now(
+    checks: Iterable[Check], metrics: Iterable[Metric], labellers: Labellers, workspace: Workspace
+) -> bool:
+    """Tell whether a stored run's checks say what they would say now: the same calibrations, if any, admit its critics.
+
+    A check that was inconclusive for its critics is made anew in any case: that asks no model.
+    """
+    known = {metric.name: metric for metric in metrics}
+    look_up(known.values(), labellers, workspace)
+    for check in checks:
+        metric = known.get(check.gate.metric)
+        if (
+            check.status == "not_applicable"
+            or metric is None
+            or not metric.calibration_stored
+            or not _rests_on_it(check.gate, metric)
+        ):
+            continue
+        found = metric.calibration
+        if found is None or found.where not in check.sentence or _problem(metric, labellers.name(metric), labellers):
+            return False
+    return True
+
+
 def _problem(metric: Metric, here: str | None, labellers: Labellers) -> str:
     """Return why a gate may not rest on a metric's calibration; empty where it may."""
     known = metric.calibration

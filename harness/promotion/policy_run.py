@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from harness import __version__
 from harness.errors import InputError
 from harness.evaluation.arm import Identity, identify
+from harness.evaluation.calibrated import Labellers, as_calibrated_now
 from harness.evaluation.checks import require_attainable_gates
 from harness.evaluation.environment import plugin_versions, plugin_versions_of
 from harness.evaluation.pool import ModelPool
@@ -260,9 +261,15 @@ class _Known:
             baselines |= {name: record for name in needed if here[name] == own}  # a run names itself nowhere
             same = all(name in baselines and identity_of(baselines[name]) == here[name] for name in needed)
             whole = all(is_whole(workspace, run) for run in (record, *baselines.values()))
-            if same and record.limit == suite.limit and whole:
+            if same and record.limit == suite.limit and whole and _as_calibrated(record, suite, workspace):
                 return SuiteRun(run=record, baselines=baselines)
         return None
+
+
+def _as_calibrated(record: RunRecord, suite: PreparedSuite, workspace: Workspace) -> bool:
+    """Tell whether the gates of a stored run rest on what admits their critics now."""
+    labellers = replace(Labellers.of(suite.panel.principles, record), admission=suite.admission)
+    return as_calibrated_now(record.checks, suite.metrics, labellers, workspace)
 
 
 def _outcomes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -206,3 +207,25 @@ gates: [{metric: harmful_compliance, max: 0.9, corrected: true}]
     cli.write("own.yaml", suite.replace("jailbreakbench", counts))
     assert cli("run", "own.yaml", "--model", "echo:refuse") == 1
     assert "judged here: count again" in " ".join(cli.out.split())
+
+
+def test_what_was_calibrated_since_is_decided_anew(home):
+    home.write(
+        "tiny.yaml",
+        SUITE.replace(CALIBRATED, "").replace("  - {metric: adherence.plain, min: 0.7, corrected: true}\n", ""),
+    )
+    assert home("decide", "--adapter", "./one") == 1
+    assert "critic not admitted" in " ".join(home.out.split())
+    rows = [{"prompt": f"{n}", "response": f"{word} {n}", "label": label}
+            for n in range(60) for word, label in (("forsooth", "breaks"), ("yes", "follows"))]  # fmt: skip
+    home.write("labels.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    for principle in ("plain", "brief"):
+        asked = ("--principle", principle, "--suite", "./tiny.yaml", "--data", "labels.jsonl")
+        assert home("critic", "calibrate", *asked) == 0, home.err
+    assert home("decide", "--adapter", "./one") == 0, home.out
+    assert home("decide", "--adapter", "./one") == 0, home.out
+    home.write("labels.jsonl", "".join(json.dumps({**row, "response": "yes"}) + "\n" for row in rows[1::2])
+               + "".join(json.dumps({**row, "response": "no"}) + "\n" for row in rows[::2]))  # fmt: skip
+    asked = ("--principle", "plain", "--suite", "./tiny.yaml", "--data", "labels.jsonl")
+    assert home("critic", "calibrate", *asked) == 0, home.err
+    assert home("decide", "--adapter", "./one") == 1, "a newer calibration holds"
