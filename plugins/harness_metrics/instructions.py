@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.api import Completion
+from harness.api import Completion, StrictModel
 from harness_metrics.constraints import read_constraints
 from harness_metrics.replies import TextMetric, generate
 
@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from harness.api import Decoding, Findings, Metric, Request, Row, Sample, Unscored
 
 
+class InstructionOptions(StrictModel):
+    """Options of instructions."""
+
+    ifeval: bool = False
+    """Whether IFEval's other scores are measured too: loose, and over all instructions instead of replies."""
+
+
 class _Instruction(TextMetric):
+    loose = False
     direction = "higher"
     bounds = (0.0, 1.0)
     unit = "share"
@@ -33,7 +41,11 @@ class _Instruction(TextMetric):
 
     def row(self, sample: Sample, reply: Completion, findings: Mapping[str, Findings]) -> Row | Unscored:
         """Return the row; a missing reply is Unscored."""
-        met = [constraint.satisfied(reply.text) for constraint in read_constraints(sample)]
+        met = [constraint.satisfied(reply.text, loose=self.loose) for constraint in read_constraints(sample)]
+        return self.counted(met)
+
+    def counted(self, met: Sequence[bool]) -> Row:
+        """Return the sample's row."""
         return (self.score(met), 1.0)
 
     def score(self, met: Sequence[bool]) -> float:
@@ -65,6 +77,38 @@ class InstructionShare(_Instruction):
         return sum(met) / len(met)
 
 
-def make() -> Sequence[Metric]:
-    """Return `instruction_strict` and `instruction_share`."""
-    return [InstructionStrict(), InstructionShare()]
+class InstructionLoose(InstructionStrict):
+    """Row: (1 where the reply satisfies every constraint in its loose reading, 1)."""
+
+    name = "instruction_loose"
+    loose = True
+    about = (
+        "Share of replies that satisfy every constraint, each with or without the reply's first line, last line and "
+        "asterisks (IFEval's loose accuracy)"
+    )
+
+
+class InstructionLevelStrict(_Instruction):
+    """Row: (constraints that the reply satisfies, constraints of the sample)."""
+
+    name = "instruction_level_strict"
+    kind = "ratio"
+    about = "Share of all constraints that are satisfied, whatever sample they stand in (IFEval, instruction level)"
+
+    def counted(self, met: Sequence[bool]) -> Row:
+        """Count the constraints."""
+        return (float(sum(met)), float(len(met)))
+
+
+class InstructionLevelLoose(InstructionLevelStrict):
+    """Row: (constraints that the reply satisfies in its loose reading, constraints of the sample)."""
+
+    name = "instruction_level_loose"
+    loose = True
+    about = "instruction_level_strict, each with or without the reply's first line, last line and asterisks"
+
+
+def make(options: InstructionOptions) -> Sequence[Metric]:
+    """Return `instruction_strict` and `instruction_share`, and IFEval's other three where they are asked for."""
+    more: list[Metric] = [InstructionLoose(), InstructionLevelStrict(), InstructionLevelLoose()]
+    return [InstructionStrict(), InstructionShare(), *(more if options.ifeval else [])]

@@ -85,6 +85,12 @@ def _object(value: object, path: Path, line: int) -> Row:
     return value
 
 
+def table_rows(path: Path) -> Iterator[Numbered]:
+    """Yield the rows of a CSV file, of JSON lines, or of a JSON list, whichever the first character says."""
+    first = next((text.strip()[0] for _, text in read_lines(path) if text.strip()), "")
+    yield from {"[": json_rows, "{": jsonl_rows}.get(first, csv_rows)(path)
+
+
 def csv_rows(path: Path, *, header: bool = True) -> Iterator[Numbered]:
     """Yield the rows of a CSV file; without a header the keys are `0`, `1`, ….
 

@@ -11,16 +11,10 @@ from hypothesis import strategies as st
 from harness.errors import InputError
 from harness.plugins import load_plugins
 from harness.types import Completion, Decoding, Generate, Message, NoReply, NotApplicable, Sample, Unscored
-from harness_metrics.constraints import (
-    ABOUT,
-    count_sentences,
-    count_words,
-    lines,
-    numbers,
-    paragraphs,
-    read_constraints,
-)
-from harness_metrics.instructions import make
+from harness_metrics.constraints import ABOUT, read_constraints
+from harness_metrics.counting import count_sentences, count_words, lines, numbers, paragraphs
+from harness_metrics.ifeval import INSTRUCTIONS
+from harness_metrics.instructions import InstructionOptions, make
 
 CASES: list[tuple[str, object, list[str], list[str]]] = [
     ("max_words", 3, ["one two three", "a well-known fact"], ["one two three four"]),
@@ -60,6 +54,14 @@ CASES: list[tuple[str, object, list[str], list[str]]] = [
     ("json_list", 2, ["[1, 2]", '```\n["a", "b"]\n```'], ["[1]", '{"a": 1}', "1, 2"]),
     ("number_between", [5, 9.5], ["I say 7.", "9.5", "1,000 or 6"], ["10", "H7O", "1.7.2", "seven"]),
     ("alphabetical_lines", None, ["ant\nbee", "1. ant\n2. Bee\n3. cow"], ["bee\nant", "ant"]),
+    ("letter_frequency", {"letter": "E", "at_least": 3}, ["eee", "Here we"], ["ee", "abc"]),
+    ("capital_words", {"less_than": 2}, ["ONE word", "none"], ["TWO WORDS here"]),
+    ("placeholders", 2, ["Dear [name], see [place]."], ["Dear [name]", "a b"]),
+    ("highlights", 2, ["*a* and *b*", "**a** and *b*"], ["*a*", "a ** b"]),
+    ("sections", {"name": "Part", "count": 2}, ["Part 1\na\nPart 2\nb"], ["Part 1\na", "Part A\nPart B"]),
+    ("title", None, ["<<Tea>>\nIt is hot."], ["<Tea>", "<< >> tea"]),
+    ("language", "de", ["Heute regnet es, und wir bleiben alle zu Hause."], ["It rains today and we all stay at home."]),
+    ("paragraph_first_word", {"paragraphs": 2, "nth": 2, "word": "Rain"}, ["a\n\nrain, b"], ["rain\n\nb", "a\n\nb\n\nc", "a\n\nrainy"]),
     ("parts", {"separator": "***", "count": 2}, ["a\n***\nb"], ["a b", "a***b***c", "***b"]),
 ]  # fmt: skip
 
@@ -160,7 +162,7 @@ def test_hostile_json_is_just_no_json() -> None:
     ],
 )
 def test_wrong_constraints_name_the_sample_and_the_place(item: object, words: str) -> None:
-    (strict, _) = make()
+    (strict, _) = make(InstructionOptions())
     with pytest.raises(InputError) as caught:
         strict.requests(sample({"type": "question"}, item), Decoding())
     message = str(caught.value)
@@ -176,7 +178,7 @@ def test_constraints_must_be_a_list() -> None:
 
 
 def test_the_metrics_score_all_and_the_share() -> None:
-    strict, share = make()
+    strict, share = make(InstructionOptions())
     given_two = sample({"type": "max_words", "value": 2}, {"type": "question"})
     assert strict.requests(given_two, Decoding()) == (Generate(messages=given_two.messages, decoding=Decoding()),)
 
@@ -192,12 +194,103 @@ def test_the_metrics_score_all_and_the_share() -> None:
 
 def test_no_reply_is_unscored_and_no_constraint_is_not_applicable() -> None:
     plain = Sample(id="s-3", messages=(Message(role="user", content="x"),))
-    for metric in make():
+    for metric in make(InstructionOptions()):
         assert isinstance(metric.observe(sample({"type": "question"}), (NoReply(reason="time-out"),), {}, ()), Unscored)
         assert metric.requests(plain, Decoding()) == ()
         assert isinstance(metric.observe(plain, (), {}, ()), NotApplicable)
 
 
 def test_unknown_options_are_refused() -> None:
-    with pytest.raises(InputError, match="instructions"):
+    with pytest.raises(InputError, match="strict: unknown option; known options: ifeval"):
         load_plugins(installed=False).registries.metrics.get("instructions")({"strict": True}, {})
+
+
+AUTHORS: list[tuple[str, dict[str, object], list[str], list[str]]] = [
+    ("keywords:existence", {"keywords": ["tea", "cup"]}, ["A TEACUP"], ["tea"]),
+    ("keywords:frequency", {"keyword": "tea", "frequency": 2, "relation": "at least"}, ["tea and teapots"], ["tea"]),
+    ("keywords:forbidden_words", {"forbidden_words": ["tea"]}, ["steam"], ["Tea!"]),
+    ("keywords:letter_frequency", {"letter": "#", "let_frequency": 2, "let_relation": "less than"}, ["a # b"], ["## a"]),
+    ("language:response_language", {"language": "kn"}, ["ನಮಸ್ಕಾರ, ಇದು ಕನ್ನಡ"], ["This is no Kannada at all, it is English."]),
+    ("length_constraints:number_sentences", {"num_sentences": 2, "relation": "less than"}, ["One."], ["One. Two."]),
+    ("length_constraints:number_paragraphs", {"num_paragraphs": 2}, ["a\n***\nb", "***\na\n***\nb"], ["a\n\nb", "a\n***\n***\nb"]),
+    ("length_constraints:number_words", {"num_words": 3, "relation": "at least"}, ["a well-known"], ["one two"]),
+    ("length_constraints:nth_paragraph_first_word", {"num_paragraphs": 2, "nth_paragraph": 2, "first_word": "rain"}, ['a\n\n"Rain, b'], ["rain\n\na"]),
+    ("detectable_content:number_placeholders", {"num_placeholders": 1}, ["[x] a"], ["a"]),
+    ("detectable_content:postscript", {"postscript_marker": "P.P.S"}, ["a\nP. P. S. b"], ["a\nP.S. b"]),
+    ("detectable_format:number_bullet_lists", {"num_bullets": 2}, ["* a\n- b"], ["* a", "* a\n* b\n* c"]),
+    ("detectable_format:constrained_response", {}, ["Well. My answer is no."], ["No."]),
+    ("detectable_format:number_highlighted_sections", {"num_highlights": 1}, ["*a b*"], ["a"]),
+    ("detectable_format:multiple_sections", {"section_spliter": "SECTION", "num_sections": 2}, ["SECTION 1\na\nSECTION 2\nb"], ["SECTION 1"]),
+    ("detectable_format:json_format", {}, ['```json\n{"a": 1}\n```'], ["a: 1"]),
+    ("detectable_format:title", {}, ["<<A>> b"], ["A b"]),
+    ("combination:two_responses", {}, ["a\n******\nb"], ["a", "a******a", "a******b******c"]),
+    ("combination:repeat_prompt", {"prompt_to_repeat": "Say it."}, ["say it. Yes"], ["Yes. Say it."]),
+    ("startend:end_checker", {"end_phrase": "The end."}, ['"So. the end."'], ["The end. Or not"]),
+    ("startend:quotation", {}, ['"a"'], ["a", '"a" b']),
+    ("change_case:capital_word_frequency", {"capital_frequency": 2, "capital_relation": "at least"}, ["A BIG cat"], ["A cat"]),
+    ("change_case:english_capital", {}, ["THIS IS WRITTEN IN ENGLISH"], ["This is written in English"]),
+    ("change_case:english_lowercase", {}, ["this is written in english"], ["This is written in English", "das hier ist auf deutsch geschrieben"]),
+    ("punctuation:no_comma", {}, ["a b"], ["a, b"]),
+]  # fmt: skip
+
+
+def of_authors(name: str, arguments: dict[str, object] | None) -> Sample:
+    """Return a sample as IFEval's file has it; copies on the hub fill in the other arguments with null."""
+    padded = None if arguments is None else {**arguments, "capital_words": None}
+    return Sample(
+        id="key-1", messages=(Message(role="user", content="Write."),),
+        metadata={"instruction_id_list": [name], "kwargs": [padded]},
+    )  # fmt: skip
+
+
+def test_every_instruction_of_ifeval_has_a_case() -> None:
+    assert sorted(INSTRUCTIONS) == sorted(case[0] for case in AUTHORS)
+    assert len(INSTRUCTIONS) == 25
+
+
+@pytest.mark.parametrize(("name", "arguments", "good", "bad"), AUTHORS, ids=[case[0] for case in AUTHORS])
+def test_ifevals_own_names_and_arguments(name, arguments, good, bad) -> None:
+    (constraint,) = read_constraints(of_authors(name, arguments))
+    assert [text for text in good if not constraint.satisfied(text)] == []
+    assert [text for text in bad if constraint.satisfied(text)] == []
+    (same,) = read_constraints(sample({"type": name, "value": arguments}))
+    assert same == constraint
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        ("detectable_format:titel", {}, "did you mean 'detectable_format:title'?"),
+        ("punctuation:no_comma", {"a": 1}, "takes no arguments"),
+        ("detectable_content:number_placeholders", None, "needs the arguments num_placeholders"),
+        ("detectable_content:number_placeholders", {"num_placeholders": "3"}, "whole number of at least 1 as num_"),
+        ("language:response_language", {"language": "klingon"}, "ISO 639-1"),
+    ],
+)
+def test_what_ifevals_file_cannot_say(name, arguments, words) -> None:
+    with pytest.raises(InputError) as caught:
+        read_constraints(of_authors(name, arguments))
+    assert words in str(caught.value)
+    assert "'key-1'" in str(caught.value)
+
+
+def test_arguments_belong_to_instructions() -> None:
+    uneven = Sample(id="key-2", metadata={"instruction_id_list": ["punctuation:no_comma"], "kwargs": []})
+    with pytest.raises(InputError, match="same length"):
+        read_constraints(uneven)
+
+
+def test_the_loose_score_forgives_what_stands_around_the_answer() -> None:
+    strict, share, loose, level, level_loose = make(InstructionOptions(ifeval=True))
+    given_two = sample({"type": "no_commas"}, {"type": "starts_with", "value": "Tea"}, {"type": "no_digits"})
+
+    def row(metric, text: str) -> object:
+        reply = Completion(text=text, prompt_tokens=1, completion_tokens=1, finish="stop")
+        return metric.observe(given_two, (reply,), {}, ())
+
+    text = "Sure, here it is:\n**Tea** is hot"
+    assert (row(strict, text), row(share, text)) == ((0.0, 1.0), (1 / 3, 1.0))
+    assert row(loose, text) == (1.0, 1.0)
+    assert (row(level, text), row(level_loose, text)) == ((1.0, 3.0), (3.0, 3.0))
+    assert row(loose, "Sure, here it is:\nCoffee 1") == (0.0, 1.0)
+    assert row(loose, "") == (0.0, 1.0)

@@ -11,9 +11,11 @@ from harness.contracts import RunContext, SourceInput
 from harness.errors import InputError
 from harness.evaluation.prepare import SuiteOptions, prepare_suite
 from harness.plugins import load_plugins
+from harness.types import Decoding, LogProb
+from harness_metrics.constraints import read_constraints
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
-NATIVE = ("hellaswag", "arc", "piqa", "winogrande", "lambada", "truthfulqa", "bbq", "mmlu", "gsm8k", "hh-rlhf", "advbench", "jailbreakbench", "xstest", "realtoxicityprompts", "wikitext")  # fmt: skip
+NATIVE = ("hellaswag", "arc", "piqa", "winogrande", "lambada", "truthfulqa", "bbq", "mmlu", "gsm8k", "hh-rlhf", "advbench", "jailbreakbench", "xstest", "realtoxicityprompts", "wikitext", "ifeval", "harmbench", "strongreject", "do-not-answer", "toxigen", "crows-pairs", "halueval")  # fmt: skip
 
 SMALL = {
     "hellaswag": json.dumps({"ind": 7, "activity_label": "Baking", "ctx_a": "A", "ctx_b": "", "ctx": "She opens the oven and", "split": "val", "split_type": "indomain", "label": 2, "endings": ["flies off.", "sings it.", "takes the bread out.", "is a bird."], "source_id": "x"}) + "\n",
@@ -30,6 +32,14 @@ SMALL = {
     "jailbreakbench": "Index,Goal,Target,Behavior,Category,Source\n0,Do a bad thing,Sure,B,C,S\n",
     "xstest": "id,type,prompt,note\n1,homonyms,How do I kill a process?,x\n2,contrast_homonyms,How do I hurt somebody?,x\n",
     "realtoxicityprompts": json.dumps({"prompt": {"text": "So I said"}, "challenging": True}) + "\n",
+    "ifeval": json.dumps({"key": 12, "prompt": "Write about tea without commas.", "instruction_id_list": ["punctuation:no_comma", "length_constraints:number_words"], "kwargs": [{}, {"num_words": 5, "relation": "at least", "language": None}]}) + "\n",
+    "harmbench": 'Behavior,FunctionalCategory,SemanticCategory,Tags,ContextString,BehaviorID\nDo a bad thing,standard,misc,,,bad_thing\nGo on with it,contextual,misc,context,"A letter,\nof two lines",go_on\nPrint a poem,copyright,copyright,hash_check,,poem\n',
+    "strongreject": "category,source,forbidden_prompt\nDisinformation,custom,Say a bad thing\n",
+    "do-not-answer": "id,risk_area,types_of_harm,specific_harm,question,GPT4_response\n7,Misinformation,Rumours,Gossip,Why is my neighbour bad?,No\n",
+    "toxigen": "text,target_group,factual?,toxicity_ai,toxicity_human\nThey bake bread,bakers,,1.0,1.0\nThey are rude,bakers,,3.0,4.0\n",
+    "crows-pairs": ",sent_more,sent_less,stereo_antistereo,bias_type,annotations,anon_writer,anon_annotators\n0,Bakers are rude.,Smiths are rude.,stereo,profession,[],a0,[]\n1,Smiths are shy.,Smiths are shy.,stereo,profession,[],a0,[]\n",
+    "halueval": json.dumps({"knowledge": "Tea grows in hills.", "question": "Where does tea grow?", "right_answer": "In hills", "hallucinated_answer": "Tea grows in the sea"}) + "\n",
+    "toxigen-prompts": "- bakers rise early\\n- bakers like bread\\n-\n",
     "wikitext": " \n = First = \n \n Some text . \n = = Part = = \n More . \n = Second = \n \n Other text . \n",
 }  # fmt: skip
 
@@ -196,3 +206,77 @@ def test_mmlu_reads_its_dev_split_for_examples(tmp_path):
     assert [(one.id, one.answer) for one in found] == [("mmlu-dev-logic-1", 0), ("mmlu-dev-logic-2", 1)]
     (one,) = read("mmlu", small(tmp_path, "mmlu"), split="dev")
     assert (one.id, one.answer) == ("mmlu-dev-logic-2", 0)
+
+
+def test_ifeval_has_the_authors_instructions(tmp_path):
+    (sample,) = read("ifeval", small(tmp_path, "ifeval"))
+    assert (sample.id, sample.tags) == ("ifeval-12", ("punctuation:no_comma", "length_constraints:number_words"))
+    assert sample.metadata["kwargs"] == [{}, {"num_words": 5, "relation": "at least"}]
+    first, second = read_constraints(sample)
+    assert first.satisfied("no comma here")
+    assert not second.satisfied("no comma here")
+
+
+def test_harmbenchs_copyright_is_no_matter_of_compliance(tmp_path):
+    plain, behind, poem = read("harmbench", small(tmp_path, "harmbench"))
+    assert (plain.id, plain.tags) == ("harmbench-bad_thing", ("harmful", "standard", "misc"))
+    assert behind.prompt == "A letter,\nof two lines\n\n---\n\nGo on with it"
+    assert poem.tags == ("copyright",)
+
+
+def test_forbidden_questions_are_tagged_harmful(tmp_path):
+    (one,) = read("strongreject", small(tmp_path, "strongreject"))
+    assert (one.prompt, one.tags) == ("Say a bad thing", ("harmful", "Disinformation"))
+    (two,) = read("do-not-answer", small(tmp_path, "do-not-answer"))
+    assert (two.id, two.tags) == ("do-not-answer-7", ("harmful", "Misinformation", "Rumours"))
+    row = {"id": 7, "risk_area": "Misinformation", "types_of_harm": "Rumours", "question": "Why is my neighbour bad?"}
+    (tmp_path / "do_not_answer_en.json").write_text(json.dumps([row]))
+    assert read("do-not-answer", tmp_path) == [two]
+
+
+def test_toxigen_asks_and_goes_on(tmp_path):
+    kind, rude = read("toxigen", small(tmp_path, "toxigen"))
+    assert [one.choices[one.answer] for one in (kind, rude)] == ["No", "Yes"]
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts" / "neutral_bakers_1k.txt").write_text(SMALL["toxigen-prompts"])
+    (prompt,) = read("toxigen-prompts", tmp_path)
+    assert (prompt.id, prompt.tags) == ("toxigen-neutral-bakers-1", ("neutral", "bakers"))
+    assert prompt.prompt == "- bakers rise early\n- bakers like bread\n-"
+    (unnamed,) = read("toxigen-prompts", small(tmp_path, "toxigen-prompts"))
+    assert unnamed.tags == ()
+
+
+def test_a_pair_prefers_the_likelier_sentence(tmp_path):
+    (pair,) = read("crows-pairs", small(tmp_path, "crows-pairs"))
+    assert pair.choices[pair.metadata["stereotyped"]] == "Bakers are rude."
+    (metric,) = load_plugins(installed=False).registries.metrics.get("stereotype_preference")({"pairs": True}, {})
+    assert [request.text for request in metric.requests(pair, Decoding())] == list(pair.choices)
+    scores = [LogProb(logprob=-5.0 if text == "Bakers are rude." else -6.0, tokens=3) for text in pair.choices]
+    assert metric.observe(pair, tuple(scores), {}, ()) == (1.0, 1.0)
+    assert metric.observe(pair, tuple(reversed(scores)), {}, ()) == (0.0, 1.0)
+    assert metric.requests(read("halueval", small(tmp_path, "halueval"))[0], Decoding()) == ()
+
+
+def test_halueval_knows_which_answer_is_right(tmp_path):
+    (sample,) = read("halueval", small(tmp_path, "halueval"))
+    assert sample.choices[sample.answer] == "In hills"
+    assert sample.prompt == "Tea grows in hills.\n\nWhere does tea grow?"
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("ifeval", "input_data.jsonl"), ("harmbench", "harmbench_behaviors_text_all.csv"),
+        ("strongreject", "strongreject_dataset.csv"), ("do-not-answer", "data_en.csv"),
+        ("toxigen", "annotated_test.csv"), ("toxigen-prompts", "hate_bakers_1k.txt"),
+        ("crows-pairs", "crows_pairs_anonymized.csv"), ("halueval", "qa_data.json"),
+    ],
+)  # fmt: skip
+def test_the_authors_names_are_found_in_a_folder_and_around_it(tmp_path, name, file):
+    inner = tmp_path / "set" / "data"
+    inner.mkdir(parents=True)
+    (inner / file).write_text(SMALL[name])
+    (inner / "beside").mkdir()
+    found = read(name, inner / file)
+    assert found
+    assert [read(name, folder) for folder in (inner, tmp_path / "set", inner / "beside")] == [found] * 3
