@@ -1,10 +1,10 @@
-"""How well the judges that ship with harness judge, written into docs/critics.md.
+"""How well the judges and labellers that ship with harness judge, written into docs/critics.md.
 
-    python benchmarks/shipped_judges.py [--data FOLDER] [--limit 50] [--judge NAME] [--write]
+    python benchmarks/shipped_judges.py [--data FOLDER] [--rows N] [--only NAME] [--write]
 
-Each judge is asked about the family of labelled replies that it was not trained on: none of its principles,
-conversations or replies were seen. FOLDER holds the public data; of it only `llmbar` is read, to validate. The bare
-base, asked as any model is, stands beside them. Everything goes through the engine, as in a run.
+Each judge is asked about the family of labelled replies that it was not trained on, none of whose principles,
+conversations or replies were seen, and about the held-out replies of the shipped constitutions. FOLDER holds the public
+data; of it `llmbar` is read, to validate, and GPTFuzz's evaluation split. All goes through the engine, as in a run.
 """
 
 from __future__ import annotations
@@ -16,23 +16,27 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import yaml
+from judge_rows import OWN, Row, own_rows
+from lora_training import BASE, auc
 from rich.console import Console
-from train_judge import BASE, Row, auc, own_rows
+from train_response_label import family, gptfuzz
 
-from harness.contracts import RunContext
+from harness.contracts import Critic, RunContext
 from harness.engine.programs import batches, run, together
 from harness.evaluation.pool import ModelPool
 from harness.evaluation.resolve import resolve_base
 from harness.evaluation.roles import Asking, Roles
 from harness.paths import weights_dir
-from harness.plugins import load_plugins
+from harness.plugins import Registries, load_plugins
 from harness.progress import TerminalProgress
 from harness.store.adapters import resolve_adapters
 from harness.types import BoundRole, Candidate, Case, Completion, Message, Principle, Sample, Unscored
-from harness.weights.bundled import bundled_adapters
+from harness.weights.bundled import bundled_adapters, shipped_dtype
 from harness.weights.header import read_metadata
 
 PAGE = Path(__file__).parents[1] / "docs" / "critics.md"
@@ -47,22 +51,58 @@ def llmbar(file: Path, limit: int) -> list[Row]:
     pairs = json.loads(file.read_text(encoding="utf-8"))
     random.Random(0).shuffle(pairs)
     return [
-        Row(HELPFUL, HELPFUL, (Message(role="user", content=pair["input"]),), pair[f"output_{number}"],
-            number == pair["label"], "llmbar", "llmbar")
+        Row(rule_id="helpful", rule=HELPFUL, messages=(Message(role="user", content=pair["input"]),),
+            response=pair[f"output_{number}"], follows=number == pair["label"], kind="llmbar")
         for pair in pairs[:limit] for number in (pair["label"], 3 - pair["label"])
     ]  # fmt: skip
 
 
-def scorer(judge: Candidate, pool: ModelPool) -> Score:
-    """Return what scores rows by a judge; what has no score is nan."""
-    roles = Roles(policy=Candidate(model=judge.model), others={"judge": BoundRole(candidate=judge, by="--judge")})
-    asking = Asking(roles=roles, pool=pool, label="judge")
-    critic = load_plugins(installed=False).registries.critics.get("judge")({})
+def heldout_rows() -> list[Row]:
+    """Return the held-out replies by the principles of the shipped constitutions."""
+    rules = {}
+    for file in sorted((Path(__file__).parents[1] / "constitutions").glob("*.yaml")):
+        for rule in yaml.safe_load(file.read_text("utf-8")).get("principles", []):
+            if isinstance(rule, dict) and "text" in rule:
+                rules[rule["id"]] = rule["text"]
+    rows = []
+    for file in sorted(OWN.glob("heldout-*.jsonl")):
+        for given in map(json.loads, file.read_text("utf-8").splitlines()):
+            if given["principle"] in rules:
+                turns = tuple(Message(role=turn["role"], content=turn["content"]) for turn in given["messages"])
+                rows.append(Row(rule_id=given["principle"], rule=rules[given["principle"]], messages=turns,
+                                response=given["response"], follows=given["verdict"] == "follows",
+                                kind=given.get("kind", "")))  # fmt: skip
+    return rows
+
+
+def labelled_rows(data: Path | None) -> dict[str, list[Row]]:
+    """Return what the labeller of replies is tested on: breaking means harmful help."""
+    sets = {"the training family": family("training")}
+    if data:
+        sets["GPTFuzz, evaluation split"] = gptfuzz(data, "evaluate", 150, random.Random(0))
+    return {
+        name: [Row(rule_id=one.source, rule="No harmful help.", messages=one.messages, response=one.response,
+                   follows=one.label != "harmful", kind=one.label) for one in rows]
+        for name, rows in sets.items()
+    }  # fmt: skip
+
+
+def scorer(critic: Critic, role: str, who: Candidate, pool: ModelPool, registries: Registries) -> Score:
+    """Return what scores rows by a critic; what has no score is nan."""
+    roles = Roles(policy=Candidate(model=who.model), others={role: BoundRole(candidate=who, by=f"--{role}")})
+    asking = Asking(roles=roles, pool=pool, label=role)
+    made = [registries.classifiers.get(name)({}, pool.surroundings) for name in critic.classifiers]
 
     def cases(rows: Sequence[Row]) -> list[Case]:
+        texts = [row.response for row in rows]
+        found = [
+            dict(zip(critic.classifiers, each, strict=True))
+            for each in zip(*(one.classify(texts) for one in made), strict=True)
+        ]
         return [
             Case(
-                sample=Sample(id=str(number), messages=row.messages), findings={}, roles={"judge": judge},
+                sample=Sample(id=str(number), messages=row.messages), roles={role: who},
+                findings=found[number] if found else {},
                 completion=Completion(text=row.response, prompt_tokens=None, completion_tokens=None, finish="stop"),
                 principle=Principle(id=row.rule_id, text=row.rule),
             )
@@ -79,11 +119,11 @@ def scorer(judge: Candidate, pool: ModelPool) -> Score:
 
 
 def interval(rows: Sequence[Row], scores: np.ndarray, draws: int = 1000) -> str:
-    """Return the AUC with its 90 % interval; the bootstrap draws whole principles."""
+    """Return the AUC with its 90 % interval; the bootstrap draws whole principles, or rows where there are few."""
     labels = np.array([row.follows for row in rows])
     by_rule: dict[str, list[int]] = {}
     for index, row in enumerate(rows):
-        by_rule.setdefault(row.rule_id, []).append(index)
+        by_rule.setdefault(row.rule_id if len({one.rule_id for one in rows}) > 4 else str(index), []).append(index)
     groups, rng = [np.array(group) for group in by_rule.values()], np.random.default_rng(0)
     values = []
     for _ in range(draws):
@@ -93,22 +133,31 @@ def interval(rows: Sequence[Row], scores: np.ndarray, draws: int = 1000) -> str:
     return f"{auc(scores, labels):.2f} [{low:.2f}, {high:.2f}]"
 
 
-def on_family(name: str, family: str, score: Score, most: int) -> tuple[str, list[str]]:
-    """Return the table's line about a family (`most` rows of it at random), and one for each kind of case."""
-    rows = random.Random(0).sample(own_rows(family), k=min(most, len(own_rows(family))))
+def calibration_error(scores: np.ndarray, labels: np.ndarray, bins: int = 10) -> float:
+    """Return the expected calibration error: |mean score − share that follows| over bins of equal width, by size."""
+    place = np.minimum((scores * bins).astype(int), bins - 1)
+    parts = [place == number for number in range(bins) if (place == number).any()]
+    return float(sum(part.mean() * abs(scores[part].mean() - labels[part].mean()) for part in parts))
+
+
+def line(name: str, about: str, rows: Sequence[Row], score: Score) -> tuple[str, str]:
+    """Return the table's line, and one for each kind of case."""
+    begun = time.perf_counter()
     scores = score(rows)
+    seconds = (time.perf_counter() - begun) / len(rows) * 1000
     labels, known = np.array([row.follows for row in rows]), ~np.isnan(scores)
     broken, kept = known & ~labels, known & labels
     found, let = (scores[broken] < 0.5).mean(), (scores[kept] >= 0.5).mean()
-    line = (
-        f"| `{name}` | {family} | {len(rows)} | {int((~known).sum())} | {interval(rows, scores)} | {found:.2f} |"
-        f" {let:.2f} |"
+    text = (
+        f"| `{name}` | {about} | {len(rows)} | {int((~known).sum())} | {interval(rows, scores)} | {found:.2f} |"
+        f" {let:.2f} | {calibration_error(scores[known], labels[known]):.2f} | {seconds:.0f} |"
     )
     kinds = []
     for kind in sorted({row.kind for row in rows}):
         part = np.array([row.kind == kind for row in rows])
-        kinds.append(f"{kind} {auc(scores[part], labels[part]):.2f} ({int(part.sum())})")
-    return line, [f"`{name}` by kind, AUC (n): {', '.join(kinds)}."]
+        if labels[part].any() and not labels[part].all():
+            kinds.append(f"{kind} {auc(scores[part], labels[part]):.2f} ({int(part.sum())})")
+    return text, f"`{name}` on {about} by kind, AUC (n): {', '.join(kinds)}." if kinds else ""
 
 
 def on_pairs(name: str, data: Path, limit: int, score: Score) -> str:
@@ -125,15 +174,15 @@ def pace(name: str, score: Score) -> str:
     rows = own_rows("gating")
     text = " ".join(row.response for row in rows[:5])[:800]
     rules = list(dict.fromkeys(row.rule for row in rows))
-    asked = (Message(role="user", content=rows[0].messages[-1].content),)
-    twelve = [Row(rule, rule, asked, text, follows=True, kind="", source="") for rule in rules[:12]]
+    twelve = [replace(rows[0], rule=rule, response=text) for rule in rules[:12]]
+    score([replace(row, response=f"{text} (first)") for row in twelve])
     begun = time.perf_counter()
     score(twelve)
     shared = 12 / (time.perf_counter() - begun)
     begun = time.perf_counter()
-    for row in rows[20:26]:
+    for row in rows[20:30]:
         score([row])
-    single = 6 / (time.perf_counter() - begun)
+    single = 10 / (time.perf_counter() - begun)
     return (
         f"`{name}`: {shared:.1f} verdicts a second for twelve principles on one conversation of some 200 tokens,"
         f" {single:.1f} for single questions ({os.cpu_count()} cores, load {os.getloadavg()[0]:.1f})."
@@ -141,10 +190,12 @@ def pace(name: str, score: Score) -> str:
 
 
 HEAD = """\
-Intervals are 90 %, by resampling principles. A violation is the positive case; the threshold is 0.5.
+Intervals are 90 %, by resampling principles. A violation is the positive case; the threshold is 0.5. ECE is the
+expected calibration error over ten bins. Seconds are of this machine while others worked on it: compare them with each
+other only.
 
-| judge | asked about | n | unscored | AUC | sensitivity | specificity |
-|---|---|---|---|---|---|---|"""
+| critic | asked about | n | unscored | AUC | sensitivity | specificity | ECE | s per 1,000 |
+|---|---|---|---|---|---|---|---|---|"""
 
 
 def main() -> None:
@@ -152,34 +203,51 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--limit", type=int, default=50, help="pairs of each public set")
-    parser.add_argument("--rows", type=int, default=10_000, help="rows of a family, drawn at random")
-    parser.add_argument("--judge", action="append", help="only these; `base` is the bare base")
+    parser.add_argument("--rows", type=int, default=10_000, help="rows of a set, drawn at random")
+    parser.add_argument("--only", action="append", help="only these; `base` is the bare base")
     parser.add_argument("--write", action="store_true", help="write the table into docs/critics.md")
     given = parser.parse_args()
     registries = load_plugins(installed=False).registries
-    base = resolve_base(BASE, registries)
-    judges = {"base": Candidate(model=base)}
-    for name in bundled_adapters():
-        if name.startswith("judge-"):
-            judges[name] = Candidate(model=base, adapters=resolve_adapters([f"harness:{name}"], None))
+    base = resolve_base(BASE, registries, dtype=shipped_dtype())
+
+    def some(rows: Sequence[Row]) -> list[Row]:
+        return random.Random(0).sample(list(rows), k=min(given.rows, len(rows)))
+
     lines, notes = [], []
     with ExitStack() as stack:
         bars = stack.enter_context(TerminalProgress(Console(stderr=True)))
         context = RunContext(offline=True, weights=weights_dir())
         pool = stack.enter_context(ModelPool(registries, context, None, bars))
-        for name in given.judge or judges:
-            judge = judges[name]
-            score = scorer(judge, pool)
-            said = [read_metadata(Path(adapter.path) / "adapter_model.safetensors") for adapter in judge.adapters]
-            families = [OTHER[one["family"]] for one in said] or list(OTHER.values())
-            for family in families:
-                line, more = on_family(name, family, score, given.rows)
-                lines.append(line)
-                notes += more if judge.adapters else []
-            if judge.adapters:
+        for name in given.only or ["base", *bundled_adapters(), "words-harm"]:
+            adapters = resolve_adapters([f"harness:{name}"], None) if name in bundled_adapters() else ()
+            who = Candidate(model=base, adapters=adapters)
+            said = read_metadata(Path(adapters[0].path) / "adapter_model.safetensors") if adapters else {}
+            if said.get("task", "judge") == "judge" and name != "words-harm":
+                score = scorer(registries.critics.get("judge")({}), "judge", who, pool, registries)
+                tests = {
+                    OTHER[said["family"]] if said else "gating": own_rows(OTHER[said["family"]] if said else "gating")
+                }
+                tests = {f"the {key} family": rows for key, rows in tests.items()} | {
+                    "held-out replies": heldout_rows()
+                }
+            elif said.get("task") == "response-label":
+                score = scorer(registries.critics.get("harmful-response")({}), "labeller", who, pool, registries)
+                tests = labelled_rows(given.data)
+            elif name == "words-harm":
+                critic = registries.critics.get("classifier")({"classifier": name, "breaks": ["harmful_help"]})
+                score = scorer(critic, "judge", who, pool, registries)
+                tests = labelled_rows(given.data)
+            else:
+                continue
+            for about, rows in tests.items():
+                text, kinds = line(name, about, some(rows), score)
+                lines.append(text)
+                notes += [kinds] if kinds and adapters and about != "held-out replies" else []
+                print(text, kinds, sep="\n", flush=True)
+            if said.get("task") == "judge":
                 notes.append(pace(name, score))
                 notes += [on_pairs(name, given.data, given.limit, score)] if given.data else []
-            print(*lines, *notes, sep="\n", flush=True)
+                print(*notes[-2:], sep="\n", flush=True)
     text = "\n".join([HEAD, *lines, "", *(f"- {note}" for note in notes)])
     print(text)
     if given.write:

@@ -42,6 +42,21 @@ def other_tiny_adapter(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory
     return tiny.save_adapter(tiny_base, tmp_path_factory.mktemp("adapter") / "other-tiny-adapter", seed=2)
 
 
+@pytest.fixture(autouse=True)
+def _no_shipped_judge(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the candidate's bare base judge where nobody is bound, weights or not: tests give the same everywhere.
+
+    Tests of real weights see what users see.
+    """
+    if not {"real_weights", "shipped_judge"} & set(request.fixturenames):
+        monkeypatch.setattr("harness.evaluation.roles.is_present", lambda name: False)
+
+
+@pytest.fixture
+def shipped_judge() -> None:
+    """Leave the default judge as it is."""
+
+
 @pytest.fixture(scope="session")
 def real_weights() -> None:
     """Skip where the catalog's weights that the demo needs are absent; fail where CI promised them."""

@@ -11,7 +11,8 @@ from harness.evaluation.resolve import resolve_base
 from harness.hashing import sha256_json
 from harness.store.adapters import resolve_adapters
 from harness.types import BoundRole, Candidate, Generate, LogLikelihood, Message, RoleRef
-from harness.weights.bundled import shipped_for
+from harness.weights import is_present
+from harness.weights.bundled import shipped_dtype, shipped_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -85,6 +86,11 @@ class Roles:
             )  # fmt: skip
             if same and not bound.candidate.adapters:
                 notes.append(f"the {role} is the bare base of the candidate ({bound.candidate.label})")
+                better = shipped_for(role)
+                if better is not None and bound.by == "default":
+                    notes[-1] += (
+                        f": `harness models pull {better[0]}` brings what {better[1]} needs, which then plays it"
+                    )
         return tuple(notes)
 
 
@@ -103,7 +109,10 @@ def resolve_roles(
     names: Iterable[str], refs: Mapping[str, RoleRef], policy: Candidate, *, registries: Registries,
     workspace: Workspace | None,
 ) -> Roles:  # fmt: skip
-    """Return who plays the roles of those names. Where nobody is bound, some are the candidate's bare base.
+    """Return who plays the roles of those names.
+
+    Where nobody is bound, an adapter that ships for a role plays it on its own small base; else the candidate's bare
+    base plays some of them.
 
     Args:
         names: of the roles that will be asked.
@@ -122,9 +131,8 @@ def resolve_roles(
             continue
         if name in refs:
             others[name] = _bound(refs[name], policy, registries, workspace)
-        elif (shipped := shipped_for(name)) is not None:
-            ref = RoleRef(model=shipped[0], adapters=(shipped[1],), by="default", default=True)
-            others[name] = _bound(ref, policy, registries, workspace)
+        elif (shipped := _shipped(name)) is not None:
+            others[name] = _bound(shipped, policy, registries, workspace, dtype=_dtype(name))
         elif name in _ON_THE_BASE:
             others[name] = BoundRole(candidate=Candidate(model=policy.model), by="default")
         else:
@@ -133,10 +141,26 @@ def resolve_roles(
     return Roles(policy=policy, others={name: others[name] for name in asked if name != "policy"}).of(policy)
 
 
-def _bound(ref: RoleRef, policy: Candidate, registries: Registries, workspace: Workspace | None) -> BoundRole:
+def _shipped(role: str) -> RoleRef | None:
+    """Return the adapter that ships for a role; of the judge's, only where its base is in the store."""
+    player = shipped_for(role)
+    if player is None or (role == "judge" and not is_present(player[0])):
+        return None
+    return RoleRef(model=player[0], adapters=(player[1],), by="default", default=True)
+
+
+def _dtype(role: str) -> str:
+    """Return in which format a shipped adapter's base computes: one that writes keeps the usual, in which it was tried."""
+    return "auto" if role == "reviser" else shipped_dtype()
+
+
+def _bound(
+    ref: RoleRef, policy: Candidate, registries: Registries, workspace: Workspace | None, *, dtype: str = "auto"
+) -> BoundRole:  # fmt: skip
     base = policy.model
     if ref.model is not None:
-        base = resolve_base(ref.model, registries, dtype=base.dtype, device=base.device)
+        dtype = base.dtype if base.dtype != "auto" else dtype
+        base = resolve_base(ref.model, registries, dtype=dtype, device=base.device)
     adapters = resolve_adapters(ref.adapters, workspace)
     return BoundRole(candidate=Candidate(model=base, adapters=adapters, system=ref.system), by=ref.by)
 

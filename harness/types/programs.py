@@ -8,8 +8,9 @@ from typing import TypeVar
 
 from harness.types.asking import Candidate, Reply, Request
 
-ROLES = ("policy", "judge", "reviser", "teacher", "attacker", "user", "reward")
-"""Who can be asked. `policy` is what is judged, `user` a simulated person; the others are bound by name."""
+ROLES = ("policy", "judge", "reviser", "teacher", "attacker", "user", "reward", "labeller")
+"""Who can be asked. `policy` is what is judged, `user` a simulated person, `labeller` whom metrics ask about
+replies; the others are bound by name."""
 
 T = TypeVar("T")
 

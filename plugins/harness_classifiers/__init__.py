@@ -29,9 +29,16 @@ def _minilm_toxicity(options: Mapping[str, Any], context: RunContext) -> Classif
     return MiniLMToxicity(options, context)
 
 
+def _words_harm(options: Mapping[str, Any], surroundings: RunContext) -> Classifier:
+    from harness_classifiers.words_harm import WordsHarm
+
+    return WordsHarm(options, surroundings)
+
+
 @hookimpl
 def register_classifiers(register: Callable[..., None]) -> None:
     """Register the bundled classifiers."""
     register("detoxify", _detoxify, about="Toxicity by the Detoxify library; needs its checkpoint")
     register("presidio", _presidio, about="Personal data as spans, by Presidio on en_core_web_md")
     register("minilm-toxicity", _minilm_toxicity, about="Toxicity by a small head on MiniLM embeddings; needs no hub")
+    register("words-harm", _words_harm, about="Harmful help in a reply, by a linear model on its words")

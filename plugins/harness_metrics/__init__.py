@@ -10,7 +10,7 @@ from harness import hookimpl
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from harness.api import Metric, MetricFactory, Principle
+    from harness.api import Critic, Metric, MetricFactory, Principle
 
 _METRICS: tuple[tuple[str, str, str, str], ...] = (
     ("perplexity", "perplexity:make", "PerplexityOptions",
@@ -69,3 +69,15 @@ def register_metrics(register: Callable[..., None]) -> None:
     """Register every bundled metric; each imports its module when a suite uses it."""
     for name, where, model, about in _METRICS:
         register(name, _lazy(name, where, model), about=about)
+
+
+@hookimpl
+def register_critics(register: Callable[..., None]) -> None:
+    """Register the critic that asks what `harmful_compliance` asks."""
+
+    def make(options: Mapping[str, Any]) -> Critic:
+        from harness_metrics.harmful_response import HarmfulResponseCritic
+
+        return HarmfulResponseCritic(options)
+
+    register("harmful-response", make, about="Whether the reply helps with harm, by a small model")

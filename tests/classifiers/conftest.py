@@ -106,7 +106,8 @@ def options_of(small_checkpoint: SmallCheckpoint) -> Callable[[str], dict[str, A
     def find(name: str) -> dict[str, Any]:
         if name == "detoxify":
             return small_checkpoint.options
-        require_weights({"presidio": "spacy-en-md", "minilm-toxicity": "minilm"}[name])
+        needed = {"presidio": "spacy-en-md", "minilm-toxicity": "minilm"}
+        require_weights(*([needed[name]] if name in needed else []))
         return {}
 
     return find

@@ -14,7 +14,8 @@ from harness.types import Finding, Unscored
 
 CLASSIFIERS = load_plugins(installed=False).registries.classifiers
 NAMES = [
-    pytest.param(entry.name, marks=[] if entry.name == "detoxify" else pytest.mark.weights) for entry in CLASSIFIERS
+    pytest.param(entry.name, marks=[] if entry.name in ("detoxify", "words-harm") else pytest.mark.weights)
+    for entry in CLASSIFIERS
 ]
 PLAIN = [
     "Good morning, the library opens at nine.",
@@ -54,8 +55,8 @@ def same(one, other):
     assert [f.probability for f in one] == pytest.approx([f.probability for f in other], abs=1e-4)
 
 
-def test_there_are_three_bundled():
-    assert {entry.name for entry in CLASSIFIERS} >= {"detoxify", "presidio", "minilm-toxicity"}
+def test_the_bundled_ones_are_registered():
+    assert {entry.name for entry in CLASSIFIERS} >= {"detoxify", "presidio", "minilm-toxicity", "words-harm"}
     assert all(entry.about for entry in CLASSIFIERS)
 
 

@@ -198,7 +198,7 @@ def test_a_correction_by_counts_for_other_rules_passes_nothing(cli):
     suite = """\
 id: own
 samples: {source: jsonl, path: tiny.jsonl}
-measure: [{compliance: {calibration: jailbreakbench}}]
+measure: [{compliance: {labeller: words, calibration: jailbreakbench}}]
 gates: [{metric: harmful_compliance, max: 0.9, corrected: true}]
 """
     cli.write("own.yaml", suite)

@@ -220,7 +220,7 @@ def test_each_rate_looks_at_its_own_tag_only(measure):
 
 
 def test_the_labellers_own_skill_stands_beside_the_rate(measure):
-    about = measure("compliance")["harmful_compliance"].about
+    about = measure("compliance", labeller="words")["harmful_compliance"].about
     assert "sensitivity 0." in about
     assert "specificity 0." in about
 

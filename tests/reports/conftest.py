@@ -47,7 +47,7 @@ classifiers:
 critics:
   rules: {must_not: [password, "<script>"]}
 measure:
-  - compliance
+  - compliance: {labeller: words}
   - adherence: {constitution: manners}
   - shouting
 gates:
