@@ -150,7 +150,7 @@ def _shipped(role: str) -> RoleRef | None:
 
 
 def _dtype(role: str) -> str:
-    """Return in which format a shipped adapter's base computes: one that writes keeps the usual, in which it was tried."""
+    """Return in which format a shipped adapter's base computes: a writer keeps the usual one, in which it was tried."""
     return "auto" if role == "reviser" else shipped_dtype()
 
 
