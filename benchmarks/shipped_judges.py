@@ -91,7 +91,7 @@ def scorer(critic: Critic, role: str, who: Candidate, pool: ModelPool, registrie
     """Return what scores rows by a critic; what has no score is nan."""
     roles = Roles(policy=Candidate(model=who.model), others={role: BoundRole(candidate=who, by=f"--{role}")})
     asking = Asking(roles=roles, pool=pool, label=role)
-    made = [registries.classifiers.get(name)({}, pool.surroundings) for name in critic.classifiers]
+    made = [registries.classifiers.get(name)({}, pool.context) for name in critic.classifiers]
 
     def cases(rows: Sequence[Row]) -> list[Case]:
         texts = [row.response for row in rows]

@@ -29,10 +29,10 @@ def _minilm_toxicity(options: Mapping[str, Any], context: RunContext) -> Classif
     return MiniLMToxicity(options, context)
 
 
-def _words_harm(options: Mapping[str, Any], surroundings: RunContext) -> Classifier:
+def _words_harm(options: Mapping[str, Any], context: RunContext) -> Classifier:
     from harness_classifiers.words_harm import WordsHarm
 
-    return WordsHarm(options, surroundings)
+    return WordsHarm(options, context)
 
 
 @hookimpl

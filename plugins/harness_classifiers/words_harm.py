@@ -89,14 +89,14 @@ class WordsHarm(Classifier):
 
     labels: ClassVar[tuple[str, ...]] = (LABEL,)
 
-    def __init__(self, options: Mapping[str, Any], surroundings: RunContext) -> None:
-        super().__init__(options, surroundings)
+    def __init__(self, options: Mapping[str, Any], context: RunContext) -> None:
+        super().__init__(options, context)
         read_options(WordsHarmOptions, options, "words-harm", at=("classifiers", "words-harm"))
         self._words: Words | None = None
 
     def fingerprint(self) -> str:
         """Return the hash of the model's file."""
-        weights = memoised_sha256(FILE, store=self.surroundings.weights)
+        weights = memoised_sha256(FILE, store=self.context.weights)
         return fingerprint_of("words-harm", version=1, weights=weights, options={}, packages=())
 
     def classify(self, texts: Sequence[str]) -> Sequence[Findings]:
