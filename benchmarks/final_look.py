@@ -1,4 +1,4 @@
-"""The last look at what nothing was chosen on: `harmful-response` on the blind sets and on JailbreakBench's judge comparison.
+"""The last look at what nothing was chosen on: `harmful-response` on the blind sets and on JailbreakBench's judge rows.
 
     python benchmarks/final_look.py --data FOLDER
 
