@@ -203,7 +203,8 @@ def main(say: Callable[[str], None] = print) -> None:
                 say(f"{row.name}: {reason}")
                 if not unscored:
                     continue
-                one = f"| {row.name} | held-out: {len(row.principles)} principles | all unscored | – | – | – | – | – |"
+                about = f"held-out: {', '.join(row.principles)} | {given.limit} (all unscored)"
+                one = f"| {row.name} | {about} | – | – | – | – | – |"
         done[_key(one)] = one
         say(one)
         if given.write:
