@@ -224,7 +224,10 @@ def precision_line(precision: PrecisionCheck) -> str:
 def precision_rows(run: RunRecord) -> list[tuple[str, ...]]:
     """Return one row of `PRECISION_COLUMNS` for each shift that was measured."""
     known = {estimate.metric: estimate for estimate in run.estimates}
-    return [_precision_row(found, known[found.metric]) for found in (run.drift.shifts if run.drift is not None else ())]
+    return [
+        _precision_row(found, known[found.metric])
+        for found in (run.precision.shifts if run.precision is not None else ())
+    ]
 
 
 def _precision_row(found: PrecisionShift, estimate: Estimate) -> tuple[str, ...]:

@@ -235,7 +235,7 @@ class _Run:
             constitutions={constitution.id: constitution.fingerprint for constitution in prepared.constitutions},
             baseline_runs=baseline_runs, requests=arm.requests, model_calls=arm.model_calls, seconds=arm.seconds,
             pace=arm.pace,
-            environment={**environment(setting.plugins.infos), **arm.backend}, notes=notes, drift=precision,
+            environment={**environment(setting.plugins.infos), **arm.backend}, notes=notes, precision=precision,
             settings=suite.changes, few_shot=suite.few_shot.n, admission=prepared.admission,
             shared_critics=self._shared(arm),
         )  # fmt: skip

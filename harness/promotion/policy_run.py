@@ -255,7 +255,7 @@ class _Known:
                 return None
             if identity_of(record) != own or tuple(check.gate for check in record.checks) != suite.gates:
                 continue
-            if precision and (record.drift is None or record.drift.asked < precision):
+            if precision and (record.precision is None or record.precision.asked < precision):
                 continue
             baselines = {name: by_id[run] for name, run in record.baseline_runs.items() if run in by_id}
             baselines |= {name: record for name in needed if here[name] == own}  # a run names itself nowhere

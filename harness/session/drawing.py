@@ -47,8 +47,8 @@ def run_parts(run: RunRecord, baselines: Mapping[str, RunRecord]) -> Iterator[Re
         yield line("gates: ").append_text(status_text(run.status))
     else:
         yield line("no gates were checked", "dim")
-    if run.drift is not None:
-        yield line(precision_line(run.drift))
+    if run.precision is not None:
+        yield line(precision_line(run.precision))
         if rows := precision_rows(run):
             yield plain_table(PRECISION_COLUMNS, rows)
     for note in run.notes:

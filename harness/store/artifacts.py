@@ -11,7 +11,6 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -146,18 +145,8 @@ def read_artifact(folder: Path) -> Artifact | None:
             continue
         except OSError as error:
             raise InputError(f"cannot be read ({error.strerror})", file=file) from error
-        text = _renamed(text)
         return from_json(Artifact, text if name == ARTIFACT_FILE else _earlier(text, file), file=file)
     return None
-
-
-def _renamed(text: bytes) -> bytes:
-    """Give what an earlier version called `planted` its name; what is no JSON is refused by whoever reads it next."""
-    with suppress(ValueError, RecursionError):
-        record = json.loads(text) if b'"planted"' in text else None
-        if isinstance(record, dict) and "planted" in record:
-            return json.dumps({**record, "injected": record.pop("planted")}).encode()
-    return text
 
 
 def _earlier(text: bytes, file: Path) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, Field
 
 from harness.types.asking import Candidate, Completion, Timing
 from harness.types.programs import BoundRole, RoleRef
@@ -329,7 +331,7 @@ class RunRecord:
     """Options of the suite that were set for this run, by dotted key; they are in `suite_fingerprint` too."""
     few_shot: int = 0
     """Solved examples before each question."""
-    drift: PrecisionCheck | None = None
+    precision: Annotated[PrecisionCheck | None, Field(validation_alias=AliasChoices("precision", "drift"))] = None
     """None where all was computed in float32, and for models whose arithmetic nobody can repeat."""
     admission: Admission = Admission()
     """What critics had to have shown that its gates on adherence rest on."""

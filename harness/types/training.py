@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
+
+from pydantic import AliasChoices, Field
 
 from harness.types.asking import Candidate, Generate, ModelSpec, Reply
 from harness.types.judging import Constitution, Response, Verdict
@@ -143,7 +145,7 @@ class Artifact:
     device: str = "auto"
     """What was asked for."""
     figures: Mapping[str, float] = field(default_factory=dict)
-    injected: tuple[Mapping[str, Any], ...] = ()
+    injected: Annotated[tuple[Mapping[str, Any], ...], Field(validation_alias=AliasChoices("injected", "planted"))] = ()
     """What stages injected in the data that it comes from."""
     files: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of each of its files, by name."""

@@ -62,7 +62,7 @@ def recheck(workspace: Workspace, registries: Registries, run: str, *, gates: Se
     }
     tables, seed = {name: other.tables for name, other in others.items()}, own.record.seed
     verdicts = checks(chosen, own.tables, tables, seed=seed, device=own.record.environment.get("device", ""))
-    verdicts = checks_with_precision(verdicts, own.record.drift, own.tables, tables, seed=seed)
+    verdicts = checks_with_precision(verdicts, own.record.precision, own.tables, tables, seed=seed)
     verdicts = checks_as_calibrated(verdicts, own.metrics, own.labellers)
     notes = (*own.notes, *(note for other in others.values() if other is not own for note in other.notes))
     return Recheck(record=own.record, checks=verdicts, exploratory=chosen != before, notes=tuple(dict.fromkeys(notes)))

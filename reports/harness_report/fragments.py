@@ -257,9 +257,9 @@ def generated(replies: Iterable[tuple[Request, Reply]]) -> list[Completion | NoR
 
 def precision(run: RunRecord) -> Html:
     """Return how far the number format moved the gates' metrics; empty where there was nothing to check."""
-    if run.drift is None:
+    if run.precision is None:
         return Html()
-    line = el("p", precision_line(run.drift), cls="hr-dim hr-small")
+    line = el("p", precision_line(run.precision), cls="hr-dim hr-small")
     rows = precision_rows(run)
     return join([line, *([table(PRECISION_COLUMNS, rows, numeric=(1, 2, 3, 4))] if rows else [])])
 

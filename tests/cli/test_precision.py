@@ -81,14 +81,14 @@ SAME = "  - {metric: exact_match, non_inferior: {to: base, margin: 0.3}}"
 
 def test_a_run_in_float32_has_nothing_to_check(coarse):
     run = coarse(MIN(0.5), "--dtype", "float32")
-    assert run["drift"] is None
+    assert run["precision"] is None
     assert run["environment"]["dtype"] == "float32"
     assert coarse.calls() == ["float32 400"]
 
 
 def test_no_change_among_k_samples_is_not_no_drift(coarse):
     run = coarse(MIN(0.95))
-    (shift,) = run["drift"]["shifts"]
+    (shift,) = run["precision"]["shifts"]
     assert (shift["n"], shift["changed"], shift["value"], shift["reference"]) == (32, 0, 1.0, 1.0)
     most = 1 - 0.05 ** (1 / 32)
     assert (shift["low"], shift["high"]) == (pytest.approx(-most), pytest.approx(most))
@@ -110,8 +110,8 @@ def test_a_larger_check_asks_only_what_is_new(coarse):
     assert coarse.calls() == ["bfloat16 400", "float32 20"]
     run = coarse(MIN(0.5), "--precision-check", "30")
     assert coarse.calls()[2:] == ["float32 10"]
-    assert (run["drift"]["requests"], run["drift"]["model_calls"]) == (30, 10)
-    assert coarse(MIN(0.5), "--precision-check", "30")["drift"]["model_calls"] == 0
+    assert (run["precision"]["requests"], run["precision"]["model_calls"]) == (30, 10)
+    assert coarse(MIN(0.5), "--precision-check", "30")["precision"]["model_calls"] == 0
     assert len(coarse.calls()) == 3
 
 
@@ -130,12 +130,12 @@ def test_a_base_that_does_not_fit_in_float32_decides_nothing_and_breaks_nothing(
     (check,) = run["checks"]
     assert check["status"] == "inconclusive"
     assert "computing it in float32 failed" in check["sentence"]
-    assert "no room" in run["drift"]["reason"]
+    assert "no room" in run["precision"]["reason"]
 
 
 def test_a_model_that_rounds_badly_does_not_pass(coarse):
     run = coarse("  - {metric: exact_match, max: 0.9}", model="coarse:2")
-    (shift,) = run["drift"]["shifts"]
+    (shift,) = run["precision"]["shifts"]
     assert shift["reference"] == 1.0
     assert shift["value"] < 0.8
     assert shift["high"] < 0
@@ -157,7 +157,7 @@ def test_a_failure_that_rounding_could_explain_is_no_failure(coarse):
 
 def test_an_explicit_zero_is_said_in_the_record_and_in_the_gate(coarse):
     run = coarse(MIN(0.95), "--precision-check", "0")
-    assert (run["drift"]["asked"], run["drift"]["samples"]) == (0, 0)
+    assert (run["precision"]["asked"], run["precision"]["samples"]) == (0, 0)
     (check,) = run["checks"]
     assert check["status"] == "passed"
     assert check["sentence"].endswith("; the shift of bfloat16 against float32 was not checked")
@@ -172,14 +172,14 @@ def test_a_local_model_without_a_float32_form_decides_nothing_unless_one_says_so
 
 def test_of_a_model_that_nobody_can_repeat_the_run_says_so(coarse):
     run = coarse(MIN(0.5), model="far:0")
-    assert run["drift"] is None
+    assert run["precision"] is None
     assert run["checks"][0]["status"] == "passed"
     assert any("cannot be checked" in note for note in run["notes"])
 
 
 def test_a_comparison_looks_at_the_shift_of_the_difference(coarse):
     run = coarse(SAME, "--system", "Be brief.", model="coarse:2")
-    (shift,) = run["drift"]["shifts"]
+    (shift,) = run["precision"]["shifts"]
     assert shift["to"] == "base"
     assert shift["value"] == shift["reference"] == 0.0  # both arms stumble over the same samples
     assert shift["changed"] > 5
@@ -195,14 +195,14 @@ def test_a_gate_by_points_is_held_to_it_too(coarse):
 
 def test_counts_and_times_of_the_run_itself_do_not_drift(coarse):
     run = coarse("  - {metric: exact_match, max_unscored: 0.1}")
-    assert run["drift"] is None
+    assert run["precision"] is None
     assert run["checks"][0]["status"] == "passed"
 
 
 def test_clusters_are_drawn_one_sample_each_before_any_second(coarse):
-    (shift,) = coarse(MIN(0.2), "--precision-check", "50", clusters=50)["drift"]["shifts"]
+    (shift,) = coarse(MIN(0.2), "--precision-check", "50", clusters=50)["precision"]["shifts"]
     assert (shift["n"], shift["note"]) == (50, "")  # fifty samples of fifty clusters: independent
-    (shift,) = coarse(MIN(0.2), "--precision-check", "60", clusters=50)["drift"]["shifts"]
+    (shift,) = coarse(MIN(0.2), "--precision-check", "60", clusters=50)["precision"]["shifts"]
     assert "50 clusters" in shift["note"]
 
 
@@ -229,8 +229,10 @@ def test_runs_from_before_there_was_a_precision_check_can_be_read(coarse):
     from harness.serial import from_json
     from harness.types import RunRecord
 
-    del run["drift"]
-    assert from_json(RunRecord, json.dumps(run)).drift is None
+    del run["precision"]
+    assert from_json(RunRecord, json.dumps(run)).precision is None
+    run["drift"] = {"dtype": "bfloat16", "asked": 0, "samples": 0, "reason": "as it was called once"}
+    assert from_json(RunRecord, json.dumps(run)).precision.reason == "as it was called once"
 
 
 def test_a_decision_does_not_rest_on_a_run_that_was_checked_less(coarse):
@@ -262,9 +264,9 @@ def test_the_table_shows_format_and_shift(coarse):
 
 
 def test_without_gates_a_check_that_was_asked_for_covers_every_metric(coarse):
-    assert coarse(MIN(0.5), "--no-gates")["drift"] is None
+    assert coarse(MIN(0.5), "--no-gates")["precision"] is None
     assert [
-        shift["metric"] for shift in coarse(MIN(0.5), "--no-gates", "--precision-check", "5")["drift"]["shifts"]
+        shift["metric"] for shift in coarse(MIN(0.5), "--no-gates", "--precision-check", "5")["precision"]["shifts"]
     ] == ["exact_match"]
 
 
@@ -303,13 +305,17 @@ def test_a_real_model_in_bfloat16_is_compared_with_itself_in_float32(cli, tiny_b
 
     some, every = run("--dtype", "bfloat16"), run("--dtype", "bfloat16", "--precision-check", "40")
     exact = run("--dtype", "float32")
-    assert (some["environment"]["dtype"], some["drift"]["dtype"], exact["drift"]) == ("bfloat16", "bfloat16", None)
-    assert [shift["n"] for shift in some["drift"]["shifts"]] == [32, 32]
-    moved = some["drift"]["shifts"][1]
+    assert (some["environment"]["dtype"], some["precision"]["dtype"], exact["precision"]) == (
+        "bfloat16",
+        "bfloat16",
+        None,
+    )
+    assert [shift["n"] for shift in some["precision"]["shifts"]] == [32, 32]
+    moved = some["precision"]["shifts"][1]
     assert moved["changed"] == 32
     assert moved["low"] < moved["value"] - moved["reference"] < moved["high"]
     # A check of every sample finds what a run in float32 finds.
-    found = [shift["reference"] for shift in every["drift"]["shifts"]]
+    found = [shift["reference"] for shift in every["precision"]["shifts"]]
     values = {estimate["metric"]: estimate["value"] for estimate in exact["estimates"]}
     assert found == pytest.approx([values["accuracy"], values["token_perplexity"]], rel=1e-4)
 

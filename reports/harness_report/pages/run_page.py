@@ -47,7 +47,7 @@ def export_run(canvas: Canvas, source: Source, run: RunRecord, most: int) -> Non
 def _show(canvas: Canvas, source: Source, run: RunRecord, baseline: RunRecord | None) -> None:
     _head(canvas, source, run)
     _gates(canvas, run)
-    if run.drift is not None:
+    if run.precision is not None:
         canvas.heading("Precision")
         with canvas.card():
             canvas.html(fragments.precision(run))
