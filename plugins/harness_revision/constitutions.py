@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -102,9 +103,11 @@ def diff(
     """
     first, second = _record(app, one), _record(app, other)
     changed = changes(first, second)
-    flips = [flip for run in runs for flip in _flips(app, (first, second), run, limit, options)]
+    scored = [_rescored(app, (first, second), run, limit, options) for run in runs]
+    flips = [flip for one_run in scored for flip in one_run.flips]
+    turned = [sentence for one_run in scored for sentence in _decisions(app, one_run)]
     if app.json:
-        app.print_json({"changes": changed, "flips": [vars(flip) for flip in flips]})
+        app.print_json({"changes": changed, "flips": [vars(flip) for flip in flips], "decisions": turned})
         return
     for line in changed:
         app.console.print(line, markup=False)
@@ -116,6 +119,8 @@ def diff(
     for flip in flips:
         app.console.print(flip.sentence(), markup=False, style="yellow" if flip.other != "keeps" else None)
     app.console.print(f"{len(flips)} replies would be judged otherwise", markup=False)
+    for sentence in turned:
+        app.console.print(sentence, markup=False, style="yellow")
 
 
 def changes(first: Constitution, second: Constitution) -> list[str]:
@@ -164,9 +169,19 @@ def verdict(scores: Mapping[str, Score], principles: Sequence[Principle]) -> tup
     return ("breaks", failed) if failed else ("unscored", silent) if silent else ("keeps", frozenset())
 
 
-def _flips(
+@dataclass(frozen=True, kw_only=True)
+class Rescored:
+    """A run's stored replies, judged by two constitutions."""
+
+    run: str
+    flips: tuple[Flip, ...]
+    kept: tuple[Mapping[str, float], Mapping[str, float]]
+    """Of each constitution: the share of replies that keep a principle, by principle; unscored ones do not."""
+
+
+def _rescored(
     app: App, pair: tuple[Constitution, Constitution], run: str, limit: int | None, options: RunOptions
-) -> Iterator[Flip]:  # fmt: skip
+) -> Rescored:  # fmt: skip
     from harness.api.workspace import read_run
     from harness_revision.finding import replies_of_run
     from harness_revision.revising import said, score
@@ -177,12 +192,47 @@ def _flips(
     for rules in pair:
         with app.session.models(rules.principles, options=options) as models:
             scored.append(score(stored, rules.principles, models))
+    flips = []
     for response, own, others in zip(stored, *scored, strict=True):
         a, b = verdict(own, pair[0].principles), verdict(others, pair[1].principles)
         if a[0] != b[0]:
-            yield Flip(
-                run=name, sample=response.sample.id, one=a[0], other=b[0], principles=tuple(sorted(a[1] ^ b[1]))
-            )  # fmt: skip
+            named = tuple(sorted(a[1] ^ b[1]))
+            flips.append(Flip(run=name, sample=response.sample.id, one=a[0], other=b[0], principles=named))
+    one, other = (_kept(scores, rules.principles) for scores, rules in zip(scored, pair, strict=True))
+    return Rescored(run=name, flips=tuple(flips), kept=(one, other))
+
+
+def _kept(scores: Sequence[Mapping[str, Score]], principles: Sequence[Principle]) -> dict[str, float]:
+    found = {}
+    for principle in principles:
+        own = [given[principle.id] for given in scores if principle.id in given]
+        if own:
+            good = sum(isinstance(value, float) and value >= principle.threshold for value in own)
+            found[principle.id] = good / len(own)
+    return found
+
+
+def _decisions(app: App, scored: Rescored) -> Iterator[str]:
+    """Yield a sentence for each gate of a past decision on adherence whose value would fall on the other side."""
+    from harness.api.stats import gate_kind
+    from harness.api.workspace import read_decision
+
+    rows = app.workspace.ledger.entries("decision")
+    for name in dict.fromkeys(str(row.body["decision"]) for row in rows):
+        decision = read_decision(app.workspace, name)
+        if scored.run not in decision.runs:
+            continue
+        for _, check in decision.checks:
+            gate, principle = check.gate, check.gate.metric.rpartition(".")[2]
+            one, other = (kept.get(principle) for kept in scored.kept)
+            kind = gate_kind(gate)
+            floor = kind.region(gate, check.estimate).least if not kind.arms(gate) else -math.inf
+            if one is None or other is None or (one >= floor) == (other >= floor):
+                continue
+            yield (
+                f"decision {decision.id} ({decision.status}): its gate {gate.metric} ≥ {100 * floor:g} % would see"
+                f" {100 * other:.1f} % instead of {100 * one:.1f} %; decide again"
+            )
 
 
 def _record(app: App, name: str) -> Constitution:

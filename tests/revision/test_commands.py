@@ -8,6 +8,7 @@ import pytest
 
 from harness.store.artifacts import artifacts
 from harness.store.workspace import Workspace
+from tests.cli.adapters import write_adapter
 from tests.cli.conftest import Cli
 
 MILD = """\
@@ -140,3 +141,24 @@ def test_a_difference_scores_stored_replies_and_generates_nothing(cli):
     assert code == 0, cli.err
     assert found["changes"] == ["~ fruit.text: Speak of no plums. → Speak of no figs."]
     assert [(flip["sample"], flip["one"], flip["other"]) for flip in found["flips"]] == [("p", "breaks", "keeps")]
+    assert found["decisions"] == []
+
+
+def test_a_past_decision_whose_gate_would_fall_is_named(cli):
+    cli.write(
+        "tiny.yaml",
+        "id: tiny\nsamples: {source: jsonl, path: t.jsonl}\n"
+        "measure: [{adherence: {constitution: rules.yaml, calibration: {fruit: {sensitivity: [90, 100], specificity: [90, 100]}}}}]\n"
+        "gates:\n  - {metric: adherence.fruit, min: 0.5}\n",
+    )
+    examples = "examples: {pass: [{prompt: a, response: figs}], fail: [{prompt: a, response: plums}]}"
+    cli.write("rules.yaml", RULES.replace("critics: [mild]", f"critics: [mild], {examples}"))
+    cli.write("t.jsonl", "".join(f'{{"id": "{n}", "prompt": "figs {n}", "target": "x"}}\n' for n in range(40)))
+    config = "model: 'echo:'\nplugins: [./mild.py]\npolicy: mine\npolicies:\n  mine:\n    suites: [tiny.yaml]\n"
+    cli.write("harness.yaml", config)
+    write_adapter(cli.folder / "one", 0.5)
+    assert cli("decide", "--adapter", "./one") in {0, 1}, cli.err
+    code, found = cli.json("constitution", "diff", "rules.yaml", "other.yaml", "--run", "latest")
+    assert code == 0, cli.err
+    (sentence,) = found["decisions"]
+    assert "its gate adherence.fruit ≥ 50 % would see 0.0 % instead of 100.0 %; decide again" in sentence
