@@ -64,6 +64,10 @@ class InputError(HarnessError):
         super().__init__(f"{place}{where}{cause}{step}")
 
 
+class MissingSplitError(InputError):
+    """A source has a split of that name, and its file is not there. Exit code 2."""
+
+
 class BrokenRunError(HarnessError):
     """The run itself broke through no fault of its input: a crash, a full disk, a lost server. Exit code 3."""
 

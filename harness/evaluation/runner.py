@@ -197,7 +197,7 @@ class _Run:
         if suite.changes:
             notes.append(f"set for this run, which counts as no policy's: {written_changes(suite.changes)}")
         if suite.few_shot.n:
-            where = "the suite's own data" if suite.few_shot.split is None else f"the split {suite.few_shot.split}"
+            where = prepared.samples.examples_from
             notes.append(f"{suite.few_shot.n} solved examples of {where} before each question")
         count, available = len(prepared.samples), prepared.samples.available
         if count < available:

@@ -68,8 +68,10 @@ class SampleStream(Sequence[Sample]):
         file: Path | None = None,
         limit: int | None = None,
         seed: int = 0,
+        examples: Examples | None = None,
     ) -> None:
         self._read = read
+        self._examples = examples
         self._name = name
         self._held: tuple[Sample, ...] | None = None
         first = _FirstReading(file=file)
@@ -94,6 +96,11 @@ class SampleStream(Sequence[Sample]):
 
     def _kept(self, values: Sequence[_T]) -> tuple[_T, ...]:
         return tuple(values) if self._places is None else tuple(values[place] for place in self._places)
+
+    @property
+    def examples_from(self) -> str:
+        """Where the solved examples before the questions come from, in words; empty without any."""
+        return "" if self._examples is None else self._examples.taken_from
 
     def __len__(self) -> int:
         """Return how many samples take part."""
@@ -202,9 +209,12 @@ def read_samples(
     )
     few, examples = suite.few_shot, None
     if few.n:
-        options = {**handed.options, **({} if few.split is None else {"split": few.split})}
-        pool = replace(handed, options=options)
-        examples = Examples(lambda: _read(suite, source, pool), few, file=suite.path)
+
+        def pool(split: str | None) -> Iterator[Sample]:
+            options = {**handed.options, **({} if split is None else {"split": split})}
+            return _read(suite, source, replace(handed, options=options))
+
+        examples = Examples(pool, few, file=suite.path)
 
     def read() -> Iterator[Sample]:
         found = picked(_read(suite, source, handed), suite.pick, seed=seed, file=suite.path)
@@ -214,6 +224,7 @@ def read_samples(
     return SampleStream(
         read,
         name=suite.id, file=suite.data_path or suite.path, limit=limit, seed=seed,
+        examples=examples,
     )  # fmt: skip
 
 

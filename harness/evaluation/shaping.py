@@ -6,7 +6,7 @@ import heapq
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness.errors import InputError, unknown_name
+from harness.errors import InputError, MissingSplitError, unknown_name
 from harness.hashing import sha256_text
 from harness.types import Message, Sample
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from harness.reading.suite import FewShotSection, PickSection
 
+_OWN = "own"
+"""Names the suite's own data among splits."""
 _SPARE = 64
 """Examples kept besides those that are wanted, since some may be the sample itself or of its cluster."""
 
@@ -72,43 +74,68 @@ class Examples:
     """The solved examples that stand before questions, read once.
 
     Args:
-        read: yields the samples to take them from: a named split, or the suite's own data.
-        few: how many, and how they are drawn.
+        read: yields the samples to take them from, of a named split, or of the suite's own data for None.
+        few: how many, from which splits, and how they are drawn.
         file: the suite's, for errors.
     """
 
-    def __init__(self, read: Callable[[], Iterable[Sample]], few: FewShotSection, *, file: Path) -> None:
+    def __init__(self, read: Callable[[str | None], Iterable[Sample]], few: FewShotSection, *, file: Path) -> None:
         self._read, self._few, self._file = read, few, file
         self._pool: tuple[tuple[Sample, str], ...] | None = None
+        self._own = True
+        self.taken_from = ""
+        """Where they are taken from, in words; empty before they were read."""
 
     def before(self, sample: Sample) -> Sample:
         """Return the sample with examples before its question: never itself, nor one of its cluster.
 
-        Of a named split, examples with the sample's own tags (MMLU's subjects) come first.
+        Of the one split that a suite names, examples with the sample's own tags (MMLU's subjects) come first.
 
         Raises:
             InputError: where there are not enough, or the sample asks nothing.
         """
         if self._pool is None:
-            self._pool = self._drawn()
+            self._pool = self._first_there()
         pool = self._pool
-        if self._few.split is not None:
+        if isinstance(self._few.split, str):
             pool = tuple(sorted(pool, key=lambda item: item[0].tags != sample.tags))
-        found = [item for item in pool if not _same(item[0], sample)][: self._few.n]
+        found = [item for item in pool if not self._same(item[0], sample)][: self._few.n]
         if len(found) < self._few.n:
-            where = "the suite's own data" if self._few.split is None else f"the split {self._few.split}"
             raise self._error(
-                f"{self._few.n} examples are wanted before {sample.id!r}, and {where} has {len(found)} with an answer"
+                f"{self._few.n} examples are wanted before {sample.id!r}, and {self.taken_from} has {len(found)} with "
+                f"an answer"
             )
         if not sample.prompt:
             raise self._error(f"the sample {sample.id!r} asks nothing that examples could stand before")
         return replace(sample, messages=_joined(found, sample.messages, self._few.style))
 
-    def _drawn(self) -> tuple[tuple[Sample, str], ...]:
+    def _first_there(self) -> tuple[tuple[Sample, str], ...]:
+        """Return the solved samples of the first split whose file is there.
+
+        Raises:
+            MissingSplitError: where none is.
+        """
+        split = self._few.split
+        *before, last = [split] if split is None or isinstance(split, str) else split or (_OWN,)
+        for name in before:
+            try:
+                return self._taken(name)
+            except MissingSplitError:
+                continue
+        return self._taken(last)
+
+    def _taken(self, split: str | None) -> tuple[tuple[Sample, str], ...]:
+        split = None if split == _OWN else split
+        self._own = split is None
+        pool = self._drawn(split)
+        self.taken_from = "the suite's own data" if split is None else f"the split {split}"
+        return pool
+
+    def _drawn(self, split: str | None) -> tuple[tuple[Sample, str], ...]:
         """Return solved samples in the order in which they are taken: by a hash of the seed, or the file's."""
         seed = self._few.seed
         solved = (
-            (place, one, text) for place, one in enumerate(self._read()) if (text := answer_of(one)) and one.prompt
+            (place, one, text) for place, one in enumerate(self._read(split)) if (text := answer_of(one)) and one.prompt
         )
         keyed = (
             ((place if seed is None else sha256_text(f"{seed}\n{one.id}")), place, one, text)
@@ -120,25 +147,31 @@ class Examples:
 
         chosen = (
             sorted(keyed, key=order)
-            if self._few.split is not None
+            if isinstance(self._few.split, str)
             else heapq.nsmallest(self._few.n + _SPARE, keyed, key=order)
         )
         return tuple((one, text) for _, _, one, text in chosen)
+
+    def _same(self, one: Sample, other: Sample) -> bool:
+        """Tell whether an example is the sample or of its cluster; splits count ids and clusters anew."""
+        cluster = one.cluster is not None and one.cluster == other.cluster
+        return one.messages == other.messages or (self._own and (cluster or one.id == other.id))
 
     def _error(self, cause: str) -> InputError:
         return InputError(cause, file=self._file, key="few_shot", hint="ask for fewer, or name another split")
 
 
 def answer_of(sample: Sample) -> str:
-    """Return what a right reply to a sample says; empty where the data does not tell."""
+    """Return what a right reply to a sample says; empty where the data does not tell.
+
+    It is what the metadata holds as `solution`, such as GSM8K's steps, else the right choice or the first target.
+    """
+    solution = sample.metadata.get("solution")
+    if isinstance(solution, str) and solution:
+        return solution
     if sample.answer is not None and sample.choices:
         return sample.choices[sample.answer]
     return sample.target[0] if sample.target else ""
-
-
-def _same(one: Sample, other: Sample) -> bool:
-    cluster = one.cluster is not None and one.cluster == other.cluster
-    return cluster or one.id == other.id or one.messages == other.messages
 
 
 def _joined(examples: list[tuple[Sample, str]], messages: tuple[Message, ...], style: str) -> tuple[Message, ...]:

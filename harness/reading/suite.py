@@ -85,12 +85,16 @@ class PickSection(StrictModel):
     """Ask in an order drawn from the seed."""
 
 
+Split = Annotated[str, Field(min_length=1)]
+
+
 class FewShotSection(StrictModel):
     """Solved examples before each question."""
 
     n: Annotated[int, Field(ge=0, le=100)] = 0
-    split: Annotated[str, Field(min_length=1)] | None = None
-    """Where they are taken from, an option of the source; None is the suite's own data without the sample itself."""
+    split: Split | tuple[Split, ...] | None = None
+    """Where they are taken from, an option of the source; None is the suite's own data without the sample itself. Of
+    several the first whose file is there, where `own` stands for the suite's own data."""
     seed: Annotated[int, Field(ge=0)] | None = 0
     """Draws them; None takes the first ones in the file's order."""
     style: Annotated[Literal["text", "turns"], Field(alias="as")] = "turns"

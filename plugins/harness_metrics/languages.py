@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from harness.api import InputError
+from harness.api import MissingDependencyError
 from harness_metrics.constraint_values import WrongValueError
 
 COMMON = frozenset(
@@ -46,7 +46,5 @@ def _identifier() -> Any:  # noqa: ANN401 - py3langid has no types
     try:
         from py3langid.langid import MODEL_FILE, LanguageIdentifier
     except ImportError as error:
-        raise InputError(
-            "telling the language of a reply needs py3langid", hint='pip install "harness[metrics]"'
-        ) from error
+        raise MissingDependencyError("py3langid", "metrics", needed_by="telling a reply's language") from error
     return LanguageIdentifier.from_model_file(MODEL_FILE)

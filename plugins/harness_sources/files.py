@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import csv
+import glob
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.api import MOST_WHOLE, InputError, SourceInput, opened, parse_json, read_bytes, read_lines, read_text
+from harness.api import (
+    MOST_WHOLE,
+    InputError,
+    MissingSplitError,
+    SourceInput,
+    opened,
+    parse_json,
+    read_bytes,
+    read_lines,
+    read_text,
+)
 
 Row = Mapping[str, Any]
 Numbered = tuple[int, Row]
 """(1-based line, or number of the row in formats without lines; the row)."""
 
+_SPLIT = re.compile(r"(?<![A-Za-z])(?:[Tt]est|[Vv]alidation|[Vv]alid|[Vv]al|[Dd]ev)(?![A-Za-z])")
 _CELL_LIMIT = 16 * 2**20
 
 
@@ -43,8 +56,18 @@ def native_files(source: SourceInput, what: str, *patterns: str) -> list[Path]:
         patterns: of file names, the best first; the first folder and pattern that match anything are taken.
 
     Raises:
-        InputError: as `data_path`, and where nothing matches.
+        InputError: as `data_path`, where nothing matches, and for the option `split`, since the set has one file alone.
     """
+    if "split" in source.options:
+        raise InputError(
+            f"{what} has no other split to take examples from", file=source.suite_path, key="few_shot.split",
+            hint="leave the split out: examples then come from the same file",
+        )  # fmt: skip
+    return own_files(source, what, *patterns)
+
+
+def own_files(source: SourceInput, what: str, *patterns: str) -> list[Path]:
+    """Return the files as `native_files` does, whatever split the options name."""
     path = data_path(source, what=what)
     if path.is_file():
         return [path]
@@ -58,6 +81,44 @@ def native_files(source: SourceInput, what: str, *patterns: str) -> list[Path]:
     raise InputError(
         f"neither this folder nor those beside and in it hold {what} ({', '.join(patterns)})", file=path,
         hint="name the file itself",
+    )  # fmt: skip
+
+
+def split_files(source: SourceInput, what: str, *patterns: str, splits: Mapping[str, tuple[str, ...]]) -> list[Path]:
+    """Return the set's own files, or the file of the split that the option `split` names.
+
+    That file lies beside the set's own, or in a folder of the split's name in or beside its folder. It has the own
+    file's name with the split's in place of `test`, `val` or `dev`, or matches one of its patterns.
+
+    Args:
+        source: as `native_files` takes it.
+        what: the set, for errors.
+        patterns: of the set's own files.
+        splits: patterns by split.
+
+    Raises:
+        MissingSplitError: where there is no such file.
+        InputError: as `native_files`, and for a split that the set does not have.
+    """
+    own, split = own_files(source, what, *patterns), source.options.get("split")
+    if split is None:
+        return own
+    if split not in splits:
+        raise InputError(
+            f"{what} has no split {split!r}", file=source.suite_path, key="few_shot.split",
+            hint=f"known: {', '.join(splits)}, or own for the same file",
+        )  # fmt: skip
+    name, folder = own[0].name, own[0].parent
+    alike = _SPLIT.sub(lambda match: split.title() if match[0][0].isupper() else str(split), name.removesuffix(".gz"))
+    names = (*([glob.escape(alike) + "*"] if alike != name.removesuffix(".gz") else []), *splits[split])
+    for place in (folder, folder / split, folder.parent / split):
+        for pattern in names:
+            found = sorted(file for file in place.glob(pattern) if file.is_file() and file not in own)
+            if found:
+                return found[:1]
+    raise MissingSplitError(
+        f"{what} has no file of the split {split} beside it ({', '.join(names)})", file=own[0],
+        hint="put it there, or name own as the split",
     )  # fmt: skip
 
 

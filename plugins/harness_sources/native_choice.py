@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from harness.api import InputError, Message, Sample, SourceInput, sha256_text
-from harness_sources.files import Row, csv_rows, jsonl_rows, native_files, need
+from harness_sources.files import Row, csv_rows, jsonl_rows, native_files, need, own_files
 
 _LETTERS = "ABCD"
 _CHOICES = ("choice0", "choice1", "choice2", "choice3")
@@ -97,7 +97,7 @@ def read_mmlu(source: SourceInput) -> Iterator[Sample]:
     question, choice0 to choice3 and answer. The option `split` names another split than `test`: `dev` or `val`.
     """
     what, split = "MMLU's csv", str(source.options.get("split", "test"))
-    for file in native_files(source, what, f"*_{split}.csv", f"*_{split}.csv.gz", "mmlu*.csv*"):
+    for file in own_files(source, what, f"*_{split}.csv", f"*_{split}.csv.gz", "mmlu*.csv*"):
         if source.path == file or file.name.startswith("mmlu"):
             yield from _mmlu_of_all(file, what, split)
             continue

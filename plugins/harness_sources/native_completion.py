@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from harness.api import InputError, Message, Sample, SourceInput, read_lines
-from harness_sources.files import Row, jsonl_rows, native_files, need
+from harness_sources.files import Row, jsonl_rows, native_files, need, split_files
+
+_TRAIN = {"train": ("train.jsonl*",)}
 
 
 def read_hellaswag(source: SourceInput) -> Iterator[Sample]:
     """Yield HellaSwag's beginnings with four endings each (Zellers et al. 2019, arXiv:1905.07830)."""
     what = "HellaSwag's jsonl"
-    for file in native_files(source, what, "hellaswag_val*.jsonl*", "*val*.jsonl*"):
+    for file in split_files(source, what, "hellaswag_val*.jsonl*", "*val*.jsonl*", splits=_TRAIN):
         for line, row in jsonl_rows(file):
             endings = row.get("endings")
             if not isinstance(endings, list) or not all(isinstance(one, str) for one in endings):
@@ -27,7 +29,9 @@ def read_hellaswag(source: SourceInput) -> Iterator[Sample]:
 def read_arc(source: SourceInput) -> Iterator[Sample]:
     """Yield ARC's questions (Clark et al. 2018, arXiv:1803.05457), as published or as the hub has them."""
     what = "ARC's jsonl"
-    for file in native_files(source, what, "ARC-Challenge-Test.jsonl*", "*[Tt]est*.jsonl*"):
+    for file in split_files(
+        source, what, "ARC-Challenge-Test.jsonl*", "*[Tt]est*.jsonl*", splits={**_TRAIN, "dev": ("dev.jsonl*",)}
+    ):
         for line, row in jsonl_rows(file):
             asked = row.get("question")
             stem, choices = (asked.get("stem"), asked.get("choices")) if isinstance(asked, dict) else (asked, None)
@@ -54,7 +58,7 @@ def read_piqa(source: SourceInput) -> Iterator[Sample]:
     The right ones stand in a file beside it, `valid-labels.lst` beside `valid.jsonl`, or in each row's `label`.
     """
     what = "PIQA's jsonl"
-    for file in native_files(source, what, "valid.jsonl*", "*val*.jsonl*"):
+    for file in split_files(source, what, "valid.jsonl*", "*val*.jsonl*", splits=_TRAIN):
         beside = file.with_name(file.name.split(".jsonl")[0] + "-labels.lst")
         labels = dict(read_lines(beside)) if beside.is_file() else {}
         for number, (line, row) in enumerate(jsonl_rows(file), start=1):
@@ -68,8 +72,8 @@ def read_winogrande(source: SourceInput) -> Iterator[Sample]:
 
     Others score the rest of the sentence behind each word (partial evaluation); the numbers are not the same.
     """
-    what = "WinoGrande's jsonl"
-    for file in native_files(source, what, "dev.jsonl*", "*val*.jsonl*"):
+    what, sizes = "WinoGrande's jsonl", {"train": tuple(f"train_{size}.jsonl*" for size in ("xl", "l", "m", "s", "xs"))}
+    for file in split_files(source, what, "dev.jsonl*", "*val*.jsonl*", splits=sizes):
         for line, row in jsonl_rows(file):
             options = [need(row, name, file, line, what=what) for name in ("option1", "option2")]
             asked = f"{need(row, 'sentence', file, line, what=what)}\nWhat belongs in the place of _?"

@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.api import InputError, Message, Role, Sample, SourceInput, read_lines
-from harness_sources.files import csv_rows, data_path, jsonl_rows, native_files, need
+from harness_sources.files import csv_rows, data_path, jsonl_rows, native_files, need, split_files
 
 _TURN = re.compile(r"\n\n(Human|Assistant): ?")
 _HEADING = re.compile(r"^ = [^=].* = $")
 
 
 def read_gsm8k(source: SourceInput) -> Iterator[Sample]:
-    """Yield GSM8K's problems (Cobbe et al. 2021, arXiv:2110.14168); the target is the number behind `####`."""
-    (path, *_) = native_files(source, "GSM8K", "test.jsonl*", "*test*.jsonl*")
+    """Yield GSM8K's problems (Cobbe et al. 2021, arXiv:2110.14168); the target is the number behind `####`.
+
+    Metadata holds the whole answer as `solution`, which examples show.
+    """
+    (path, *_) = split_files(source, "GSM8K", "test.jsonl*", "*test*.jsonl*", splits={"train": ("train.jsonl*",)})
     for line, row in jsonl_rows(path):
         answer = need(row, "answer", path, line, what="GSM8K's jsonl")
         _, mark, number = answer.rpartition("####")
@@ -27,6 +30,7 @@ def read_gsm8k(source: SourceInput) -> Iterator[Sample]:
             id=f"gsm8k-{line}",
             messages=(Message(role="user", content=need(row, "question", path, line, what="GSM8K's jsonl")),),
             target=(number.strip().replace(",", ""),),
+            metadata={"solution": answer.strip()},
         )
 
 

@@ -152,3 +152,14 @@ def test_draws_of_a_sample_are_one_cluster_with_seeds_of_their_own(home):
     assert home("runs", "diff", one["id"], one["id"], "-p", "dice.py") == 0, home.err
     assert ran(home, "-p", "dice.py", "--model", "dice:", "--epochs", "3", "--temperature", "1", "--no-gates")[
         "samples_fingerprint"] == one["samples_fingerprint"]  # fmt: skip
+
+
+def test_the_record_says_which_split_the_examples_are_of(home):
+    problem = {"question": "How many?", "answer": "So 3.\n#### 3"}
+    other = {"question": "How many more?", "answer": "So 4.\n#### 4"}
+    home.write("test.jsonl", json.dumps(problem) + "\n" + json.dumps(other) + "\n")
+    for expected in ("the suite's own data", "the split train"):
+        code, found = home.json("run", "gsm8k", "--data", "test.jsonl", "--few-shot", "1")
+        assert code == 0, home.err
+        assert f"1 solved examples of {expected} before each question" in found["runs"][0]["run"]["notes"]
+        home.write("train.jsonl", json.dumps({"question": "How many less?", "answer": "So 2.\n#### 2"}) + "\n")
