@@ -32,3 +32,7 @@ def register_commands(cli: Commands) -> None:
     cli.add_late(
         "data", "harness_guards.data_command:data", about="Check training data against suites.", section="own data"
     )
+    cli.add_late(
+        "sweep", "harness_guards.sweep_command:sweep", about="Search a recipe's options; gate the winner.",
+        section="train",
+    )  # fmt: skip
