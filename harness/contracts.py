@@ -471,6 +471,13 @@ class Stage(ABC):
         """Say what a run would take, for a dry run; empty where nothing is known. Nothing is loaded or written."""
         return ""
 
+    def workload(self, inputs: StageInput) -> Mapping[str, float]:  # noqa: ARG002 - for those who override it
+        """Return what there is to do, for a dry run: `rows`, `tokens` and `steps`, as far as data and options tell.
+
+        `tokens` are those that the model sees in all steps. Nothing is loaded or written.
+        """
+        return {}
+
     @abstractmethod
     def run(self, inputs: StageInput) -> StageOutput:
         """Train, and write into `inputs.output`."""

@@ -8,7 +8,9 @@ than the model's matrices make worthwhile. The number decides the last digits of
 from __future__ import annotations
 
 import os
+import platform
 import time
+from pathlib import Path
 from statistics import median
 
 _SECONDS = 0.2
@@ -102,3 +104,13 @@ def _timed(rows: object, matrix: object) -> float:
     for _ in range(4):
         rows @ matrix  # type: ignore[operator]
     return time.perf_counter() - begin
+
+
+def processor_name() -> str:
+    """Return the processor's model, as exactly as this system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        lines = []
+    told = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return told or platform.processor() or platform.machine()

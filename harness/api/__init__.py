@@ -56,7 +56,7 @@ from harness.reporting import ReportSection, Table
 from harness.serial import from_json, to_plain
 from harness.session import CandidateOptions, RunOptions, Session, SessionOptions, open_session
 from harness.session.results import DecisionResult, RunResult, Shown, frame
-from harness.threads import FreeCores, let_threads_doze, use_threads
+from harness.threads import FreeCores, let_threads_doze, processor_name, use_threads
 from harness.types import *  # noqa: F403 - all of them; `harness.types` lists their names
 from harness.weights import (
     as_identified,
@@ -148,6 +148,7 @@ __all__ = [
     "open_session",
     "opened",
     "parse_json",
+    "processor_name",
     "quote",
     "read_adapter_config",
     "read_bytes",

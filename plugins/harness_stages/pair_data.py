@@ -12,6 +12,7 @@ from harness_models.hf.chat import TemplateRefusalError
 from harness_stages.lora import check_shape
 from harness_stages.preferences import Pair, read_pairs
 from harness_stages.tuning import Places, TuningOptions
+from harness_stages.workloads import workload
 
 if TYPE_CHECKING:
     from harness_stages.encoding import Encoder
@@ -78,6 +79,15 @@ def plan_pairs(inputs: StageInput, options: TuningOptions, error_at: Places, *, 
         check_shape(read_adapter_config(inputs.adapter), options.shape, adapter=inputs.adapter, error_at=error_at)
     return PairPlan(options=options, data=data, pairs=tuple(kept), note=rows.note, bad_rows=len(rows.bad),
                     error_at=error_at)  # fmt: skip
+
+
+def pair_workload(options: TuningOptions, pairs: Sequence[Pair]) -> dict[str, float]:
+    """Return what it is to learn from pairs: each is read twice, once with either answer."""
+    done = workload(
+        options, (sum(len(turn.content) for turn in pair.prompt) + (len(pair.chosen) + len(pair.rejected)) / 2
+                  for pair in pairs)
+    )  # fmt: skip
+    return done | {"tokens": 2 * done["tokens"]}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import platform
 import random
 import shutil
 import time
@@ -23,7 +22,7 @@ import numpy as np
 import torch
 from transformers import TrainerCallback
 
-from harness.api import BrokenRunError, sha256_file
+from harness.api import BrokenRunError, processor_name, sha256_file
 
 if TYPE_CHECKING:
     from harness.api import StageInput
@@ -69,16 +68,6 @@ class About:
         if self.threads != now.threads:
             return f"it began with {self.threads} threads, and here it has {now.threads}"
         return ""
-
-
-def processor_name() -> str:
-    """Return the processor's model, as exactly as this system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
-    except OSError:
-        lines = []
-    told = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    return told or platform.processor() or platform.machine()
 
 
 def begun(inputs: StageInput, device: str, threads: Callable[[], int]) -> int | None:

@@ -9,7 +9,8 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from harness.api import Stage, StageInput, StageOutput
-from harness_stages.pair_data import PairPlan, find_pairs, plan_pairs
+from harness_stages.pair_data import PairPlan, find_pairs, pair_workload, plan_pairs
+from harness_stages.preferences import held_out
 from harness_stages.tuning import TuningOptions, read_stage_options, require_training
 
 
@@ -40,6 +41,12 @@ class RewardStage(Stage):
         """Return the file of pairs."""
         options, error_at = read_stage_options(inputs, RewardOptions, stage="reward")
         return {"data": find_pairs(inputs, options.data, error_at)}
+
+    def workload(self, inputs: StageInput) -> Mapping[str, float]:
+        """Return pairs as rows, about how many tokens both answers have with their prompts, and steps."""
+        plan = self._plan(inputs)
+        learned, _ = held_out(plan.pairs, plan.options.validation, inputs.seed)
+        return pair_workload(plan.options, learned)
 
     def run(self, inputs: StageInput) -> StageOutput:
         """Train and write the reward model.

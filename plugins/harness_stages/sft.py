@@ -19,6 +19,7 @@ from harness_stages.lora import check_shape
 from harness_stages.sft_options import SFTOptions
 from harness_stages.sources import SourceRows, gather_sources, list_sources
 from harness_stages.tuning import Places, read_stage_options, require_training
+from harness_stages.workloads import workload
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,12 @@ class SFTStage(Stage):
         """Return the file of training rows."""
         options, error_at = _options(inputs)
         return {name: path for name, path, _ in list_sources(inputs, options, error_at)}
+
+    def workload(self, inputs: StageInput) -> Mapping[str, float]:
+        """Return rows, about how many tokens, and steps."""
+        plan = self._plan(inputs)
+        rows = (row for source in plan.sources for row in source.rows)
+        return workload(plan.options, (sum(len(message.content) for message in row.messages) for row in rows))
 
     def run(self, inputs: StageInput) -> StageOutput:
         """Train and write the adapter.

@@ -37,20 +37,42 @@ _PACKAGES = (
 _EPILOG = """\b
 Examples:
   harness doctor
-  harness doctor --json"""
+  harness doctor --json
+  harness doctor --hardware       (measures for some ten seconds, for harness train --dry-run)"""
 
 
 @click.command(epilog=_EPILOG)
 @click.option("--deep", is_flag=True, help="Hash every file of the workspace that the ledger names.")
+@click.option("--hardware", is_flag=True, help="Measure this machine instead, and propose precision, batch and base.")
 @common_options
-def doctor(app: App, deep: bool) -> int:
+def doctor(app: App, deep: bool, hardware: bool) -> int:
     """Say what works here: versions, devices, weights, plugins, the workspace. Exit code 2 if something is broken."""
+    if hardware:
+        return _hardware(app)
     found = list(_look(app, deep=deep))
     if app.json:
         app.print_json([{"what": w, "state": s, "found": f, "next": n} for w, s, f, n in found])
     else:
         _print(app, found)
     return EXIT_INPUT if any(state == "broken" for _, state, _, _ in found) else EXIT_PASSED
+
+
+def _hardware(app: App) -> int:
+    """Measure, keep it where dry runs find it, and say it."""
+    from harness.api.weights import weights_dir
+    from harness_start.hardware import keep, lines, measure
+
+    with app.session.progress() as progress:
+        found = measure(progress)
+    file = keep(found, app.workspace.root if app.workspace_path.exists() else weights_dir())
+    if app.json:
+        app.print_json({"processor": found.processor, "facts": dict(found.facts), "figures": dict(found.figures),
+                        "proposals": dict(found.proposals), "file": str(file)})  # fmt: skip
+        return EXIT_PASSED
+    for what, told in lines(found):
+        app.console.print(f"{what:<13} {safe_text(told)}", markup=False, highlight=False, soft_wrap=True)
+    app.console.print(f"kept in {safe_text(str(file))}", style="dim", markup=False, soft_wrap=True)
+    return EXIT_PASSED
 
 
 Row = tuple[str, State, str, str]

@@ -24,6 +24,7 @@ from harness.api import (
     StageOutput,
     base_hash,
     base_shapes,
+    base_shapes_folder,
     check_lora,
     materialise,
     misfit,
@@ -45,6 +46,7 @@ from harness.api.artifacts import (
     made_by,
     temporary_beside,
 )
+from harness_training.forecast import PLANNED, forecast
 from harness_training.graph import Node, in_order
 from harness_training.models import Models
 from harness_training.resources import NONE, make_stages, resolve_constitution, resolve_recipe_base, resolve_start
@@ -130,7 +132,12 @@ class _Run:
         )  # fmt: skip
         self._made[node.index] = {}
         if any(not self._made[source] for source in node.sources.values() if source is not None):
-            return result
+            kinds = {node.stage.reads[role] for role, source in node.sources.items() if source is not None}
+            if kinds > {"adapter"}:
+                return result  # its data is not made yet
+            read = self._read(node)
+            inputs = self._inputs(node, read)
+            return replace(result, note=self._forecast(node, inputs, self._draft(node, inputs, read)))
         read = self._read(node)
         inputs = self._inputs(node, read)
         self._check(node, inputs)
@@ -142,10 +149,17 @@ class _Run:
                 self._made[node.index] = {kind: self._kept(artifact) for kind, artifact in found.items()}
                 return replace(result, reused=True, kept=self._made[node.index])
         if self.setting.dry_run:
-            told = _explained(lambda: node.stage.forecast(inputs))
+            told = _explained(lambda: node.stage.forecast(inputs)) or self._forecast(node, inputs, draft)
             return replace(result, note="; ".join(filter(None, (note, told))))
         self._made[node.index], said = self._train(node.stage, inputs, draft)
         return replace(result, trained=True, kept=self._made[node.index], note="; ".join(filter(None, (note, said))))
+
+    def _forecast(self, node: Node, inputs: StageInput, draft: Artifact) -> str:
+        """Say what a stage would take: rows, steps, tokens, memory and minutes, or what of it is unknown."""
+        work = _explained(lambda: node.stage.workload(inputs))
+        folder = base_shapes_folder(self.model, self.setting.context)
+        told = forecast(self.setting.workspace, draft, work, folder).sentence()
+        return told and f"{node.name} would take {told}"
 
     def _kept(self, artifact: Artifact) -> Kept:
         folder = artifact_folder(self.setting.workspace, artifact.kind, artifact.id)
@@ -251,6 +265,9 @@ class _Run:
                                 checkpoints=checkpoints, checkpoint_seconds=self.setting.checkpoint_seconds,
                                 limits=self.setting.limits)  # fmt: skip
                 output = _explained(lambda: stage.run(given))
+                todo = _explained(lambda: stage.workload(given))
+                if todo.get("tokens"):
+                    output = replace(output, figures={**output.figures, PLANNED: todo["tokens"]})
                 kept = self._keep(stage, output, draft)
                 shutil.rmtree(checkpoints, ignore_errors=True)
                 return kept, output.note
