@@ -13,6 +13,7 @@ from harness.api import InputError, unknown_name
 from harness.api.stats import clopper_pearson
 from harness.api.workspace import find_policy
 from harness_audit.differences import difference_cases
+from harness_audit.labelled import labelled_cases
 from harness_audit.limits import limit_cases
 from harness_audit.policies import policy_cases, replayed
 from harness_audit.processes import undisturbed, workers
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 GROUPS = (
     "min", "max", "max corrected", "min corrected", "max_unscored", "non_inferior", "non_inferior with anchor",
     "superior", "equivalent", "unscored", "critics that err", "attempts", "ugly",
+    "few labels",
 )  # fmt: skip
 FAMILY = 0.05
 """How often an audit of gates that keep their promises exactly may call any of them broken."""
@@ -151,6 +153,8 @@ def prepare(origin: Origin, registries: Registries, config: Config) -> Prepared:
     cases = [] if setup.policies and not setup.gates else list(_gate_cases(populations, setup))
     if setup.policies == () and (not setup.gates or "ugly" in setup.gates):
         cases += ugly_cases()
+    if setup.policies == () and (not setup.gates or "few labels" in setup.gates):
+        cases += labelled_cases()
     left_out: dict[str, Sequence[str]] = {}
     by_suite = {population.suite: population for population in populations}
     for name in names:

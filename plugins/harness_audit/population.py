@@ -14,7 +14,7 @@ from harness.api import NotApplicable, Row, Unscored
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from harness.api import Calibration, Metric
+    from harness.api import Calibration, HumanLabels, Metric
 
 CANDIDATE, BASELINE, ANCHOR = "candidate", "baseline", "anchor"
 SCORED, UNSCORED, ABSENT = 0, 1, 2
@@ -65,6 +65,8 @@ class Drawn:
     """The cluster of each sample, shape (n,)."""
     calibrations: dict[str, Calibration] = field(default_factory=dict)
     """By metric: what a study of its labeller would have found."""
+    people: dict[str, HumanLabels] = field(default_factory=dict)
+    """By arm: what people say of some samples, for gates that go by it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -103,6 +103,11 @@ class Judge:
             columns.append(drawn.arms[BASELINE][gate.metric])
             if gate.anchor is not None:
                 columns.append(drawn.arms.get(ANCHOR, drawn.arms[BASELINE])[gate.metric])
+        if gate.correction:
+            own, *others = (_table(metric, column, drawn.labels) for column in columns)
+            others = [replace(other, labels=drawn.people.get(BASELINE)) for other in others]
+            own = replace(own, labels=drawn.people.get(CANDIDATE))
+            return self.check(gate, own, others[0] if others else None, None, seed)
         if not metric_kind(metric).shares:
             return self._asked(gate, metric, columns, drawn.labels, seed)
         key = (gate, metric.calibration, counts(columns, drawn.labels, compares=gate_kind(gate).compares))
@@ -228,4 +233,4 @@ def _first(drawn: Drawn, size: int) -> Drawn:
     """Return the first samples of a run: a smaller look is contained in a larger one."""
     at = np.arange(min(size, len(drawn.labels)))
     arms = {arm: {name: column.take(at) for name, column in columns.items()} for arm, columns in drawn.arms.items()}
-    return Drawn(arms=arms, labels=drawn.labels[at], calibrations=drawn.calibrations)
+    return Drawn(arms=arms, labels=drawn.labels[at], calibrations=drawn.calibrations, people=drawn.people)
