@@ -9,10 +9,11 @@ import click
 from harness.api.commands import EXIT_PASSED, App, common_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from rich.tree import Tree
 
+    from harness_inspect.examples import Example
     from harness_inspect.lineage import Lineage, Origin
     from harness_inspect.why import Why
 
@@ -21,6 +22,7 @@ Examples:
   harness why                     (why is promoted what is promoted?)
   harness why latest
   harness why 3f9a1c0b2d4e
+  harness why bread-12            (a prompt's critique, revision and adapters)
   harness why ./my-adapter        (its decision, what it was made from, and what came of it)"""
 
 
@@ -32,10 +34,21 @@ def why(app: App, name: str | None) -> int:
 
     Gates, numbers, attempts, reviews and vetoes; then stages, data and base, and the runs and decisions that followed.
     """
-    from harness.api import to_plain
+    from harness.api import InputError, to_plain
+    from harness_inspect.examples import find_examples
     from harness_inspect.why import why as find_why
 
-    found, lineages = find_why(app.workspace, name)
+    try:
+        found, lineages = find_why(app.workspace, name)
+    except InputError:
+        examples = () if name is None else find_examples(app.workspace, name)
+        if not examples:
+            raise
+        if app.json:
+            app.print_json({"examples": [to_plain(one) for one in examples]})
+        else:
+            _show_examples(app, examples)
+        return EXIT_PASSED
     if app.json:
         own = {"decision": None} if found is None else to_plain(found)
         app.print_json({**own, "lineage": [to_plain(one) for one in lineages]})
@@ -47,6 +60,22 @@ def why(app: App, name: str | None) -> int:
     for one in lineages:
         app.console.print(_tree(one))
     return EXIT_PASSED
+
+
+def _show_examples(app: App, examples: Sequence[Example]) -> None:
+    """Print each example's versions with their critiques, and what was made of it."""
+    from rich.text import Text
+
+    for one in examples:
+        prompt = one.history["sample"]["messages"][-1]["content"]
+        lines = [f"prompt: {prompt}"]
+        for number, version in enumerate(one.history["rounds"]):
+            if number:
+                lines += [f"principle: {version.get('principle')}", f"critique: {version.get('critique')}"]
+            lines.append(f"{'revision' if number else 'reply'}: {version['reply']}")
+        for line in lines:
+            app.console.print(Text(_one_line(line)), soft_wrap=True)
+        app.console.print(_tree(one.lineage))
 
 
 def _tree(found: Lineage) -> Tree:
