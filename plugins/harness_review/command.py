@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,9 +76,10 @@ def review(app: App, run: str, wanted: Wanted, how: dict[str, Any]) -> int:
     if wanted.metric and wanted.principle:
         raise InputError("--metric and --principle both say what to label", hint="give one")
     registries = app.plugins.registries
-    populations = tuple(
-        open_population(app.workspace, registries, name, wanted) for name in (run, how["other"]) if name is not None
-    )
+    first = open_population(app.workspace, registries, run, wanted)
+    same = replace(wanted, metric=first.metric.name, principle=None)  # a baseline's run has no gates to tell it
+    others = () if how["other"] is None else (open_population(app.workspace, registries, how["other"], same),)
+    populations = (first, *others)
     rater = how["rater"] or _user()
     if how["dry_run"]:
         found = drawn_before(app.workspace, populations, wanted) or draw(populations, wanted)
