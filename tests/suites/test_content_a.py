@@ -20,7 +20,7 @@ from harness.evaluation.samples import read_samples
 from harness.paths import weights_dir
 from harness.plugins import load_plugins
 from harness.reading.suite import read_suite
-from harness.types import Sample
+from harness.types import Admission, Sample
 from harness_metrics.fields import alternatives, texts
 from harness_metrics.privacy import leaked, stands_in
 from harness_metrics.stereotype import condition
@@ -50,6 +50,7 @@ def read(suite: str) -> PreparedSuite:
         metrics=metrics, gates=file.gates, gate_origins=tuple(range(len(file.gates))), own_gates=True,
         constitutions=judged,
         panel=Panel(principles=tuple({rule.id: rule for one in judged for rule in one.principles}.values())),
+        admission=Admission(),
     )  # fmt: skip
 
 

@@ -25,9 +25,11 @@ from harness.testing import (
 )
 from harness.testing.models import _requests as questions
 from tests.classifiers.conftest import options_of, small_checkpoint  # noqa: F401 - fixtures
+from tests.critics.test_calibrate import NATIVE as LABELLED
 from tests.metrics.cases import CASES
 from tests.metrics.conftest import PRINCIPLES
 from tests.sources.test_native import SMALL
+from tests.training.test_every_stage import OPTIONS as TRAINING
 
 REGISTRIES = load_plugins(installed=False).registries
 FACTORIES = {case.factory: case for case in CASES.values()}
@@ -46,9 +48,13 @@ CRITICS = {
     "grounding": ({}, {}),
     "relevance": ({}, {}),
     "consistency": ({}, {}),
+    "harmful-response": ({}, {}),
 }
 BY_MEANING = ("grounding", "relevance", "consistency")
-STAGES = {"canaries": {"data": "rows.jsonl", "count": 4}, "sft": {"data": "rows.jsonl"}}
+STAGES = {"canaries": {"data": "rows.jsonl", "count": 4}}
+"""Options of the stages that `tests/training/test_every_stage.py` does not hold to the contract already."""
+GRADED = {"constitutional", "preferences", "rlaif"}
+"""Stages that need a constitution or a reward: tests/training has tests of each."""
 PLAIN = {"id": "one", "prompt": "What is the capital of Peru?", "target": "Lima"}
 
 
@@ -97,6 +103,8 @@ def source_input(name: str, folder: Path) -> SourceInput:
     path = folder / f"data.{name}"
     if name in SMALL:
         path.write_text(SMALL[name], encoding="utf-8")
+    elif name in LABELLED:
+        path.write_text(LABELLED[name][1], encoding="utf-8")
     elif name in {"json", "jsonl"}:
         path.write_text(json.dumps([PLAIN] if name == "json" else PLAIN), encoding="utf-8")
     elif name == "csv":
@@ -127,12 +135,12 @@ def test_the_hubs_source(monkeypatch: pytest.MonkeyPatch) -> None:
     assert_source("datasets", SourceInput(path=None, options={"name": "org/set"}))
 
 
-@pytest.mark.parametrize("name", names("stages"))
+@pytest.mark.parametrize("name", STAGES)
 def test_stages(name: str, tmp_path: Path) -> None:
     rows = [{"prompt": f"Say {n}", "completion": str(n)} for n in range(8)]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "config.json").write_text("{}")
-    assert_stage(name, tmp_path, options=STAGES[name], run=name != "sft")  # sft trains in tests/training
+    assert_stage(name, tmp_path, options=STAGES[name])
 
 
 @pytest.mark.parametrize("scheme", ["echo", "hf", "replay"])
@@ -153,7 +161,8 @@ def test_the_command() -> None:
 def test_there_is_a_test_of_each_bundled_thing() -> None:
     """Kinds that no bundled plugin brings are tested by the tutorial's."""
     assert names("report_sections") == []
-    assert set(names("classifiers")) == {"detoxify", "minilm-toxicity", "presidio"}
+    assert set(names("classifiers")) == {"detoxify", "minilm-toxicity", "presidio", "words-harm"}
+    assert set(names("stages")) == {*STAGES, *TRAINING, *GRADED}
     assert set(names("models")) == {"echo", "hf", "openai", "replay"}
 
 
