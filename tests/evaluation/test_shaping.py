@@ -21,7 +21,7 @@ def sample(n, *, tags=(), cluster=None, system=False):
 
 
 def examples(pool, **few):
-    return Examples(lambda: iter(pool), FewShotSection(**{"n": 2, "seed": None, **few}), file=Path("suite.yaml"))
+    return Examples(lambda _: iter(pool), FewShotSection(**{"n": 2, "seed": None, **few}), file=Path("suite.yaml"))
 
 
 def said(found):
