@@ -133,7 +133,7 @@ def test_a_warm_run_of_two_thousand_requests_takes_under_three_seconds_and_loads
     assert seconds < 3  # of computing: the machine that runs the tests may be busy with other things
 
 
-def test_a_warm_run_with_judge_and_classifier_loads_neither(cli):
+def test_a_warm_run_with_judge_and_classifier_loads_neither(cli, shipped_judge):
     options = ["run", "safety-core", "--model", "echo:", "--limit", "12", "--no-gates", "--principle", "civility"]
     code, _ = cli.json(*options)
     if code == 2:
