@@ -46,7 +46,7 @@ def test_before_any_run_it_says_what_can_be_said_and_writes_nothing(home):
     first, second = found["gates"]
     assert (first["samples"], first["least"], second["least"]) == (60, 5, 14)
     assert first["detects"] == pytest.approx(0.15, abs=0.02)
-    assert second["detects"] == pytest.approx(0.14, abs=0.01)
+    assert second["detects"] == pytest.approx(0.152, abs=0.001)  # exact, where the approximation has 0.144
     assert found["together"] is None
     assert found["left_out"] == ["tiny exact_match", "tiny exact_match"]
     assert not (home.folder / ".harness").exists()
