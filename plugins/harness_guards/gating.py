@@ -53,8 +53,8 @@ class Against:
 
 
 def gating_suites(recipe: Recipe, policy: Policy | None, config: Config, registries: Registries) -> tuple[str, ...]:
-    """Return the suites that will gate: those of `then`, and of the policy of the recipe or else of the folder."""
-    if policy is None:
+    """Return the suites that will gate: those of `then`, and of the policy of the recipe or else of harness.yaml."""
+    if policy is None and config.path is not None:
         try:
             policy = default_policy(config, registries)
         except InputError:
