@@ -104,6 +104,6 @@ def _always_bad(models):
         ask, candidate = models.ask, models.candidate
 
         def verdicts(self, responses):
-            return [(Verdict(principle="r", critic="c", fingerprint="f", score=0.0),) for _ in responses]
+            return [(Verdict(principle="r", critic="rules", fingerprint="f", score=0.0),) for _ in responses]
 
     return Bad()
