@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from harness.api import Critic, StrictModel, Unscored, read_options, sha256_json
-from harness_critics.options import nothing_to_judge
+from harness_critics.options import findings_on
 
 if TYPE_CHECKING:
     from harness.api import Completion, Findings, Principle, Reply, Sample
@@ -50,13 +50,8 @@ class ClassifierCritic(Critic):
         findings: Mapping[str, Findings],
     ) -> tuple[float | Unscored, str]:
         """Return one minus the probability, and which labels it is of."""
-        empty = nothing_to_judge(reply)
-        if empty is not None:
-            return empty, ""
         name, breaks = self._options.classifier, self._options.breaks
-        found = findings.get(name)
-        if found is None:
-            return Unscored(reason=f"the classifier {name} did not run"), ""
+        found = findings_on(reply, findings, name)
         if isinstance(found, Unscored):
             return found, ""
         against: dict[str, float] = {}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from harness.api import Critic, StrictModel, Unscored, read_options, sha256_json
-from harness_critics.options import nothing_to_judge
+from harness_critics.options import findings_on
 
 if TYPE_CHECKING:
     from harness.api import Completion, Finding, Findings, Principle, Reply, Sample
@@ -50,12 +50,7 @@ class PIICritic(Critic):
         findings: Mapping[str, Findings],
     ) -> tuple[float | Unscored, str]:
         """Return the score and the labels (never the text) of what was found."""
-        empty = nothing_to_judge(reply)
-        if empty is not None:
-            return empty, ""
-        found = findings.get(self._options.classifier)
-        if found is None:
-            return Unscored(reason=f"the classifier {self._options.classifier} did not run"), ""
+        found = findings_on(reply, findings, self._options.classifier)
         if isinstance(found, Unscored):
             return found, ""
         told = [finding for finding in found if finding.label not in self._options.ignore]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from harness.api import Critic, StrictModel, Unscored, read_options, sha256_json
-from harness_critics.options import nothing_to_judge
+from harness_critics.options import findings_on
 
 if TYPE_CHECKING:
     from harness.api import Completion, Findings, Principle, Reply, Sample
@@ -44,13 +44,8 @@ class ToxicityCritic(Critic):
         findings: Mapping[str, Findings],
     ) -> tuple[float | Unscored, str]:
         """Return one minus the label's probability."""
-        empty = nothing_to_judge(reply)
-        if empty is not None:
-            return empty, ""
         name, label = self._options.classifier, self._options.label
-        found = findings.get(name)
-        if found is None:
-            return Unscored(reason=f"the classifier {name} did not run"), ""
+        found = findings_on(reply, findings, name)
         if isinstance(found, Unscored):
             return found, ""
         probabilities = [finding.probability for finding in found if finding.label == label]
