@@ -275,6 +275,10 @@ def _keep_one(workspace: Workspace, spec: AdapterSpec) -> AdapterSpec:
     return within
 
 
+_LEAST_PREFIX = 8
+"""Digits from which on a number means the beginning of a decision's id, which may have no letter, and not an entry."""
+
+
 def target_of(workspace: Workspace, now: Live, to: str | None) -> int:
     """Return the number of the promotion that `to` means, as `rollback` takes it; 0 is the bare base.
 
@@ -289,7 +293,7 @@ def target_of(workspace: Workspace, now: Live, to: str | None) -> int:
     if to == BASE:
         return 0
     known = ", ".join(str(entry.number) for entry in promotions) or "none"
-    if to.isascii() and to.isdigit() and len(to) < 12:
+    if to.isascii() and to.isdigit() and len(to) < _LEAST_PREFIX:
         if int(to) not in {entry.number for entry in promotions}:
             raise InputError(f"entry {to} is no promotion", hint=f"promotions: {known}; see harness history")
         return int(to)

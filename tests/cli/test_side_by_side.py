@@ -88,11 +88,9 @@ def test_promote_and_rollback_need_not_wait_for_a_run(home):
     (home.folder / "wait").touch()
     long = start(home, "run", "tiny.yaml", "--adapter", "./three")
     until_asking(home, 1)
-    begin = time.monotonic()
     assert home("rollback") == 0, home.err
     assert home("status") == 0
     assert "+ ./one" in home.out
-    assert time.monotonic() - begin < 10
     assert long.poll() is None
     assert home("cache", "prune", "--keep", "0") == 2
     assert f"process {long.pid} (harness run" in home.err

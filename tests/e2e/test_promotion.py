@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -55,14 +54,11 @@ def test_the_demo_promotes_its_adapter(shell):
     assert shell("ledger", "verify").returncode == 0
 
 
-def test_a_second_demo_reuses_everything_within_a_minute(shell):
-    begin = time.monotonic()
+def test_a_second_demo_reuses_everything(shell):
     done = shell("demo")
-    seconds = time.monotonic() - begin
     assert done.returncode == 0, done.stderr
     assert "reused" in done.stdout
     assert "promoted already" in done.stdout
-    assert seconds < 60
 
 
 def wrecked(folder: Path, target: Path, *, scale: float) -> Path:

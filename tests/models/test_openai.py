@@ -199,7 +199,7 @@ def test_a_server_that_never_answers_is_a_no_reply(server: Server, monkeypatch: 
     monkeypatch.setattr(OpenAIModel, "limits", Limits(first_wait=0.01))
 
     def never(body: dict[str, Any]) -> Answer:
-        time.sleep(0.6)
+        time.sleep(5)
         return said("too late")
 
     server.answer = never

@@ -11,7 +11,7 @@ from harness import hookimpl
 from harness.errors import BrokenRunError, InputError
 from harness.store.adapters import promoted
 from harness.store.promoted import alias_path, live
-from harness_promotion.promoting import promote, rollback
+from harness_promotion.promoting import promote, rollback, target_of
 
 
 def fingerprints(workspace):
@@ -38,6 +38,17 @@ def test_rollback_walks_back_and_can_be_told_where(workspace, plugins, decided):
     assert fingerprints(workspace) == "fp-c"
     rollback(workspace, plugins, to=entries[0].body["decision"][:9])
     assert fingerprints(workspace) == "fp-a"
+
+
+def test_the_beginning_of_a_decision_may_have_no_letter(workspace, plugins, decided):
+    first = promote(workspace, decided("a", 1.0).id, plugins)
+    body = {**first.body, "decision": "4440152519e0ffff"}
+    with_digits = workspace.ledger.append("promotion", body)
+    now = live(workspace)
+    assert now is not None
+    assert target_of(workspace, now, "444015251") == with_digits.number
+    with pytest.raises(InputError, match="entry 4440152 is no promotion"):
+        target_of(workspace, now, "4440152")
     rollback(workspace, plugins, to="base")
     assert fingerprints(workspace) is None
     for wrong in ("1", "99", "nonsense", "", "-1", "²"):

@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -96,14 +95,12 @@ def test_the_browser_is_opened_unless_told_otherwise(root, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(report.subprocess.Popen, "wait", _interrupted_once())
-    begin = time.monotonic()
     said = harness("report", "--workspace", root)
     assert opened
     url = re.search(r"http://127\.0\.0\.1:\d+/\?token=[\w-]{43}", said)[0]
     assert url in opened[0], "the page that the browser is given leads there"
     assert "no browser could be opened" in said
     assert "the report is closed" in said
-    assert time.monotonic() - begin < 60
 
 
 def _interrupted_once():

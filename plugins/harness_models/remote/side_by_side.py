@@ -11,7 +11,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import suppress
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -20,6 +20,8 @@ _APART = 0.001
 """Seconds between the first jobs, so that they do not come, and come back, as one crowd."""
 _PATIENCE = 5.0
 """Seconds to wait for called-off work to end."""
+_GLANCE = 0.2
+"""Seconds after which a waiting thread looks up: a Ctrl-C that arrives just before it sleeps would not wake it."""
 
 
 class SideBySide:
@@ -56,7 +58,7 @@ class SideBySide:
         whole = asyncio.run_coroutine_threadsafe(crew(), self._loop)
         whole.add_done_callback(lambda _: results.put(None))
         try:
-            while (result := results.get()) is not None:
+            while (result := _next(results)) is not None:
                 yield result[0]
             _reraise(whole.exception())
         finally:
@@ -79,6 +81,12 @@ class SideBySide:
         self._thread.join(_PATIENCE)
         if not self._thread.is_alive():
             self._loop.close()
+
+
+def _next(results: SimpleQueue[T]) -> T:
+    while True:
+        with suppress(Empty):
+            return results.get(timeout=_GLANCE)
 
 
 async def _awaited(work: Awaitable[T]) -> T:
