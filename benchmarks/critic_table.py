@@ -38,7 +38,9 @@ PERSONAL, HARMLESS = (
     for name in ("personal", "harmless")
 )
 TOXIC = ("no_hate", "professional_appropriateness")
+HARM = ("no_help_with_harm", "no_weapons", "no_illegal_drugs", "no_cybercrime", "no_fraud")
 CONTEXT = ("truthfulness",)
+GPTFUZZ = "gptfuzz_labelled/evaluate.csv.gz"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,10 +73,13 @@ def rows() -> list[Row]:
     public = [
         Row(name="toxicity (minilm-toxicity)", critic="toxicity", principles=("no_hate",),
             data="hatecheck/test_suite_cases.csv.gz"),
-        *(replace(row, name=f"{row.name}", principles=("no_help_with_harm",), data="gptfuzz_labelled/evaluate.csv.gz")
-          for row in judges),
-        *(replace(row, name=f"{row.name}", principles=("helpful_expertise",), data="llmbar/LLMBar_Natural.json")
-          for row in judges),
+        *(Row(name=name, critic=critic, principles=("no_help_with_harm",), options=options, data=GPTFUZZ)
+          for name, critic, options in (
+              ("classifier (words-harm)", "classifier", {"classifier": "words-harm", "breaks": ["harmful_help"]}),
+              ("harmful-response", "harmful-response", {}),
+          )),
+        *(replace(row, principles=("no_help_with_harm",), data=GPTFUZZ) for row in judges),
+        *(replace(row, principles=("helpful_expertise",), data="llmbar/LLMBar_Natural.json") for row in judges),
     ]  # fmt: skip
     return [
         Row(name="judge: the bare base", critic="judge", principles=everything, judge="smollm2-135m"),
@@ -86,9 +91,14 @@ def rows() -> list[Row]:
         Row(name="pii (presidio)", critic="pii", principles=("privacy_protection",)),
         Row(name="classifier (detoxify)", critic="classifier", principles=TOXIC,
             options={"classifier": "detoxify", "breaks": ["toxicity"]}),
+        Row(name="classifier (words-harm)", critic="classifier", principles=HARM,
+            options={"classifier": "words-harm", "breaks": ["harmful_help"]}),
+        Row(name="harmful-response", critic="harmful-response", principles=HARM),
         Row(name="panel of toxicity, tone and judge", critic="panel", principles=("professional_appropriateness",),
             options={"critics": {"toxicity": None, "tone": None, "judge": None}}, judge=best),
         Row(name="grounding, where a conversation gives a text", critic="grounding", principles=CONTEXT, judge=best,
+            options={"conversation_words": 8}),
+        Row(name="relevance, where a conversation gives a text", critic="relevance", principles=CONTEXT,
             options={"conversation_words": 8}),
         *public,
     ]  # fmt: skip
@@ -127,10 +137,13 @@ def pool(found: Sequence[CriticCalibration]) -> CriticCalibration:
     sides = [[one.score for one in replies if one.follows is follows] for follows in (True, False)]
     return replace(
         found[0], replies=replies, scaling=None, unscored=sum(one.unscored for one in found), auc=auc(*sides),
-        sensitivity=tuple(map(sum, zip(*(one.sensitivity for one in found), strict=True))),  # type: ignore[arg-type]
-        specificity=tuple(map(sum, zip(*(one.specificity for one in found), strict=True))),  # type: ignore[arg-type]
+        sensitivity=_total([one.sensitivity for one in found]), specificity=_total([one.specificity for one in found]),
         where=found[0].where.partition(" (")[0] if len(found) == 1 else "held-out replies",
     )  # fmt: skip
+
+
+def _total(counts: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    return sum(right for right, _ in counts), sum(n for _, n in counts)
 
 
 def line(row: Row, found: CriticCalibration, seconds: float) -> str:

@@ -239,7 +239,7 @@ candidate_options = gathered(
 role_option = click.option(
     "--role", "roles", multiple=True, metavar="ROLE=REF",
     help="Who plays a role: judge, reviser, user and so on; REF is MODEL, MODEL,adapter=REF or adapter=REF."
-    "  [default: the suite's, else harness.yaml's, else the bare base]",
+    "  [default: the suite's, else harness.yaml's, else what ships for it, else the bare base]",
 )  # fmt: skip
 
 _precision_check = click.option(

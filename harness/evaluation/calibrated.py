@@ -227,8 +227,7 @@ def look_up(metrics: Iterable[Metric], labellers: Labellers, workspace: Workspac
     for metric in metrics:
         if metric.calibration_stored:
             here = (labellers.name(metric), metric.outputs)
-            kept = (*shipped_calibrations(), *calibrations(workspace))
-            found = [one for one in kept if (one.labeller, one.outputs) == here]
+            found = [one for one in calibrations(workspace) if (one.labeller, one.outputs) == here]
             metric.calibration = _as_event(max(found, key=lambda one: one.created)) if found else None
 
 
@@ -240,17 +239,6 @@ def _as_event(found: CriticCalibration) -> Calibration:
         where=f"its critics found {hits} of {violations} violations and let {spared} of {others} others through "
         f"(calibration {found.id})",
     )  # fmt: skip
-
-
-@cache
-def shipped_calibrations() -> tuple[CriticCalibration, ...]:
-    """Return the calibrations that ship with the bundled plugins, in their `data/calibrations`, the oldest first."""
-    found = [
-        replace(from_json(CriticCalibration, file.read_bytes(), file=file), id=file.stem)
-        for folder in _data_folders()
-        for file in sorted((folder / "calibrations").glob("*.json"))
-    ]
-    return tuple(sorted(found, key=lambda one: one.created))
 
 
 def keep_calibration(workspace: Workspace, found: CriticCalibration) -> CriticCalibration:

@@ -79,7 +79,7 @@ class RunOptions:
     baseline: str | None = None
     """Stands for `promoted` in every gate: `base`, or an adapter."""
     judge: str | None = None
-    """Reference of the model that critics ask, for short; None is what harness.yaml says, else the bare base."""
+    """Reference of the model that critics ask, for short; None is what harness.yaml says, else what ships for it."""
     roles: tuple[str, ...] = ()
     """Who plays which role, as texts such as `reviser=MODEL` and `judge=MODEL,adapter=REF`."""
     gates: bool = True

@@ -198,7 +198,7 @@ class Policy:
     alpha: float = 0.05
     """One-sided, for all attempts under this version of the policy together."""
     judge: str | None = None
-    """Reference of the judge model; None is the bare base of the candidate."""
+    """Reference of the judge model; None is what the settings say, else what ships for it."""
     review: Review = "none"
     """`manual`: a person must approve a decision that passed before it can be promoted."""
     attempts: int | None = None

@@ -170,11 +170,8 @@ def disagreements(app: App, run: str, limit: int) -> None:
 
 
 def _kept(app: App) -> list[CriticCalibration]:
-    """Return the calibrations that ship and those that the workspace keeps, the oldest first."""
-    from harness.api.calibrations import shipped_calibrations
-
-    here = app.session.calibrations() if app.workspace_path.is_dir() else []
-    return [*shipped_calibrations(), *here]
+    """Return the calibrations that the workspace keeps, the oldest first."""
+    return list(app.session.calibrations()) if app.workspace_path.is_dir() else []
 
 
 def _one(app: App, name: str) -> CriticCalibration:

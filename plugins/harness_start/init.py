@@ -21,7 +21,7 @@ model: smollm2-135m
 workspace: .harness
 
 # Who plays a role besides the candidate, such as the judge whom critics ask: a model, or {model: …, adapter: …}.
-# Without it, the bare base of the candidate judges, and every run says so.
+# Without it, the adapter that ships for the role plays it (harness:judge-smollm2), else the candidate's bare base.
 # roles: {judge: smollm2-135m}
 
 # Most requests at once to a remote server, for models and judges that are one, and its seconds for one answer.
