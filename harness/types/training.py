@@ -84,6 +84,8 @@ class StageInput:
     """What else it reads, by role, where its `reads` names more than an adapter and a dataset."""
     instead: Mapping[Path, Path] = field(default_factory=dict)
     """Files to read in the place of those that the recipe names, such as data without rows that a gate asks for."""
+    observe: Callable[[int, Mapping[str, float]], None] | None = None
+    """Takes what was measured at an optimizer step, for tools that watch a training; None where nobody does."""
     place: tuple[str | int, ...] = ()
     """Where the options stand in the recipe, such as ("stages", 0, "sft"), so that errors can name the line."""
 

@@ -65,6 +65,9 @@ def fit(
     from harness_stages.resuming import Checkpoints
 
     trainer.remove_callback(PrinterCallback)
+    for one in trainer.callback_handler.callbacks:
+        if hasattr(one, "observe"):
+            one.observe = inputs.observe
     checkpoints = Checkpoints(trainer, inputs, device, also)
     try:
         trainer.train(resume_from_checkpoint=checkpoints.path)

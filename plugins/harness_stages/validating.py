@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -35,6 +35,8 @@ class Validation(TrainerCallback):  # type: ignore[misc]  # transformers is not 
         self._batch_size, self._pad, self._every, self._patience = batch_size, pad, every, patience
         self._losses: dict[int, float] = {}
         self._best: dict[str, torch.Tensor] = {}
+        self.observe: Callable[[int, Mapping[str, float]], None] | None = None
+        """Takes each measurement, for tools that watch."""
 
     def on_train_begin(self, args: object, state: Any, control: object, **given: Any) -> None:  # noqa: ANN401, ARG002
         """Measure before the first step."""
@@ -89,6 +91,8 @@ class Validation(TrainerCallback):  # type: ignore[misc]  # transformers is not 
     def _look(self, model: Any, step: int) -> None:  # noqa: ANN401 - PEFT is not typed
         loss = held_out_loss(model, self._rows, batch_size=self._batch_size, pad=self._pad)
         self._losses[step] = loss if math.isfinite(loss) else math.inf
+        if self.observe is not None and math.isfinite(loss):
+            self.observe(step, {"validation_loss": loss})
         if self._patience is not None and self.best == step:
             self._best = {
                 name: weight.detach().clone() for name, weight in model.named_parameters() if weight.requires_grad

@@ -10,7 +10,7 @@ from transformers import TrainerCallback
 from harness.api import BrokenRunError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from harness.api import Progress, ProgressTask
 
@@ -35,6 +35,8 @@ class Watcher(TrainerCallback):  # type: ignore[misc]  # transformers is not typ
         self._others: dict[str, list[float]] = {name: [] for name in self._also.values()}
         self._losses: list[float] = []
         self._shown = 0
+        self.observe: Callable[[int, Mapping[str, float]], None] | None = None
+        """Takes what was logged at a step, for tools that watch."""
         self.note = ""
         """From where training went on, and what was wrong with checkpoints."""
         self.resumed = 0
@@ -62,10 +64,14 @@ class Watcher(TrainerCallback):  # type: ignore[misc]  # transformers is not typ
                 "use dtype: float32"
             )
         self._losses.append(float(loss))
+        seen = {"loss": float(loss)}
         for logged, name in self._also.items():
             value = (logs or {}).get(logged)
             if value is not None and math.isfinite(value):
                 self._others[name].append(float(value))
+                seen[name] = float(value)
+        if self.observe is not None:
+            self.observe(state.global_step, seen)
         if self._task is not None:
             self._task.advance(state.global_step - self._shown, note=f"loss {loss:.3f}")
         self._shown = state.global_step

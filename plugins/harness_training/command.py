@@ -32,6 +32,7 @@ Examples:
   harness train persona
   harness train ./recipe.yaml --dry-run
   harness train ./recipe.yaml --seed 1 --device cuda
+  harness train ./recipe.yaml --observe tensorboard --observe mlflow=http://localhost:5000
   harness train ./recipe.yaml --limits minutes=30,cpu=50%,battery"""
 
 
@@ -49,6 +50,8 @@ Examples:
     click.option("--checkpoint-every", "checkpoint_seconds", type=FiniteRange(0, 86400), default=60.0,
                  show_default=True, metavar="SECONDS",
                  help="Least time between checkpoints, from which a stopped training goes on; 0: each step."),
+    click.option("--observe", multiple=True, metavar="NAME[=PLACE]",
+                 help="Let tensorboard, mlflow or wandb watch, in .harness/observed or a folder or server of yours."),
     role_option,
 )  # fmt: skip
 @common_options

@@ -19,7 +19,7 @@ Curves = Mapping[str, Sequence[tuple[int, float]]]
 
 
 def keep_curves(workspace: Workspace, made: Artifact, curves: Curves) -> Artifact:
-    """Keep a stage's curves as an artifact whose inputs are what the stage wrote.
+    """Keep a stage's curves as an artifact of the same work as what the stage wrote.
 
     Args:
         workspace: where.
@@ -29,7 +29,6 @@ def keep_curves(workspace: Workspace, made: Artifact, curves: Curves) -> Artifac
     points = {name: [[step, value] for step, value in some if math.isfinite(value)] for name, some in curves.items()}
     content = {"recipe": made.recipe, "stage": made.stage, "of": dict(made.outputs), "curves": points}
     record = replace(
-        made, kind=KIND, key="", inputs=dict(made.outputs), outputs={}, figures={},
-        options={"seed": made.seed},
+        made, kind=KIND, key="", inputs={}, outputs=dict(made.outputs), figures={}, options={"seed": made.seed},
     )  # fmt: skip
     return keep_artifact(workspace, record, {"curves.json": (json.dumps(content) + "\n").encode()})

@@ -38,6 +38,8 @@ class TrainOptions:
     """Least seconds between two checkpoints."""
     roles: tuple[str, ...] = ()
     """Texts such as `judge=MODEL`."""
+    observe: tuple[str, ...] = ()
+    """Other tools that watch: `tensorboard`, `mlflow`, `wandb`, each with `=PLACE` where it shall write elsewhere."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +105,7 @@ def train(session: Session, recipe: str | Path, *, seed: int | None = None, **op
 def train_recipe(session: Session, recipe: Recipe, options: TrainOptions) -> TrainingResult:
     """Train a recipe that was read; errors as `train`."""
     from harness_training.limits import Limits, parse_limits
+    from harness_training.observing import Observation
     from harness_training.results import cautions
     from harness_training.runner import TrainSetting
     from harness_training.runner import train as train_stages
@@ -122,6 +125,8 @@ def train_recipe(session: Session, recipe: Recipe, options: TrainOptions) -> Tra
             seed=session.options.seed, device=options.device, force=options.force, dry_run=options.dry_run,
             roles=session.roles(RunOptions(roles=options.roles)), limits=limits,
             checkpoint_seconds=options.checkpoint_seconds,
+            observation=Observation(wanted=options.observe, root=workspace.root, warn=session.warn)
+            if options.observe else None,
             guard=None if keep_apart is None else keep_apart(recipe, policy, setting),
         )  # fmt: skip
         result = TrainingResult(recipe=recipe, stages=train_stages(recipe, asked), outcome=None)

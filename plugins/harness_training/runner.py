@@ -46,9 +46,11 @@ from harness.api.artifacts import (
     made_by,
     temporary_beside,
 )
+from harness_training.curves import keep_curves
 from harness_training.forecast import PLANNED, forecast
 from harness_training.graph import Node, in_order
 from harness_training.models import Models
+from harness_training.observing import Observation, Observed
 from harness_training.resources import NONE, make_stages, resolve_constitution, resolve_recipe_base, resolve_start
 from harness_training.results import Kept, StageResult
 
@@ -79,6 +81,8 @@ class TrainSetting:
     """Least seconds between two checkpoints of a stage."""
     limits: Limits | None = None
     """What the machine is spared."""
+    observation: Observation | None = None
+    """Which other tools watch."""
     guard: Callable[[Stage, StageInput], StageInput] | None = None
     """Looks at a stage's data before it runs: refuses it, or hands on what may be learned from; None checks nothing."""
 
@@ -264,17 +268,33 @@ class _Run:
                 given = replace(inputs, base_path=self._base, output=work, threads=threads,
                                 checkpoints=checkpoints, checkpoint_seconds=self.setting.checkpoint_seconds,
                                 limits=self.setting.limits)  # fmt: skip
-                output = _explained(lambda: stage.run(given))
+                output = self._observed(stage, given, draft)
                 todo = _explained(lambda: stage.workload(given))
                 if todo.get("tokens"):
                     output = replace(output, figures={**output.figures, PLANNED: todo["tokens"]})
                 kept = self._keep(stage, output, draft)
+                if any(output.curves.values()):
+                    keep_curves(workspace, next(iter(kept.values())).artifact, output.curves)
                 shutil.rmtree(checkpoints, ignore_errors=True)
                 return kept, output.note
             finally:
                 if isinstance(inputs.models, Models):
                     inputs.models.close()
                 shutil.rmtree(work, ignore_errors=True)
+
+    def _observed(self, stage: Stage, given: StageInput, draft: Artifact) -> StageOutput:
+        """Run a stage while other tools watch, if any shall."""
+        if self.setting.observation is None:
+            return _explained(lambda: stage.run(given))  # type: ignore[no-any-return]
+        settings = {
+            **{name: str(value) for name, value in draft.options.items()}, "seed": str(draft.seed), "base": draft.base,
+            "parent": draft.inputs.get("adapter", ""),
+        }  # fmt: skip
+        name = f"{draft.recipe}-{draft.stage}-{draft.key[:8]}"
+        with self.setting.observation.of(Observed(name=name, recipe=draft.recipe, settings=settings)) as observing:
+            output: StageOutput = _explained(lambda: stage.run(replace(given, observe=observing.log)))
+            observing.figures = output.figures
+            return output
 
     def _keep(self, stage: Stage, output: StageOutput, draft: Artifact) -> Mapping[str, Kept]:
         """Keep all that a stage wrote, each artifact whole or not at all."""

@@ -10,7 +10,8 @@ from harness_report.markup import Html, el
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-OVERVIEW, RUN, SAMPLES, DECISIONS, REVISIONS = "overview", "run", "samples", "decisions", "revisions"
+OVERVIEW, RUN, SAMPLES, DECISIONS = "overview", "run", "samples", "decisions"
+REVISIONS, TRAINING = "revisions", "training"
 """Names of pages, for links between them."""
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness_report.canvas import DECISIONS, OVERVIEW, REVISIONS, RUN, SAMPLES
-from harness_report.pages import decisions, overview, revisions, run_page, samples_page
+from harness_report.canvas import DECISIONS, OVERVIEW, REVISIONS, RUN, SAMPLES, TRAINING
+from harness_report.pages import decisions, overview, revisions, run_page, samples_page, training
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PAGES: Mapping[str, Any] = {
     OVERVIEW: overview, RUN: run_page, SAMPLES: samples_page, DECISIONS: decisions, REVISIONS: revisions,
+    TRAINING: training,
 }  # fmt: skip
