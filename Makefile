@@ -22,8 +22,8 @@ check: $(STAMP)  ## lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(STAMP) weights $(PEER)/.installed  ## speed against lm-evaluation-harness, in an environment of its own; an hour
-	$(BIN)/python benchmarks/engine.py --peer $(PEER)/bin/python $(if $(DATA),--data $(DATA)) --write
+bench: $(STAMP) weights $(PEER)/.installed  ## speed against lm-evaluation-harness, all workloads or WORKLOAD="…"; hours
+	$(BIN)/python benchmarks/engine.py --peer $(PEER)/bin/python $(if $(DATA),--data $(DATA)) $(if $(WORKLOAD),--workload "$(WORKLOAD)") $(BENCH) --write
 
 audit: $(STAMP)  ## the gate's own test by replay, into docs/gate-audit.md; minutes
 	$(BIN)/python benchmarks/gate_audit.py replay

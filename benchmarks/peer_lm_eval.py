@@ -32,6 +32,14 @@ def main() -> None:
             disable_tqdm=True,
         )
         answers = [logprob for logprob, _ in found]
+    elif work["kind"] == "rolling":
+        answers = model.loglikelihood_rolling(
+            [
+                Instance(request_type="loglikelihood_rolling", doc={}, arguments=(item["text"],), idx=index)
+                for index, item in enumerate(work["items"])
+            ],
+            disable_tqdm=True,
+        )
     else:
         settings = {"until": work["stop"], "max_gen_toks": work["max_new_tokens"], "do_sample": False}
         answers = model.generate_until(

@@ -1,4 +1,4 @@
-"""The workloads of benchmarks/engine.py: prompts with choices to score, or to be continued."""
+"""The workloads of benchmarks/engine.py: prompts with choices to score, texts to score whole, prompts to continue."""
 
 from __future__ import annotations
 
@@ -9,17 +9,40 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-NAMES = ("BBQ 0-shot", "BBQ 5-shot", "GSM8K generate")
+import public_tasks
+
+MADE = ("BBQ 0-shot", "BBQ 5-shot", "GSM8K generate", "mixed prompts generate", "20 samples, whole command")
+"""Those for which questions of the same form are made where there is no data."""
+NAMES = (*MADE, *public_tasks.TASKS, "rolling perplexity")
 _QUESTIONS, _FEW_SHOT, _PROBLEMS, _SHOTS = 300, 100, 64, 5
+_DOCUMENTS, _DOCUMENT_WORDS = 20, 2_300
+"""Documents of about 3,000 tokens."""
+_MIXED, _LONGEST = 64, 75
+"""Prompts of 20 to 20 times 75 tokens, as many on each scale."""
 
 
 def make(name: str, data: Path | None) -> dict[str, Any]:
     """Return a workload: `kind`, `items` with their `context`, and what the kind needs.
 
     Args:
-        name: one of `NAMES`.
-        data: folder with `bbq/Age.jsonl.gz` and `gsm8k/test.jsonl.gz`; None makes questions of the same form.
+        name: one of `NAMES`; those that are not in `MADE` need data.
+        data: folder with the files of `public_tasks` and `gsm8k/test.jsonl.gz`; None makes questions of the same form.
+
+    Raises:
+        SystemExit: where the workload needs data and there is none.
     """
+    if name not in MADE and data is None:
+        raise SystemExit(f"{name} needs --data, a folder with its file")
+    if name == "rolling perplexity":
+        assert data is not None
+        return {"kind": "rolling", "items": [{"text": text} for text in _documents(data)]}
+    if name == "mixed prompts generate":
+        return {"kind": "generate", "items": _mixed(data), "stop": ["\n\n"], "max_new_tokens": 200}
+    if name == "20 samples, whole command":
+        return {"kind": "loglikelihood", "items": make("BBQ 0-shot", data)["items"][:20]}
+    if name in public_tasks.TASKS:
+        assert data is not None
+        return {"kind": "loglikelihood", "items": public_tasks.items(name, data)}
     if name == "GSM8K generate":
         problems = _lines(data / "gsm8k" / "test.jsonl.gz", _PROBLEMS) if data else _made_problems(_PROBLEMS)
         items = [{"context": f"Question: {line['question']}\nAnswer:", "target": line["answer"]} for line in problems]
@@ -49,21 +72,49 @@ def questions(count: int, data: Path | None) -> dict[str, Any]:
 
 def write_suite(folder: Path, work: dict[str, Any]) -> Path:
     """Write a workload as a suite, and return its YAML."""
-    scored = work["kind"] == "loglikelihood"
+    metric = {"loglikelihood": "accuracy", "generate": "number_match", "rolling": "perplexity"}[work["kind"]]
     with (folder / "items.jsonl").open("w", encoding="utf-8") as stream:
         for number, item in enumerate(work["items"]):
-            line = {"id": f"q{number}", "prompt": item["context"]}
-            line |= {"choices": item["choices"], "answer": item["answer"]} if scored else {"target": item["target"]}
+            line: dict[str, Any] = {"id": f"q{number}"}
+            if metric == "perplexity":
+                line["target"] = item["text"]
+            elif metric == "number_match":
+                line |= {"prompt": item["context"], "target": item["target"]}
+            else:
+                line |= {"prompt": item["context"], "choices": item["choices"], "answer": item.get("answer", 0)}
             stream.write(json.dumps(line) + "\n")
     suite = {
         "id": "bench", "version": 1, "about": "A workload of the engine's benchmark.",
-        "samples": {"source": "jsonl", "path": "items.jsonl"}, "measure": ["accuracy" if scored else "number_match"],
+        "samples": {"source": "jsonl", "path": "items.jsonl"}, "measure": [metric],
     }  # fmt: skip
-    if not scored:
+    if metric == "number_match":
         suite["ask"] = {"max_new_tokens": work["max_new_tokens"], "temperature": 0, "stop": work["stop"]}
     path = folder / "bench.yaml"
     path.write_text(json.dumps(suite), encoding="utf-8")  # JSON is YAML
     return path
+
+
+def _documents(data: Path) -> list[str]:
+    with gzip.open(data / "wikitext2_test" / "wiki.test.raw.gz", "rt", encoding="utf-8") as stream:
+        words = stream.read().split(" ")
+    step = _DOCUMENT_WORDS
+    return [" ".join(words[at : at + step]).strip() for at in range(0, _DOCUMENTS * step, step)]
+
+
+def _mixed(data: Path | None) -> list[dict[str, Any]]:
+    """Return prompts of mixed lengths: beginnings of a text of other problems before each problem."""
+    problems = _lines(data / "gsm8k" / "test.jsonl.gz", 256) if data else _made_problems(256)
+    draw = random.Random(5)
+    solved = " ".join(
+        f"Question: {line['question']} Answer: {line['answer']}".replace("\n", " ") for line in problems[64:]
+    )
+    words = solved.split(" ")
+    items = []
+    for line in problems[:_MIXED]:
+        count = round(14 * _LONGEST ** draw.random())
+        begin = draw.randrange(len(words) - count)
+        items.append({"context": " ".join([*words[begin : begin + count], "Question:"]), "target": line["answer"]})
+    return items
 
 
 def _asked(line: dict[str, Any]) -> str:
