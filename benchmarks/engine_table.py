@@ -51,8 +51,8 @@ def text(records: Sequence[dict[str, Any]]) -> str:
         [
             table(_HEAD, [_row(one) for one in records]),
             "Processor seconds (user and system) of whole processes, medians of so many pairs in turn as the last"
-            f" column says, both sides bound to the same cores with a thread each. {'. '.join(told)}. The batch size is the"
-            " peer's fastest of those searched, on all items or the part that is said; n.m.: it ran out of memory.",
+            f" column says, both sides bound to the same cores with a thread each. {'. '.join(told)}. The batch size is"
+            " the peer's fastest of those searched, on all items or the part that is said; n.m.: it ran out of memory.",
         ]
     )
 
@@ -62,9 +62,10 @@ def _row(one: dict[str, Any]) -> list[str]:
     searched = ", ".join(f"{batch}: {'n.m.' if cpu is None else f'{cpu:.0f} s'}" for batch, cpu in one["sweep"].items())
     part = "" if one["part"] == 1 else f" on 1/{one['part']}"
     number = "" if one["dtype"] == "float32" else f" ({one['dtype']})"
+    runs = f"{len(ours['runs'])} {'pair' if len(ours['runs']) == 1 else 'pairs'}"
     return [
         one["workload"] + number, str(one["n"]), f"{ours['cpu']:.1f} s", f"{peer['cpu']:.1f} s",
         f"**{peer['cpu'] / ours['cpu']:.1f}**", f"{ours['memory'] / 1e9:.2f} GB", f"{peer['memory'] / 1e9:.2f} GB",
         f"{100 * ours['memory'] / peer['memory']:.0f} %", one["agreement"], f"{one['batch']} ({searched}{part})",
-        f"{one['date']}, {len(ours['runs'])} {'pair' if len(ours['runs']) == 1 else 'pairs'}, {one['threads']} threads, {one['load']}",
+        f"{one['date']}, {runs}, {one['threads']} threads, {one['load']}",
     ]  # fmt: skip
