@@ -33,6 +33,7 @@ from harness.types import (
     Replies,
     Reply,
     Request,
+    Rewriter,
     Row,
     RunFacts,
     Sample,
@@ -40,6 +41,7 @@ from harness.types import (
     StageOutput,
     Unscored,
     Verdict,
+    Version,
     ask,
 )
 
@@ -362,6 +364,10 @@ class Metric(ABC):
     roles: tuple[str, ...] = ()
     """Whom `gather` asks besides the candidate."""
 
+    rewriter: Rewriter | None = None
+    """Writes further versions of each reply, which the critics judge too; metrics may share one. `compare` then gives
+    the row, and `observe` only says whether the sample is applicable."""
+
     def gather(self, sample: Sample, decoding: Decoding) -> Program[Replies]:
         """Ask what `observe` needs, as often as it takes, and return the replies that it is handed.
 
@@ -390,6 +396,10 @@ class Metric(ABC):
         `resample` reads. run: not called.
         """
         raise NotImplementedError(f"{type(self).__name__} observes nothing")
+
+    def compare(self, sample: Sample, versions: tuple[tuple[Version, ...], ...]) -> Row | Unscored | NotApplicable:
+        """Return the row of a sample from all versions of each of its completions, the reply itself first."""
+        raise NotImplementedError(f"{type(self).__name__} compares nothing")
 
     def estimate(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
         """Turn weighted sums of rows, shape (..., k), into values, shape (...). NaN where undefined."""

@@ -6,15 +6,15 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from itertools import repeat
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from harness.engine.programs import batches, run, together
 from harness.evaluation.checks import estimates, gap_notes
-from harness.evaluation.measure import Columns, observe, time_run
+from harness.evaluation.measure import Columns, Member, observe, time_run
 from harness.evaluation.phases import Phase
 from harness.evaluation.respond import Interview, all_said
+from harness.evaluation.rewriting import Rewrites
 from harness.types import Pace, RunFacts
 
 if TYPE_CHECKING:
@@ -140,6 +140,7 @@ def through(
     interview = Interview(
         metrics=prepared.metrics, candidate=asking.roles.policy, decoding=suite.ask, conversation=suite.conversation
     )
+    rewrites = Rewrites.of(prepared.metrics, panel, asking)
     readable = iter(samples)
     kept: deque[Sample] = deque()
 
@@ -166,11 +167,18 @@ def through(
             if panel.classifier_status:
                 with classifying.part(size):
                     found = panel.classify(flat, replace(asking, progress=classifying))
-            verdicts: Iterator[tuple[Verdict, ...]] = repeat(())
+            verdicts: list[tuple[Verdict, ...]] = [()] * len(flat)
             if panel.principles:
-                verdicts = iter(panel.verdicts(flat, judges, found=found, part=judging.share(size)))
-            judged = [tuple(verdict for _ in own for verdict in next(verdicts)) for own in responses]
-            members = zip(batch, gathered, said, judged, strict=True)
+                verdicts = panel.verdicts(flat, judges, found=found, part=judging.share(size))
+            each, versions = iter(verdicts), iter(rewrites.versions(flat, verdicts))
+            members = [
+                Member(
+                    sample=sample, gathered=own, said=replies,
+                    verdicts=tuple(verdict for _ in answered for verdict in next(each)),
+                    versions=tuple(next(versions) for _ in answered),
+                )
+                for sample, own, replies, answered in zip(batch, gathered, said, responses, strict=True)
+            ]  # fmt: skip
             yield observe(members, found, panel.silent(), prepared.metrics), gathered
 
 

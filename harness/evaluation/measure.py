@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.evaluation.respond import Interview, row_of
+from harness.evaluation.respond import Interview, compared, row_of
 from harness.evaluation.roles import with_system
 from harness.hashing import sha256_json
 from harness.stats.kinds import kind_of
@@ -19,11 +20,26 @@ if TYPE_CHECKING:
     from harness.contracts import Metric
     from harness.engine.core import ModelCore
     from harness.evaluation.respond import Gathered
-    from harness.types import Candidate, Decoding, Findings, Reply, Request, Sample, Verdict
+    from harness.types import Candidate, Decoding, Findings, Reply, Request, Sample, Verdict, Version
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """What is known of one sample of a batch."""
+
+    sample: Sample
+    """As the source gave it."""
+    gathered: Mapping[str, Gathered]
+    """By metric."""
+    said: Mapping[Request, Reply]
+    verdicts: tuple[Verdict, ...]
+    """On all completions."""
+    versions: tuple[Mapping[str, tuple[Version, ...]], ...]
+    """Of each completion, by who rewrote."""
 
 
 def observe(
-    batch: Iterable[tuple[Sample, Mapping[str, Gathered], Mapping[Request, Reply], tuple[Verdict, ...]]],
+    batch: Iterable[Member],
     found: Mapping[str, Mapping[str, Findings]],
     silent: Mapping[str, Findings],
     metrics: Sequence[Metric],
@@ -31,8 +47,7 @@ def observe(
     """Return the samples' records, each with its row for each metric that looks at samples.
 
     Args:
-        batch: of each sample, as the source gave it: what was gathered, by metric; all that was said; and the verdicts
-            on all its completions.
+        batch: what is known of each sample.
         found: findings by text and classifier. A metric gets those on its own first completion.
         silent: the findings where there is no text.
         metrics: in the suite's order.
@@ -42,19 +57,27 @@ def observe(
         return silent if text is None else found.get(text, silent)
 
     records: list[SampleRecord] = []
-    for sample, gathered, said, verdicts in batch:
-        first = _text(said.values())
+    for member in batch:
+        first = _text(member.said.values())
         on_first = findings(first)
         rows: dict[str, Row | Unscored | NotApplicable] = {}
         for metric in metrics:
             if kind_of(metric).per_sample:
-                own = gathered[metric.name]
+                own = member.gathered[metric.name]
                 text = _text(own.replies)
                 shown = on_first if text is None else findings(text)
-                rows[metric.name] = row_of(metric, own.sample, own.replies, shown, verdicts)
+                rows[metric.name] = row_of(metric, own.sample, own.replies, shown, member.verdicts)
+                if metric.rewriter is not None and not isinstance(rows[metric.name], NotApplicable):
+                    rows[metric.name] = compared(
+                        metric, own.sample, [one[metric.rewriter.name] for one in member.versions]
+                    )
         records.append(
-            SampleRecord(sample=sample, replies=tuple(said.items()), findings=on_first, verdicts=verdicts, rows=rows)
-        )
+            SampleRecord(
+                sample=member.sample, replies=tuple(member.said.items()), findings=on_first, verdicts=member.verdicts,
+                rows=rows,
+                rewritten={name: tuple(one[name] for one in member.versions) for name in (member.versions or ({},))[0]},
+            )
+        )  # fmt: skip
     return records
 
 
@@ -78,6 +101,7 @@ class Columns:
         self._texts: dict[str, list[tuple[Sample, tuple[Reply, ...]]]] = {
             metric.name: [] for metric in self._metrics if kind_of(metric).reads_records
         }
+        self._rewriters = {metric.name: metric.rewriter.name for metric in self._metrics if metric.rewriter is not None}
         self._said = hashlib.sha256()
 
     def add(self, records: Iterable[SampleRecord], gathered: Iterable[Mapping[str, Gathered]]) -> None:
@@ -92,7 +116,8 @@ class Columns:
             for name, rows in self._rows.items():
                 rows.append(record.rows[name])
             for name, texts in self._texts.items():
-                texts.append((record.sample, own[name].replies))
+                rewriter = self._rewriters.get(name)
+                texts.append((record.sample, own[name].replies if rewriter is None else _rewritten(record, rewriter)))
 
     def tables(
         self, ids: tuple[str, ...], content_hashes: tuple[str, ...], clusters: tuple[str | None, ...]
@@ -106,6 +131,15 @@ class Columns:
             )
             for metric in self._metrics
         }  # fmt: skip
+
+
+def _rewritten(record: SampleRecord, rewriter: str) -> tuple[Reply, ...]:
+    """Return the last version of each completion that was rewritten."""
+    return tuple(
+        Completion(text=versions[-1].text, prompt_tokens=None, completion_tokens=None, finish="stop")
+        for versions in record.rewritten.get(rewriter, ())
+        if len(versions) > 1
+    )
 
 
 def said_in(record: SampleRecord) -> bytes:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from harness.reading.suite import ConversationSection
-    from harness.types import Candidate, Decoding, Findings, Role, Sample, Verdict
+    from harness.types import Candidate, Decoding, Findings, Role, Sample, Verdict, Version
 
 GoOn = Callable[[Generate, int], Program["str | NoReply | None"]]
 """From a request that ends with a reply of the candidate, and how many there were, to what the user says next; None
@@ -260,6 +260,22 @@ def row_of(
     """
     with plugin_code(f"the metric {metric.name!r} on the sample {sample.id!r}", metric):
         given = metric.observe(sample, replies, findings, verdicts)
+    return kind_of(metric).check_row(metric, sample.id, given)
+
+
+def compared(
+    metric: Metric, sample: Sample, versions: Sequence[tuple[Version, ...]]
+) -> Row | Unscored | NotApplicable:  # fmt: skip
+    """Return a metric's row from all versions of a sample's completions; Unscored where there is none.
+
+    Raises:
+        PluginError: when the metric raises, or its row is not what its kind asks for.
+    """
+    said = tuple(one for one in versions if one)
+    if not said:
+        return Unscored(reason="there is no reply to rewrite")
+    with plugin_code(f"the metric {metric.name!r} on the sample {sample.id!r}", metric):
+        given = metric.compare(sample, said)
     return kind_of(metric).check_row(metric, sample.id, given)
 
 

@@ -69,10 +69,13 @@ from harness.types.judging import (
     PreferencePair,
     Principle,
     Response,
+    Rewriter,
+    Rewriting,
     Row,
     SampleRecord,
     Scaling,
     Verdict,
+    Version,
 )
 from harness.types.labelling import DrawnSample, HumanLabel, HumanLabels, LabelSample, LabelSet
 from harness.types.programs import ROLES, Asks, BoundRole, Program, Replies, RoleRef, ask
@@ -144,6 +147,8 @@ __all__ = [
     "Request",
     "Response",
     "Review",
+    "Rewriter",
+    "Rewriting",
     "Role",
     "RoleRef",
     "RollingLogLikelihood",
@@ -162,6 +167,7 @@ __all__ = [
     "Timing",
     "Unscored",
     "Verdict",
+    "Version",
     "Veto",
     "ask",
     "worst_status",

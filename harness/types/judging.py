@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from harness.hashing import sha256_json
 from harness.types.asking import Candidate, Completion, Message, NotApplicable, Reply, Request, Sample, Unscored
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from harness.types.programs import Program
 
 Row = tuple[float, ...]
 """What one sample adds to a metric: k numbers whose weighted sums `Metric.estimate` turns into values."""
@@ -128,6 +130,45 @@ class Case:
 
         key = [self.sample.id, [[turn.role, turn.content] for turn in self.conversation], self.completion.text]
         return np.random.default_rng(int(sha256_json([key, self.principle.id])[:16], 16))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """One version of a reply, and what the critics say of it."""
+
+    text: str
+    verdicts: tuple[Verdict, ...] = ()
+    note: str = ""
+    """How it came about, such as the critique of the version before."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rewriting:
+    """What who rewrites replies is told of one."""
+
+    response: Response
+    """The reply in its conversation."""
+    versions: tuple[Version, ...]
+    """So far, the reply itself first; at least one."""
+    roles: Mapping[str, Candidate]
+    """Who plays the roles that may be asked."""
+
+
+class Rewriter(Protocol):
+    """Writes versions of replies anew, each time told what the critics say of the last one."""
+
+    name: str
+    principles: tuple[Principle, ...]
+    """By which each version is judged."""
+    roles: tuple[str, ...]
+    """Whom `rewrite` asks; the metric's `roles` name them too."""
+
+    def check(self, roles: Mapping[str, Candidate]) -> None:
+        """Refuse, before anything is asked, whoever may not play these roles (InputError)."""
+
+    def rewrite(self, case: Rewriting) -> Program[tuple[str, str] | None]:
+        """Return the next version and how it came about; None where the last one stays."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,6 +305,8 @@ class SampleRecord:
     verdicts: tuple[Verdict, ...]
     rows: Mapping[str, Row | Unscored | NotApplicable]
     """By metric name."""
+    rewritten: Mapping[str, tuple[tuple[Version, ...], ...]] = field(default_factory=dict)
+    """By the name of who rewrote: of each completion all versions, the reply itself first."""
 
     @property
     def text(self) -> str | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness import hookimpl
 
 if TYPE_CHECKING:
-    from harness.api import Stage
+    from harness.api import Metric, Principle, Stage
     from harness.api.commands import Commands
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -27,6 +27,22 @@ def make_preferences() -> Stage:
     from harness_revision.preferences import PreferencesStage
 
     return PreferencesStage()
+
+
+def make_metrics(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]) -> Sequence[Metric]:
+    """Make the metrics of `revision`."""
+    from harness_revision.metrics import make
+
+    return make(options, constitutions)
+
+
+@hookimpl
+def register_metrics(register: Callable[..., None]) -> None:
+    """Register what measures revisers."""
+    register(
+        "revision", make_metrics,
+        about="critique_resolution, revision_damage and what else becomes of replies that the reviser writes anew",
+    )  # fmt: skip
 
 
 @hookimpl

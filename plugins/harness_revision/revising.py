@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from harness.api import (
     Completion,
@@ -23,7 +23,16 @@ from harness_revision.prompts import Flaw, draw_exemplars, messages_for, shown_m
 if TYPE_CHECKING:
     import numpy as np
 
-    from harness.api import Message, Principle, Program, StageModels
+    from harness.api import Candidate, Message, Principle, Program, StageModels
+
+
+class Players(Protocol):
+    """Says who plays a role, as `StageModels` does."""
+
+    def candidate(self, role: str) -> Candidate:
+        """Return who plays it."""
+        ...
+
 
 Score = float | Unscored | NotApplicable
 Status = Literal["passed", "failed", "unscored", "silent"]
@@ -133,7 +142,7 @@ def revise(
 
 
 def draft(
-    history: History, principles: Sequence[Principle], models: StageModels, how: HowToRevise, number: int
+    history: History, principles: Sequence[Principle], models: Players, how: HowToRevise, number: int
 ) -> Program[Round]:  # fmt: skip
     """Criticise and revise the last version by one of the principles that it breaks; its reply may be empty."""
     generator = random_of(history.sample, how.seed, number)
@@ -146,7 +155,7 @@ def draft(
 
 
 def criticise_and_revise(
-    flaw: Flaw, models: StageModels, how: HowToRevise, generator: np.random.Generator
+    flaw: Flaw, models: Players, how: HowToRevise, generator: np.random.Generator
 ) -> Program[tuple[str, str]]:  # fmt: skip
     """Ask the reviser for a critique and then for a revision; either is empty where nothing came."""
     decoding = Decoding(max_new_tokens=how.max_new_tokens, seed=how.seed)

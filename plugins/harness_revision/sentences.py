@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,17 +28,23 @@ def whole_sentences(reply: Completion) -> str:
     return _DANGLING.sub("", reply.text[: ends[-1].end()]).strip() if ends else ""
 
 
-def commonest_share(texts: Sequence[str], most: int = 10) -> float:
-    """Return the share of texts that hold at least one of the sentences which stand in most of them.
+def common_sentences(texts: Sequence[Collection[str]], most: int = 10) -> set[str]:
+    """Return the sentences that stand in most texts.
 
     Args:
-        texts: replies.
-        most: how many sentences count as the commonest; one that stands in a single text is none.
+        texts: the sentences of each, without repeats.
+        most: how many count as the commonest; one that stands in a single text is none.
+    """
+    counts = Counter(sentence for own in texts for sentence in sorted(own))
+    return {sentence for sentence, count in counts.most_common(most) if count > 1}
+
+
+def commonest_share(texts: Sequence[str]) -> float:
+    """Return the share of texts that hold at least one of the ten sentences which stand in most of them.
 
     Returns:
         A share in [0, 1]; 0 for no texts.
     """
     found = [set(sentences(text)) for text in texts]
-    counts = Counter(sentence for own in found for sentence in own)
-    common = {sentence for sentence, count in counts.most_common(most) if count > 1}
+    common = common_sentences(found)
     return sum(1 for own in found if own & common) / len(found) if found else 0.0

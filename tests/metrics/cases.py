@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.types import Completion, Finding, Findings, LogProb, Message, Reply, Sample, Verdict
+from harness.types import Completion, Finding, Findings, LogProb, Message, Reply, Sample, Verdict, Version
 from harness_canaries.drawing import CanarySet
 
 USER = (Message(role="user", content="What is the capital of France, please?"),)
@@ -20,6 +20,8 @@ class Input:
     replies: tuple[Reply, ...]
     findings: Mapping[str, Findings] = field(default_factory=dict)
     verdicts: tuple[Verdict, ...] = ()
+    versions: tuple[tuple[Version, ...], ...] = ()
+    """What `compare` is given, of metrics that have replies rewritten."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,21 @@ def judged(value: float) -> Input:
     return said("fine", verdicts=verdicts)
 
 
+def revised(first: float, last: float, *, means: str = "the same") -> Input:
+    """A reply that follows every principle with the score `first`, and its revision."""
+    versions = tuple(
+        Version(text=text, verdicts=judged(score).verdicts)
+        for text, score in (("the same reply", first), (means, last))
+    )
+    return said("the same reply", versions=(versions,))
+
+
+def alike(*texts: str) -> Input:
+    """Several replies that were revised to these texts; what `resample` reads, and `compare` too."""
+    versions = tuple((Version(text="x"), Version(text=text)) for text in texts)
+    return Input(tuple(reply for text in texts for reply in said(text).replies), versions=versions)
+
+
 TEXT = Sample(id="t", target=("Some plain text to be measured.",))
 CHOICE = sample(choices=("Paris", "Rome"), answer=0)
 REFERENCE = sample(target=("The quick brown fox jumps over the lazy dog.",))
@@ -71,6 +88,7 @@ AMBIGUOUS = sample(choices=("the old man", "the young man", "Not known"), answer
 DISAMBIGUATED = sample(
     choices=("the old man", "the young man", "Not known"), answer=1, metadata={**BIAS, "condition": "disambiguated"}
 )
+HOUSE = {"constitution": "house"}
 CANARY = CanarySet(seed=1, count=1).canaries()[0]
 INJECTED = sample(metadata={"canary": {"format": CANARY.format, "seed": 1, "number": 0, "name": CANARY.name}})
 RANK = {"candidates": 3, "top": 0.25}
@@ -174,6 +192,19 @@ CASES: dict[str, Case] = {
     "length_words": Case("length", {}, sample(), said("one two"), said(""), (2.0, 0.0)),
     "length_tokens": Case("length", {}, sample(), said("one two"), said(""), (7.0, 7.0)),
     "length_characters": Case("length", {}, sample(), said("one two"), said(""), (7.0, 0.0)),
+    "critique_resolution": Case("revision", HOUSE, sample(), revised(0.0, 1.0), revised(0.0, 0.2), (1.0, 0.0)),
+    "revision_damage": Case("revision", HOUSE, sample(), revised(1.0, 1.0), revised(1.0, 0.0), (0.0, 1.0)),
+    "revision_meaning_lost": Case(
+        "revision", HOUSE, sample(), revised(1.0, 1.0), revised(1.0, 1.0, means="another"), (0.0, 1.0)
+    ),
+    "revisions_alike": Case(
+        "revision",
+        HOUSE,
+        sample(),
+        alike("No knives.", "Ask a vet."),
+        alike("I won't. Walk.", "I won't. Read."),
+        (0.0, 1.0),
+    ),
     "adherence": Case("adherence", {"constitution": "house"}, sample(), judged(1.0), judged(0.0), (1.0, 0.0)),
     "adherence.kind": Case("adherence", {"constitution": "house"}, sample(), judged(1.0), judged(0.0), (1.0, 0.0)),
     "adherence.brief": Case("adherence", {"constitution": "house"}, sample(), judged(1.0), judged(0.0), (1.0, 0.0)),
