@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 BUNDLED = (
     "harness_models",
     "harness_sources",
+    "harness_banks",
     "harness_stages",
     "harness_revision",
     "harness_canaries",

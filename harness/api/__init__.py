@@ -49,7 +49,7 @@ from harness.quoting import quote
 from harness.reading.files import MOST_WHOLE, opened, parse_json, read_bytes, read_lines, read_text
 from harness.reading.options import read_options
 from harness.reading.recipe import resolve_path, stage_options
-from harness.reading.strict import Document, StrictModel, dotted
+from harness.reading.strict import Document, StrictModel, dotted, read_document, validate
 from harness.references import resolve_model
 from harness.registry import late
 from harness.reporting import ReportSection, Table
@@ -152,6 +152,7 @@ __all__ = [
     "quote",
     "read_adapter_config",
     "read_bytes",
+    "read_document",
     "read_lines",
     "read_metadata",
     "read_options",
@@ -167,6 +168,7 @@ __all__ = [
     "unknown_id",
     "unknown_name",
     "use_threads",
+    "validate",
     "weights_hash",
     "weights_path",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,16 +107,20 @@ def check(app: App, name: str, options: RunOptions) -> int:
     prepared = _prepared(app, name, options)
     samples = prepared.samples
     clusters = len({cluster for cluster in samples.clusters if cluster is not None})
+    sizes = Counter(samples.clusters)
+    alone = sizes.pop(None, 0)
+    weigh = len(samples) ** 2 / (sum(size**2 for size in sizes.values()) + alone)  # (Σm)² / Σm²
     tags = sorted({tag for sample in samples for tag in sample.tags})
     facts = {
         "suite": prepared.suite.id, "file": str(prepared.suite.path), "samples": len(samples), "clusters": clusters,
-        "tags": tags[:50], "metrics": [metric.name for metric in prepared.metrics],
+        "effective_clusters": round(weigh, 1), "tags": tags[:50],
+        "metrics": [metric.name for metric in prepared.metrics],
         "gates": len(prepared.gates), "roles": list(prepared.roles),
     }  # fmt: skip
     if app.json:
         app.print_json(facts)
         return EXIT_PASSED
-    grouped = f" in {clusters} clusters" if clusters else ""
+    grouped = f" in {clusters} clusters, which weigh as {weigh:.0f} even ones," if clusters else ""
     _say(app, f"{facts['suite']}: {facts['samples']} samples{grouped}, {len(prepared.metrics)} metrics")
     gates = "it has no gates" if not prepared.gates else f"its {len(prepared.gates)} gates can be passed at this size"
     _say(app, f"{gates}; besides the candidate it asks {', '.join(prepared.roles) or 'nobody'}")

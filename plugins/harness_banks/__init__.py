@@ -1,0 +1,24 @@
+"""Banks of items: suites from templates, with far more items than one decision asks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness import hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from harness.api import Sample, SourceInput
+
+
+def _read_template(source: SourceInput) -> Iterator[Sample]:
+    from harness_banks.items import read_template
+
+    return read_template(source)
+
+
+@hookimpl
+def register_sources(register: Callable[..., None]) -> None:
+    """Register the source."""
+    register("template", _read_template, about="Items made from templates with slots; the template is the cluster")
