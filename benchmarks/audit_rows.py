@@ -18,9 +18,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from harness import __version__
+from harness.evaluation.stored import StoredRun, open_run
 from harness.paths import data_dir
 from harness.plugins import load_plugins
-from harness.promotion.stored import StoredRun, open_run
 from harness.store.runs import list_runs
 from harness.store.workspace import Workspace
 from harness_audit.recorded import KINDS, encoded, numbered, shipped_file

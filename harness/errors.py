@@ -64,6 +64,10 @@ class InputError(HarnessError):
         super().__init__(f"{place}{where}{cause}{step}")
 
 
+class AlreadyPromotedError(InputError):
+    """The candidate is what is promoted, so that there is nothing to decide. A repeated demo or recipe expects it."""
+
+
 class MissingSplitError(InputError):
     """A source has a split of that name, and its file is not there. Exit code 2."""
 

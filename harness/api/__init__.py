@@ -32,6 +32,7 @@ from harness.contracts import (
     Verifier,
 )
 from harness.errors import (
+    AlreadyPromotedError,
     BaseChangedError,
     BrokenRunError,
     HarnessError,
@@ -55,7 +56,7 @@ from harness.registry import late
 from harness.reporting import ReportSection, Table
 from harness.serial import from_json, to_plain
 from harness.session import CandidateOptions, RunOptions, Session, SessionOptions, open_session
-from harness.session.results import DecisionResult, RunResult, Shown, frame
+from harness.session.results import RunResult, Shown, frame
 from harness.threads import FreeCores, let_threads_doze, processor_name, use_threads
 from harness.types import *  # noqa: F403 - all of them; `harness.types` lists their names
 from harness.weights import (
@@ -88,13 +89,13 @@ __all__ = [
     "MINILM",
     "MOST_WHOLE",
     "WEIGHTS_FILE",
+    "AlreadyPromotedError",
     "BaseChangedError",
     "BrokenRunError",
     "CandidateOptions",
     "Classifier",
     "Critic",
     "CriticKit",
-    "DecisionResult",
     "Document",
     "Embedder",
     "FreeCores",

@@ -3,7 +3,7 @@
 from harness.engine.core import CHARACTERS, efforts, length
 from harness.engine.programs import Batch, Live, batches, guarded, run, run_all, together
 from harness.engine.replies import reply_key
-from harness.evaluation.arm import identify
+from harness.evaluation.arm import Identity, identify
 from harness.evaluation.panel import Panel, PanelOptions, make_critic, make_panel
 from harness.evaluation.pool import ModelPool, base_name
 from harness.evaluation.respond import Interview
@@ -16,6 +16,7 @@ __all__ = [
     "Asking",
     "Batch",
     "Cache",
+    "Identity",
     "Interview",
     "Live",
     "ModelPool",

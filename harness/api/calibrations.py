@@ -1,5 +1,17 @@
 """Calibrations of critics: keeping them, and whether they admit a critic to gates."""
 
-from harness.evaluation.calibrated import admission_problem, keep_calibration, labeller_of
+from harness.evaluation.calibrated import (
+    Labellers,
+    admission_problem,
+    as_calibrated_now,
+    keep_calibration,
+    labeller_of,
+)
 
-__all__ = ["admission_problem", "keep_calibration", "labeller_of"]
+__all__ = [
+    "Labellers",
+    "admission_problem",
+    "as_calibrated_now",
+    "keep_calibration",
+    "labeller_of",
+]

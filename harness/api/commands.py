@@ -8,6 +8,7 @@ from harness.cli.context import (
     candidate_options,
     common_options,
     gathered,
+    precision_check_option,
     remote_options,
     role_option,
     seed_option,
@@ -15,9 +16,9 @@ from harness.cli.context import (
 from harness.cli.outputs import Checked, Outputs, output_options
 from harness.commands import SECTIONS, Commands
 from harness.errors import EXIT_BROKEN, EXIT_GATE, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_PASSED
-from harness.session.drawing import decision_parts, run_parts
+from harness.session.drawing import line, run_parts
 from harness.store.outputs import Output
-from harness.tables import checks_table, counted, plain_table, status_text
+from harness.tables import checks_table, counted, estimates_table, plain_table, status_text
 from harness.terminal import safe_text, word_changes
 
 __all__ = [
@@ -39,10 +40,12 @@ __all__ = [
     "checks_table",
     "common_options",
     "counted",
-    "decision_parts",
+    "estimates_table",
     "gathered",
+    "line",
     "output_options",
     "plain_table",
+    "precision_check_option",
     "remote_options",
     "role_option",
     "run_parts",

@@ -1,14 +1,14 @@
 """Gates and the statistics behind them, for plugins that plan, check or test gates."""
 
+from harness.evaluation.policies import schedule
 from harness.gates.attainable import describe, detectable, samples_needed
-from harness.gates.by_principle import of_each
+from harness.gates.by_principle import as_written, conditions, of_each
 from harness.gates.check import check_gate
 from harness.gates.kinds import kind_of as gate_kind
 from harness.gates.kinds.kind import Outlook, Scatter
 from harness.gates.valid import find_metric, require_valid
-from harness.promotion.attempts import schedule
 from harness.stats import MetricTable
-from harness.stats.attempts import level_of_attempt
+from harness.stats.attempts import level_of_attempt, spent
 from harness.stats.bounded import expected_reach
 from harness.stats.compare import Comparison, compare
 from harness.stats.kinds import KINDS as METRIC_KINDS
@@ -37,6 +37,7 @@ __all__ = [
     "Outlook",
     "Scatter",
     "Weighed",
+    "as_written",
     "auc",
     "binomial_power",
     "bounds_of",
@@ -45,6 +46,7 @@ __all__ = [
     "clopper_pearson",
     "clusters_apart",
     "compare",
+    "conditions",
     "describe",
     "detectable",
     "effective_clusters",
@@ -64,6 +66,7 @@ __all__ = [
     "samples_needed",
     "schedule",
     "score_range",
+    "spent",
     "spread_of",
     "subset",
     "worst_status",

@@ -4,6 +4,7 @@ from harness.engine.replies import REPLY_FORMAT
 from harness.evaluation.calibrated import checks_as_calibrated
 from harness.evaluation.checks import checks, counted, require_attainable_gates
 from harness.evaluation.constitutions import Constitutions
+from harness.evaluation.environment import plugin_versions, plugin_versions_of
 from harness.evaluation.labelled import (
     keep_label_sample,
     keep_label_set,
@@ -12,35 +13,43 @@ from harness.evaluation.labelled import (
     together,
     with_labels,
 )
-from harness.evaluation.precision import checks_with_precision
+from harness.evaluation.policies import (
+    declare,
+    declared,
+    default_policy,
+    find_policy,
+    prepare_policy,
+    versions,
+)
+from harness.evaluation.precision import checks_with_precision, precision_asked
 from harness.evaluation.prepare import PreparedSuite, SuiteOptions, make_metrics, prepare_suite, resolve_suite
-from harness.evaluation.resolve import resolve_arms, resolve_base, resolve_candidate
-from harness.evaluation.runner import Setting, SuiteRun, run_suites
+from harness.evaluation.resolve import resolve_arms, resolve_base, resolve_baseline, resolve_candidate
+from harness.evaluation.runner import Setting, SuiteRun, identity_of, run_suites
+from harness.evaluation.stored import StoredRun, open_run
 from harness.evaluation.suite_samples import suite_samples
+from harness.gates.powered import needing
 from harness.plugins import Plugins, Registries, load_plugins
-from harness.promotion.attempts import Budget, attempts, budget, reset
-from harness.promotion.decide import AlreadyPromotedError, Evidence, collect_vetoes, conditions
-from harness.promotion.policies import declare, default_policy, find_policy
-from harness.promotion.policy_run import PolicyRun, prepare_policy, run_policy
-from harness.promotion.stored import StoredRun, open_run
 from harness.reading.changes import written_changes
 from harness.reading.config import CONFIG_NAME, Config, read_config
 from harness.reading.constitution import read_constitution
 from harness.reading.recipe import START, Recipe, SeparationSection, find_recipe, read_recipe
+from harness.reading.roles import role_ref
 from harness.reading.suite import read_suite
 from harness.store.cache import CacheStats, Pruned, Verified
-from harness.store.decisions import find_decision, read_decision, read_entered_decision, reviews
+from harness.store.decisions import find_decision, read_decision, read_entered_decision, reviews, store_decision
 from harness.store.promoted import Live, alias_path, live, live_after, mend_alias, promoted
-from harness.store.reconcile import problems, promoted_problems
+from harness.store.reconcile import problems, promoted_problems, require_known
 from harness.store.runs import (
     check_run,
     find_run,
+    is_whole,
     list_runs,
     read_constitutions,
     read_prompts,
     read_run,
     read_samples,
     remove_runs,
+    run_sha256,
 )
 from harness.store.workspace import MARKER, Workspace, refuse_inside
 from harness.types import Policy
@@ -50,16 +59,12 @@ __all__ = [
     "MARKER",
     "REPLY_FORMAT",
     "START",
-    "AlreadyPromotedError",
-    "Budget",
     "CacheStats",
     "Config",
     "Constitutions",
-    "Evidence",
     "Live",
     "Plugins",
     "Policy",
-    "PolicyRun",
     "PreparedSuite",
     "Pruned",
     "Recipe",
@@ -72,21 +77,20 @@ __all__ = [
     "Verified",
     "Workspace",
     "alias_path",
-    "attempts",
-    "budget",
     "check_run",
     "checks",
     "checks_as_calibrated",
     "checks_with_precision",
-    "collect_vetoes",
-    "conditions",
     "counted",
     "declare",
+    "declared",
     "default_policy",
     "find_decision",
     "find_policy",
     "find_recipe",
     "find_run",
+    "identity_of",
+    "is_whole",
     "keep_label_sample",
     "keep_label_set",
     "label_samples",
@@ -97,7 +101,11 @@ __all__ = [
     "load_plugins",
     "make_metrics",
     "mend_alias",
+    "needing",
     "open_run",
+    "plugin_versions",
+    "plugin_versions_of",
+    "precision_asked",
     "prepare_policy",
     "prepare_suite",
     "problems",
@@ -116,16 +124,20 @@ __all__ = [
     "refuse_inside",
     "remove_runs",
     "require_attainable_gates",
-    "reset",
+    "require_known",
     "resolve_arms",
     "resolve_base",
+    "resolve_baseline",
     "resolve_candidate",
     "resolve_suite",
     "reviews",
-    "run_policy",
+    "role_ref",
+    "run_sha256",
     "run_suites",
+    "store_decision",
     "suite_samples",
     "together",
+    "versions",
     "with_labels",
     "written_changes",
 ]

@@ -13,6 +13,3 @@ def register_commands(cli: Commands) -> None:
     cli.add_section("evaluate", "harness.cli", {
         "run": ("run:run", "Run suites on a model with adapters, and check the gates."),
     })  # fmt: skip
-    cli.add_section(
-        "decide", "harness.cli", {"decide": ("decide:decide", "Run what a policy needs, and decide on promotion.")}
-    )

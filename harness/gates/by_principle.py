@@ -49,3 +49,8 @@ def as_written(gates: Sequence[Gate]) -> tuple[Gate, ...]:
         if gate.each is None or not found or found[-1] != whole:
             found.append(whole)
     return tuple(found)
+
+
+def conditions(gates: Sequence[Gate]) -> tuple[Gate, ...]:
+    """Return the gates without their level, which is the attempt's."""
+    return tuple(replace(gate, alpha=0.0) for gate in gates)

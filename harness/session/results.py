@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import unknown_name
 from harness.serial import to_plain
-from harness.session.drawing import decision_parts, run_parts
+from harness.session.drawing import run_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
-    from harness.promotion.policy_run import PolicyRun
     from harness.store.workspace import Workspace
-    from harness.types import Check, Decision, Estimate, OverallStatus, RunRecord, SampleRecord
+    from harness.types import Check, Estimate, OverallStatus, RunRecord, SampleRecord
 
 
 class Shown:
@@ -94,43 +93,6 @@ class RunResult(Shown):
     def renderables(self) -> Iterator[RenderableType]:
         """Yield what `harness run` prints."""
         return run_parts(self.record, self.baselines)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DecisionResult(Shown):
-    """A decision with the runs it rests on."""
-
-    found: PolicyRun
-
-    @property
-    def decision(self) -> Decision:
-        """The record."""
-        return self.found.decision
-
-    @property
-    def status(self) -> OverallStatus:
-        """`passed` alone can be promoted."""
-        return self.decision.status
-
-    @property
-    def sentence(self) -> str:
-        """Why, in one sentence."""
-        return self.decision.sentence
-
-    def to_pandas(self) -> pd.DataFrame:
-        """Return one row for each gate: suite, metric, kind, status, difference, low, high, p, sentence."""
-        return frame(
-            {
-                "suite": suite, "metric": check.gate.metric, "kind": check.gate.kind, "status": check.status,
-                "value": None if check.estimate is None else check.estimate.value, "difference": check.difference,
-                "low": check.low, "high": check.high, "p": check.p, "sentence": check.sentence,
-            }
-            for suite, check in self.decision.checks
-        )  # fmt: skip
-
-    def renderables(self) -> Iterator[RenderableType]:
-        """Yield what `harness decide` prints."""
-        return decision_parts(self.found)
 
 
 def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

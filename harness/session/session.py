@@ -1,4 +1,4 @@
-"""The public Python API: one session that runs, decides and judges, and does what plugins add."""
+"""The public Python API: one session that runs and judges, and does what plugins add, such as to train and decide."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from harness.evaluation.prepare import PreparedSuite
     from harness.evaluation.roles import Asking
     from harness.evaluation.runner import Setting, SuiteRun
-    from harness.promotion.policy_run import PolicyRun
     from harness.reading.config import Config
-    from harness.session.results import DecisionResult, RunResult
+    from harness.session.results import RunResult
     from harness.types import (
         Candidate,
         CriticCalibration,
@@ -71,7 +70,7 @@ def open_session(
 
 
 class Session(Opened):
-    """Runs, decides and judges in one workspace; plugins add jobs, such as `train`. Nothing is loaded too early."""
+    """Runs and judges in one workspace; plugins add jobs, such as `train` and `decide`. Nothing is loaded too early."""
 
     # ------------------------------------------------------------ suites
 
@@ -157,59 +156,16 @@ class Session(Opened):
         (outcome,) = self.run_suites([suite], candidate, asked)
         return RunResult(record=outcome.run, baselines=outcome.baselines, workspace=self.workspace)
 
-    # ------------------------------------------------------------ decisions
-
     def policy(self, name: str | None = None) -> Policy:
         """Return a policy by its name; None is the folder's.
 
         Raises:
             InputError: when there is none of that name, or it cannot be read.
         """
-        from harness.promotion.policies import default_policy, find_policy
+        from harness.evaluation.policies import default_policy, find_policy
 
         registries = self.plugins.registries
         return default_policy(self.config, registries) if name is None else find_policy(name, self.config, registries)
-
-    def decide_candidate(
-        self, policy: Policy, candidate: Candidate, options: RunOptions, *, fresh: bool = False,
-        samples: int | None = None,
-    ) -> PolicyRun:  # fmt: skip
-        """Run what a policy needs and decide, as `decide` does; warnings are handed on."""
-        from harness.promotion.policy_run import run_policy
-
-        self.declare_policies()
-        spec = self.spec([section.suite for section in policy.suites], candidate, options)
-        with self.setting(spec, options) as setting:
-            found = run_policy(policy, candidate, setting, fresh=fresh, samples=samples)
-        for warning in dict.fromkeys(warning for outcome in found.outcomes for warning in outcome.warnings):
-            self.warn(warning)
-        return found
-
-    def decide(
-        self, *, adapter: str | Path | Sequence[str | Path] = (), policy: str | None = None, model: str | None = None,
-        system: str | None = None, judge: str | None = None, fresh: bool = False,
-    ) -> DecisionResult:  # fmt: skip
-        """Run what a policy needs and is not stored yet, and decide on promotion.
-
-        Args:
-            adapter: the candidate's adapters.
-            policy: its name; None is that of harness.yaml.
-            model: the base; None is that of harness.yaml.
-            system: a system prompt.
-            judge: the model that critics ask, where the policy names none.
-            fresh: use no stored run.
-
-        Raises:
-            AlreadyPromotedError: when the candidate is what is promoted; nothing is run.
-            InputError: for what cannot work, before a model is loaded.
-            BrokenRunError: when a run breaks; replies so far are kept.
-        """
-        from harness.session.results import DecisionResult
-
-        self.require_plugins()
-        candidate = self.candidate(CandidateOptions.of(adapter, model=model, system=system))
-        found = self.decide_candidate(self.policy(policy), candidate, RunOptions(judge=judge), fresh=fresh)
-        return DecisionResult(found=found)
 
     # ------------------------------------------------------------ what plugins add
 
@@ -403,7 +359,7 @@ class Session(Opened):
 
     def declare_policies(self) -> None:
         """Enter the folder's policies into the ledger, before anything is run that they may decide."""
-        from harness.promotion.policies import declare_all
+        from harness.evaluation.policies import declare_all
 
         declare_all(self.writable_workspace(), self.config, self.plugins.registries)
 

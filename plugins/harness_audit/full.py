@@ -228,7 +228,8 @@ def _stored(policy: Policy, candidate: Candidate, workspace: Workspace) -> Decis
 
 
 def _decide(policy: Policy, candidate: Candidate, place: Place) -> Decision:
-    return place.session.bind(seed=0).decide_candidate(policy, candidate, RunOptions()).decision
+    decided: Decision = place.session.bind(seed=0).decide_candidate(policy, candidate, RunOptions()).decision
+    return decided
 
 
 def _promote_house(decision: Decision, policy: Policy, place: Place) -> None:

@@ -190,7 +190,7 @@ def replay(case: Case, *, simulations: int, seed: int, judge: Judge | None = Non
 
 
 def _at_level(gate: Gate, case: Case, attempt: int) -> Gate:
-    """Return the gate at the level of an attempt's look, as `harness.promotion.policy_run` sets it."""
+    """Return the gate at the level of an attempt's look, as `harness_promotion.policy_run` sets it."""
     level = level_of_attempt(gate.alpha, attempt) if case.attempts > 1 and case.budgeted else gate.alpha
     return replace(gate, alpha=level / max(1, len(case.looks)))
 

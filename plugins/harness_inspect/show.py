@@ -131,12 +131,12 @@ def _principle(app: App, name: str) -> dict[str, Any]:
 
 def _policy(app: App, name: str) -> dict[str, Any]:
     from harness.api import to_plain
-    from harness.api.workspace import MARKER, budget, find_policy
+    from harness.api.workspace import MARKER, find_policy
 
     policy = find_policy(name, app.config, app.plugins.registries)
     plain: dict[str, Any] = to_plain(policy)
     if (app.workspace_path / MARKER).is_file():
-        plain["attempts"] = to_plain(budget(app.workspace, policy))
+        plain["attempts"] = to_plain(app.session.job("budget")(policy))
     return plain
 
 

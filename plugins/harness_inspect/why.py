@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.api import AdapterSpec, Artifact, Decision, HarnessError, InputError, LedgerEntry, Policy
 from harness.api.artifacts import artifacts, read_artifact, resolve_adapters, stored_adapter
-from harness.api.workspace import Budget, budget, find_decision, live, read_decision, reviews
+from harness.api.workspace import find_decision, live, read_decision, reviews
 from harness_inspect.lineage import Lineage, lineage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from harness.api import Session
     from harness.api.workspace import Workspace
 
 
@@ -29,19 +30,19 @@ class Why:
     """Of its promotion, by plugins."""
     live: bool
     """Whether its candidate is what is promoted now, by this decision."""
-    policy: Budget
-    """Of the version of the policy that decided."""
+    policy: Any
+    """What is left to the version of the policy that decided, as `session.budget` gives it."""
     others: tuple[LedgerEntry, ...]
     """Other decisions on the same candidate, the oldest first."""
 
 
-def why(workspace: Workspace, name: str | None = None) -> tuple[Why | None, tuple[Lineage, ...]]:
+def why(session: Session, name: str | None = None) -> tuple[Why | None, tuple[Lineage, ...]]:
     """Explain a decision, and say where its candidate's adapters, or the artifact that is meant, come from.
 
     Nothing stands for the decision where there is none about that artifact.
 
     Args:
-        workspace: where.
+        session: in whose workspace.
         name: a decision, or an adapter (its folder, id, or `promoted`) whose newest decision is meant; None is the one
             by which the present candidate was promoted, and while there is none, the newest of all. An artifact of
             another kind is meant by its id, or the beginning of one.
@@ -50,15 +51,17 @@ def why(workspace: Workspace, name: str | None = None) -> tuple[Why | None, tupl
         InputError: when nothing is meant.
         BrokenRunError: when the decision's file is not what the ledger has.
     """
+    workspace = session.workspace
     identity, specs, meant = _meant(workspace, name)
-    decided = None if identity is None else _explained(workspace, identity)
+    decided = None if identity is None else _explained(session, identity)
     if decided is not None:
         specs = decided.decision.candidate.adapters
     meant += tuple(_record(workspace, spec) for spec in specs)
     return decided, tuple(lineage(workspace, artifact) for artifact in meant)
 
 
-def _explained(workspace: Workspace, identity: str) -> Why:
+def _explained(session: Session, identity: str) -> Why:
+    workspace = session.workspace
     decision = read_decision(workspace, identity)
     rows = workspace.ledger.entries("decision")
     same = [
@@ -76,7 +79,7 @@ def _explained(workspace: Workspace, identity: str) -> Why:
         decision=decision, reviews=tuple(reviews(workspace, decision.id)),
         promotions=tuple(entry for entry in changes if entry.number in by or entry.body.get("to") in by),
         refusals=tuple(e for e in workspace.ledger.entries("refusal") if e.body.get("decision") == decision.id),
-        live=now is not None and now.promotion in by, policy=budget(workspace, policy), others=tuple(same),
+        live=now is not None and now.promotion in by, policy=session.job("budget")(policy), others=tuple(same),
     )  # fmt: skip
 
 

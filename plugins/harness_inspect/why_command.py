@@ -39,7 +39,7 @@ def why(app: App, name: str | None) -> int:
     from harness_inspect.why import why as find_why
 
     try:
-        found, lineages = find_why(app.workspace, name)
+        found, lineages = find_why(app.session, name)
     except InputError:
         examples = () if name is None else find_examples(app.workspace, name)
         if not examples:

@@ -154,14 +154,14 @@ def _of_policy(
     from dataclasses import replace
 
     from harness.api.stats import level_of_attempt, schedule
-    from harness.api.workspace import attempts, find_policy, prepare_policy
+    from harness.api.workspace import find_policy, prepare_policy
 
     registries = app.plugins.registries
     chosen = find_policy(name, app.config, registries)
     number = planned.attempt
     if number is None:
         known = app.workspace_path.is_dir()
-        number = 1 + (len(attempts(app.workspace, chosen.id, chosen.fingerprint)) if known else 0)
+        number = 1 + (app.session.job("budget")(chosen).attempts if known else 0)
     looks = schedule(chosen)
     level = level_of_attempt(chosen.alpha, min(number, chosen.attempts or number), chosen.attempts) / len(looks)
     limits = [planned.limit or size for size in looks[-1]]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.api import Check, Gate, InputError, OverallStatus, RunRecord, worst_status
-from harness.api.stats import find_metric, of_each
-from harness.api.workspace import StoredRun, checks, checks_as_calibrated, checks_with_precision, conditions, open_run
+from harness.api.stats import conditions, find_metric, of_each
+from harness.api.workspace import StoredRun, checks, checks_as_calibrated, checks_with_precision, open_run
 
 if TYPE_CHECKING:
     from harness.api.workspace import Registries, Workspace

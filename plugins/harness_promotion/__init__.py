@@ -1,4 +1,4 @@
-"""Promoting, going back, and a person's word: the commands."""
+"""Deciding on a candidate, promoting, going back, and a person's word: the jobs and the commands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 @hookimpl
 def register_jobs(register: Callable[..., None]) -> None:
-    """Register `session.promote`, `session.rollback` and `session.touched`."""
+    """Register `session.decide`, `promote`, `rollback` and what other plugins ask about policies and adapters."""
+    register("decide", late("harness_promotion.jobs:decide"), about="Run what a policy needs, and decide on promotion")
+    register(
+        "decide_candidate", late("harness_promotion.jobs:decide_candidate"), about="The same on records, as commands do"
+    )
+    register("budget", late("harness_promotion.jobs:budget"), about="What is left to a version of a policy")
     register("promote", late("harness_promotion.jobs:promote"), about="Promote the candidate of a decision that passed")
     register("rollback", late("harness_promotion.jobs:rollback"), about="Go back to what was promoted before")
     register(
@@ -28,6 +33,7 @@ def register_jobs(register: Callable[..., None]) -> None:
 def register_commands(cli: Commands) -> None:
     """Add the commands."""
     cli.add_section("decide", "harness_promotion", {
+        "decide": ("decide:decide", "Run what a policy needs, and decide on promotion."),
         "approve": ("review:approve", "Approve a decision, where its policy asks for a person's word."),
         "reject": ("review:reject", "Reject a decision, so that it cannot be promoted."),
         "promote": ("promote:promote", "Promote the candidate of a decision."),

@@ -1,16 +1,79 @@
-"""The jobs `session.promote`, `session.rollback` and `session.touched`."""
+"""The jobs `session.decide`, `promote`, `rollback` and `touched`, and what other plugins ask of policies."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.api import CandidateOptions, RunOptions
 from harness.api.workspace import find_policy
-from harness_promotion import promoting
+from harness_promotion import attempts, promoting
 from harness_promotion import touched as touching
+from harness_promotion.policy_run import run_policy
 from harness_promotion.preflight import Preflight
 
 if TYPE_CHECKING:
-    from harness.api import DecisionResult, LedgerEntry, Policy, Session
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from harness.api import Candidate, LedgerEntry, Policy, Session
+    from harness.api.workspace import Setting
+    from harness_promotion.result import DecisionResult
+
+
+def decide_candidate(
+    session: Session, policy: Policy, candidate: Candidate, options: RunOptions, *, fresh: bool = False,
+    samples: int | None = None, setting: Setting | None = None,
+) -> DecisionResult:  # fmt: skip
+    """Run what a policy needs and decide, as `decide` does; warnings are handed on.
+
+    Args:
+        session: where it happens.
+        policy: what promotion needs.
+        candidate: who is judged.
+        options: whose judge and roles count after the policy's.
+        fresh: use no stored run.
+        samples: look at this size alone.
+        setting: one that is open already; None opens one.
+    """
+    from contextlib import nullcontext
+
+    session.declare_policies()
+    spec = session.spec([section.suite for section in policy.suites], candidate, options)
+    with session.setting(spec, options) if setting is None else nullcontext(setting) as place:
+        found = run_policy(policy, candidate, place, fresh=fresh, samples=samples)
+    for warning in dict.fromkeys(warning for outcome in found.outcomes for warning in outcome.warnings):
+        session.warn(warning)
+    return found
+
+
+def decide(
+    session: Session, *, adapter: str | Path | Sequence[str | Path] = (), policy: str | None = None,
+    model: str | None = None, system: str | None = None, judge: str | None = None, fresh: bool = False,
+) -> DecisionResult:  # fmt: skip
+    """Run what a policy needs and is not stored yet, and decide on promotion.
+
+    Args:
+        session: where it happens.
+        adapter: the candidate's adapters.
+        policy: its name; None is that of harness.yaml.
+        model: the base; None is that of harness.yaml.
+        system: a system prompt.
+        judge: the model that critics ask, where the policy names none.
+        fresh: use no stored run.
+
+    Raises:
+        AlreadyPromotedError: when the candidate is what is promoted; nothing is run.
+        InputError: for what cannot work, before a model is loaded.
+        BrokenRunError: when a run breaks; replies so far are kept.
+    """
+    session.require_plugins()
+    candidate = session.candidate(CandidateOptions.of(adapter, model=model, system=system))
+    return decide_candidate(session, session.policy(policy), candidate, RunOptions(judge=judge), fresh=fresh)
+
+
+def budget(session: Session, policy: Policy) -> attempts.Budget:
+    """Return what is left to this version of a policy."""
+    return attempts.budget(session.workspace, policy)
 
 
 def promote(

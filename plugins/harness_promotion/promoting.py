@@ -26,16 +26,15 @@ from harness.api import (
 from harness.api.artifacts import check_adapter, check_kept, file_hashes, store_adapter, stored_adapter
 from harness.api.commands import safe_text
 from harness.api.workspace import (
-    Evidence,
     Live,
     check_run,
-    collect_vetoes,
     live,
     live_after,
     mend_alias,
     read_decision,
     read_entered_decision,
 )
+from harness_promotion.deciding import Evidence, collect_vetoes
 from harness_promotion.preflight import Preflight, check_preflight, read_weights
 from harness_promotion.reviewing import PromotionRefusedError, check_review
 from harness_promotion.touched import touched

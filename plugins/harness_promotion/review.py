@@ -80,7 +80,7 @@ def reset(app: App, name: str, reason: str) -> int:
     from harness.api import to_plain
     from harness.api.commands import counted
     from harness.api.workspace import find_policy
-    from harness.api.workspace import reset as do_reset
+    from harness_promotion.attempts import reset as do_reset
 
     entry = do_reset(app.workspace, find_policy(name, app.config, app.plugins.registries), reason=reason)
     if app.json:

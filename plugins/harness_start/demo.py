@@ -56,7 +56,7 @@ def _fetch(app: App) -> None:
 
 def _decide(app: App, trained: Any) -> bool:  # noqa: ANN401 - what a job of another plugin gives
     """Decide and promote, where that has not happened already."""
-    from harness.api.workspace import AlreadyPromotedError
+    from harness.api import AlreadyPromotedError
 
     session = app.session
     adapter = () if trained.adapter is None else trained.adapter.path

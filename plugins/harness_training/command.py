@@ -116,11 +116,11 @@ def _show(app: App, result: TrainingResult) -> None:
 
 
 def _show_outcome(app: App, outcome: Outcome) -> None:
-    from harness.api.commands import decision_parts, run_parts
+    from harness.api.commands import run_parts
 
     for run in outcome.runs:
         app.show(run_parts(run.run, run.baselines))
     if outcome.policy_run is not None:
-        app.show(decision_parts(outcome.policy_run))
+        app.show(outcome.policy_run.renderables())
     if outcome.promoted is not None:
         app.console.print("promoted; harness rollback goes back", style="green")

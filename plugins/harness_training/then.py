@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.api import (
     AdapterSpec,
@@ -13,11 +13,11 @@ from harness.api import (
     LedgerEntry,
     OverallStatus,
     Policy,
+    RunOptions,
     resolve_path,
     worst_status,
 )
 from harness.api.workspace import (
-    PolicyRun,
     Setting,
     SuiteOptions,
     SuiteRun,
@@ -25,7 +25,6 @@ from harness.api.workspace import (
     find_policy,
     prepare_suite,
     resolve_suite,
-    run_policy,
     run_suites,
 )
 from harness_training.resources import make_stages, resolve_recipe_base
@@ -43,7 +42,8 @@ class Outcome:
 
     runs: tuple[SuiteRun, ...]
     """Of the suites that the recipe names and no policy covers."""
-    policy_run: PolicyRun | None
+    policy_run: Any | None
+    """What `session.decide` gives."""
     promoted: LedgerEntry | None
 
     @property
@@ -125,7 +125,7 @@ def follow(
         runs = run_suites(prepared, candidate, replace(setting, spec=spec))
     if policy is None:
         return Outcome(runs=runs, policy_run=None, promoted=None)
-    decided = run_policy(policy, candidate, setting)
+    decided = session.job("decide_candidate")(policy, candidate, RunOptions(), setting=setting)
     outcome = Outcome(runs=runs, policy_run=decided, promoted=None)
     if recipe.then.promote != "if-passed" or decided.decision.status != "passed":
         return outcome

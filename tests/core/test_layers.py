@@ -11,7 +11,6 @@ LAYERS = [
     {"api"},
     {"cli"},
     {"session"},
-    {"promotion"},
     {"evaluation"},
     {"adherence"},
     {"engine"},

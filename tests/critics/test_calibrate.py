@@ -12,11 +12,10 @@ import pytest
 import harness
 from harness.cli.main import run as cli
 from harness.errors import BrokenRunError, InputError
+from harness.evaluation.policies import find_policy, prepare_policy
 from harness.evaluation.prepare import SuiteOptions, prepare_suite
 from harness.evaluation.runner import run_suites
 from harness.plugins import load_plugins
-from harness.promotion.policies import find_policy
-from harness.promotion.policy_run import prepare_policy
 from harness.reading.config import read_config
 from harness.session.options import CandidateOptions, RunOptions
 from harness.types import Admission, CriticCalibration

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.errors import HarnessError
-from harness.promotion.attempts import attempts
 from harness.store.adapters import resolve_adapters
 from harness.store.decisions import read_decision
 from harness.store.promoted import live
 from harness.store.reconcile import problems
 from harness.store.workspace import Workspace
+from harness_promotion.attempts import attempts
 from harness_promotion.promoting import promote
 from tests.store import builders
 

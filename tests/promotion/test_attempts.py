@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from harness.errors import InputError
-from harness.promotion.attempts import Trial, attempts, budget, plan_attempt, reset, schedule, spend
-from harness.promotion.policies import declare
+from harness.evaluation.policies import declare
 from harness.types import PolicySuite
+from harness_promotion.attempts import Trial, attempts, budget, plan_attempt, reset, schedule, spend
 
 TRIAL = Trial(suite="tiny", measured="m", arms={"promoted": "base"})
 
@@ -157,7 +157,7 @@ def promoted(workspace, policy, decision="d1"):
 
 
 def test_a_promotion_begins_a_new_period_and_makes_nothing_new_of_what_was_tried(workspace, policy, monkeypatch):
-    monkeypatch.setattr("harness.promotion.attempts.require_known", lambda workspace: None)
+    monkeypatch.setattr("harness_promotion.attempts.require_known", lambda workspace: None)
     first, second = take(workspace, policy, "a"), take(workspace, policy, "b")
     promoted(workspace, policy)
     assert attempts(workspace, policy.id, policy.fingerprint) == []
@@ -169,7 +169,7 @@ def test_a_promotion_begins_a_new_period_and_makes_nothing_new_of_what_was_tried
 
 
 def test_a_promotion_under_another_version_begins_no_period(workspace, policy, monkeypatch):
-    monkeypatch.setattr("harness.promotion.attempts.require_known", lambda workspace: None)
+    monkeypatch.setattr("harness_promotion.attempts.require_known", lambda workspace: None)
     take(workspace, policy, "a")
     promoted(workspace, replace(policy, fingerprint="another"))
     assert plan_attempt(workspace, policy, "c", [TRIAL]).number == 2

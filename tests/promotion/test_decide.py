@@ -8,11 +8,11 @@ import pytest
 
 from harness import hookimpl
 from harness.errors import BrokenRunError, InputError
-from harness.promotion.decide import collect_vetoes
 from harness.store import runs
 from harness.store.atomic import write_file
 from harness.store.decisions import decision_path, find_decision, read_decision
 from harness.types import Gate, PolicySuite, Veto
+from harness_promotion.deciding import collect_vetoes
 
 
 @pytest.fixture

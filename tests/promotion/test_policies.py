@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import InputError
+from harness.evaluation.policies import default_policy, find_policy
 from harness.plugins import load_plugins
-from harness.promotion.policies import default_policy, find_policy
 from harness.reading.config import read_config
 
 POLICY = """\

@@ -9,10 +9,10 @@ import pytest
 
 from harness.contracts import RunContext
 from harness.evaluation.checks import require_attainable_gates
+from harness.evaluation.policies import find_policy
 from harness.evaluation.prepare import SuiteOptions, prepare_suite
 from harness.paths import weights_dir
 from harness.plugins import load_plugins
-from harness.promotion.policies import find_policy
 from harness.reading.config import read_config
 from harness.stats.attempts import level_of_attempt
 

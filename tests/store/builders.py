@@ -11,11 +11,8 @@ from pathlib import Path
 import pluggy
 
 from harness import hookspecs
+from harness.evaluation.policies import declare
 from harness.plugins import Plugins, Registries
-from harness.promotion.attempts import Attempt, Trial, plan_attempt, spend
-from harness.promotion.decide import Evidence
-from harness.promotion.decide import decide as really_decide
-from harness.promotion.policies import declare
 from harness.registry import Registry
 from harness.store.runs import finish_run
 from harness.store.sample_writer import SampleWriter
@@ -47,6 +44,9 @@ from harness.types import (
     Unscored,
     Verdict,
 )
+from harness_promotion.attempts import Attempt, Trial, plan_attempt, spend
+from harness_promotion.deciding import Evidence
+from harness_promotion.deciding import decide as really_decide
 
 GATE = Gate(metric="accuracy", kind="min", limit=0.5, alpha=1e-6)
 """So strict that every attempt allows it."""

@@ -7,48 +7,37 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness import __version__
-from harness.errors import InputError
-from harness.evaluation.arm import Identity, identify
-from harness.evaluation.calibrated import Labellers, as_calibrated_now
-from harness.evaluation.checks import require_attainable_gates
-from harness.evaluation.environment import plugin_versions, plugin_versions_of
-from harness.evaluation.pool import ModelPool
-from harness.evaluation.precision import precision_asked
-from harness.evaluation.prepare import PreparedSuite, SuiteOptions, prepare_suite
-from harness.evaluation.resolve import resolve_baseline
-from harness.evaluation.roles import Asking
-from harness.evaluation.runner import Setting, SuiteRun, identity_of, run_suites
-from harness.gates.powered import needing
-from harness.hashing import sha256_json
-from harness.promotion.attempts import Attempt, Trial, plan_attempt, schedule, spend
-from harness.promotion.decide import PROMOTED, Evidence, collect_vetoes, decide, refuse_same
-from harness.promotion.policies import declare
-from harness.promotion.wording import which
-from harness.reading.roles import role_ref
-from harness.store.runs import is_whole, list_runs
-from harness.types import Candidate, Decision, Policy, RoleRef, RunSpec
-from harness.weights.memo import reading_anew
+from harness.api import Candidate, Decision, InputError, Policy, RoleRef, RunSpec, sha256_json
+from harness.api.asking import Asking, Identity, ModelPool, identify
+from harness.api.calibrations import Labellers, as_calibrated_now
+from harness.api.stats import schedule
+from harness.api.weights import reading_anew
+from harness.api.workspace import (
+    PreparedSuite,
+    Setting,
+    SuiteRun,
+    declare,
+    identity_of,
+    is_whole,
+    list_runs,
+    needing,
+    plugin_versions,
+    plugin_versions_of,
+    precision_asked,
+    prepare_policy,
+    require_attainable_gates,
+    resolve_baseline,
+    role_ref,
+    run_suites,
+)
+from harness_promotion.attempts import Attempt, Trial, plan_attempt, spend
+from harness_promotion.deciding import PROMOTED, Evidence, collect_vetoes, decide, refuse_same
+from harness_promotion.result import DecisionResult
+from harness_promotion.wording import which
 
 if TYPE_CHECKING:
-    from harness.contracts import RunContext
-    from harness.plugins import Registries
-    from harness.store.workspace import Workspace
-    from harness.types import AdapterSpec, RunRecord
-
-
-@dataclass(frozen=True, kw_only=True)
-class PolicyRun:
-    """A decision with the runs it rests on."""
-
-    decision: Decision
-    outcomes: tuple[SuiteRun, ...]
-    """In the policy's order."""
-    reused: int
-    """How many of them were stored already."""
-    replay: bool
-    """Whether the attempt was in the ledger before."""
-    earlier: tuple[Decision, ...] = ()
-    """Of earlier looks, which were inconclusive."""
+    from harness.api import RunRecord
+    from harness.api.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +50,7 @@ class _Look:
 
 def run_policy(
     policy: Policy, candidate: Candidate, setting: Setting, *, fresh: bool = False, samples: int | None = None
-) -> PolicyRun:
+) -> DecisionResult:
     """Run the policy's suites on the candidate and on what is promoted, where that is not stored, and decide.
 
     Where the policy declares several sizes, they are looked at in order until a decision is not inconclusive.
@@ -118,30 +107,13 @@ def run_policy(
             if decision.status != "inconclusive" or look is possible[-1]:
                 break
             earlier.append(decision)
-    return PolicyRun(
+    return DecisionResult(
         decision=decision, outcomes=outcomes, reused=reused, replay=attempt_was, earlier=tuple(earlier)
     )  # fmt: skip
 
 
 def _judge_of(policy: Policy) -> dict[str, RoleRef]:
     return {} if policy.judge is None else {"judge": role_ref(policy.judge, by=f"the policy {policy.id}")}
-
-
-def prepare_policy(
-    policy: Policy, adapters: Sequence[AdapterSpec], registries: Registries, context: RunContext,
-    limits: Sequence[int | None],
-) -> list[PreparedSuite]:  # fmt: skip
-    """Return a policy's suites with its gates, each at its limit; raises as `prepare_suite`."""
-    return [
-        prepare_suite(
-            section.suite, registries, context,
-            SuiteOptions(
-                limit=limit, alpha=policy.alpha, gates=section.gates, constitution=section.constitution,
-                adapters=adapters, admission=policy.admission,
-            ),
-        )
-        for section, limit in zip(policy.suites, limits, strict=True)
-    ]  # fmt: skip
 
 
 def _looks(policy: Policy, samples: int | None) -> tuple[list[tuple[int, tuple[int | None, ...]]], str]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.terminal import safe_text
+from harness.api.commands import safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.promotion.attempts import Attempt
-    from harness.types import Check, OverallStatus, Policy, Veto
+    from harness.api import Check, OverallStatus, Policy, Veto
+    from harness_promotion.attempts import Attempt
 
 
 def sentence(

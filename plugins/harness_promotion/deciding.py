@@ -7,39 +7,41 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from harness.errors import BrokenRunError, InputError
-from harness.gates.by_principle import as_written
-from harness.hashing import sha256_json
-from harness.promotion.attempts import Attempt, schedule
-from harness.promotion.wording import sentence
-from harness.serial import to_plain
-from harness.store.decisions import store_decision
-from harness.store.runs import check_run, run_sha256
-from harness.types import Candidate, Decision, Gate, Policy, PolicySuite, RunRecord, Veto, worst_status
+from harness.api import (
+    AlreadyPromotedError,
+    BrokenRunError,
+    Candidate,
+    Decision,
+    Gate,
+    InputError,
+    Policy,
+    PolicySuite,
+    RunRecord,
+    Veto,
+    sha256_json,
+    to_plain,
+    worst_status,
+)
+from harness.api.stats import as_written, conditions, schedule
+from harness.api.workspace import check_run, run_sha256, store_decision
+from harness_promotion.attempts import Attempt
+from harness_promotion.wording import sentence
 
 if TYPE_CHECKING:
-    from harness.plugins import Plugins
-    from harness.store.workspace import Workspace
+    from harness.api.workspace import Plugins, Workspace
 
 PROMOTED = "promoted"
 _LONGEST_REASON = 2000
 """Characters of a veto: it stays in the ledger for ever."""
 
 
-class AlreadyPromotedError(InputError):
-    """The candidate is what is promoted, so that there is nothing to decide. A repeated demo or recipe expects it."""
-
-    def __init__(self, candidate: Candidate) -> None:
-        bare = not candidate.adapters and candidate.system is None
-        cause = "is the bare base, and nothing is promoted in its place" if bare else "is what is promoted already"
-        super().__init__(f"the candidate ({candidate.label}) {cause}", hint="name another with --adapter")
-
-
 def refuse_same(candidate: Candidate, baseline: Candidate) -> InputError:
     """Return why a candidate with the baseline's fingerprint cannot be decided: it is that one, or it acts like it."""
     same = [adapter.id for adapter in candidate.adapters] == [adapter.id for adapter in baseline.adapters]
     if same:
-        return AlreadyPromotedError(candidate)
+        bare = not candidate.adapters and candidate.system is None
+        cause = "is the bare base, and nothing is promoted in its place" if bare else "is what is promoted already"
+        return AlreadyPromotedError(f"the candidate ({candidate.label}) {cause}", hint="name another with --adapter")
     named = " and ".join(adapter.name for adapter in candidate.adapters) or "the absence of adapters"
     return InputError(
         f"the model {candidate.model.reference} ignores adapters: with {named} it is the same model as what is "
@@ -173,11 +175,6 @@ def _check_suite(policy: Policy, section: PolicySuite, item: Evidence) -> None:
         )
     if PROMOTED not in item.baselines:
         raise InputError(f"{run.suite} was not run on what is promoted")
-
-
-def conditions(gates: Sequence[Gate]) -> tuple[Gate, ...]:
-    """Return the gates without their level, which is the attempt's."""
-    return tuple(replace(gate, alpha=0.0) for gate in gates)
 
 
 def _check_together(evidence: Sequence[Evidence], first: RunRecord, baseline: RunRecord) -> None:

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from harness.cli.context import (
+from harness.api import CandidateOptions, RunOptions
+from harness.api.commands import (
+    EXIT_GATE,
+    EXIT_PASSED,
     App,
+    Checked,
+    Outputs,
     WholeRange,
     candidate_options,
     common_options,
     gathered,
+    output_options,
     precision_check_option,
     remote_options,
     role_option,
     seed_option,
 )
-from harness.cli.outputs import Checked, Outputs, output_options
-from harness.errors import EXIT_GATE, EXIT_PASSED
-from harness.session.options import CandidateOptions, RunOptions
-
-if TYPE_CHECKING:
-    pass
 
 _EPILOG = """\b
 Examples:
@@ -64,18 +64,16 @@ def decide(
     outputs: Outputs,
 ) -> int:  # fmt: skip
     """Run what a policy needs and is not stored yet, and decide on promotion."""
-    from harness.session.drawing import decision_parts
+    from harness.api import to_plain
+    from harness_promotion.jobs import decide_candidate
 
     app.require_plugins()
     session = app.bind(seed=seed)
-    chosen = session.policy(policy)
-    found = session.decide_candidate(chosen, session.candidate(who), options, **looks)
+    found = decide_candidate(session, session.policy(policy), session.candidate(who), options, **looks)
     if app.json:
-        from harness.serial import to_plain
-
         app.print_json({"decision": to_plain(found.decision), "reused_runs": found.reused, "replay": found.replay})
     else:
-        app.show(decision_parts(found))
+        app.show(found.renderables())
     checked = [Checked(run=outcome.run, checks=outcome.run.checks) for outcome in found.outcomes]
     outputs.write(checked, found.decision)
     return EXIT_PASSED if found.decision.status == "passed" else EXIT_GATE

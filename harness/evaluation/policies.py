@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.errors import InputError, unknown_name
-from harness.evaluation.prepare import resolve_suite
+from harness.evaluation.prepare import PreparedSuite, SuiteOptions, prepare_suite, resolve_suite
 from harness.hashing import sha256_json
 from harness.reading.config import read_policy, without_unused
 from harness.reading.strict import read_document
@@ -20,13 +20,15 @@ from harness.serial import to_plain
 from harness.types import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from harness.contracts import RunContext
     from harness.plugins import Registries
     from harness.reading.config import Config
     from harness.reading.strict import Place
     from harness.store.workspace import Workspace
+    from harness.types import AdapterSpec
 
 
 def find_policy(name: str, config: Config, registries: Registries) -> Policy:
@@ -128,3 +130,32 @@ def versions(workspace: Workspace, name: str) -> list[str]:
     """Return the fingerprints of the policy's versions that the ledger knows, the oldest first."""
     rows = workspace.ledger.entries("policy")
     return [str(entry.body["policy_fingerprint"]) for entry in rows if entry.body.get("policy") == name]
+
+
+def schedule(policy: Policy) -> tuple[tuple[int | None, ...], ...]:
+    """Return the limits of each look, one for every suite: a suite with one size keeps it at all looks."""
+    looks = max((len(section.samples) for section in policy.suites), default=1) or 1
+    return tuple(
+        tuple(
+            section.samples[min(look, len(section.samples) - 1)] if section.samples else section.limit
+            for section in policy.suites
+        )
+        for look in range(looks)
+    )
+
+
+def prepare_policy(
+    policy: Policy, adapters: Sequence[AdapterSpec], registries: Registries, context: RunContext,
+    limits: Sequence[int | None],
+) -> list[PreparedSuite]:  # fmt: skip
+    """Return a policy's suites with its gates, each at its limit; raises as `prepare_suite`."""
+    return [
+        prepare_suite(
+            section.suite, registries, context,
+            SuiteOptions(
+                limit=limit, alpha=policy.alpha, gates=section.gates, constitution=section.constitution,
+                adapters=adapters, admission=policy.admission,
+            ),
+        )
+        for section, limit in zip(policy.suites, limits, strict=True)
+    ]  # fmt: skip

@@ -18,17 +18,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import InputError
-from harness.hashing import sha256_json
-from harness.promotion.policies import declared, versions
-from harness.stats.attempts import level_of_attempt, spent
-from harness.store.reconcile import require_known
+from harness.api import InputError, sha256_json
+from harness.api.stats import level_of_attempt, schedule, spent
+from harness.api.workspace import declared, require_known, versions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.store.workspace import Workspace
-    from harness.types import LedgerEntry, Policy
+    from harness.api import LedgerEntry, Policy
+    from harness.api.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,18 +64,6 @@ class Attempt:
     def look_level(self) -> float:
         """The one-sided level of one look."""
         return self.level / self.looks
-
-
-def schedule(policy: Policy) -> tuple[tuple[int | None, ...], ...]:
-    """Return the limits of each look, one for every suite: a suite with one size keeps it at all looks."""
-    looks = max((len(section.samples) for section in policy.suites), default=1) or 1
-    return tuple(
-        tuple(
-            section.samples[min(look, len(section.samples) - 1)] if section.samples else section.limit
-            for section in policy.suites
-        )
-        for look in range(looks)
-    )
 
 
 def plan_attempt(

@@ -1,1 +1,0 @@
-"""Decisions on promotion, and what they change: promote and rollback."""
