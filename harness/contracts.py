@@ -363,6 +363,8 @@ class Metric(ABC):
 
     roles: tuple[str, ...] = ()
     """Whom `gather` asks besides the candidate."""
+    epochs_reducer: str = ""
+    """How the draws of one sample become one row, as the suite says; empty where each is a row."""
 
     rewriter: Rewriter | None = None
     """Writes further versions of each reply, which the critics judge too; metrics may share one. `compare` then gives

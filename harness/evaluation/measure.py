@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.evaluation.reducing import Draws, undrawn_columns
 from harness.evaluation.respond import Interview, compared, row_of
 from harness.evaluation.roles import with_system
 from harness.hashing import sha256_json
@@ -102,6 +103,7 @@ class Columns:
             metric.name: [] for metric in self._metrics if kind_of(metric).reads_records
         }
         self._rewriters = {metric.name: metric.rewriter.name for metric in self._metrics if metric.rewriter is not None}
+        self._draws = {metric.name: Draws(metric) for metric in self._metrics if metric.epochs_reducer}
         self._said = hashlib.sha256()
 
     def add(self, records: Iterable[SampleRecord], gathered: Iterable[Mapping[str, Gathered]]) -> None:
@@ -114,7 +116,11 @@ class Columns:
         for record, own in zip(records, gathered, strict=True):
             self._said.update(said_in(record))
             for name, rows in self._rows.items():
-                rows.append(record.rows[name])
+                row: Row | Unscored | NotApplicable | None = record.rows[name]
+                if name in self._draws and row is not None:
+                    row = self._draws[name].add(record.sample, row)
+                if row is not None:
+                    rows.append(row)
             for name, texts in self._texts.items():
                 rewriter = self._rewriters.get(name)
                 texts.append((record.sample, own[name].replies if rewriter is None else _rewritten(record, rewriter)))
@@ -122,10 +128,17 @@ class Columns:
     def tables(
         self, ids: tuple[str, ...], content_hashes: tuple[str, ...], clusters: tuple[str | None, ...]
     ) -> dict[str, MetricTable]:
-        """Return each metric's table, from the rows and what identifies their samples."""
+        """Return each metric's table, from the rows and what identifies their samples, which are one for all draws."""
+        for name, draws in self._draws.items():
+            if (last := draws.end()) is not None:
+                self._rows[name].append(last)
+        each = (ids, content_hashes, clusters)
+        once = undrawn_columns(*each) if self._draws else each
+        columns = {name: once if name in self._draws else each for name in self._rows}
         return {
             metric.name: MetricTable(
-                metric=metric, ids=ids, content_hashes=content_hashes, clusters=clusters, rows=self._rows[metric.name],
+                metric=metric, ids=columns[metric.name][0], content_hashes=columns[metric.name][1],
+                clusters=columns[metric.name][2], rows=self._rows[metric.name],
                 records=tuple(self._texts[metric.name]) if kind_of(metric).reads_records else None,
                 population=self._said.hexdigest(),
             )

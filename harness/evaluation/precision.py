@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from harness.evaluation.arm import through
 from harness.evaluation.measure import Columns
 from harness.evaluation.roles import Asking, Roles
+from harness.evaluation.shaping import undrawn
 from harness.gates.precision import can_shift, compared_with, with_precision
 from harness.hashing import sha256_text
 from harness.plugin_code import PluginError
@@ -156,7 +157,7 @@ def _second_arm(
     if not wanted:
         return {}
     chosen = {sample for ids in wanted.values() for sample in ids}
-    samples = [sample for sample in prepared.samples if sample.id in chosen]
+    samples = [one for one in prepared.samples if one.id in chosen or (one.draw and undrawn(one.id, None)[0] in chosen)]
     # Critics judge all replies, whichever metric asked for them.
     asked = prepared.metrics if any(reads_verdicts(metric) for metric in wanted) else tuple(wanted)
     columns = Columns(tuple(wanted))

@@ -11,6 +11,7 @@ from harness.errors import InputError, unknown_name
 from harness.evaluation.check_metrics import check_metrics
 from harness.evaluation.constitutions import Constitutions
 from harness.evaluation.panel import Panel, PanelOptions, make_panel
+from harness.evaluation.reducing import reduced
 from harness.evaluation.samples import read_samples
 from harness.gates.by_principle import of_each
 from harness.gates.valid import find_metric, require_valid
@@ -123,7 +124,7 @@ def make_metrics(suite: Suite, registries: Registries, constitutions: Constituti
             if any(metric.name == other.name for other in metrics):
                 raise suite.document.error(f"the metric {metric.name!r} is measured twice", place, hint="keep one")
             metrics.append(metric)
-    return tuple(metrics)
+    return reduced(metrics, suite)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from harness.evaluation.labelled import with_labels
 from harness.evaluation.panel import roles_of
 from harness.evaluation.pool import ModelPool
 from harness.evaluation.precision import PrecisionArm, check_precision, checks_with_precision, precision_notes
+from harness.evaluation.reducing import said_of
 from harness.evaluation.resolve import resolve_arms
 from harness.evaluation.roles import Asking, Roles, in_order, resolve_roles
 from harness.evaluation.shared import shared_critics
@@ -199,7 +200,10 @@ class _Run:
         if suite.few_shot.n:
             where = prepared.samples.examples_from
             notes.append(f"{suite.few_shot.n} solved examples of {where} before each question")
-        count, available = len(prepared.samples), prepared.samples.available
+        draws = prepared.samples.draws
+        count, available = len(prepared.samples) // draws, prepared.samples.available // draws
+        if draws > 1:
+            notes.append(f"each sample was drawn {draws} times{said_of(prepared.suite, prepared.metrics)}")
         if count < available:
             notes.append(f"a subset of {count} of {available} samples, whole clusters drawn by hash")
         statuses = prepared.panel.classifier_status

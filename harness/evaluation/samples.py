@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from harness.contracts import SourceInput
 from harness.errors import BrokenRunError, InputError
-from harness.evaluation.shaping import Examples, drawn_often, picked
+from harness.evaluation.shaping import DRAWS_OF, Examples, drawn_often, picked
 from harness.hashing import ListHash, sha256_text, short_digest
 from harness.plugin_code import PluginError, broken, plugin_code
 from harness.types import Message, Sample
@@ -44,7 +44,7 @@ class SampleStream(Sequence[Sample]):
         read: yields all samples of the source, afresh at each call.
         name: of the suite, for errors.
         file: where the samples lie, for errors.
-        limit: at most so many samples take part, clusters kept whole.
+        limit: at most so many samples take part, clusters kept whole; draws of one sample count once.
         seed: of that subset.
 
     Attributes:
@@ -53,7 +53,8 @@ class SampleStream(Sequence[Sample]):
         clusters: of the samples, in order; None is a cluster of its own.
         fingerprint: SHA-256 over ids, content hashes, tags and clusters in order. Tags say which metrics and principles
             a sample is for, and clusters what is independent: both decide verdicts.
-        available: how many samples there are without the limit.
+        available: how many samples there are without the limit, each draw of one sample counted.
+        draws: how often each sample is asked.
 
     Raises:
         InputError: where an id stands twice, there is no sample at all, or no cluster fits the limit.
@@ -84,7 +85,8 @@ class SampleStream(Sequence[Sample]):
         self.available = len(first.ids)
         if not first.ids:
             raise InputError(f"the suite {name} has no samples", file=file, hint="add at least one line")
-        self._places = subset(first.clusters, first.ids, limit, seed=seed)
+        self.draws = first.draws
+        self._places = subset(first.clusters, first.ids, limit, seed=seed, draws=self.draws)
         self.ids = self._kept(first.ids)
         self.content_hashes = self._kept(first.content_hashes)
         self.clusters = self._kept(first.clusters)
@@ -157,6 +159,7 @@ class _FirstReading:
     """Columns over all samples; texts that repeat are kept once."""
 
     file: Path | None
+    draws: int = 1
     ids: list[str] = field(default_factory=list)
     content_hashes: list[str] = field(default_factory=list)
     tags: list[tuple[str, ...]] = field(default_factory=list)
@@ -172,6 +175,7 @@ class _FirstReading:
                 file=self.file, hint="ids pair the samples of two runs: give each its own",
             )  # fmt: skip
         self._seen.add(sample.id)
+        self.draws = max(self.draws, sample.draw)
         self.ids.append(sample.id)
         self.content_hashes.append(sample.content_hash)
         self.tags.append(self._tags.setdefault(sample.tags, sample.tags))
@@ -244,11 +248,14 @@ def _read(suite: Suite, source: Source, handed: SourceInput) -> Iterator[Sample]
         raise
 
 
-def subset(clusters: Sequence[str | None], ids: Sequence[str], limit: int | None, *, seed: int) -> array[int] | None:
-    """Return the places of at most `limit` samples: whole clusters, drawn by hash, in the suite's order.
+def subset(
+    clusters: Sequence[str | None], ids: Sequence[str], limit: int | None, *, seed: int, draws: int = 1
+) -> array[int] | None:
+    """Return the places of at most `limit` samples, each with all its draws: whole clusters, by hash, in order.
 
-    The draw depends on the seed and the cluster's name alone, so that a larger limit contains a smaller one and both
-    arms of a comparison see the same samples. A cluster that does not fit any more is passed over.
+    Which are taken depends on the seed and the cluster's name alone, so that a larger limit contains a smaller one, and
+    all arms of a comparison, and runs that ask more or less often, see the same samples. A cluster that does not fit
+    any more is passed over.
 
     Returns:
         Places from 0, rising; None where all samples are taken.
@@ -256,12 +263,12 @@ def subset(clusters: Sequence[str | None], ids: Sequence[str], limit: int | None
     Raises:
         InputError: when no cluster fits.
     """
-    if limit is None or limit >= len(ids):
+    if limit is None or limit * draws >= len(ids):
         return None
     names = [cluster_of(cluster, sample) for cluster, sample in zip(clusters, ids, strict=True)]
     sizes = Counter(names)
     chosen: set[str] = set()
-    room = limit
+    room = limit * draws
     for name in sorted(sizes, key=lambda cluster: sha256_text(f"{seed}\n{cluster}")):
         if sizes[name] <= room:
             chosen.add(name)
@@ -269,7 +276,7 @@ def subset(clusters: Sequence[str | None], ids: Sequence[str], limit: int | None
         if room == 0:
             break
     if not chosen:
-        smallest = min(sizes.values())
+        smallest = min(sizes.values()) // draws
         raise InputError(
             f"--limit {limit} is less than the smallest cluster of {smallest} samples", hint=f"use {smallest} or more"
         )
@@ -277,7 +284,9 @@ def subset(clusters: Sequence[str | None], ids: Sequence[str], limit: int | None
 
 
 def cluster_of(cluster: str | None, sample: str) -> str:
-    """Return the name of a sample's cluster; a sample without one is a cluster of its own."""
+    """Return the name of a sample's cluster; a sample without one is a cluster of its own, and so are its draws."""
+    if cluster is not None and cluster.startswith(DRAWS_OF):
+        return f"sample {cluster.removeprefix(DRAWS_OF)}"
     return f"cluster {cluster}" if cluster is not None else f"sample {sample}"
 
 

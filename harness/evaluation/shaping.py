@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _OWN = "own"
 """Names the suite's own data among splits."""
+DRAWS_OF = "draws of "
+"""Begins the cluster of the draws of a sample that had none."""
 _SPARE = 64
 """Examples kept besides those that are wanted, since some may be the sample itself or of its cluster."""
 
@@ -62,10 +64,16 @@ def _kept(samples: Iterable[Sample], pick: PickSection, file: Path) -> Iterator[
         )
 
 
+def undrawn(name: str, cluster: str | None) -> tuple[str, str | None]:
+    """Return the id and the cluster that one of several draws had as a sample."""
+    name = name.rpartition("#")[0]
+    return name, None if cluster == f"{DRAWS_OF}{name}" else cluster
+
+
 def drawn_often(samples: Iterable[Sample], epochs: int) -> Iterator[Sample]:
     """Yield so many draws of each sample; they are one cluster, since they are not independent."""
     for sample in samples:
-        cluster = f"draws of {sample.id}" if sample.cluster is None else sample.cluster
+        cluster = f"{DRAWS_OF}{sample.id}" if sample.cluster is None else sample.cluster
         for draw in range(1, epochs + 1):
             yield replace(sample, id=f"{sample.id}#{draw}", cluster=cluster, draw=draw)
 

@@ -116,6 +116,8 @@ class SuiteFile(StrictModel):
     few_shot: FewShotSection = FewShotSection()
     epochs: Annotated[int, Field(ge=1, le=1000)] = 1
     """Draws of each sample."""
+    epochs_reducer: Annotated[str, Field(pattern=r"^(mean|worst|best|pass@[1-9][0-9]{0,2})$")] = "mean"
+    """What becomes of the draws of one sample."""
     conversation: ConversationSection | None = None
     roles: RolesSection = {}
     classifiers: dict[str, ClassifierSection] = {}
@@ -141,6 +143,7 @@ class Suite:
     pick: PickSection
     few_shot: FewShotSection
     epochs: int
+    epochs_reducer: str
     conversation: ConversationSection | None
     roles: Mapping[str, RoleRef]
     classifiers: Mapping[str, ClassifierSection]
@@ -166,6 +169,7 @@ class Suite:
                 **({} if self.conversation is None else {"conversation": self.conversation.model_dump()}),
                 **({} if self.pick == PickSection() else {"pick": self.pick.model_dump()}),
                 **({"epochs": self.epochs} if self.epochs > 1 else {}),
+                **({} if self.epochs_reducer == "mean" else {"epochs_reducer": self.epochs_reducer}),
                 **({"few_shot": self.few_shot.model_dump()} if self.few_shot.n else {}),
             }
         )  # fmt: skip
@@ -199,6 +203,13 @@ def read_suite(
             hint="draw with a temperature, such as ask.temperature=0.7 (--temperature 0.7)",
         )  # fmt: skip
         raise as_set(useless, changes)
+    needed = 2 if file.epochs_reducer in {"worst", "best"} else int(file.epochs_reducer.partition("@")[2] or 1)
+    if file.epochs < needed:
+        few = document.error(
+            f"{file.epochs_reducer} needs {needed} draws of each sample, and there are {file.epochs}",
+            ("epochs_reducer",), hint=f"draw more: epochs: {needed} (--epochs {needed}) with a temperature",
+        )  # fmt: skip
+        raise as_set(few, changes)
     measure: list[tuple[str, Mapping[str, Any]]] = []
     for index, entry in enumerate(file.measure):
         if isinstance(entry, str):
@@ -224,5 +235,6 @@ def read_suite(
         conversation=file.conversation, roles=role_refs(file.roles, by=f"the suite {file.id}", folder=path.parent),
         classifiers=file.classifiers, critics=file.critics, measure=tuple(measure),
         gates=tuple(section.gate(alpha) for section in file.gates), document=document,
-        pick=file.pick, few_shot=file.few_shot, epochs=file.epochs, changes=changes,
+        pick=file.pick, few_shot=file.few_shot, epochs=file.epochs, epochs_reducer=file.epochs_reducer,
+        changes=changes,
     )  # fmt: skip

@@ -92,6 +92,8 @@ class RunOptions:
     """Solved examples before each question."""
     epochs: int | None = None
     """Draws of each sample, which are one cluster."""
+    epochs_reducer: str | None = None
+    """What becomes of the draws of one sample: `mean`, `worst`, `best` or `pass@K`."""
     sample_ids: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     exclude_tags: tuple[str, ...] = ()
@@ -111,7 +113,8 @@ class RunOptions:
 
         short = {
             "ask.temperature": self.temperature, "ask.top_p": self.top_p, "ask.max_new_tokens": self.max_new_tokens,
-            "few_shot.n": self.few_shot, "epochs": self.epochs, "pick.ids": list(self.sample_ids) or None,
+            "few_shot.n": self.few_shot, "epochs": self.epochs, "epochs_reducer": self.epochs_reducer,
+            "pick.ids": list(self.sample_ids) or None,
             "pick.tags": list(self.tags) or None, "pick.exclude_tags": list(self.exclude_tags) or None,
             "pick.shuffle": self.shuffle or None,
         }  # fmt: skip

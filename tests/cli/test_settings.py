@@ -35,6 +35,31 @@ def register_models(register):
     register("dice", Dice, about="It says its seed.")
 """
 
+FIRST_RIGHT = """
+from collections import Counter
+
+from harness import hookimpl
+from harness.types import Completion
+from harness_models.echo import EchoModel
+
+
+class FirstRight(EchoModel):
+    seen = Counter()
+
+    def answer(self, candidate, requests, deliver):
+        for index, request in enumerate(requests):
+            said = request.messages[-1].content
+            self.seen[said] += 1
+            text = said if self.seen[said] == 1 else "something else"
+            deliver(index, Completion(text=text, prompt_tokens=1, completion_tokens=1, finish="stop"))
+
+
+@hookimpl
+def register_models(register):
+    register("first", FirstRight, about="Right at the first draw of each prompt, and wrong after.")
+"""
+DRAWN = ("-p", "first.py", "--model", "first:", "--epochs", "4", "--temperature", "1", "--no-gates")
+
 
 @pytest.fixture
 def home(cli):
@@ -112,6 +137,9 @@ def test_samples_are_picked_by_id_and_tag_and_shuffled(home):
         (("--set", "ask.temperature=1", "--temperature", "1"), "ask.temperature is set twice"),
         (("--set", "ask.stop=[2026-01-01]"), "is no value for ask.stop"),
         (("--epochs", "3"), "epochs: 3 draws of each sample would all be the same at temperature 0"),
+        (("--epochs-reducer", "worst"), "epochs_reducer: worst needs 2 draws of each sample, and there are 1"),
+        (("--epochs", "3", "--temperature", "1", "--epochs-reducer", "pass@4"), "pass@4 needs 4 draws of each sample"),
+        (("--epochs", "3", "--temperature", "1", "--epochs-reducer", "most"), "epochs_reducer: "),
         (("--few-shot", "12"), "12 examples are wanted before 's0', and the suite's own data has 11 with an answer"),
     ],
 )
@@ -152,6 +180,33 @@ def test_draws_of_a_sample_are_one_cluster_with_seeds_of_their_own(home):
     assert home("runs", "diff", one["id"], one["id"], "-p", "dice.py") == 0, home.err
     assert ran(home, "-p", "dice.py", "--model", "dice:", "--epochs", "3", "--temperature", "1", "--no-gates")[
         "samples_fingerprint"] == one["samples_fingerprint"]  # fmt: skip
+
+
+def test_a_limit_counts_samples_and_not_their_draws(home):
+    home.write("first.py", FIRST_RIGHT)
+    once = asked(home, ran(home, "--limit", "5"))
+    run = ran(home, *DRAWN, "--limit", "5")
+    assert run["samples"] == 20
+    assert {name.partition("#")[0] for name in asked(home, run)} == set(once)
+    assert any("a subset of 5 of 12 samples" in note for note in run["notes"])
+    assert home("run", "tiny.yaml", *DRAWN, "--limit", "1") == 0, home.err
+
+
+@pytest.mark.parametrize(
+    ("how", "value", "n"),
+    [("mean", 0.25, 48), ("worst", 0.0, 12), ("best", 1.0, 12), ("pass@1", 0.25, 12), ("pass@2", 0.5, 12)],
+)
+def test_draws_are_reduced_to_one_row_for_each_sample(home, how, value, n):
+    home.write("first.py", FIRST_RIGHT)
+    run = ran(home, *DRAWN, "--epochs-reducer", how)
+    found = {estimate["metric"]: estimate for estimate in run["estimates"]}
+    assert (found["exact_match"]["n"], found["exact_match"]["value"]) == (n, pytest.approx(value))
+    assert next(one["n"] for name, one in found.items() if name != "exact_match") == 48, "no way is better: all draws"
+    assert any("each sample was drawn 4 times" in note for note in run["notes"])
+    code, checked = home.json("gate", run["id"], "--suite", "tiny.yaml", "-p", "first.py")
+    assert code in {0, 1}, home.err
+    assert checked
+    assert home("runs", "diff", run["id"], run["id"], "-p", "first.py") == 0, home.err
 
 
 def test_the_record_says_which_split_the_examples_are_of(home):
