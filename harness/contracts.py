@@ -48,6 +48,8 @@ from harness.types import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from harness.engine.spending import Spending
+
 
 # ---------------------------------------------------------------- what plugins are handed
 
@@ -85,6 +87,8 @@ class RunContext:
     """Most requests at once to a remote server, 1 or more."""
     timeout: float = 300.0
     """Seconds that a remote server has for one answer."""
+    spending: Spending | None = field(default=None, compare=False, repr=False)
+    """Counts what is asked of models against the command's limits; None where there is none."""
 
 
 Surroundings = RunContext

@@ -17,6 +17,8 @@ EXIT_INPUT = 2
 """Usage or input error: the caller can mend it."""
 EXIT_BROKEN = 3
 """The run itself broke."""
+EXIT_LIMIT = 4
+"""A spending limit ended it; the same command goes on from there."""
 EXIT_INTERRUPTED = 130
 """Ctrl-C (128 + SIGINT), as shells report it."""
 
@@ -74,6 +76,12 @@ class MissingSplitError(InputError):
 
 class BrokenRunError(HarnessError):
     """The run itself broke through no fault of its input: a crash, a full disk, a lost server. Exit code 3."""
+
+
+class SpendingLimitError(HarnessError):
+    """A command asked as much of models as it may. Exit code 4; what was answered is kept."""
+
+    exit_code = EXIT_LIMIT
 
 
 class BaseChangedError(BrokenRunError):

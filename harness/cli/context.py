@@ -172,7 +172,7 @@ class App:
 
 
 def remote_options(command: F) -> F:
-    """Add --concurrency and --timeout to a command whose models may be remote.
+    """Add --concurrency, --timeout and spending limits to a command whose models may be remote.
 
     It goes below `common_options`, which makes the app.
     """
@@ -185,9 +185,22 @@ def remote_options(command: F) -> F:
         "--timeout", type=FiniteRange(min=0, min_open=True, max=86400), metavar="SECONDS",
         help="That a remote server has for one answer.  [default: harness.yaml's, else 300]",
     )  # fmt: skip
+    @click.option(
+        "--max-requests", type=WholeRange(min=1), metavar="N",
+        help="End after N requests to models; the same command goes on.",
+    )  # fmt: skip
+    @click.option(
+        "--max-tokens", type=WholeRange(min=1), metavar="N",
+        help="The same after N tokens, read and written.",
+    )  # fmt: skip
+    @click.option(
+        "--max-minutes", type=FiniteRange(min=0, min_open=True, max=525_600), metavar="T",
+        help="The same after T minutes.",
+    )  # fmt: skip
     @functools.wraps(command)
-    def wrapper(app: App, /, *, concurrency: int | None, timeout: float | None, **rest: Any) -> Any:
-        app.bind(concurrency=concurrency, timeout=timeout)
+    def wrapper(app: App, /, **rest: Any) -> Any:
+        names = ("concurrency", "timeout", "max_requests", "max_tokens", "max_minutes")
+        app.bind(**{name: rest.pop(name) for name in names})
         return command(app, **rest)
 
     return wrapper  # type: ignore[return-value] # click takes the options off

@@ -28,7 +28,7 @@ Examples:
 
 \b
 Exit codes: 0 all gates passed, 1 a gate failed or is inconclusive,
-2 usage or input error, 3 the run itself broke."""
+2 usage or input error, 3 the run itself broke, 4 a spending limit ended it."""
 
 
 class _CommandLine(click.Group):

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from harness.contracts import Model, Progress
+    from harness.engine.spending import Spending
     from harness.types import Candidate, Message, Request
 
 CHARACTERS = 4
@@ -69,13 +70,17 @@ class ModelCore:
         model: the base; candidates bring their adapters.
         cache: where replies are kept; None keeps none, as for an adapter that is still being trained.
         progress: where the bars are drawn.
+        spending: counts against the command's limits.
 
     Attributes:
         counts: running totals of this core.
     """
 
-    def __init__(self, model: Model, cache: ReplyCache | None, progress: Progress) -> None:
+    def __init__(
+        self, model: Model, cache: ReplyCache | None, progress: Progress, spending: Spending | None = None
+    ) -> None:
         self.model = model
+        self._spending = spending
         self.counts = Counts()
         self._cache = cache
         self._progress = progress
@@ -128,6 +133,7 @@ class ModelCore:
         Raises:
             InputError: when the candidate cannot be loaded.
             BrokenRunError: when the model left a request without a reply.
+            SpendingLimitError: when a limit was reached; what was answered is kept.
         """
         distinct = list(dict.fromkeys(requests))
         known: dict[Request, Reply] = {
@@ -142,7 +148,10 @@ class ModelCore:
         self.counts.requests += len(distinct)
         self.counts.model_calls += len(missing)
         if missing:
-            known.update(self._ask(candidate, missing, keys, label, progress or self._progress))
+            sent = missing if self._spending is None else self._spending.affordable(missing)
+            known.update(self._ask(candidate, sent, keys, label, progress or self._progress))
+            if self._spending is not None and len(sent) < len(missing):
+                raise self._spending.end()
         return [known[request] for request in requests]
 
     def time(self, candidate: Candidate, requests: Sequence[Request], *, label: str) -> list[Reply]:
@@ -151,9 +160,13 @@ class ModelCore:
         replies: list[Reply] = []
         try:
             for request in requests:
+                if self._spending is not None:
+                    self._spending.affordable([request])
                 got: dict[int, Reply] = {}
                 self.model.answer(candidate, [request], got.__setitem__)
                 replies.append(sanitize(got.get(0, NoReply(reason="the model gave no reply"))))
+                if self._spending is not None:
+                    self._spending.answered(request, replies[-1])
                 self.counts.requests += 1
                 self.counts.model_calls += 1
                 bar.advance()
@@ -203,6 +216,8 @@ class ModelCore:
                 tokens += reply.completion_tokens or 0
             elif isinstance(reply, LogProb):
                 tokens += reply.tokens
+            if self._spending is not None:
+                self._spending.answered(request, reply)
             bar.advance(steps.step(index), note=_speed(len(got), tokens, monotonic() - begin))
 
         writer = ReplyWriter(self._cache)

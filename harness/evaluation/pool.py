@@ -58,7 +58,7 @@ class ModelPool:
             with plugin_code(f"making a model of the scheme {spec.scheme!r}", make):
                 model = make(spec, self.context)
             check_supports(model, spec.scheme)
-            self._cores[key] = ModelCore(model, self.cache, self.progress)
+            self._cores[key] = ModelCore(model, self.cache, self.progress, self.context.spending)
         return self._cores[key]
 
     def check_bases(self) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from harness.contracts import Progress, RunContext
+    from harness.engine.spending import Spending
     from harness.plugins import Plugins
     from harness.reading.config import Config
     from harness.store.workspace import Workspace
@@ -53,6 +54,8 @@ class Opened:
             for name in ("config", "plugins"):
                 if name in vars(self):
                     vars(other)[name] = vars(self)[name]
+        if "_spending" in vars(self) and not any(name.startswith("max_") for name in changes):
+            vars(other)["_spending"] = self._spending
         return other
 
     @cached_property
@@ -108,6 +111,13 @@ class Opened:
             vars(self)["workspace"] = Workspace.open(self.workspace_path, create=True)
         return self.workspace
 
+    @cached_property
+    def _spending(self) -> Spending | None:
+        from harness.engine.spending import Spending
+
+        limits = {name: getattr(self.options, name) for name in ("max_requests", "max_tokens", "max_minutes")}
+        return Spending(**limits) if any(value is not None for value in limits.values()) else None
+
     @property
     def context(self) -> RunContext:
         """What plugins may know of where they run."""
@@ -118,6 +128,7 @@ class Opened:
         return RunContext(
             offline=options.offline, weights=weights_dir(), seed=options.seed,
             concurrency=options.concurrency or self.config.concurrency, timeout=options.timeout or self.config.timeout,
+            spending=self._spending,
         )  # fmt: skip
 
     @contextmanager

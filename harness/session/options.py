@@ -36,6 +36,12 @@ class SessionOptions:
     """Most requests at once to a remote server; None is what harness.yaml says."""
     timeout: float | None = None
     """Seconds that a remote server has for one answer; None is what harness.yaml says."""
+    max_requests: int | None = None
+    """Most requests to models before the command ends; what the cache answers costs nothing."""
+    max_tokens: int | None = None
+    """Most tokens that models read and write."""
+    max_minutes: float | None = None
+    """Most minutes from the first question on."""
 
 
 @dataclass(frozen=True, kw_only=True)
