@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     Observed = Row | Unscored | NotApplicable
 
 
+ONE_VALUE = 2
+"""Numbers in a row that holds one value: itself, and the weight 1."""
+
+
 def reduced(metrics: Sequence[Metric], suite: Suite) -> tuple[Metric, ...]:
     """Return the metrics as a suite's `epochs_reducer` makes them; those that it does not fit stay as they are.
 
@@ -32,7 +36,7 @@ def reduced(metrics: Sequence[Metric], suite: Suite) -> tuple[Metric, ...]:
 
 def _reduced(metric: Metric, how: str) -> Metric:
     passes = how.startswith("pass@")
-    share, one = metric.kind == "proportion", metric.kind in {"proportion", "mean"}
+    share, one = kind_of(metric).shares, kind_of(metric).width == ONE_VALUE
     if metric.direction == "neither" or not one or (passes and not (share and metric.direction == "higher")):
         return metric
     made = copy.copy(metric)

@@ -24,6 +24,7 @@ from harness.api import (
     read_options,
     sha256_json,
 )
+from harness_critics.judge_text import JudgeTextCritic
 from harness_critics.options import nothing_to_judge
 from harness_critics.trained import PROMPT, judge_messages, trained_on
 
@@ -66,6 +67,8 @@ class JudgeOptions(StrictModel):
     """A judge that gives Yes and No together less probability than this has not answered: unscored."""
     undecided: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     """A score that is no further than this from 0.5 says that the judge cannot tell: unscored. 0 takes every score."""
+    writes: bool = False
+    """Have a judge without log-probabilities write reasons and a mark instead, as the critic `judge-text` does."""
 
 
 class JudgeCritic(Critic):
@@ -86,6 +89,8 @@ class JudgeCritic(Critic):
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         super().__init__(options)
         self._options = read_options(JudgeOptions, self.options, "judge", at=("critics", "judge"))
+        limits = {name: getattr(self._options, name) for name in ("max_reply_chars", "max_context_chars")}
+        self._writer = JudgeTextCritic({**limits, "weighted": False}) if self._options.writes else None
 
     def judge(self, case: Case) -> Program[Judgement]:
         """Ask as the judge was trained to be asked; any other model, by `requests`.
@@ -95,7 +100,7 @@ class JudgeCritic(Critic):
         """
         judge = case.roles.get("judge")
         if judge is None or not trained_on(judge.adapters):
-            return (yield from super().judge(case))
+            return (yield from (super().judge(case) if self._writer is None else self._writer.judge(case)))
         empty = nothing_to_judge(case.completion)
         if empty is not None:
             return empty, ""
@@ -113,7 +118,9 @@ class JudgeCritic(Critic):
             PROMPT,
             [turn.content for turn in judge_messages((), "b", "c", max_reply_chars=9, max_context_chars=9)],
         ]
-        return sha256_json(["judge", 3, prompts, trained, self._options.model_dump()])
+        options = self._options.model_dump(exclude={"writes"})
+        parts = ["judge", 3, prompts, trained, options]
+        return sha256_json(parts if self._writer is None else [*parts, self._writer.fingerprint()])
 
     def requests(self, sample: Sample, reply: Completion, principle: Principle) -> tuple[Request, ...]:
         """Return Yes and No to each question; nothing for an empty reply."""
@@ -162,7 +169,8 @@ class JudgeCritic(Critic):
         logprobs: list[float] = []
         for given in replies:
             if isinstance(given, NoReply):
-                return Unscored(reason=f"the judge gave no probability: {given.reason}"), ""
+                how = "a judge without probabilities can write its verdicts: --set critics.judge.writes=true"
+                return Unscored(reason=f"the judge gave no probability: {given.reason}"), how
             if not isinstance(given, LogProb):
                 return Unscored(reason=f"the judge gave a {given.type} where a log-probability was asked"), ""
             logprobs.append(given.logprob)

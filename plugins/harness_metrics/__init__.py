@@ -18,6 +18,8 @@ _METRICS: tuple[tuple[str, str, str, str], ...] = (
     ("accuracy", "choice:plain", "", "Multiple choice by log-likelihood"),
     ("acc_norm", "choice:by_characters", "", "Multiple choice by log-likelihood per character of the choice"),
     ("acc_bytes", "choice:by_bytes", "", "Multiple choice by log-likelihood per byte of the choice"),
+    ("letter_accuracy", "letters:LetterAccuracy", "LetterOptions",
+     "Multiple choice by the letter that the model writes, the answers' order drawn"),
     ("accuracy_normalised", "choice:normalised", "", "acc_bytes under its earlier name"),
     ("exact_match", "matching:ExactMatch", "NormaliseOptions", "The reply equals an accepted answer"),
     ("number_match", "matching:NumberMatch", "NumberOptions", "The reply's last number equals the target's"),
