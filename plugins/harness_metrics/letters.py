@@ -25,7 +25,7 @@ from harness.api import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.api import Decoding, Findings, Program, Replies, Reply, Row, Sample, Verdict
+    from harness.api import Decoding, Findings, Program, Replies, Reply, Request, Row, Sample, Verdict
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _LISTED = re.compile(r"^([A-Z])[.)] +(.+)$", re.MULTILINE)
@@ -56,6 +56,10 @@ class LetterAccuracy(Metric):
         self._options = options
         order = f", in an order drawn with seed {options.seed}" if options.shuffle else ""
         self.about = f"Share of questions whose reply names the letter of the right answer{order}"
+
+    def requests(self, sample: Sample, ask: Decoding) -> tuple[Request, ...]:
+        """Return the first question; nothing where the right answer is not known."""
+        return (Generate(messages=self.question(sample)[0], decoding=ask),) if _asks(sample) else ()
 
     def gather(self, sample: Sample, decoding: Decoding) -> Program[Replies]:
         """Ask for a letter; again, with what was said, where the reply has none."""

@@ -106,6 +106,7 @@ CASES: dict[str, Case] = {
     "accuracy": Case("accuracy", {}, CHOICE, scored(-1.0, -2.0), scored(-2.0, -1.0), (1.0, 0.0)),
     "acc_norm": Case("acc_norm", {}, CHOICE, scored(-1.0, -2.0), scored(-9.0, -1.0), (1.0, 0.0)),
     "acc_bytes": Case("acc_bytes", {}, CHOICE, scored(-1.0, -2.0), scored(-9.0, -1.0), (1.0, 0.0)),
+    "letter_accuracy": Case("letter_accuracy", {"shuffle": False}, CHOICE, said("A"), said("(B)"), (1.0, 0.0)),
     "accuracy_normalised": Case("accuracy_normalised", {}, CHOICE, scored(-1.0, -2.0), scored(-9.0, -1.0), (1.0, 0.0)),
     "exact_match": Case("exact_match", {}, sample(target=("Paris",)), said("paris."), said("Rome"), (1.0, 0.0)),
     "number_match": Case("number_match", {}, sample(target=("#### 42",)), said("It is 42."), said("Forty"), (1.0, 0.0)),
