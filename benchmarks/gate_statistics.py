@@ -25,8 +25,8 @@ from harness.stats.halving import halve
 from harness.stats.interval import RESAMPLES, Inference
 from harness.stats.paired import paired_difference, tango
 from harness.stats.procedures import weighted
-from harness.stats.trinomial import paired_power
 from harness.types import Gate
+from harness_gates.trinomial import paired_power
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "statistics.md"
 SIZES = (60, 120, 240, 480, 1000)

@@ -26,6 +26,7 @@ BUNDLED = (
     "harness_critics",
     "harness_classifiers",
     "harness_metrics",
+    "harness_gates",
     "harness_audit",
     "harness_suites",
     "harness_training",
@@ -84,6 +85,11 @@ def register_classifiers(register: Callable[..., None]) -> None:
 @hookspec
 def register_metrics(register: Callable[..., None]) -> None:
     """Register metric factories: `register("toxicity", make)`; see `harness.api.MetricFactory`."""
+
+
+@hookspec
+def register_gate_kinds(register: Callable[..., None]) -> None:
+    """Register kinds of gate: `register("within", Within)`, where `Within()` gives a `harness.api.gates.GateKind`."""
 
 
 @hookspec

@@ -26,6 +26,7 @@ from harness.registry import Registry
 if TYPE_CHECKING:
     from harness.commands import Commands
     from harness.contracts import Classifier, Critic, MetricFactory, Model, RunContext, Source, Stage, Verifier
+    from harness.gates.kind import GateKind
     from harness.reporting import ReportSection
     from harness.types import ModelSpec, Principle
 
@@ -53,6 +54,7 @@ class Registries:
     verifiers: Registry[Verifier]
     classifiers: Registry[Callable[[Mapping[str, Any], RunContext], Classifier]]
     metrics: Registry[MetricFactory]
+    gate_kinds: Registry[Callable[[], GateKind]]
     suites: Registry[Path]
     recipes: Registry[Path]
     policies: Registry[Path]
@@ -205,6 +207,12 @@ def load_plugins(chosen: Iterable[str] = (), *, installed: bool = True) -> Plugi
         infos.append(PluginInfo(name=name, version=_version(name, origin, plugin), origin=origin))
     for registry in registries.each().values():
         registry.freeze()
+    brought = [entry for entry in registries.gate_kinds if entry.owner not in BUNDLED]
+    if brought:
+        from harness.gates.kinds import KINDS
+
+        for entry in brought:
+            KINDS.add(entry.name, entry.value)
     return Plugins(registries=registries, infos=tuple(infos), broken=tuple(broken), manager=manager)
 
 
@@ -241,6 +249,7 @@ def _new_registries(trusted: frozenset[str]) -> Registries:
         verifiers=Registry("verifier"),
         classifiers=Registry("classifier"),
         metrics=Registry("metric"),
+        gate_kinds=Registry("kind of gate"),
         suites=Registry("suite"),
         recipes=Registry("recipe"),
         policies=Registry("policy"),

@@ -7,7 +7,7 @@ ship with harness, and the session with its results. Besides, for plugins that
 - read what is registered and kept, prepare, run, decide and promote: `harness.api.workspace`;
 - make adapters, datasets and other artifacts: `harness.api.artifacts`;
 - ask models and judge replies outside a suite's pass: `harness.api.asking`;
-- plan, check or test gates: `harness.api.stats`;
+- plan, check or test gates: `harness.api.stats`; bring a kind of gate: `harness.api.gates`;
 - fetch weights: `harness.api.weights`.
 
 Whatever else harness holds may change from one release to the next.

@@ -4,18 +4,28 @@ from harness.evaluation.policies import schedule
 from harness.gates.attainable import describe, detectable, samples_needed
 from harness.gates.by_principle import as_written, conditions, of_each
 from harness.gates.check import check_gate
+from harness.gates.kind import Outlook, Scatter
 from harness.gates.kinds import kind_of as gate_kind
-from harness.gates.kinds.kind import Outlook, Scatter
 from harness.gates.valid import find_metric, require_valid
-from harness.stats import MetricTable
+from harness.stats import Assessment, MetricTable, assess, estimate
 from harness.stats.attempts import level_of_attempt, spent
 from harness.stats.bounded import expected_reach
 from harness.stats.compare import Comparison, compare
+from harness.stats.halving import MOST, halve, smallest
 from harness.stats.kinds import KINDS as METRIC_KINDS
 from harness.stats.kinds import bounds_of, is_weighted_mean, score_range
 from harness.stats.kinds import kind_of as metric_kind
-from harness.stats.misclassified import calibration_problem, rogan_gladen, youden_bound
+from harness.stats.misclassified import (
+    calibration_problem,
+    corrected_interval,
+    corrected_power,
+    corrected_samples,
+    rogan_gladen,
+    youden_bound,
+)
 from harness.stats.missing_mass import Weighed, linearised, spread_of
+from harness.stats.paired import null_variance, paired_difference
+from harness.stats.pairing import pair
 from harness.stats.power import POWER, binomial_power, mcnemar_power, quantile_sum
 from harness.stats.proportion import (
     FEWEST_CLUSTERS,
@@ -25,19 +35,24 @@ from harness.stats.proportion import (
     effective_size,
 )
 from harness.stats.ranking import auc
+from harness.stats.rows import Scored
 from harness.stats.shift import subset
 from harness.types import worst_status
 
 __all__ = [
     "FEWEST_CLUSTERS",
     "METRIC_KINDS",
+    "MOST",
     "POWER",
+    "Assessment",
     "Comparison",
     "MetricTable",
     "Outlook",
     "Scatter",
+    "Scored",
     "Weighed",
     "as_written",
+    "assess",
     "auc",
     "binomial_power",
     "bounds_of",
@@ -47,25 +62,34 @@ __all__ = [
     "clusters_apart",
     "compare",
     "conditions",
+    "corrected_interval",
+    "corrected_power",
+    "corrected_samples",
     "describe",
     "detectable",
     "effective_clusters",
     "effective_size",
+    "estimate",
     "expected_reach",
     "find_metric",
     "gate_kind",
+    "halve",
     "is_weighted_mean",
     "level_of_attempt",
     "linearised",
     "mcnemar_power",
     "metric_kind",
+    "null_variance",
     "of_each",
+    "pair",
+    "paired_difference",
     "quantile_sum",
     "require_valid",
     "rogan_gladen",
     "samples_needed",
     "schedule",
     "score_range",
+    "smallest",
     "spent",
     "spread_of",
     "subset",

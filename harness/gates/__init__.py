@@ -8,7 +8,7 @@ from __future__ import annotations
 from harness.gates.attainable import detectable, require_attainable, samples_needed
 from harness.gates.by_principle import as_written, of_each
 from harness.gates.check import check_gate
-from harness.gates.kinds.kind import Scatter
+from harness.gates.kind import Scatter
 from harness.gates.valid import find_metric, require_valid
 
 __all__ = [

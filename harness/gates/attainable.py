@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.errors import InputError
+from harness.gates.kind import Scatter
 from harness.gates.kinds import kind_of
-from harness.gates.kinds.kind import Scatter
 from harness.gates.valid import require_valid
 from harness.stats.kinds import kind_of as metric_kind
 from harness.stats.power import POWER

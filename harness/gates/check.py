@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.errors import InputError
+from harness.gates.kind import Arms
 from harness.gates.kinds import kind_of
-from harness.gates.kinds.kind import Arms
 from harness.gates.powered import check_powered
 from harness.gates.valid import require_valid
 from harness.stats.interval import RESAMPLES

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping
 
     from harness.contracts import Metric
-    from harness.gates.kinds.kind import Arms, GateKind, Problem
+    from harness.gates.kind import Arms, GateKind, Problem
     from harness.stats import MetricTable
     from harness.types import Gate, Status
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from harness.errors import InputError, unknown_name
 from harness.gates.kinds import kind_of
 from harness.gates.powered import powered_problem
-from harness.stats.capped import cap_problem
 from harness.stats.kinds import kind_of as metric_kind
 from harness.stats.misclassified import calibration_problem
 
@@ -61,21 +59,9 @@ def _problem(gate: Gate, metric: Metric) -> tuple[str, str] | None:
     if refused is None and gate.correction:
         refused = powered_problem(gate, metric)
     if refused is None and gate.cap is not None:
-        refused = _cap_problem(gate, metric)
+        point = "a cap is for bounds alone", "remove it"
+        refused = point if gate.evidence == "point" else kind.cap_problem(gate, metric)
     return refused or kind.problem(gate, metric)
-
-
-def _cap_problem(gate: Gate, metric: Metric) -> tuple[str, str] | None:
-    kind = kind_of(gate)
-    if kind.of_the_run or gate.evidence == "point":
-        return "a cap is for bounds alone", "remove it"
-    if problem := cap_problem(metric, differences=kind.compares):
-        return f"the gate cannot have a cap: {problem}", "remove it"
-    if not math.isfinite(gate.cap or 0.0) or (kind.compares and (gate.cap or 0.0) <= (gate.margin or 0.0)):
-        return f"the cap is {gate.cap}, and must be above the margin", "give the most that one text may count"
-    if not kind.compares and kind.region(gate, metric).status(gate.cap, gate.cap, strict=False) != "failed":
-        return f"the cap {gate.cap:g} lies on the good side of the limit, so that nothing could fail", "move the cap"
-    return None
 
 
 def _unfit(gate: Gate, metric: Metric) -> tuple[str, str] | None:

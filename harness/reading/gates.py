@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import create_model, model_validator
+from pydantic import PlainValidator, create_model, model_validator
 
 from harness.gates.kinds import KINDS
 from harness.reading.strict import StrictModel
 from harness.types import DeviceKind, Gate
+
+if TYPE_CHECKING:
+    from harness.gates.kind import GateKind
 
 
 class _Common(StrictModel):
@@ -21,6 +25,11 @@ class _Common(StrictModel):
     correction: Literal["calibration", "prediction_powered"] | None = None
     cap: float | None = None
     devices: list[DeviceKind] = []
+
+    @classmethod
+    def present(cls) -> type[_Common]:
+        """Return the section with the kinds that are known now: plugins may bring more."""
+        return _with_keys(tuple(KINDS.values()))
 
     @property
     def _given(self) -> dict[str, Any]:
@@ -53,9 +62,11 @@ class _Common(StrictModel):
         )  # fmt: skip
 
 
-if TYPE_CHECKING:
-    GateSection = _Common
-else:  # every kind stands under its own key
-    GateSection = create_model(
-        "GateSection", __base__=_Common, **{k.name: (k.keys | None, None) for k in KINDS.values()}
-    )
+@lru_cache(maxsize=8)
+def _with_keys(kinds: tuple[GateKind, ...]) -> type[_Common]:
+    """Return the section in which every kind stands under its own key."""
+    keys: dict[str, Any] = {kind.name: (kind.keys | None, None) for kind in kinds}
+    return create_model("GateSection", __base__=_Common, **keys)
+
+
+GateSection = Annotated[_Common, PlainValidator(lambda given: _Common.present().model_validate(given, strict=False))]

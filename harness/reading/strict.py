@@ -344,5 +344,5 @@ def _kinds_in(annotation: Any) -> set[Any]:  # noqa: ANN401 - walks type annotat
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401 - walks type annotations
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
+        return [getattr(annotation, "present", lambda: annotation)()]  # whose keys plugins may add to
     return [inner for option in get_args(annotation) for inner in _models_in(option)]

@@ -11,6 +11,7 @@ import pytest
 from harness.errors import InputError
 from harness.gates.kinds import KINDS as GATES
 from harness.gates.kinds import kind_of
+from harness.plugins import load_plugins
 from harness.stats.kinds import KINDS as METRICS
 from harness.types import Gate
 
@@ -57,10 +58,13 @@ def test_a_question_is_found(code):
 
 
 def test_each_kind_stands_under_its_own_name_in_its_own_file():
-    for kinds, package in ((GATES, "gates"), (METRICS, "stats")):
+    registered = load_plugins(installed=False).registries.gate_kinds
+    shipped = {entry.name: GATES[entry.name] for entry in registered}
+    assert len(shipped) == 6
+    for kinds, package in ((shipped, "harness_gates"), (METRICS, "harness.stats.kinds")):
         for name, kind in kinds.items():
             assert kind.name == name
-            assert type(kind).__module__ == f"harness.{package}.kinds.{name}"
+            assert type(kind).__module__ == f"{package}.{name}"
 
 
 def test_a_kind_that_there_is_not_is_named_with_the_nearest():

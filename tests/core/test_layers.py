@@ -18,7 +18,6 @@ LAYERS = [
     {"references"},
     {"weights"},
     {"plugins"},
-    {"hookspecs"},
     {"reading"},
     {"tables"},
     {"gates"},
@@ -26,7 +25,7 @@ LAYERS = [
     {"commands", "contracts", "reporting"},
     {"plugin_code", "progress", "registry"},
     {"types"},
-    {"serial", "hashing", "paths", "quoting", "seal", "terminal", "threads"},
+    {"serial", "hashing", "paths", "hookspecs", "quoting", "seal", "terminal", "threads"},
     {"errors"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

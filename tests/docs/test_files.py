@@ -11,7 +11,6 @@ from harness.contracts import SourceInput
 from harness.evaluation.constitutions import Constitutions
 from harness.evaluation.prepare import make_metrics
 from harness.gates.by_principle import of_each
-from harness.gates.kinds import KINDS
 from harness.gates.valid import find_metric, require_valid
 from harness.plugins import load_plugins
 from harness.reading.config import read_config
@@ -47,7 +46,7 @@ def test_the_suite_is_read_and_its_gates_make_sense(tmp_path, registries):
     path.write_text(BLOCKS["suite.yaml"])
     suite = read_suite(path)
     metrics = make_metrics(suite, registries, Constitutions(registries, tmp_path))
-    assert {gate.kind for gate in suite.gates} == set(KINDS)
+    assert {gate.kind for gate in suite.gates} == {kind.name for kind in registries.gate_kinds}
     for written in suite.gates:
         for gate in of_each(written, metrics):
             require_valid(gate, find_metric(gate.metric, metrics))

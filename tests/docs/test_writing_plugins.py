@@ -24,6 +24,8 @@ from harness.engine.programs import guarded
 from harness.engine.programs import run as run_program
 from harness.errors import InputError
 from harness.evaluation.constitutions import Constitutions
+from harness.gates import check_gate, require_attainable
+from harness.gates.kinds import KINDS, kind_of
 from harness.plugins import Plugins, load_plugins
 from harness.progress import NoProgress
 from harness.reading.config import read_policy
@@ -51,6 +53,9 @@ from harness.types import (
     StageInput,
     Unscored,
 )
+from tests.stats.conftest import events
+
+__all__ = ["events"]
 
 PAGE = Path(__file__).parents[2] / "docs" / "writing-plugins.md"
 BLOCK = re.compile(r"^```(\w+)\n# (\S+\.\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -219,6 +224,38 @@ def test_metrics(load) -> None:
     assert isinstance(mentions.observe(SAMPLE, (NoReply(reason="down"),), {}, ()), Unscored)
     with pytest.raises(InputError, match="exclamations has no options"):
         metrics.get("exclamations")({"at": 1}, {})
+
+
+@pytest.fixture(autouse=True)
+def kinds_of_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what a test adds to the process's kinds of gate end with it."""
+    monkeypatch.setattr(KINDS, "_makers", dict(KINDS._known()))
+    monkeypatch.setattr(KINDS, "_made", {})
+
+
+def test_a_kind_of_gate_is_read_and_checked_as_those_that_ship(load, folder: Path, events) -> None:
+    load("within.py")
+    suite = folder / "short.yaml"
+    text = EXAMPLES["capitals.yaml"][1].partition("gates:")[0] + "gates:\n"
+    gates = {}
+    for around, by in ((0.5, 0.4), (0.1, 0.05), (0.5, 0.05)):
+        suite.write_text(f"{text}  - {{metric: mentions, within: {{around: {around}, by: {by}}}}}\n")
+        (gate,) = read_suite(suite).gates
+        gates[around, by] = gate
+    assert gates[0.5, 0.4].kind == "within"
+    table = events(30, 30, name="mentions")
+    checks = [check_gate(gate, table) for gate in gates.values()]
+    assert [check.status for check in checks] == ["passed", "failed", "inconclusive"]
+    assert checks[0].sentence.startswith("passed: mentions is 50.0 % [")
+    for gate in gates.values():
+        require_attainable(gate, table.metric, 60)
+        assert kind_of(gate).drawn(checks[0]).region.ends
+    suite.write_text(f"{text}  - {{metric: mentions, within: {{arround: 0.5, by: 0.4}}}}\n")
+    with pytest.raises(InputError, match=r"short\.yaml:\d+: gates\[0\]\.within\.arround: unknown key.*'around'"):
+        read_suite(suite)
+    suite.write_text(f"{text}  - {{metric: mentions, wihtin: {{around: 0.5, by: 0.4}}}}\n")
+    with pytest.raises(InputError, match=r"did you mean 'within'"):
+        read_suite(suite)
 
 
 def test_suite_is_read_and_uses_what_the_page_registers(load, folder: Path) -> None:

@@ -11,9 +11,10 @@ from scipy.stats import binom
 from harness.errors import InputError
 from harness.gates import Scatter, detectable
 from harness.stats.misclassified import lang_reiczigel
-from harness.stats.power import binomial_power, paired_samples
-from harness.stats.trinomial import paired_power
+from harness.stats.power import binomial_power
 from harness.types import Calibration, Gate, NotApplicable, Unscored
+from harness_gates.power import paired_samples
+from harness_gates.trinomial import paired_power
 from harness_planning.expected import expected, samples_for
 from harness_planning.simulate import CANDIDATE, Planned, Pool, simulable, simulate
 

@@ -8,7 +8,8 @@ from scipy.stats import beta, binom
 
 from harness.gates import check_gate
 from harness.stats.paired import mcnemar_p, paired_difference
-from harness.stats.power import (
+from harness.types import Gate
+from harness_gates.power import (
     binomial_power,
     equivalence_power,
     mcnemar_power,
@@ -18,7 +19,6 @@ from harness.stats.power import (
     proportion_samples,
     smallest,
 )
-from harness.types import Gate
 
 
 @pytest.mark.parametrize("n", [1, 9, 10, 58, 59, 300])

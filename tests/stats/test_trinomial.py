@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.stats.paired import paired_difference
-from harness.stats.power import (
+from harness_gates.power import (
     POWER,
     equivalence_samples,
     pair_variance,
@@ -17,7 +17,7 @@ from harness.stats.power import (
     paired_equivalence_samples,
     paired_samples,
 )
-from harness.stats.trinomial import EXACT_UP_TO, paired_power
+from harness_gates.trinomial import EXACT_UP_TO, paired_power
 
 LINES = (-0.3, -0.1, 0.0, 0.1, 0.2)
 

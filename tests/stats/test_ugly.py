@@ -8,11 +8,11 @@ import pytest
 from harness.errors import InputError
 from harness.gates import check_gate, require_valid, samples_needed
 from harness.stats import assess, compare
-from harness.stats.capped import capped_differences, ratio_at
 from harness.stats.proportion import clopper_pearson, effective_clusters
 from harness.types import Gate, Unscored
 from harness_audit.replay import Judge, replay
 from harness_audit.ugly import Bits, Overlap, ugly_cases
+from harness_gates.capped import capped_differences, ratio_at
 
 CASES = {case.name: case for case in ugly_cases()}
 ALONE = [name for name, case in CASES.items() if case.attempts == 1]

@@ -1,6 +1,6 @@
 """Metrics without a range, on which a gate caps what one text may count: then bounds can reckon with texts not seen.
 
-What a bound of a mean says of texts that were not seen rests on how bad they can be (see `harness.stats.procedures`).
+What a bound of a mean says of texts that were not seen rests on how bad they can be (see docs/statistics.md).
 With a cap c the gate is about the capped mean, the sum of w · min(v, c) over the sum of w, for texts of value v and
 weight w: J. W. Tukey's and W. J. Dixon's Winsorised mean with the cap fixed beforehand (Annals of Mathematical
 Statistics 31 (1960) 385–391). Of a comparison the difference of each text is capped, either way.
@@ -8,19 +8,18 @@ Statistics 31 (1960) 385–391). Of a comparison the difference of each text is 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.contracts import Metric
-from harness.stats.halving import halve
-from harness.stats.kinds import kind_of
-from harness.stats.pairing import pair
-from harness.stats.table import MetricTable
-from harness.types import NotApplicable, Unscored
+from harness.api import Metric, NotApplicable, Unscored
+from harness.api.stats import MetricTable, halve, metric_kind, pair
 
 if TYPE_CHECKING:
-    from harness.stats.rows import Scored
+    from harness.api import Gate
+    from harness.api.gates import GateKind, Problem
+    from harness.api.stats import Scored
 
 _LOST = Unscored(reason="not scored in both runs")
 _PROBES = np.array([[0.5, 1.0], [1.0, 2.0], [3.0, 2.0], [2.0, 1.0]])
@@ -35,6 +34,17 @@ class _Capped(Metric):
         self.name, self.direction, self.unit, self.bounds = metric.name, metric.direction, metric.unit, bounds
 
 
+def problem_of_cap(kind: GateKind, gate: Gate, metric: Metric) -> Problem | None:
+    """Return why a gate's cap makes no sense, or None."""
+    if problem := cap_problem(metric, differences=kind.compares):
+        return f"the gate cannot have a cap: {problem}", "remove it"
+    if not math.isfinite(gate.cap or 0.0) or (kind.compares and (gate.cap or 0.0) <= (gate.margin or 0.0)):
+        return f"the cap is {gate.cap}, and must be above the margin", "give the most that one text may count"
+    if not kind.compares and kind.region(gate, metric).status(gate.cap, gate.cap, strict=False) != "failed":
+        return f"the cap {gate.cap:g} lies on the good side of the limit, so that nothing could fail", "move the cap"
+    return None
+
+
 def cap_problem(metric: Metric, *, differences: bool) -> str:
     """Return why no cap can stand on a metric; empty where one can.
 
@@ -42,7 +52,7 @@ def cap_problem(metric: Metric, *, differences: bool) -> str:
         metric: of rows (numerator, denominator) its value must be a rising function of their sums' ratio.
         differences: whether it is to be compared; then it must be a linear one.
     """
-    kind = kind_of(metric)
+    kind = metric_kind(metric)
     if metric.bounds is not None or kind.shares:
         return f"{metric.name} has a range, so that nothing needs a cap"
     try:

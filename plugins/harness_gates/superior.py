@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from harness.gates.kinds.comparison import ComparisonKind, Part, ToSection
-from harness.gates.kinds.kind import Outlook, Problem, Region, Scatter, Write, farthest
-from harness.stats.kinds import kind_of as metric_kind
-from harness.stats.power import POWER, mcnemar_power, mcnemar_samples
+from harness.api.gates import Outlook, Problem, Region, Scatter, Write, farthest
+from harness.api.stats import POWER, mcnemar_power, metric_kind
+from harness_gates.comparison import ComparisonKind, Part, ToSection
+from harness_gates.power import mcnemar_samples
 
 if TYPE_CHECKING:
-    from harness.contracts import Metric
-    from harness.types import Estimate, Gate
+    from harness.api import Estimate, Gate, Metric
 
 
 class Superior(ComparisonKind):

@@ -2,7 +2,7 @@
 
 Of n pairs, gains and losses are trinomial. The number that differs is binomial with their shares' sum, and the gains
 among them binomial again: S. W. Duffy, Biometrics 40 (1984) 1005–1015, for McNemar's test; here for the interval of
-`harness.stats.paired.paired_difference` and any line. Probabilities beyond eight standard deviations are left out,
+`harness.api.stats.paired_difference` and any line. Probabilities beyond eight standard deviations are left out,
 which is less than 1e-14.
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.stats.halving import smallest
+from harness.api.stats import smallest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -110,7 +110,7 @@ def _above(b: Counts, c: Counts, n: int, line: float, alpha: float) -> NDArray[n
 
 
 def _tango(b: Counts, c: Counts, n: float, difference: float) -> Numbers:
-    """Return `harness.stats.paired.tango_z` of many outcomes."""
+    """Return the score test of `paired_difference` of many outcomes."""
     linear = -b - c + (2.0 * n - b + c) * difference
     constant = -c * difference * (1.0 - difference)
     root = np.sqrt(np.maximum(linear * linear - 8.0 * n * constant, 0.0))

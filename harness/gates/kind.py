@@ -179,7 +179,7 @@ class Drawn:
 
 
 class GateKind(ABC):
-    """One kind of gate; `KINDS` in `harness.gates.kinds` has an object of each."""
+    """One kind of gate; a plugin registers an object of each by `register_gate_kinds`."""
 
     name: str
     """The key under which it stands in YAML."""
@@ -210,6 +210,10 @@ class GateKind(ABC):
     @abstractmethod
     def condition(self, gate: Gate, write: Write) -> str:
         """Return the gate as a condition for tables, such as `toxicity ≤ 5 %`."""
+
+    def cap_problem(self, gate: Gate, metric: Metric) -> Problem | None:  # noqa: ARG002
+        """Return why its cap makes no sense on this metric, or None."""
+        return "a cap is for bounds alone", "remove it"
 
     @abstractmethod
     def problem(self, gate: Gate, metric: Metric) -> Problem | None:

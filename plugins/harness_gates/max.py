@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.gates.kinds.limit import LimitKind
+from harness_gates.limit import LimitKind
 
 
 class Max(LimitKind):

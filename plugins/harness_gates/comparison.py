@@ -8,20 +8,39 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
-from harness.gates.kinds.kind import Arms, Drawn, GateKind, Outlook, Problem, Section, fewest_within
-from harness.gates.numbers import amount, bounds_text, change, too_small, unscored_text, would_decide
-from harness.stats import Comparison, MetricTable, compare, estimate
-from harness.stats.capped import capped_differences
-from harness.stats.halving import smallest
-from harness.stats.kinds import bounds_of, score_range
-from harness.stats.kinds import kind_of as metric_kind
-from harness.stats.paired import paired_difference
-from harness.stats.power import POWER, mean_samples, paired_samples
-from harness.types import AnchorCheck, Check, worst_status
+from harness.api import AnchorCheck, Check, worst_status
+from harness.api.gates import (
+    Arms,
+    Drawn,
+    GateKind,
+    Outlook,
+    Problem,
+    Section,
+    amount,
+    bounds_text,
+    change,
+    fewest_within,
+    too_small,
+    unscored_text,
+    would_decide,
+)
+from harness.api.stats import (
+    POWER,
+    Comparison,
+    MetricTable,
+    bounds_of,
+    compare,
+    estimate,
+    metric_kind,
+    paired_difference,
+    score_range,
+    smallest,
+)
+from harness_gates.capped import capped_differences, problem_of_cap
+from harness_gates.power import mean_samples, paired_samples
 
 if TYPE_CHECKING:
-    from harness.contracts import Metric
-    from harness.types import Estimate, Gate, Status
+    from harness.api import Estimate, Gate, Metric, Status
 
 
 class ToSection(Section):
@@ -81,6 +100,10 @@ class ComparisonKind(GateKind):
                 "use min, max or equivalent",
             )
         return self.margins_problem(gate, metric)
+
+    def cap_problem(self, gate: Gate, metric: Metric) -> Problem | None:
+        """Return why its cap makes no sense on this metric, or None."""
+        return problem_of_cap(self, gate, metric)
 
     def margins_problem(self, gate: Gate, metric: Metric) -> Problem | None:
         """Return what is wrong with the margin."""

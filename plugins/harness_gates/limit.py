@@ -7,7 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from harness.gates.kinds.kind import (
+from harness.api import Check
+from harness.api.gates import (
     Arms,
     Drawn,
     GateKind,
@@ -16,23 +17,34 @@ from harness.gates.kinds.kind import (
     Region,
     Scatter,
     Write,
+    amount,
+    bounds_text,
     exact_range,
     farthest,
     fewest_within,
+    limit_text,
+    too_small,
+    unscored_text,
+    would_decide,
 )
-from harness.gates.numbers import amount, bounds_text, limit_text, too_small, unscored_text, would_decide
-from harness.stats import Assessment, assess
-from harness.stats.capped import capped_values, ratio_at, value_of
-from harness.stats.halving import smallest
-from harness.stats.kinds import bounds_of, score_range
-from harness.stats.kinds import kind_of as metric_kind
-from harness.stats.misclassified import corrected_interval, corrected_power, corrected_samples
-from harness.stats.power import POWER, binomial_power, mean_samples, proportion_samples
-from harness.types import Check
+from harness.api.stats import (
+    POWER,
+    Assessment,
+    assess,
+    binomial_power,
+    bounds_of,
+    corrected_interval,
+    corrected_power,
+    corrected_samples,
+    metric_kind,
+    score_range,
+    smallest,
+)
+from harness_gates.capped import capped_values, problem_of_cap, ratio_at, value_of
+from harness_gates.power import mean_samples, proportion_samples
 
 if TYPE_CHECKING:
-    from harness.contracts import Metric
-    from harness.types import Estimate, Gate, Status
+    from harness.api import Estimate, Gate, Metric, Status
 
 
 def limit_problem(gate: Gate, what: str, bounds: tuple[float, float] | None, useless: int) -> Problem | None:
@@ -90,6 +102,10 @@ class LimitKind(GateKind):
     def problem(self, gate: Gate, metric: Metric) -> Problem | None:
         """Return what is wrong with the limit."""
         return limit_problem(gate, metric.name, bounds_of(metric), int(self.upper))
+
+    def cap_problem(self, gate: Gate, metric: Metric) -> Problem | None:
+        """Return why its cap makes no sense on this metric, or None."""
+        return problem_of_cap(self, gate, metric)
 
     def fewest(self, gate: Gate, metric: Metric) -> int | None:
         """Return the fewest samples: not one event under an upper limit, nothing but events above a lower one.

@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, model_validator
 
-from harness.gates.kinds.comparison import MarginKind, Part, ToSection, margin_problem
-from harness.gates.kinds.kind import Problem, Region, Scatter, Write
-from harness.gates.numbers import points_text
-from harness.stats.kinds import kind_of as metric_kind
-from harness.stats.power import paired_detectable
+from harness.api.gates import Problem, Region, Scatter, Write, points_text
+from harness.api.stats import metric_kind
+from harness_gates.comparison import MarginKind, Part, ToSection, margin_problem
+from harness_gates.power import paired_detectable
 
 if TYPE_CHECKING:
-    from harness.contracts import Metric
-    from harness.types import Estimate, Gate
+    from harness.api import Estimate, Gate, Metric
 
 _MOVES = "promoted"
 

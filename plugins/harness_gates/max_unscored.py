@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from harness.gates.kinds.kind import Arms, Drawn, GateKind, Problem, Region, Write
-from harness.gates.kinds.limit import limit_problem
-from harness.stats import estimate
-from harness.types import Check
+from harness.api import Check
+from harness.api.gates import Arms, Drawn, GateKind, Problem, Region, Write
+from harness.api.stats import estimate
+from harness_gates.limit import limit_problem
 
 if TYPE_CHECKING:
-    from harness.contracts import Metric
-    from harness.types import Estimate, Gate, Status
+    from harness.api import Estimate, Gate, Metric, Status
 
 
 class MaxUnscored(GateKind):

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from harness.gates.kinds.comparison import MarginKind, Part, ToSection
-from harness.gates.kinds.kind import Outlook, Region, Scatter, Write, farthest
-from harness.gates.numbers import points_text
-from harness.stats.kinds import kind_of as metric_kind
-from harness.stats.power import (
-    POWER,
+from harness.api.gates import Outlook, Region, Scatter, Write, farthest, points_text
+from harness.api.stats import POWER, metric_kind
+from harness_gates.comparison import MarginKind, Part, ToSection
+from harness_gates.power import (
     equivalence_power,
     equivalence_samples,
     paired_detectable,
@@ -23,8 +21,7 @@ from harness.stats.power import (
 )
 
 if TYPE_CHECKING:
-    from harness.contracts import Metric
-    from harness.types import Estimate, Gate
+    from harness.api import Estimate, Gate, Metric
 
 
 class EquivalentSection(ToSection):

@@ -1,0 +1,51 @@
+"""What a kind of gate is made of: its base, the records that it is asked with, and how checks write numbers."""
+
+from harness.gates.kind import (
+    Arms,
+    Drawn,
+    GateKind,
+    Outlook,
+    Problem,
+    Region,
+    Scatter,
+    Section,
+    Write,
+    exact_range,
+    farthest,
+    fewest_within,
+)
+from harness.gates.numbers import (
+    amount,
+    bounds_text,
+    change,
+    limit_text,
+    number,
+    points_text,
+    too_small,
+    unscored_text,
+    would_decide,
+)
+
+__all__ = [
+    "Arms",
+    "Drawn",
+    "GateKind",
+    "Outlook",
+    "Problem",
+    "Region",
+    "Scatter",
+    "Section",
+    "Write",
+    "amount",
+    "bounds_text",
+    "change",
+    "exact_range",
+    "farthest",
+    "fewest_within",
+    "limit_text",
+    "number",
+    "points_text",
+    "too_small",
+    "unscored_text",
+    "would_decide",
+]
