@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from harness.stats.paired import paired_difference
-from harness.stats.prediction_powered import Cell, powered_by_cells, prediction_powered_mean
 from harness.stats.proportion import clopper_pearson
+from harness_review.prediction_powered import Cell, powered_by_cells, prediction_powered_mean
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "statistics.md"
 SAMPLES, RUNS, GAIN_RUNS, ALPHA = 1_100, 500, 3_000, 0.05

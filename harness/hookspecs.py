@@ -93,6 +93,11 @@ def register_gate_kinds(register: Callable[..., None]) -> None:
 
 
 @hookspec
+def register_corrections(register: Callable[..., None]) -> None:
+    """Register what a gate may name under `correction`: `register("by_hand", make)`; see `harness.api.gates`."""
+
+
+@hookspec
 def register_suites(register: Callable[..., None]) -> None:
     """Register suites: `register("safety-core", path_of_its_yaml)`."""
 

@@ -26,7 +26,7 @@ from harness.registry import Registry
 if TYPE_CHECKING:
     from harness.commands import Commands
     from harness.contracts import Classifier, Critic, MetricFactory, Model, RunContext, Source, Stage, Verifier
-    from harness.gates.kind import GateKind
+    from harness.gates.kind import Correction, GateKind
     from harness.reporting import ReportSection
     from harness.types import ModelSpec, Principle
 
@@ -55,6 +55,7 @@ class Registries:
     classifiers: Registry[Callable[[Mapping[str, Any], RunContext], Classifier]]
     metrics: Registry[MetricFactory]
     gate_kinds: Registry[Callable[[], GateKind]]
+    corrections: Registry[Callable[[], Correction]]
     suites: Registry[Path]
     recipes: Registry[Path]
     policies: Registry[Path]
@@ -207,13 +208,19 @@ def load_plugins(chosen: Iterable[str] = (), *, installed: bool = True) -> Plugi
         infos.append(PluginInfo(name=name, version=_version(name, origin, plugin), origin=origin))
     for registry in registries.each().values():
         registry.freeze()
-    brought = [entry for entry in registries.gate_kinds if entry.owner not in BUNDLED]
-    if brought:
-        from harness.gates.kinds import KINDS
-
-        for entry in brought:
-            KINDS.add(entry.name, entry.value)
+    _bring(registries)
     return Plugins(registries=registries, infos=tuple(infos), broken=tuple(broken), manager=manager)
+
+
+def _bring(registries: Registries) -> None:
+    """Make what plugins that do not ship bring to gates known in the process."""
+    if any(entry.owner not in BUNDLED for entry in (*registries.gate_kinds, *registries.corrections)):
+        from harness.gates.kinds import CORRECTIONS, KINDS
+
+        for kind in registries.gate_kinds:
+            KINDS.add(kind.name, kind.value)
+        for correction in registries.corrections:
+            CORRECTIONS.add(correction.name, correction.value)
 
 
 def _broken(name: str, error: BaseException) -> BrokenPlugin:
@@ -250,6 +257,7 @@ def _new_registries(trusted: frozenset[str]) -> Registries:
         classifiers=Registry("classifier"),
         metrics=Registry("metric"),
         gate_kinds=Registry("kind of gate"),
+        corrections=Registry("correction"),
         suites=Registry("suite"),
         recipes=Registry("recipe"),
         policies=Registry("policy"),

@@ -54,7 +54,7 @@ from harness.reading.strict import Document, StrictModel, dotted, read_document,
 from harness.references import resolve_model
 from harness.registry import late
 from harness.reporting import ReportSection, Table
-from harness.serial import from_json, to_plain
+from harness.serial import from_json, to_json, to_plain
 from harness.session import CandidateOptions, RunOptions, Session, SessionOptions, open_session
 from harness.session.results import RunResult, Shown, frame
 from harness.threads import FreeCores, let_threads_doze, processor_name, use_threads
@@ -165,6 +165,7 @@ __all__ = [
     "sha256_text",
     "stage_options",
     "tensor_shapes",
+    "to_json",
     "to_plain",
     "unknown_id",
     "unknown_name",

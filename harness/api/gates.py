@@ -2,6 +2,7 @@
 
 from harness.gates.kind import (
     Arms,
+    Correction,
     Drawn,
     GateKind,
     Outlook,
@@ -28,6 +29,7 @@ from harness.gates.numbers import (
 
 __all__ = [
     "Arms",
+    "Correction",
     "Drawn",
     "GateKind",
     "Outlook",

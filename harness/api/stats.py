@@ -12,6 +12,7 @@ from harness.stats.attempts import level_of_attempt, spent
 from harness.stats.bounded import expected_reach
 from harness.stats.compare import Comparison, compare
 from harness.stats.halving import MOST, halve, smallest
+from harness.stats.interval import Interval
 from harness.stats.kinds import KINDS as METRIC_KINDS
 from harness.stats.kinds import bounds_of, is_weighted_mean, score_range
 from harness.stats.kinds import kind_of as metric_kind
@@ -46,6 +47,7 @@ __all__ = [
     "POWER",
     "Assessment",
     "Comparison",
+    "Interval",
     "MetricTable",
     "Outlook",
     "Scatter",

@@ -5,14 +5,6 @@ from harness.evaluation.calibrated import checks_as_calibrated
 from harness.evaluation.checks import checks, counted, require_attainable_gates
 from harness.evaluation.constitutions import Constitutions
 from harness.evaluation.environment import plugin_versions, plugin_versions_of
-from harness.evaluation.labelled import (
-    keep_label_sample,
-    keep_label_set,
-    label_samples,
-    label_sets,
-    together,
-    with_labels,
-)
 from harness.evaluation.policies import (
     declare,
     declared,
@@ -27,7 +19,6 @@ from harness.evaluation.resolve import resolve_arms, resolve_base, resolve_basel
 from harness.evaluation.runner import Setting, SuiteRun, identity_of, run_suites
 from harness.evaluation.stored import StoredRun, open_run
 from harness.evaluation.suite_samples import suite_samples
-from harness.gates.powered import needing
 from harness.plugins import Plugins, Registries, load_plugins
 from harness.reading.changes import written_changes
 from harness.reading.config import CONFIG_NAME, Config, read_config
@@ -91,17 +82,12 @@ __all__ = [
     "find_run",
     "identity_of",
     "is_whole",
-    "keep_label_sample",
-    "keep_label_set",
-    "label_samples",
-    "label_sets",
     "list_runs",
     "live",
     "live_after",
     "load_plugins",
     "make_metrics",
     "mend_alias",
-    "needing",
     "open_run",
     "plugin_versions",
     "plugin_versions_of",
@@ -136,8 +122,6 @@ __all__ = [
     "run_suites",
     "store_decision",
     "suite_samples",
-    "together",
     "versions",
-    "with_labels",
     "written_changes",
 ]

@@ -14,7 +14,6 @@ from harness.evaluation.arm import Arm, Identity, evaluate, identify
 from harness.evaluation.calibrated import Labellers, checks_as_calibrated, look_up
 from harness.evaluation.checks import checks, gap_notes, require_attainable_gates
 from harness.evaluation.environment import environment
-from harness.evaluation.labelled import with_labels
 from harness.evaluation.panel import roles_of
 from harness.evaluation.pool import ModelPool
 from harness.evaluation.precision import PrecisionArm, check_precision, checks_with_precision, precision_notes
@@ -22,6 +21,7 @@ from harness.evaluation.reducing import said_of
 from harness.evaluation.resolve import resolve_arms
 from harness.evaluation.roles import Asking, Roles, in_order, resolve_roles
 from harness.evaluation.shared import shared_critics
+from harness.gates.kinds import CORRECTIONS
 from harness.hashing import sha256_json
 from harness.reading.changes import written_changes
 from harness.store.cache import Cache
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from harness.contracts import Progress, RunContext
     from harness.evaluation.prepare import PreparedSuite
     from harness.plugins import Plugins
+    from harness.stats import MetricTable
     from harness.store.workspace import Workspace
 
 
@@ -173,9 +174,9 @@ class _Run:
                 shared=self._shared(arm), roles=arm.roles,
             )  # fmt: skip
             look_up(prepared.metrics, labellers, setting.workspace)
-            own = with_labels(arm.tables, prepared.gates, setting.workspace)
-            labelled = {name: with_labels(others, prepared.gates, setting.workspace) for name, others in tables.items()}
-            verdicts = checks(prepared.gates, own, labelled, seed=seed, device=arm.backend.get("device", ""))
+            own, *others = (self._with_evidence(found) for found in (arm.tables, *tables.values()))
+            labelled, device = dict(zip(tables, others, strict=True)), arm.backend.get("device", "")
+            verdicts = checks(prepared.gates, own, labelled, seed=seed, device=device)
             verdicts = checks_with_precision(verdicts, precision, arm.tables, tables, seed=seed)
             verdicts = checks_as_calibrated(verdicts, {metric.name: metric for metric in prepared.metrics}, labellers)
             same = tuple(name for name, other in evaluated.items() if other is arm)
@@ -187,6 +188,12 @@ class _Run:
         records |= dict.fromkeys(same, run)
         warnings += tuple(_observed(run, setting))
         return SuiteRun(run=run, baselines=records, warnings=tuple(dict.fromkeys(warnings)))
+
+    def _with_evidence(self, tables: Mapping[str, MetricTable]) -> Mapping[str, MetricTable]:
+        gates = self.prepared.gates
+        for name in {gate.correction for gate in gates} - {""}:
+            tables = CORRECTIONS[name].evidence(tables, gates, self.setting.workspace)
+        return tables
 
     def _notes(self, arm: Arm, same: Sequence[str] = ()) -> tuple[str, ...]:
         prepared = self.prepared

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import InputError
 from harness.gates.kind import Arms
-from harness.gates.kinds import kind_of
-from harness.gates.powered import check_powered
+from harness.gates.kinds import correction_of, kind_of
 from harness.gates.valid import require_valid
 from harness.stats.interval import RESAMPLES
 
@@ -49,4 +48,4 @@ def check_gate(
             raise InputError(cause, hint=hint)
         others[to] = table
     arms = Arms(candidate=candidate, others=others, seed=seed, resamples=resamples)
-    return check_powered(gate, kind, arms) if gate.correction else kind.check(gate, arms)
+    return correction_of(gate).check(gate, kind, arms) if gate.correction else kind.check(gate, arms)

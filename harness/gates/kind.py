@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from harness.contracts import Metric
     from harness.stats import MetricTable
     from harness.stats.interval import Spread
+    from harness.store.workspace import Workspace
     from harness.types import Check, Estimate, Gate, Status
 
 Problem = tuple[str, str]
@@ -279,6 +280,24 @@ class GateKind(ABC):
         reach = expected_reach(error, worst / n, gate.alpha, n / scatter.kurtosis)
         distance = reach + error * quantile_sum(0.5, power)
         return distance if distance <= self.room(gate, metric) else None
+
+
+class Correction(ABC):
+    """How a gate goes by more than the rows of a run, such as labels by people; YAML names it under `correction`."""
+
+    @abstractmethod
+    def problem(self, gate: Gate, metric: Metric) -> Problem | None:
+        """Return cause and hint of why a gate cannot be corrected so, or None."""
+
+    @abstractmethod
+    def evidence(
+        self, tables: Mapping[str, MetricTable], gates: Iterable[Gate], workspace: Workspace
+    ) -> Mapping[str, MetricTable]:
+        """Return a run's tables with what the workspace keeps about them."""
+
+    @abstractmethod
+    def check(self, gate: Gate, kind: GateKind, arms: Arms) -> Check:
+        """Return the verdict on a run."""
 
 
 def exact_range(metric: Metric) -> tuple[float, float] | None:

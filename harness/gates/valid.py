@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.errors import InputError, unknown_name
-from harness.gates.kinds import kind_of
-from harness.gates.powered import powered_problem
+from harness.gates.kinds import correction_of, kind_of
 from harness.stats.kinds import kind_of as metric_kind
 from harness.stats.misclassified import calibration_problem
 
@@ -57,7 +56,7 @@ def _problem(gate: Gate, metric: Metric) -> tuple[str, str] | None:
     if refused is None and gate.corrected:
         refused = _correction_problem(gate, metric)
     if refused is None and gate.correction:
-        refused = powered_problem(gate, metric)
+        refused = correction_of(gate).problem(gate, metric)
     if refused is None and gate.cap is not None:
         point = "a cap is for bounds alone", "remove it"
         refused = point if gate.evidence == "point" else kind.cap_problem(gate, metric)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import PlainValidator, create_model, model_validator
+from pydantic import PlainValidator, SerializeAsAny, create_model, model_validator
 
-from harness.gates.kinds import KINDS
+from harness.errors import unknown_name
+from harness.gates.kinds import CORRECTIONS, KINDS
 from harness.reading.strict import StrictModel
 from harness.types import DeviceKind, Gate
 
@@ -22,7 +23,7 @@ class _Common(StrictModel):
     evidence: Literal["bound", "point"] = "bound"
     each: Literal["principle"] | None = None
     corrected: bool = False
-    correction: Literal["calibration", "prediction_powered"] | None = None
+    correction: str | None = None
     cap: float | None = None
     devices: list[DeviceKind] = []
 
@@ -44,8 +45,10 @@ class _Common(StrictModel):
         given = list(self._given)
         if len(given) != 1:
             raise ValueError(f"a gate needs exactly one of {', '.join(KINDS)}; this has {', '.join(given) or 'none'}")
-        if self.corrected and self.correction == "prediction_powered":
-            raise ValueError("corrected is correction: calibration, and correction is prediction_powered: keep one")
+        if self.correction not in {None, "calibration", *CORRECTIONS}:
+            raise ValueError(str(unknown_name("correction", str(self.correction), ["calibration", *CORRECTIONS])))
+        if self.corrected and self.correction not in {None, "calibration"}:
+            raise ValueError(f"corrected is correction: calibration, and correction is {self.correction}: keep one")
         if self._calibrated and not KINDS[given[0]].correctable:
             raise ValueError(f"corrected is for min and max, not for {given[0]}")
         if self._calibrated and self.evidence == "point":
@@ -57,7 +60,7 @@ class _Common(StrictModel):
         ((name, value),) = self._given.items()
         return Gate(
             metric=self.metric, kind=name, evidence=self.evidence, each=self.each, corrected=self._calibrated,
-            correction="prediction_powered" if self.correction == "prediction_powered" else "",
+            correction="" if self.correction in {None, "calibration"} else str(self.correction),
             cap=self.cap, alpha=alpha, devices=tuple(self.devices), **KINDS[name].fields(value),
         )  # fmt: skip
 
@@ -69,4 +72,6 @@ def _with_keys(kinds: tuple[GateKind, ...]) -> type[_Common]:
     return create_model("GateSection", __base__=_Common, **keys)
 
 
-GateSection = Annotated[_Common, PlainValidator(lambda given: _Common.present().model_validate(given, strict=False))]
+GateSection = Annotated[
+    SerializeAsAny[_Common], PlainValidator(lambda given: _Common.present().model_validate(given, strict=False))
+]

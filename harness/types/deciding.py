@@ -117,9 +117,9 @@ class Gate:
     cap: float | None = None
     """For metrics without a range: a text's value counts as at most so much (under `min`: at least), or of a comparison
     its difference as at most so much either way, in the metric's unit."""
-    correction: Literal["", "prediction_powered"] = ""
-    """`prediction_powered`: about what people say of a random part of the replies, which the labeller's word on all
-    of them makes narrower; see `harness.stats.prediction_powered`."""
+    correction: str = ""
+    """Empty, or what a plugin registered; `prediction_powered` is about what people say of a random part of the
+    replies, which the labeller's word on all of them makes narrower; see docs/statistics.md."""
 
     @property
     def arms(self) -> tuple[str, ...]:

@@ -20,7 +20,6 @@ from harness.api.workspace import (
     identity_of,
     is_whole,
     list_runs,
-    needing,
     plugin_versions,
     plugin_versions_of,
     precision_asked,
@@ -223,7 +222,7 @@ class _Known:
         by_id = {record.id: record for record in self.records}
         needed = {PROMOTED} | {name for gate in suite.gates for name in gate.arms}
         for record in self.records:
-            if needing(suite.gates):  # labels may have come since
+            if any(gate.correction for gate in suite.gates):  # labels may have come since
                 return None
             if identity_of(record) != own or tuple(check.gate for check in record.checks) != suite.gates:
                 continue

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness import hookimpl
+from harness import hookimpl, late
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.api.commands import Commands
+
+
+@hookimpl
+def register_corrections(register: Callable[..., None]) -> None:
+    """Register `correction: prediction_powered`."""
+    register("prediction_powered", late("harness_review.powered:PredictionPowered"), about="By labels of people")
 
 
 @hookimpl

@@ -131,8 +131,8 @@ def _write_sheet(app: App, current: Review, population: Population, path: Path, 
 
 def _summary(app: App, current: Review, populations: tuple[Population, ...]) -> None:
     """Say how much is labelled, how far raters agree, and what gates make of it."""
-    from harness.api.workspace import label_sets, together
     from harness_review.agreement import agreement
+    from harness_review.kept import label_sets, together
 
     sets = [label_sets(current.workspace, sample.id) for sample in current.samples]
     said = {
@@ -163,7 +163,7 @@ def _summary(app: App, current: Review, populations: tuple[Population, ...]) -> 
 def _checks(app: App, population: Population) -> list[Any]:
     """Return the verdicts of the run's gates by labels that compare with nothing."""
     from harness.api.stats import check_gate, gate_kind
-    from harness.api.workspace import with_labels
+    from harness_review.kept import with_labels
 
     gates = [check.gate for check in population.run.record.checks
              if check.gate.correction and check.gate.metric == population.metric.name]  # fmt: skip

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, ValidationError
 
 from harness.api import InputError, LabelSet, StrictModel, parse_json, read_lines, sha256_text
-from harness.api.workspace import keep_label_sample, keep_label_set, label_samples, label_sets
 from harness_review.drawing import Population, Wanted, draw, shown
+from harness_review.kept import keep_label_sample, keep_label_set, label_samples, label_sets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

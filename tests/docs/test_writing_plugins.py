@@ -25,7 +25,7 @@ from harness.engine.programs import run as run_program
 from harness.errors import InputError
 from harness.evaluation.constitutions import Constitutions
 from harness.gates import check_gate, require_attainable
-from harness.gates.kinds import KINDS, kind_of
+from harness.gates.kinds import CORRECTIONS, KINDS, kind_of
 from harness.plugins import Plugins, load_plugins
 from harness.progress import NoProgress
 from harness.reading.config import read_policy
@@ -231,6 +231,8 @@ def kinds_of_gate(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what a test adds to the process's kinds of gate end with it."""
     monkeypatch.setattr(KINDS, "_makers", dict(KINDS._known()))
     monkeypatch.setattr(KINDS, "_made", {})
+    monkeypatch.setattr(CORRECTIONS, "_makers", dict(CORRECTIONS._known()))
+    monkeypatch.setattr(CORRECTIONS, "_made", {})
 
 
 def test_a_kind_of_gate_is_read_and_checked_as_those_that_ship(load, folder: Path, events) -> None:
@@ -255,6 +257,21 @@ def test_a_kind_of_gate_is_read_and_checked_as_those_that_ship(load, folder: Pat
         read_suite(suite)
     suite.write_text(f"{text}  - {{metric: mentions, wihtin: {{around: 0.5, by: 0.4}}}}\n")
     with pytest.raises(InputError, match=r"did you mean 'within'"):
+        read_suite(suite)
+
+
+def test_a_correction_is_read_and_gives_the_verdict(load, folder: Path, events) -> None:
+    load("sure.py")
+    suite = folder / "short.yaml"
+    text = EXAMPLES["capitals.yaml"][1].partition("gates:")[0] + "gates:\n"
+    suite.write_text(f"{text}  - {{metric: mentions, max: 0.5, correction: sure}}\n")
+    (gate,) = read_suite(suite).gates
+    assert check_gate(gate, events(0, 200, name="mentions")).status == "passed"
+    found = check_gate(gate, events(0, 60, name="mentions"))
+    assert found.status == "inconclusive"
+    assert "on 60 samples alone, passed: mentions is" in found.sentence
+    suite.write_text(f"{text}  - {{metric: mentions, max: 0.5, correction: shure}}\n")
+    with pytest.raises(InputError, match=r"no correction is called 'shure'; did you mean 'sure'"):
         read_suite(suite)
 
 

@@ -74,3 +74,10 @@ def test_the_folders_policy_that_is_not_there_is_told_with_its_place(tmp_path, r
         InputError, match=r"harness.yaml:2: policy: no policy is called 'strikt'; did you mean 'strict'"
     ):
         default_policy(read_config(tmp_path), registries)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_policy_keeps_the_version_that_earlier_releases_gave_it(tmp_path, registries):
+    """Or all decisions under it were stale, and its attempts counted anew."""
+    expected = "a1b9a692bcbc9168f80012c8061b31fba0fabfce7669b0f211431a5337c34361"
+    assert version(tmp_path, registries, POLICY) == expected

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.stats.prediction_powered import Cell, powered_by_cells, powered_value, prediction_powered_mean
 from harness.stats.proportion import clopper_pearson
+from harness_review.prediction_powered import Cell, powered_by_cells, powered_value, prediction_powered_mean
 
 
 def reference_data():

@@ -26,10 +26,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.stats.halving import halve
-from harness.stats.interval import Interval
-from harness.stats.paired import paired_difference
-from harness.stats.proportion import clopper_pearson
+from harness.api.stats import Interval, clopper_pearson, halve, paired_difference
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,18 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from harness import __version__
-from harness.errors import BrokenRunError
-from harness.gates.powered import needing
-from harness.serial import from_json, to_json
-from harness.store.artifacts import artifacts, is_whole, keep_artifact
-from harness.types import Artifact, HumanLabels, LabelSample, LabelSet
+from harness.api import Artifact, BrokenRunError, HumanLabels, LabelSample, LabelSet, from_json, to_json
+from harness.api.artifacts import artifacts, is_whole, keep_artifact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from harness.stats.table import MetricTable
-    from harness.store.workspace import Workspace
-    from harness.types import Gate
+    from harness.api import Gate
+    from harness.api.stats import MetricTable
+    from harness.api.workspace import Workspace
 
 SAMPLE, SET = "label-sample", "labels"
 """Kinds of artifact."""
@@ -99,7 +96,7 @@ def with_labels(
     Of several drawn samples the first counts: who could choose among them could draw until a gate passes.
     """
     found = dict(tables)
-    for name in needing(gates):
+    for name in {gate.metric for gate in gates if gate.correction == "prediction_powered"}:
         drawn = label_samples(workspace, name, found[name].population) if name in found else []
         if drawn:
             labels = together(drawn[0], label_sets(workspace, drawn[0].id).values())

@@ -6,28 +6,44 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from harness.gates.kinds import kind_of
-from harness.gates.numbers import amount, bounds_text, change, limit_text, points_text
-from harness.stats import estimate
-from harness.stats.kinds import kind_of as metric_kind
-from harness.stats.pairing import pair
-from harness.stats.prediction_powered import FEWEST_LABELS, METHOD, Cell, powered_by_cells, powered_value
-from harness.types import AnchorCheck, Check, Estimate, HumanLabels, worst_status
+from harness.api import AnchorCheck, Check, Estimate, HumanLabels, worst_status
+from harness.api.gates import Correction, amount, bounds_text, change, limit_text, points_text
+from harness.api.stats import estimate, gate_kind, metric_kind, pair
+from harness_review.kept import with_labels
+from harness_review.prediction_powered import FEWEST_LABELS, METHOD, Cell, powered_by_cells, powered_value
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping
 
-    from harness.contracts import Metric
-    from harness.gates.kind import Arms, GateKind, Problem
-    from harness.stats import MetricTable
-    from harness.types import Gate, Status
+    from harness.api import Gate, Metric, Status
+    from harness.api.gates import Arms, GateKind, Problem
+    from harness.api.stats import MetricTable
+    from harness.api.workspace import Workspace
+
+
+class PredictionPowered(Correction):
+    """What people say of some replies, and the labeller's word on all of them."""
+
+    def problem(self, gate: Gate, metric: Metric) -> Problem | None:
+        """Return why a gate cannot be prediction-powered."""
+        return powered_problem(gate, metric)
+
+    def evidence(
+        self, tables: Mapping[str, MetricTable], gates: Iterable[Gate], workspace: Workspace
+    ) -> Mapping[str, MetricTable]:
+        """Return the tables with what people said of these very replies."""
+        return with_labels(tables, gates, workspace)
+
+    def check(self, gate: Gate, kind: GateKind, arms: Arms) -> Check:
+        """Return the verdict by labels."""
+        return check_powered(gate, kind, arms)
 
 
 def powered_problem(gate: Gate, metric: Metric) -> Problem | None:
     """Return cause and hint of why a gate cannot be prediction-powered, or None."""
     if gate.evidence == "point" or gate.corrected or gate.cap is not None:
         return "correction: prediction_powered is for bounds, without `corrected` and `cap`", "keep one of them"
-    if kind_of(gate).of_the_run or not metric_kind(metric).shares:
+    if gate_kind(gate).of_the_run or not metric_kind(metric).shares:
         return f"correction: prediction_powered is for shares, and {metric.name} is none", "remove it"
     return None
 
@@ -214,8 +230,3 @@ def _by(found: _Found) -> str:
 
 def _advice(found: _Found) -> str:
     return "; more samples, and more labels of a new run, would decide" if found.status == "inconclusive" else ""
-
-
-def needing(gates: Iterable[Gate]) -> set[str]:
-    """Return the metrics whose gates look at labels by people."""
-    return {gate.metric for gate in gates if gate.correction == "prediction_powered"}
