@@ -181,6 +181,13 @@ class Model(ABC):
         """Return the peak bytes allocated on the device; None where only the process's own peak is known."""
         return None
 
+    def fits(self) -> bool:
+        """Tell whether there is memory to load it beside what is loaded now; must not load anything.
+
+        Where there is not, the others of a run are closed first.
+        """
+        return True
+
     def check_base(self) -> None:  # noqa: B027 - most models share nothing that an adapter could change
         """Prove that what candidates share still is what it was; called before anything of a run is believed.
 

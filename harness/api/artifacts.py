@@ -26,6 +26,7 @@ from harness.store.artifacts import (
     read_artifact,
 )
 from harness.store.atomic import explained, temporary_beside, write_file
+from harness.store.models import check_model, model_files
 
 __all__ = [
     "DIGITS",
@@ -33,6 +34,7 @@ __all__ = [
     "artifacts",
     "check_adapter",
     "check_kept",
+    "check_model",
     "content_of",
     "content_path",
     "distinct",
@@ -46,6 +48,7 @@ __all__ = [
     "keep_artifact",
     "list_adapters",
     "made_by",
+    "model_files",
     "read_artifact",
     "resolve_adapters",
     "store_adapter",

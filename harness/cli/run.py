@@ -44,7 +44,7 @@ Examples:
 @candidate_options
 @gathered(
     RunOptions, "options",
-    click.option("--baseline", metavar="REF", help="Stands for `promoted` in every gate: `base` or an adapter."),
+    click.option("--baseline", metavar="REF", help="Stands for `promoted` in gates: `base`, a model, an adapter."),
     click.option("--judge", metavar="REF", help="The model that critics ask: short for --role judge=REF."),
     role_option,
     click.option("--principle", "principles", multiple=True, metavar="ID", help="Judge by this principle too."),

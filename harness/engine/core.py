@@ -30,7 +30,7 @@ from harness.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from harness.contracts import Model, Progress
     from harness.engine.spending import Spending
@@ -71,16 +71,19 @@ class ModelCore:
         cache: where replies are kept; None keeps none, as for an adapter that is still being trained.
         progress: where the bars are drawn.
         spending: counts against the command's limits.
+        before: called whenever the model is about to be asked, which may load it.
 
     Attributes:
         counts: running totals of this core.
     """
 
     def __init__(
-        self, model: Model, cache: ReplyCache | None, progress: Progress, spending: Spending | None = None
-    ) -> None:
+        self, model: Model, cache: ReplyCache | None, progress: Progress, spending: Spending | None = None, *,
+        before: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
         self.model = model
         self._spending = spending
+        self._before = before
         self.counts = Counts()
         self._cache = cache
         self._progress = progress
@@ -159,6 +162,7 @@ class ModelCore:
         bar = self._progress.start(label, len(requests), unit="requests")
         replies: list[Reply] = []
         try:
+            self._before()
             for request in requests:
                 if self._spending is not None:
                     self._spending.affordable([request])
@@ -222,6 +226,7 @@ class ModelCore:
 
         writer = ReplyWriter(self._cache)
         try:
+            self._before()
             with self._believed(), writer, plugin_code(f"the model scheme {self.model.spec.scheme!r}", self.model):
                 self.model.answer(candidate, missing, deliver)
         finally:

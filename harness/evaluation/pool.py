@@ -1,9 +1,14 @@
-"""One loaded model per base: candidates that share a base share it, whatever their adapters."""
+"""One loaded model per base: candidates that share a base share it, whatever their adapters.
+
+Two bases stand in memory side by side where they fit, as a full fine-tune and what it is compared with may; else one is
+closed before the other loads.
+"""
 
 from __future__ import annotations
 
 from contextlib import nullcontext, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from harness.engine.core import ModelCore
@@ -45,6 +50,8 @@ class ModelPool:
         self.cache = cache
         self.progress = progress
         self._cores: dict[str, ModelCore] = {}
+        self._asked: dict[str, None] = {}
+        """Bases that may be loaded, the one that was asked longest ago first."""
 
     def core(self, spec: ModelSpec) -> ModelCore:
         """Return the core of a base; the same one for equal bases, however they were written.
@@ -58,8 +65,25 @@ class ModelPool:
             with plugin_code(f"making a model of the scheme {spec.scheme!r}", make):
                 model = make(spec, self.context)
             check_supports(model, spec.scheme)
-            self._cores[key] = ModelCore(model, self.cache, self.progress, self.context.spending)
+            self._cores[key] = ModelCore(
+                model, self.cache, self.progress, self.context.spending, before=partial(self._make_room, key)
+            )
         return self._cores[key]
+
+    def _make_room(self, key: str) -> None:
+        """Close other bases, the one that was asked longest ago first, until this one fits into memory beside the rest.
+
+        Raises:
+            BaseChangedError: when one that is closed is not what it was when it was loaded.
+        """
+        self._asked.pop(key, None)
+        for other in list(self._asked):
+            if self._cores[key].model.fits():
+                break
+            self._cores[other].check_base()
+            self._cores[other].model.close()
+            del self._asked[other]
+        self._asked[key] = None
 
     def check_bases(self) -> None:
         """Prove that every base still is what it was when it was loaded.

@@ -18,7 +18,7 @@ from harness.evaluation.panel import roles_of
 from harness.evaluation.pool import ModelPool
 from harness.evaluation.precision import PrecisionArm, check_precision, checks_with_precision, precision_notes
 from harness.evaluation.reducing import said_of
-from harness.evaluation.resolve import resolve_arms
+from harness.evaluation.resolve import Around, resolve_arms
 from harness.evaluation.roles import Asking, Roles, in_order, resolve_roles
 from harness.evaluation.shared import shared_critics
 from harness.gates.kinds import CORRECTIONS
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from harness.plugins import Plugins
     from harness.stats import MetricTable
     from harness.store.workspace import Workspace
+    from harness.types import ModelSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,13 @@ class Setting:
     """What was asked, for the observers."""
     precision_check: int | None = None
     """Samples to compute again in float32 for each gate's metric: see `harness.evaluation.precision`."""
+    base: ModelSpec | None = None
+    """What `base` means, and `promoted` while nothing is; None is the candidate's own base."""
+
+    @property
+    def around(self) -> Around:
+        """Where what a candidate is compared with is looked up."""
+        return Around(workspace=self.workspace, registries=self.plugins.registries, base=self.base)
 
     def suite_name(self, prepared: PreparedSuite) -> str:
         """Return what a person writes to name the suite: its registered name, else its path."""
@@ -62,9 +70,11 @@ class Setting:
             InputError: as `resolve_roles`.
         """
         refs = in_order(self.spec.roles, prepared.suite.roles)
+        # A full fine-tune does not judge itself: its judge stands on the base that it is compared with.
+        base = candidate if self.base is None else Candidate(model=self.base)
         return resolve_roles(
-            prepared.roles, refs, candidate, registries=self.plugins.registries, workspace=self.workspace
-        )
+            prepared.roles, refs, base, registries=self.plugins.registries, workspace=self.workspace
+        ).of(candidate)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,13 +103,13 @@ def run_suites(
         prepared: the suites.
         candidate: who is judged.
         setting: where it happens, and who plays the other roles.
-        baseline: stands for `promoted` in every gate where given: `base`, or an adapter's reference.
+        baseline: stands for `promoted` in every gate where given: `base`, a model's reference or an adapter's.
 
     Raises:
         InputError: for gates that cannot be passed, adapters that do not fit, an adapter that would judge itself.
         BrokenRunError: when the run breaks; replies so far are kept.
     """
-    arms = resolve_arms(prepared, baseline, candidate, setting.workspace)
+    arms = resolve_arms(prepared, baseline, candidate, setting.around)
     played = [setting.roles(suite, candidate) for suite in prepared]
     for suite in prepared:
         require_attainable_gates(suite)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -46,7 +46,7 @@ class AdmissionSection(StrictModel):
     shared: list[str] = []
 
 
-_LATER_KEYS = frozenset({"attempts", "cap", "admission"})
+_LATER_KEYS = frozenset({"attempts", "cap", "admission", "unverifiable"})
 
 
 def without_unused(content: Any) -> Any:  # noqa: ANN401 - plain data of any depth
@@ -67,6 +67,8 @@ class PolicyFile(StrictModel):
     attempts: Annotated[int, Field(ge=1)] | None = None
     """Attempts between two promotions, each at an equal part of alpha; None is any number, at ever smaller parts."""
     admission: AdmissionSection | None = None
+    unverifiable: Literal["allow", "refuse"] | None = None
+    """Whether served models, whose weights can change unseen, may be decided upon; None allows them."""
     left_out: list[str] = []
     """What a reader might expect this policy to ask for, and why it does not."""
     suites: Annotated[list[str | PolicySuiteSection], Field(min_length=1)]
@@ -105,6 +107,7 @@ class PolicyFile(StrictModel):
             id=name, suites=suites, alpha=self.alpha, judge=self.judge, review=self.review, about=self.about.strip(),
             attempts=self.attempts,
             admission=Admission(**{**given, "shared": tuple(self.admission.shared)}) if self.admission else Admission(),
+            unverifiable=self.unverifiable or "allow",
             left_out=tuple(" ".join(text.split()) for text in self.left_out),
             fingerprint=fingerprint,
         )  # fmt: skip
@@ -148,6 +151,8 @@ class Config:
     policy: str
     plugins: tuple[str, ...]
     policies: dict[str, Policy]
+    names_model: bool = False
+    """Whether the file says `model`, so that it is a choice and not the default."""
 
 
 def read_config(folder: Path) -> Config:
@@ -175,6 +180,7 @@ def _config(file: ConfigFile, folder: Path, path: Path | None) -> Config:
         ),
         concurrency=file.concurrency, timeout=file.timeout, policy=file.policy, plugins=plugins,
         policies={name: policy.record(name) for name, policy in file.policies.items()},
+        names_model="model" in file.model_fields_set,
     )  # fmt: skip
 
 

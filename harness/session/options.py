@@ -83,7 +83,8 @@ class RunOptions:
     constitution: str | None = None
     """Name or file of the constitution that adherence is judged by instead of the suite's."""
     baseline: str | None = None
-    """Stands for `promoted` in every gate: `base`, or an adapter."""
+    """Of a run: stands for `promoted` in every gate: `base`, a model or an adapter.
+    Of a decision: the model that counts as the base."""
     judge: str | None = None
     """Reference of the model that critics ask, for short; None is what harness.yaml says, else what ships for it."""
     roles: tuple[str, ...] = ()

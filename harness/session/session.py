@@ -80,15 +80,24 @@ class Session(Opened):
         Raises:
             InputError: when the base, an adapter or the template is not there or not whole.
         """
-        from harness.evaluation.resolve import resolve_base, resolve_candidate
+        from harness.evaluation.resolve import promoted_candidate, resolve_base, resolve_candidate
         from harness.reading.files import read_text
+        from harness.store.adapters import PROMOTED, resolve_adapters
 
         reference = self.config.model if options.model is None else options.model
-        base = resolve_base(reference, self.plugins.registries, dtype=options.dtype, device=options.device)
         template = options.template
         if template not in {"auto", "none"}:
             template = read_text(self._path(template), what="chat template")
         names = [self.reference(name) for name in options.adapters]
+        if reference == PROMOTED:
+            whole = promoted_candidate(self.workspace)
+            added = resolve_adapters([name for name in names if name != PROMOTED], self.workspace)
+            return replace(
+                whole, adapters=(*whole.adapters, *added),
+                system=whole.system if options.system is None else options.system,
+                template=whole.template if template == "auto" else template,
+            )  # fmt: skip
+        base = resolve_base(reference, self.plugins.registries, dtype=options.dtype, device=options.device)
         return resolve_candidate(base, names, self.writable_workspace(), system=options.system, template=template)
 
     def prepare(self, suites: Sequence[str], candidate: Candidate, options: RunOptions) -> list[PreparedSuite]:

@@ -1,8 +1,10 @@
 """What is promoted: derived from the ledger alone, and written to `adapters/promoted` for other programs.
 
 That file is JSON: `entry` and `head` (number and hash of the ledger's row that made it so), `candidate` (null for the
-bare base), `candidate_fingerprint` and `adapters` (absolute folders, in the order in which they apply). It is replaced
-atomically, and made anew from the ledger whenever a workspace is opened and it differs.
+bare base), `candidate_fingerprint`, `adapters` (absolute folders, in the order in which they apply) and `model`: what
+they stand on, with the hash of its weights, the SHA-256 of its files where it lies in a folder of this machine, and
+whether its weights can be verified (null where an earlier version did not say). It is replaced atomically, and made
+anew from the ledger whenever a workspace is opened and it differs.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from harness.hashing import open_regular
 from harness.serial import from_json, to_plain
 from harness.store.artifacts import artifact_folder
 from harness.store.atomic import explained, write_file
-from harness.types import Candidate, LedgerEntry
+from harness.types import Candidate, LedgerEntry, ModelSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +45,19 @@ class Live:
     """None for the bare base."""
     fingerprint: str | None
     """The candidate's, as it was decided upon; None for the bare base."""
+    base: ModelSpec | None
+    """The bare base below all promotions; None where an earlier version rolled back to it and did not say which."""
+    weights: str | None
+    """Hash of the model's weights; None for the bare base, and where an earlier version promoted."""
+    files: Mapping[str, str]
+    """SHA-256 of the model's files by absolute path, where it lies on this machine outside the weights' store."""
+    verifiable: bool | None
+    """Whether the weights can be verified: not a served model's. None where an earlier version promoted."""
+
+    @property
+    def model(self) -> ModelSpec | None:
+        """What is to be loaded: the candidate's model, else the bare base."""
+        return self.base if self.candidate is None else self.candidate.model
 
 
 def live(workspace: Workspace) -> Live | None:
@@ -65,7 +80,9 @@ def live_after(workspace: Workspace, entry: LedgerEntry) -> Live:
         stored = body["candidate"]
         candidate = None if stored is None else from_json(Candidate, json.dumps(stored))
         fingerprint = body["candidate_fingerprint"]
-    except (KeyError, TypeError, ValueError, InputError) as error:
+        base = None if body.get("base") is None else from_json(ModelSpec, json.dumps(body["base"]))
+        files = {str(file): str(digest) for file, digest in body.get("model_files", {}).items()}
+    except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
         raise BrokenRunError(f"{workspace.ledger_path}: row {entry.number} of the ledger is malformed") from error
     if candidate is not None:
         adapters = tuple(
@@ -74,7 +91,11 @@ def live_after(workspace: Workspace, entry: LedgerEntry) -> Live:
             for spec in candidate.adapters
         )
         candidate = replace(candidate, adapters=adapters)
-    return Live(entry=entry, promotion=promotion, candidate=candidate, fingerprint=fingerprint)
+    return Live(
+        entry=entry, promotion=promotion, candidate=candidate, fingerprint=fingerprint,
+        base=candidate.model if base is None and candidate is not None else base,
+        weights=body.get("model_weights"), files=files, verifiable=body.get("verifiable"),
+    )  # fmt: skip
 
 
 def entered_files(workspace: Workspace) -> dict[str, Mapping[str, str]]:
@@ -119,7 +140,11 @@ def alias_text(workspace: Workspace) -> str | None:
         "candidate": None if candidate is None else to_plain(candidate),
         "candidate_fingerprint": state.fingerprint,
         "adapters": [] if candidate is None else [spec.path for spec in candidate.adapters],
-    }
+        "model": None if state.model is None else {
+            **to_plain(state.model), "weights": state.weights, "files": dict(state.files),
+            "verifiable": state.verifiable,
+        },
+    }  # fmt: skip
     return json.dumps(content, indent=1, sort_keys=True) + "\n"
 
 

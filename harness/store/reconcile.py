@@ -11,6 +11,7 @@ from harness.store.adapters import check_kept, list_adapters, stored_adapter
 from harness.store.artifacts import artifact_folder, ids, is_whole, kinds
 from harness.store.decisions import decision_path
 from harness.store.intents import intent_files, pending, read_intent
+from harness.store.models import check_model
 from harness.store.promoted import alias_path, alias_text, current_alias, live, live_after
 from harness.store.runs import NAME, RUN_FILE, check_run
 from harness.types import AdapterSpec
@@ -48,6 +49,8 @@ def promoted_problems(workspace: Workspace) -> Iterator[str]:
     state = live(workspace)
     for spec in () if state is None or state.candidate is None else state.candidate.adapters:
         yield from _complaint(partial(check_kept, workspace, spec))
+    if state is not None:
+        yield from _complaint(partial(check_model, state.model, state.files))
     if current_alias(workspace) != alias_text(workspace):
         yield (
             f"{alias_path(workspace)}: is not what the ledger says is promoted; any command that may write here puts it"

@@ -207,6 +207,8 @@ class Policy:
     """What a reader might expect it to ask for, and why it does not."""
     admission: Admission = Admission()
     """What critics must have shown that its gates on adherence rest on."""
+    unverifiable: Literal["allow", "refuse"] = "allow"
+    """Whether it decides on candidates whose weights nobody here can check: served models."""
     about: str = ""
     fingerprint: str = ""
     """SHA-256 of its content with every gate, those of the suites' own files too; the texts that only inform, `about`
@@ -385,6 +387,8 @@ class Decision:
     """What the policy says that it does not ask for."""
     weights: Mapping[str, str] = field(default_factory=dict)
     """What the model said of the candidate's bytes: hash of the base, ids of the adapters, template."""
+    verifiable: bool = True
+    """Whether that pins the candidate's weights; False for a served model, which can change unseen."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -201,6 +201,7 @@ def _facts(found: Why) -> list[tuple[str, str]]:
     return [
         ("candidate", decision.candidate.label),
         ("baseline", decision.baseline.label),
+        *([] if decision.verifiable else [("weights", "of a served model: they cannot be verified")]),
         ("policy", f"{decision.policy}, version {left.version} ({decision.policy_fingerprint[:16]})"),
         ("attempt", attempt),
         ("budget", budget),

@@ -76,7 +76,7 @@ def forecast(
         with ModelPool(setting.plugins.registries, setting.context, cache, setting.progress) as pool:
             counting = _Counting(pool, cache, list_runs(setting.workspace, problems=[]))
             for suite in prepared:
-                arms = resolve_arms([suite], baseline, candidate, setting.workspace)
+                arms = resolve_arms([suite], baseline, candidate, setting.around)
                 asking = Asking(roles=setting.roles(suite, candidate), pool=pool)
                 require_attainable_gates(suite)
                 for name, arm in {**arms, "candidate": candidate}.items():

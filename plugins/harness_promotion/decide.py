@@ -28,7 +28,10 @@ _EPILOG = """\b
 Examples:
   harness decide --adapter ./my-adapter
   harness decide --adapter ./my-adapter --policy strict
-  harness decide --adapter promoted --adapter ./patch --system "Answer briefly."
+  harness decide --adapter promoted --adapter ./patch
+  harness decide --model ./my-full-fine-tune --baseline smollm2-135m
+  harness decide --model openai:ft-x@http://localhost:8000/v1 --baseline openai:base@http://localhost:8000/v1
+  harness decide --system "Answer briefly."
   harness decide --adapter ./my-adapter && harness promote latest
 
 Runs that are stored already and would say the same are used as they are; --fresh makes them anew.
@@ -43,6 +46,8 @@ Exit codes: 0 the candidate may be promoted, 1 it may not, 2 input error, 3 a ru
 @click.option("--policy", metavar="NAME", help="Which policy decides.  [default: harness.yaml's, else demo]")
 @gathered(
     RunOptions, "options",
+    click.option("--baseline", metavar="MODEL", help="What counts as the base, and as promoted while nothing is."
+                 "  [default: the base under adapters, prompt or template; of a whole model harness.yaml's]"),
     click.option("--judge", metavar="REF", help="The model that critics ask: short for --role judge=REF."),
     role_option,
     precision_check_option,

@@ -35,13 +35,21 @@ _LONGEST_REASON = 2000
 """Characters of a veto: it stays in the ledger for ever."""
 
 
-def refuse_same(candidate: Candidate, baseline: Candidate) -> InputError:
-    """Return why a candidate with the baseline's fingerprint cannot be decided: it is that one, or it acts like it."""
+_OTHERS = "name another: --adapter, --model, --system or --template; or what it is compared with: --baseline MODEL"
+
+
+def refuse_same(candidate: Candidate, baseline: Candidate, *, promoted: bool) -> InputError:
+    """Return why a candidate with the baseline's fingerprint cannot be decided: it is that one, or it acts like it.
+
+    Args:
+        candidate: who is judged.
+        baseline: what it is compared with.
+        promoted: whether that was promoted; else it is the bare base.
+    """
     same = [adapter.id for adapter in candidate.adapters] == [adapter.id for adapter in baseline.adapters]
     if same:
-        bare = not candidate.adapters and candidate.system is None
-        cause = "is the bare base, and nothing is promoted in its place" if bare else "is what is promoted already"
-        return AlreadyPromotedError(f"the candidate ({candidate.label}) {cause}", hint="name another with --adapter")
+        cause = "is what is promoted already" if promoted else "is the bare base, and nothing is promoted in its place"
+        return AlreadyPromotedError(f"the candidate ({candidate.label}) {cause}", hint=_OTHERS)
     named = " and ".join(adapter.name for adapter in candidate.adapters) or "the absence of adapters"
     return InputError(
         f"the model {candidate.model.reference} ignores adapters: with {named} it is the same model as what is "
@@ -90,7 +98,7 @@ def _reason(answer: object) -> str:
 
 def decide(
     workspace: Workspace, policy: Policy, evidence: Sequence[Evidence], *, attempt: Attempt, look: int = 1,
-    vetoes: Sequence[Veto] = (), weights: Mapping[str, str] | None = None,
+    vetoes: Sequence[Veto] = (), weights: Mapping[str, str] | None = None, verifiable: bool = True,
 ) -> Decision:  # fmt: skip
     """Decide whether a candidate may be promoted, and store the decision, refused ones too.
 
@@ -102,6 +110,7 @@ def decide(
         look: which of the policy's looks it is, 1 for the first.
         vetoes: as `collect_vetoes` gave them.
         weights: what the model says of the candidate's bytes.
+        verifiable: whether that pins them; False for a served model.
 
     Raises:
         AlreadyPromotedError: when the candidate is what it would be compared with.
@@ -131,7 +140,7 @@ def decide(
             vetoes=tuple(vetoes), status=status, sentence=sentence(policy, checks, vetoes, status, attempt, look),
             attempt=attempt.number, level=attempt.look_level, look=look, looks=attempt.looks,
             exploratory=attempt.exploratory, review=policy.review, left_out=policy.left_out,
-            weights=dict(weights or {}),
+            weights=dict(weights or {}), verifiable=verifiable,
         )  # fmt: skip
         decision = replace(decision, id=sha256_json(to_plain(decision))[:12])
         store_decision(workspace, decision)
@@ -180,7 +189,8 @@ def _check_suite(policy: Policy, section: PolicySuite, item: Evidence) -> None:
 def _check_together(evidence: Sequence[Evidence], first: RunRecord, baseline: RunRecord) -> None:
     """Refuse runs of different candidates, or pairs that do not pair."""
     if first.candidate_fingerprint == baseline.candidate_fingerprint:
-        raise refuse_same(first.candidate, baseline.candidate)
+        promoted = baseline.candidate != Candidate(model=baseline.candidate.model)
+        raise refuse_same(first.candidate, baseline.candidate, promoted=promoted)
     for item in evidence:
         if item.run.candidate_fingerprint != first.candidate_fingerprint:
             raise InputError(f"{item.run.id} and {first.id} are runs of different candidates")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness.api import CandidateOptions, RunOptions
-from harness.api.workspace import find_policy
+from harness.api import Candidate, CandidateOptions, RunOptions
+from harness.api.workspace import find_policy, resolve_base
 from harness_promotion import attempts, promoting
 from harness_promotion import touched as touching
 from harness_promotion.policy_run import run_policy
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from harness.api import Candidate, LedgerEntry, Policy, Session
+    from harness.api import LedgerEntry, ModelSpec, Policy, Session
     from harness.api.workspace import Setting
     from harness_promotion.result import DecisionResult
 
@@ -30,7 +31,8 @@ def decide_candidate(
         session: where it happens.
         policy: what promotion needs.
         candidate: who is judged.
-        options: whose judge and roles count after the policy's.
+        options: whose judge and roles count after the policy's; its baseline is the model that counts as the base,
+            and None is the candidate's own where it puts something on it, else the one that harness.yaml names.
         fresh: use no stored run.
         samples: look at this size alone.
         setting: one that is open already; None opens one.
@@ -40,15 +42,26 @@ def decide_candidate(
     session.declare_policies()
     spec = session.spec([section.suite for section in policy.suites], candidate, options)
     with session.setting(spec, options) if setting is None else nullcontext(setting) as place:
-        found = run_policy(policy, candidate, place, fresh=fresh, samples=samples)
+        base = _compared_with(session, candidate, options.baseline)
+        found = run_policy(policy, candidate, replace(place, base=base), fresh=fresh, samples=samples)
     for warning in dict.fromkeys(warning for outcome in found.outcomes for warning in outcome.warnings):
         session.warn(warning)
     return found
 
 
+def _compared_with(session: Session, candidate: Candidate, reference: str | None) -> ModelSpec | None:
+    """Return what counts as the base of a decision's candidate; None is the candidate's own base."""
+    if reference is None:
+        if not session.config.names_model or candidate != Candidate(model=candidate.model):
+            return None  # nobody chose the default as what a whole model is compared with
+        reference = session.config.model
+    own = candidate.model
+    return resolve_base(reference, session.plugins.registries, dtype=own.dtype, device=own.device)
+
+
 def decide(
     session: Session, *, adapter: str | Path | Sequence[str | Path] = (), policy: str | None = None,
-    model: str | None = None, system: str | None = None, judge: str | None = None, fresh: bool = False,
+    model: str | None = None, system: str | None = None, fresh: bool = False, **options: object,
 ) -> DecisionResult:  # fmt: skip
     """Run what a policy needs and is not stored yet, and decide on promotion.
 
@@ -56,10 +69,10 @@ def decide(
         session: where it happens.
         adapter: the candidate's adapters.
         policy: its name; None is that of harness.yaml.
-        model: the base; None is that of harness.yaml.
+        model: the base, a full fine-tune or a served model; None is that of harness.yaml.
         system: a system prompt.
-        judge: the model that critics ask, where the policy names none.
         fresh: use no stored run.
+        options: `template` (the chat template), `baseline` (the model that counts as the base), `judge` and `roles`.
 
     Raises:
         AlreadyPromotedError: when the candidate is what is promoted; nothing is run.
@@ -67,8 +80,9 @@ def decide(
         BrokenRunError: when a run breaks; replies so far are kept.
     """
     session.require_plugins()
-    candidate = session.candidate(CandidateOptions.of(adapter, model=model, system=system))
-    return decide_candidate(session, session.policy(policy), candidate, RunOptions(judge=judge), fresh=fresh)
+    template = options.pop("template", "auto")
+    candidate = session.candidate(CandidateOptions.of(adapter, model=model, system=system, template=template))
+    return decide_candidate(session, session.policy(policy), candidate, RunOptions.of(**options), fresh=fresh)
 
 
 def budget(session: Session, policy: Policy) -> attempts.Budget:

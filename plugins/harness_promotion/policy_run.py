@@ -24,6 +24,7 @@ from harness.api.workspace import (
     plugin_versions_of,
     precision_asked,
     prepare_policy,
+    promoted,
     require_attainable_gates,
     resolve_baseline,
     role_ref,
@@ -86,6 +87,12 @@ def run_policy(
     with workspace.working():
         declare(workspace, [policy])
         known = _Known.of(largest, candidate, setting, fresh=fresh)
+        if policy.unverifiable == "refuse" and not known.verifiable:
+            raise InputError(
+                f"the policy {policy.id} refuses models whose weights cannot be verified (unverifiable: refuse), "
+                f"and {candidate.model.reference} is served elsewhere",
+                hint="name the weights themselves with --model, or decide under another policy",
+            )
         tested = known.tested(largest)
         with workspace.lock():  # from counting to spending no other attempt comes in between
             attempt = plan_attempt(workspace, policy, known.fingerprint, tested, exploratory=exploratory)
@@ -101,7 +108,7 @@ def run_policy(
             ]
             decision = decide(
                 workspace, policy, evidence, attempt=attempt, look=look.number,
-                vetoes=collect_vetoes(plugins, evidence), weights=known.weights,
+                vetoes=collect_vetoes(plugins, evidence), weights=known.weights, verifiable=known.verifiable,
             )  # fmt: skip
             if decision.status != "inconclusive" or look is possible[-1]:
                 break
@@ -162,6 +169,8 @@ class _Known:
     fingerprint: str
     """The candidate's."""
     weights: Mapping[str, str]
+    verifiable: bool
+    """Whether the weights are pinned by that."""
     identities: Sequence[Mapping[str, Identity]]
     """For each suite: of the candidate under the empty name, and of every arm by its name."""
     precision: Sequence[int]
@@ -178,11 +187,12 @@ class _Known:
         """
         workspace, registries = setting.workspace, setting.plugins.registries
         names = sorted({PROMOTED} | {name for suite in suites for gate in suite.gates for name in gate.arms})
-        arms = {name: resolve_baseline(name, candidate, workspace) for name in names}
+        arms = {name: resolve_baseline(name, candidate, setting.around) for name in names}
         identities, precision = [], []
         with ModelPool(registries, setting.context, None, setting.progress) as pool:
             with reading_anew():  # the decision rests on what the files hold, not on what is remembered of them
-                weights = pool.core(candidate.model).fingerprint(candidate)
+                core = pool.core(candidate.model)
+                weights = core.fingerprint(candidate)
             for suite in suites:
                 roles = setting.roles(suite, candidate)
                 found = {
@@ -190,7 +200,7 @@ class _Known:
                     for name, arm in {"": candidate, **arms}.items()
                 }
                 if found[""].candidate == found[PROMOTED].candidate:
-                    raise refuse_same(candidate, arms[PROMOTED])
+                    raise refuse_same(candidate, arms[PROMOTED], promoted=promoted(workspace) is not None)
                 identities.append(found)
                 everybody = [candidate, *arms.values(), *(bound.candidate for bound in roles.others.values())]
                 precision.append(precision_asked(suite, everybody, pool, setting.precision_check))
@@ -200,7 +210,10 @@ class _Known:
             if record.harness_version == __version__ and plugin_versions_of(record) == here
         ]  # fmt: skip
         own = identities[0][""].candidate
-        return cls(fingerprint=own, weights=weights, identities=identities, precision=precision, records=records)
+        return cls(
+            fingerprint=own, weights=weights, verifiable=core.model.verifiable, identities=identities,
+            precision=precision, records=records,
+        )  # fmt: skip
 
     def tested(self, suites: Sequence[PreparedSuite]) -> list[Trial]:
         """Return what an attempt on the suites tests."""

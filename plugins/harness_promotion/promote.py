@@ -125,7 +125,12 @@ def _changed(app: App, workspace: Workspace, entry: LedgerEntry, word: str) -> i
     if app.json:
         app.print_json({"entry": to_plain(entry), "alias": str(alias_path(workspace))})
         return EXIT_PASSED
-    app.console.print(f"{word} {safe_text(_describe(now.candidate))}", markup=False)
+    app.console.print(f"{word} {safe_text(_live(now))}", markup=False, soft_wrap=True)
+    if now.files and entry.kind == "promotion" and now.model is not None:
+        app.console.print(
+            f"its weights stay in {safe_text(now.model.name)}: keep them as they are, a rollback needs them",
+            style="dim", markup=False, soft_wrap=True,
+        )  # fmt: skip
     app.console.print(f"entry {entry.number}, head {entry.hash}", style="dim", soft_wrap=True)
     app.console.print(
         f"keep the head elsewhere: `harness ledger verify --head {entry.hash[:16]}` then finds a ledger that was cut "
@@ -169,11 +174,13 @@ def status(app: App) -> int:
 def _status_rows(workspace: Workspace, now: Live | None) -> list[tuple[str, str]]:
     from harness.api.workspace import alias_path
 
-    rows = [("promoted", "nothing yet: the bare base" if now is None else _describe(now.candidate))]
+    rows = [("promoted", "nothing yet: the bare base" if now is None else _live(now))]
     if now is not None:
         what = "by a rollback" if now.entry.kind == "rollback" else f"by decision {now.entry.body.get('decision')}"
         rows.append(("since", f"{_when(now.entry)}, entry {now.entry.number}, {what}"))
         rows += [("adapter", spec.path) for spec in (now.candidate.adapters if now.candidate is not None else ())]
+        if now.model is not None and now.files:
+            rows.append(("model", f"{now.model.name} (sha256 {now.weights or '?'})"))
         rows.append(("alias", str(alias_path(workspace))))
     newest = workspace.ledger.last("decision")
     if newest is not None:
@@ -229,22 +236,34 @@ def _what(workspace: Workspace, entry: LedgerEntry) -> str:
 
         said = "; ".join(f"{veto['owner']}: {safe_text(veto['reason'], one_line=True)}" for veto in body["vetoes"])
         return f"decision {body.get('decision')} vetoed by {said}"
-    text = _describe(live_after(workspace, entry).candidate)
+    text = _live(live_after(workspace, entry))
     if entry.kind == "promotion":
         return f"{text} (decision {entry.body.get('decision')})"
     reason = entry.body.get("reason")
     return f"back to {text}" + (f": {reason}" if reason else "")
 
 
+def _live(now: Live) -> str:
+    """Return what is live in words, and whether anybody can check its weights."""
+    text = _describe(now.candidate)
+    if now.candidate is None and now.base is not None:
+        text += f" ({now.base.reference})"
+    return text + (", served: its weights cannot be verified" if now.verifiable is False else "")
+
+
 def _describe(candidate: Candidate | None) -> str:
-    """Return a candidate in words: base, adapters with the beginning of their ids, and a system prompt's presence."""
+    """Return a candidate in words: base, adapters with the beginning of their ids, system prompt and template."""
     if candidate is None:
         return "the bare base"
     parts = [
         candidate.model.reference,
         *(s.id if s.name == s.id else f"{s.name} ({s.id[:8]})" for s in candidate.adapters),
     ]
-    return " + ".join(parts) + (" with a system prompt" if candidate.system else "")
+    with_ = [
+        *(["a system prompt"] if candidate.system is not None else []),
+        *(["no template" if candidate.template == "none" else "a template"] if candidate.template != "auto" else []),
+    ]
+    return " + ".join(parts) + (f" with {' and '.join(with_)}" if with_ else "")
 
 
 def _when(entry: LedgerEntry) -> str:

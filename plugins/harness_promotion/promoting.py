@@ -19,12 +19,22 @@ from harness.api import (
     HarnessError,
     InputError,
     LedgerEntry,
+    ModelSpec,
     RunRecord,
     Veto,
     to_plain,
 )
-from harness.api.artifacts import check_adapter, check_kept, file_hashes, store_adapter, stored_adapter
+from harness.api.artifacts import (
+    check_adapter,
+    check_kept,
+    check_model,
+    file_hashes,
+    model_files,
+    store_adapter,
+    stored_adapter,
+)
 from harness.api.commands import safe_text
+from harness.api.weights import reading_anew
 from harness.api.workspace import (
     Live,
     check_run,
@@ -60,7 +70,8 @@ def promote(
     In one step under the workspace's lock and the ledger's write transaction: the chain verifies, the decision passed,
     is the ledger's and has the review that its policy asks for, every file of every run holds, the adapters still are
     what was judged, the baseline still is what is promoted, the policy, the suites, their data and the base's weights
-    are what they were, and no plugin objects. Adapters from elsewhere are copied into the workspace.
+    are what they were, and no plugin objects. Adapters from elsewhere are copied into the workspace; a whole model
+    stays where it lies, and its files are entered by hash.
 
     Args:
         workspace: where.
@@ -108,7 +119,10 @@ def promote(
                 if preflight is not None:
                     check_preflight(replace(found, candidate=_within(workspace, candidate)), runs, plugins, preflight)
                 body |= {
-                    "candidate": to_plain(candidate), "baseline_fingerprint": found.baseline_fingerprint,
+                    "candidate": to_plain(candidate), "base": to_plain(_base_of(found, before)),
+                    "verifiable": found.verifiable, "model_weights": found.weights.get("base"),
+                    "model_files": model_files(candidate.model),
+                    "baseline_fingerprint": found.baseline_fingerprint,
                     "before": 0 if before is None else before.promotion,
                     "review": None if reviewed is None else reviewed.number,
                     "adapter_files": {
@@ -166,12 +180,19 @@ def rollback(
                     raise InputError(f"{what} is what is promoted already", hint="see harness history")
                 body: dict[str, Any] = {
                     "to": target, "from": now.promotion, "leaves": entry.number, "reason": reason,
-                    **_restored(workspace, target),
+                    **_restored(workspace, now, target),
                 }  # fmt: skip
                 entry = ledger.append("rollback", body)
         _derive_alias(workspace, warn)
     _announce(entry, plugins, warn)
     return entry
+
+
+def _base_of(decision: Decision, before: Live | None) -> ModelSpec:
+    """Return the bare base that a rollback comes to in the end: what the first promotion was compared with."""
+    if before is None or before.candidate is None or before.base is None:
+        return decision.baseline.model
+    return before.base
 
 
 def _went_back(workspace: Workspace, now: Live, leaves: int | None, to: str | None) -> bool:
@@ -201,8 +222,8 @@ def _check_baseline(decision: Decision, now: Live | None) -> None:
     new one. It is then the same candidate all the same, and the decision's runs are of its present state.
     """
     if now is None or now.candidate is None:
-        # A promoted candidate may have no adapters either, but a system prompt: only the bare base is the bare base.
-        if same_candidate(decision.baseline, Candidate(model=decision.candidate.model)):
+        # A promoted candidate may have no adapters either, but a system prompt: only a bare base is the bare base.
+        if same_candidate(decision.baseline, Candidate(model=decision.baseline.model)):
             return
         present = "the bare base"
     else:
@@ -215,7 +236,7 @@ def _check_baseline(decision: Decision, now: Live | None) -> None:
         present = f"{now.candidate.label}, since entry {now.entry.number}"
     raise InputError(
         f"the decision {decision.id} compared with {decision.baseline.label}, but what is promoted is {present}",
-        hint="decide again: harness decide --adapter REF",
+        hint="decide again, on the same candidate: harness decide",
     )
 
 
@@ -305,15 +326,19 @@ def target_of(workspace: Workspace, now: Live, to: str | None) -> int:
     return meant[-1]
 
 
-def _restored(workspace: Workspace, target: int) -> dict[str, Any]:
+def _restored(workspace: Workspace, now: Live, target: int) -> dict[str, Any]:
     """Return what the ledger says of the target's candidate, after checking its adapters."""
     if target == 0:
-        return {"candidate": None, "candidate_fingerprint": None}
+        base = None if now.base is None else to_plain(now.base)
+        return {"candidate": None, "candidate_fingerprint": None, "base": base}
     entry = next(entry for entry in workspace.ledger.entries("promotion") if entry.number == target)
-    candidate = live_after(workspace, entry).candidate
-    for spec in () if candidate is None else candidate.adapters:
+    there = live_after(workspace, entry)
+    for spec in () if there.candidate is None else there.candidate.adapters:
         check_kept(workspace, spec)
-    return {"candidate": entry.body["candidate"], "candidate_fingerprint": entry.body["candidate_fingerprint"]}
+    with reading_anew():
+        check_model(there.model, there.files)
+    kept = ("candidate", "candidate_fingerprint", "base", "verifiable", "model_weights", "model_files")
+    return {key: entry.body[key] for key in kept if key in entry.body}
 
 
 def _derive_alias(workspace: Workspace, warn: Warn) -> None:

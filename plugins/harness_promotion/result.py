@@ -63,6 +63,8 @@ class DecisionResult(Shown):
                 yield line(f"note: {note}", "dim")
         yield line(f"\ncandidate {decision.candidate.label}")
         yield line(f"baseline  {decision.baseline.label}")
+        if not decision.verifiable:
+            yield line("note: the candidate is served elsewhere: its weights cannot be verified", "yellow")
         yield checks_table(decision.checks)
         for veto in decision.vetoes:
             yield line(f"veto by {veto.owner}: {safe_text(veto.reason, one_line=True)}", "red")

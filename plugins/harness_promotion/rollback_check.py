@@ -102,7 +102,8 @@ def check_rollback(
     with ModelPool(plugins.registries, context, None, progress) as pool:
         core = pool.core(candidate.model)
         found = core.fingerprint(candidate)
-        check_weights(decision, found, only=None if target else ("base",))
+        if target or candidate.model == decision.candidate.model:
+            check_weights(decision, found, only=None if target else ("base",))
         answers = dict(zip(requests, core.answer(candidate, requests, label="check"), strict=True))
     repeated = tuple(
         Repeated(run=run, sample=sample, stored=stored, now=answers[request]) for run, sample, request, stored in chosen
@@ -128,7 +129,7 @@ def _evidence(workspace: Workspace, target: int) -> tuple[Decision, Candidate, S
                 if check_run(workspace, run, sha256=sha256).candidate_fingerprint == decision.baseline_fingerprint
             ]  # fmt: skip
             if runs:
-                return decision, Candidate(model=decision.candidate.model), runs
+                return decision, Candidate(model=decision.baseline.model), runs
     raise InputError("no answers of the bare base are stored", hint="name a promotion with --to")
 
 

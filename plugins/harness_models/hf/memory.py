@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.api import tensor_shapes
 from harness_models.hf.batching import Budget
 
 if TYPE_CHECKING:
@@ -19,6 +21,12 @@ _WIDE_COPIES = 4
 _ON_CPU = Budget(tokens=1_024, rows=64, pack=256, cached=16_384)
 _ON_GPU = Budget(tokens=32_768, rows=256, pack=1_024, cached=524_288)
 """More than this made nothing faster where it was measured; see docs/engine.md."""
+
+
+def base_bytes(folder: Path, dtype: str) -> int:
+    """Return about how many bytes the weights in a folder take once they are loaded in a number format."""
+    shapes = {name: shape for file in folder.glob("*.safetensors") for name, shape in tensor_shapes(file).items()}
+    return sum(prod(shape) for shape in shapes.values()) * (4 if dtype == "float32" else 2)
 
 
 def budget_for(loaded: Loaded) -> Budget:

@@ -24,6 +24,7 @@ from harness.api import (
     Reply,
     Request,
     Timing,
+    base_shapes_folder,
     use_threads,
 )
 from harness.api.weights import read_vocabulary
@@ -33,7 +34,7 @@ from harness_models.hf.device import placement
 from harness_models.hf.encoding import asks, continuations, texts
 from harness_models.hf.fingerprint import backend, fingerprint
 from harness_models.hf.generation import Ask, Generated, generate
-from harness_models.hf.memory import budget_for
+from harness_models.hf.memory import base_bytes, budget_for, free_bytes
 from harness_models.hf.scoring import Scored, score
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ _WAITING = {
     "padded": "in padded batches that wait for their longest row: the architecture takes no rows of other lengths",
     "plain": "in batches of prompts of equal length that wait for their longest row: the architecture takes no padding",
 }
+_WITH_WORK = 2
+"""Of the weights' bytes: what a loaded base needs with all that it computes."""
 _NO_MEMORY = NoReply(reason="not enough memory for this request alone")
 
 
@@ -75,6 +78,8 @@ class HfModel(Model):
         self._asked_since = False
         """Whether anything was asked since the base was proven."""
         self._budget: Budget | None = None
+        self._told: Mapping[str, str] = {}
+        self._noted: Sequence[str] = ()
 
     def fingerprint(self, candidate: Candidate) -> Mapping[str, str]:
         """Return what decides the replies; see `harness_models.hf.fingerprint`.
@@ -182,10 +187,18 @@ class HfModel(Model):
         place = placement(self.spec)
         return None if place.dtype == "float32" else replace(self.spec, dtype="float32", device=place.device)
 
+    def fits(self) -> bool:
+        """Tell whether its weights, and as much again to work with, fit into free memory; True where it is loaded."""
+        if self._loaded is not None or any(other._loaded for other in self._extended.values()):  # noqa: SLF001
+            return True
+        folder, place = base_shapes_folder(self.spec, self.context), placement(self.spec)
+        free = free_bytes(place.device)
+        return folder is None or free is None or _WITH_WORK * base_bytes(folder, place.dtype) <= free
+
     def facts(self) -> Mapping[str, str]:
         """Return device, dtype, threads and versions, once the model was used."""
         if self._loaded is None:
-            return next((other.facts() for other in self._extended.values()), {})
+            return next((other.facts() for other in self._extended.values()), self._told)
         import torch
 
         place = self._loaded.place
@@ -205,7 +218,7 @@ class HfModel(Model):
     def notes(self) -> Sequence[str]:
         """Say where the architecture could not take the shortcuts of the engine."""
         if self._loaded is None:
-            return next((other.notes() for other in self._extended.values()), ())
+            return next((other.notes() for other in self._extended.values()), self._noted)
         found = []
         if self._loaded.plain:
             found.append(f"plain batches, with nothing shared between requests: {self._loaded.plain}")
@@ -222,7 +235,8 @@ class HfModel(Model):
         return torch.cuda.max_memory_allocated(self._loaded.model.device)
 
     def close(self) -> None:
-        """Drop the base and its adapters."""
+        """Drop the base and its adapters; what is said of how it ran stays."""
+        self._told, self._noted = self.facts(), self.notes()
         self._loaded = self._rack = self._proof = None
         for other in self._extended.values():
             other.close()

@@ -77,6 +77,8 @@ def _decision(canvas: Canvas, decision: EnteredDecision, found: Overview) -> Non
         "attempt": f"{record.attempt}, each gate at the level {record.level:.3g}"
         if record.attempt else "none: exploratory",
     }  # fmt: skip
+    if not record.verifiable:
+        pairs["weights"] = "of a served model: nobody here can verify them"
     vetoes = [fragments.notice("error", f"Vetoed by {veto.owner}: {veto.reason}") for veto in record.vetoes]
     canvas.html(fragments.facts(pairs), *vetoes, fragments.checks_list(record.checks))
     for kind, runs in (("run", record.runs), ("baseline", record.baseline_runs)):

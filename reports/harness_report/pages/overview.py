@@ -90,6 +90,7 @@ def _promoted(found: Overview) -> tuple[str, str]:
     if state is None:
         return "the bare base", "Nothing was promoted yet."
     label = "the bare base" if state.candidate is None else state.candidate.label
+    label += " (served: its weights cannot be verified)" if state.verifiable is False else ""
     how = "promoted" if state.entry.kind == "promotion" else "rolled back"
     by = "" if found.decision is None else f" by decision {found.decision}"
     return label, f"{how} {when(state.entry.created)}{by} (ledger entry {state.entry.number})"
