@@ -99,11 +99,11 @@ def _one(given: argparse.Namespace) -> None:
             self.curve: list[tuple[int, float, float, float]] = []
             self.spent = [0.0, 0.0]
 
-        def on_train_begin(self, args, state, control, **kwargs):  # noqa: ARG002
+        def on_train_begin(self, args, state, control, **kwargs):  # noqa: ARG002 - the trainer's signature
             self.every = max(1, state.max_steps // 12)
             self.began = (time.process_time(), time.monotonic())
 
-        def on_step_end(self, args, state, control, model=None, **kwargs):  # noqa: ARG002
+        def on_step_end(self, args, state, control, model=None, **kwargs):  # noqa: ARG002 - the trainer's signature
             if state.global_step % self.every:
                 return
             now = (time.process_time(), time.monotonic())

@@ -69,7 +69,7 @@ from harness.weights import (
     weights_path,
 )
 from harness.weights.embedding import MINILM, Embedder
-from harness.weights.header import read_metadata
+from harness.weights.header import read_metadata, trained_on
 from harness.weights.hub import asking_no_hub
 from harness.weights.identity import adapter_id
 from harness.weights.lora import (
@@ -167,6 +167,7 @@ __all__ = [
     "tensor_shapes",
     "to_json",
     "to_plain",
+    "trained_on",
     "unknown_id",
     "unknown_name",
     "use_threads",

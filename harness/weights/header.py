@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+from functools import lru_cache
 from math import prod
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
@@ -16,7 +18,9 @@ from harness.hashing import open_regular
 from harness.serial import unique_keys
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
+
+    from harness.types import AdapterSpec
 
 _MOST_HEADER = 100_000_000
 """Bytes; the limit that the format's own readers keep."""
@@ -58,6 +62,36 @@ def read_metadata(path: Path) -> dict[str, str]:
     header, _, _ = _header(path)
     given = header.get("__metadata__") if isinstance(header, dict) else None
     return {str(key): str(value) for key, value in given.items()} if isinstance(given, dict) else {}
+
+
+def trained_on(adapters: Sequence[AdapterSpec], *, task: str, prompt: int, shipped: str) -> bool:
+    """Tell whether one of a role's adapters was trained for a task on its prompt: its safetensors header says so.
+
+    Args:
+        adapters: of who plays the role.
+        task: such as `judge`.
+        prompt: the version of the words in which it is asked.
+        shipped: the adapter to name instead of one that was trained on other words.
+
+    Raises:
+        InputError: when it was trained on another version of them.
+    """
+    for adapter in adapters:
+        said = _metadata(adapter.path, adapter.id)
+        if said.get("task") == task:
+            if said.get("prompt") != str(prompt):
+                raise InputError(
+                    f"the {task}'s adapter was trained on version {said.get('prompt')} of the prompt, and this harness"
+                    f" asks by version {prompt}", file=adapter.path,
+                    hint=f"name the {task} that ships with harness ({shipped}), or train it again",
+                )  # fmt: skip
+            return True
+    return False
+
+
+@lru_cache(maxsize=64)
+def _metadata(folder: str, identity: str) -> dict[str, str]:  # noqa: ARG001 - the identity is the memo's key
+    return read_metadata(Path(folder) / "adapter_model.safetensors")
 
 
 def _header(path: Path) -> tuple[Any, int, int]:

@@ -23,10 +23,11 @@ from harness.api import (
     quote,
     read_options,
     sha256_json,
+    trained_on,
 )
 from harness_critics.judge_text import JudgeTextCritic
 from harness_critics.options import nothing_to_judge
-from harness_critics.trained import PROMPT, judge_messages, trained_on
+from harness_critics.trained import PROMPT, SHIPPED, TASK, judge_messages
 
 if TYPE_CHECKING:
     from harness.api import Case, Completion, Findings, Judgement, Principle, Program, Reply, Request, Sample
@@ -99,7 +100,7 @@ class JudgeCritic(Critic):
             InputError: when the judge's adapter was trained on another version of the prompt.
         """
         judge = case.roles.get("judge")
-        if judge is None or not trained_on(judge.adapters):
+        if judge is None or not trained_on(judge.adapters, task=TASK, prompt=PROMPT, shipped=SHIPPED):
             return (yield from (super().judge(case) if self._writer is None else self._writer.judge(case)))
         empty = nothing_to_judge(case.completion)
         if empty is not None:

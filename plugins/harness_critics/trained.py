@@ -8,17 +8,16 @@ behind it. Training (`benchmarks/train_judge.py`) and judging build the prompt h
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.api import InputError, Message, quote, read_metadata
+from harness.api import Message, quote
 
 if TYPE_CHECKING:
-    from harness.api import AdapterSpec, Role
+    from harness.api import Role
 
 PROMPT = 2
 """The version of these words."""
+TASK, SHIPPED = "judge", "harness:judge-smollm2"
 SYSTEM = "Judge the last reply. Lines with > are quoted."
 ANSWERS = ("Yes", "No")
 _SPEAKERS: dict[Role, str] = {"system": "Setting:", "user": "Person:", "assistant": "Assistant:"}
@@ -44,27 +43,3 @@ def judge_messages(
         Message(role="system", content=SYSTEM),
         Message(role="user", content="\n".join([said, *turns, question])),
     )
-
-
-def trained_on(adapters: Sequence[AdapterSpec]) -> bool:
-    """Tell whether one of a judge's adapters was trained on this prompt: its safetensors header says so.
-
-    Raises:
-        InputError: when it was trained on another version.
-    """
-    for adapter in adapters:
-        said = _metadata(adapter.path, adapter.id)
-        if said.get("task") == "judge":
-            if said.get("prompt") != str(PROMPT):
-                raise InputError(
-                    f"the judge's adapter was trained on version {said.get('prompt')} of the prompt, and this harness"
-                    f" asks by version {PROMPT}", file=adapter.path,
-                    hint="name the judge that ships with harness (harness:judge-smollm2), or train it again",
-                )  # fmt: skip
-            return True
-    return False
-
-
-@lru_cache(maxsize=64)
-def _metadata(folder: str, identity: str) -> dict[str, str]:  # noqa: ARG001 - the identity is the memo's key
-    return read_metadata(Path(folder) / "adapter_model.safetensors")

@@ -19,15 +19,19 @@ from harness.api import (
     StageInput,
     StageOutput,
     StrictModel,
+    Unscored,
     stage_options,
     to_plain,
 )
-from harness_revision.promptfiles import Prompt, drawn, find_prompts, given, read_prompts
-from harness_revision.revising import HowToRevise, respond, revise
+from harness_revision.promptfiles import Prompt, drawn, find_prompts, given, prompt_files, read_prompts
+from harness_revision.revising import HowToRevise, broken, respond, revise, score
 from harness_revision.sentences import whole_sentences
+from harness_stages.collapse import Signs, StopIf, measure_texts, require_measured
 
 if TYPE_CHECKING:
-    from harness.api import Document
+    from collections.abc import Callable, Sequence
+
+    from harness.api import Document, Principle, Response, StageModels
     from harness_revision.revising import History
 
 
@@ -50,11 +54,19 @@ class ConstitutionalOptions(StrictModel):
     revise_all: bool = False
     """Revise each reply to a harmful prompt by a principle drawn by weight, whatever the critics say of it first."""
     keep_benign: bool = True
-    """Keep the policy's own replies to harmless prompts that critics pass, so that it learns to go on helping."""
+    """Keep the policy's own replies to harmless prompts, so that it learns to go on helping."""
+    judge_benign: bool = False
+    """Keep of these only what keeps every principle that applies, by the critics; otherwise nobody judges them."""
+    stop_if: StopIf = StopIf()
+    """What ends revising, so that the versions of the round before are taken; of the first round, the stage."""
 
 
 class ConstitutionalStage(Stage):
-    """Writes a dataset of conversations whose replies critics find revised and undamaged."""
+    """Writes a dataset of conversations whose replies keep every principle that applies, as its critics find.
+
+    That a reply breaks no principle that it kept before its revision follows. Whether it lost something that no
+    principle is about is not looked at.
+    """
 
     packages: ClassVar[tuple[str, ...]] = ("torch", "transformers")
     reads: ClassVar[Mapping[str, str]] = {"adapter": "adapter"}
@@ -68,8 +80,7 @@ class ConstitutionalStage(Stage):
     def inputs(self, inputs: StageInput) -> Mapping[str, Path]:
         """Return the files of prompts."""
         options, document = _options(inputs)
-        files = find_prompts(inputs, document, options.prompts)
-        return {"prompts" if not index else f"prompts {index + 1}": file for index, file in enumerate(files)}
+        return prompt_files(inputs, document, options.prompts)
 
     def run(self, inputs: StageInput) -> StageOutput:
         """Ask, criticise, revise, and write what is kept.
@@ -88,7 +99,8 @@ class ConstitutionalStage(Stage):
         replies = respond([prompt.sample for prompt in prompts], models, decoding)
         harmful = [reply for prompt, reply in zip(prompts, replies, strict=True) if prompt.harmful]
         benign = [reply for prompt, reply in zip(prompts, replies, strict=True) if not prompt.harmful]
-        histories = revise(harmful, principles, models, how)
+        signs = Signs(options.stop_if)
+        histories = revise(harmful, principles, models, how, watch=_watching(signs))
         rows, why = [], Counter[str]()
         for history in histories:
             dropped = _unfit(history, options)
@@ -97,7 +109,10 @@ class ConstitutionalStage(Stage):
                 rows.append(_row(history, history.rounds[-1].principle))
         kept_harmful = len(rows)
         if options.keep_benign:
-            for reply in benign:
+            kept = _kept(benign, principles, models) if options.judge_benign else benign
+            if options.judge_benign:
+                why["harmless, broke a principle or unscored"] = len(benign) - len(kept)
+            for reply in kept:
                 text = "" if not isinstance(reply.completion, Completion) else whole_sentences(reply.completion)
                 if len(text.split()) >= options.least_words:
                     rows.append({"messages": [*to_plain(reply.sample.messages), _said(text)], "source": "own reply"})
@@ -110,12 +125,37 @@ class ConstitutionalStage(Stage):
         figures = {
             "prompts": len(prompts), "harmful": len(harmful), "kept_revisions": kept_harmful,
             "kept_own": len(rows) - kept_harmful,
-            **{f"dropped, {reason}": count for reason, count in why.items() if reason != "kept"},
+            **{f"dropped, {reason}": count for reason, count in why.items() if reason != "kept" and count},
+            **signs.figures(),
         }  # fmt: skip
+        stopped = signs.breach()
         return StageOutput(
-            dataset=dataset, others={"revisions": revisions},
+            dataset=dataset, others={"revisions": revisions}, curves=signs.curves(),
             figures={name: float(value) for name, value in figures.items()},
+            note=f"stop_if ended revising, and the round before was taken: {stopped}" if stopped else "",
         )  # fmt: skip
+
+
+def _watching(signs: Signs) -> Callable[[int, Sequence[str]], str]:
+    """Return what looks at all replies as they stand after a round; the first look, at round 0, is before any."""
+
+    def watch(number: int, replies: Sequence[str]) -> str:
+        signs.note(number, measure_texts(replies, [len(reply.split()) for reply in replies]))
+        why = signs.breach()
+        if why and number == 1:
+            raise BrokenRunError(f"stop_if ends the stage in its first round: {why}; nothing was kept")
+        return why
+
+    return watch
+
+
+def _kept(replies: Sequence[Response], principles: Sequence[Principle], models: StageModels) -> list[Response]:
+    """Return the replies that keep every principle that applies, as critics find."""
+    judged = zip(replies, score(replies, principles, models), strict=True)
+    return [
+        reply for reply, scores in judged
+        if not broken(scores, principles) and not any(isinstance(one, Unscored) for one in scores.values())
+    ]  # fmt: skip
 
 
 def as_line(history: History) -> str:
@@ -148,6 +188,12 @@ def _options(inputs: StageInput) -> tuple[ConstitutionalOptions, Document]:
 
 def _plan(inputs: StageInput) -> tuple[ConstitutionalOptions, tuple[Prompt, ...]]:
     options, document = _options(inputs)
+
+    def error_at(*keys: str) -> dict[str, object]:
+        error = document.error("", (*inputs.place, *keys))
+        return {"file": error.file, "line": error.line, "key": error.key}
+
+    require_measured(options.stop_if, ("length", "distinct", "repetition"), stage="constitutional", error_at=error_at)
     if inputs.constitution is None:
         raise InputError(
             "the stage constitutional revises by a constitution, and the recipe names none", file=inputs.recipe_path,

@@ -26,7 +26,7 @@ from harness.api import (
     stage_options,
     to_plain,
 )
-from harness_revision.promptfiles import drawn, find_prompts, given, read_prompts
+from harness_revision.promptfiles import drawn, find_prompts, given, prompt_files, read_prompts
 from harness_revision.revising import score
 
 if TYPE_CHECKING:
@@ -73,8 +73,7 @@ class PreferencesStage(Stage):
     def inputs(self, inputs: StageInput) -> Mapping[str, Path]:
         """Return the files of prompts."""
         options, document = _options(inputs)
-        files = find_prompts(inputs, document, options.prompts)
-        return {"prompts" if not index else f"prompts {index + 1}": file for index, file in enumerate(files)}
+        return prompt_files(inputs, document, options.prompts)
 
     def run(self, inputs: StageInput) -> StageOutput:
         """Ask for samples, judge them, and write the pairs that are no ties.
@@ -102,7 +101,7 @@ class PreferencesStage(Stage):
                 chosen, rejected = (one, other) if confidence > 0 else (other, one)
                 rows.append(
                     {"prompt": to_plain(one.sample.messages), "chosen": _said(chosen), "rejected": _said(rejected),
-                     "confidence": round(abs(confidence), 4), "principle": principle}
+                     "confidence": round(abs(confidence), 4), "principle": principle, "source": "sample"}
                 )  # fmt: skip
         if not rows:
             raise BrokenRunError(

@@ -49,6 +49,12 @@ def find_prompts(inputs: StageInput, document: Document, names: Sequence[str]) -
     return found
 
 
+def prompt_files(inputs: StageInput, document: Document, names: Sequence[str]) -> dict[str, Path]:
+    """Return the files of prompts by role, as a stage's record has them; raises as `find_prompts`."""
+    files = find_prompts(inputs, document, names)
+    return {"prompts" if not index else f"prompts {index + 1}": file for index, file in enumerate(files)}
+
+
 def _shipped(name: str) -> Path | None:
     found = (folder / name for folder in _DATA if name in SHIPPED)
     return next((path for path in found if path.is_file()), None)

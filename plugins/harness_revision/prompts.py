@@ -10,19 +10,20 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.api import InputError, Message, quote, read_metadata
+from harness.api import Message, quote
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from harness.api import AdapterSpec, Principle, Role
+    from harness.api import Principle, Role
 
 PROMPT = 1
 """The version of these words."""
+TASK, SHIPPED = "reviser", "harness:reviser-smollm2"
 SYSTEM = "Check the last reply by the rule, then write it anew. Lines that begin with > are quoted."
 CRITIQUE = "In a sentence: how does the last reply break the rule?"
 REVISE = "Write the last reply anew so that it follows the rule. Give the reply alone."
@@ -100,27 +101,3 @@ def draw_exemplars(generator: np.random.Generator, count: int) -> tuple[tuple[Fl
     """Return some of them, drawn by the generator alone."""
     known = exemplars()
     return tuple(known[int(index)] for index in generator.permutation(len(known))[:count])
-
-
-def trained_on(adapters: Sequence[AdapterSpec]) -> bool:
-    """Tell whether one of a reviser's adapters was trained on these words: its safetensors header says so.
-
-    Raises:
-        InputError: when it was trained on another version of them.
-    """
-    for adapter in adapters:
-        said = _metadata(adapter.path, adapter.id)
-        if said.get("task") == "reviser":
-            if said.get("prompt") != str(PROMPT):
-                raise InputError(
-                    f"the reviser's adapter was trained on version {said.get('prompt')} of the prompt, and this harness"
-                    f" asks by version {PROMPT}", file=adapter.path,
-                    hint="name the reviser that ships with harness (harness:reviser-smollm2), or train it again",
-                )  # fmt: skip
-            return True
-    return False
-
-
-@lru_cache(maxsize=64)
-def _metadata(folder: str, identity: str) -> dict[str, str]:  # noqa: ARG001 - the identity is the memo's key
-    return read_metadata(Path(folder) / "adapter_model.safetensors")

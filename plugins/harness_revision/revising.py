@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -17,8 +17,9 @@ from harness.api import (
     ask,
     combine_verdicts,
     sha256_json,
+    trained_on,
 )
-from harness_revision.prompts import Flaw, draw_exemplars, messages_for, shown_messages, trained_on
+from harness_revision.prompts import PROMPT, SHIPPED, TASK, Flaw, draw_exemplars, messages_for, shown_messages
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,7 +101,8 @@ def respond(samples: Sequence[Sample], models: StageModels, decoding: Decoding) 
 
 
 def revise(
-    responses: Sequence[Response], principles: Sequence[Principle], models: StageModels, how: HowToRevise
+    responses: Sequence[Response], principles: Sequence[Principle], models: StageModels, how: HowToRevise, *,
+    watch: Callable[[int, Sequence[str]], str] | None = None,
 ) -> list[History]:  # fmt: skip
     """Criticise and revise replies until they keep the principles, or for `how.rounds` rounds.
 
@@ -109,6 +111,8 @@ def revise(
         principles: by whose critics `models` judges.
         models: asks `reviser`, and judges.
         how: rounds, sampling and decoding.
+        watch: is shown all replies before the first round and after each, by number; where it gives a reason, the
+            versions of the round before are returned.
 
     Raises:
         InputError: when the reviser's adapter was trained on other words.
@@ -119,7 +123,10 @@ def revise(
         _judged(response.sample, (Round(reply=_text(response), scores=own),), principles)
         for response, own in zip(responses, scored, strict=True)
     ]
+    if watch is not None and found:
+        watch(0, [history.reply for history in found])
     for number in range(1, how.rounds + 1):
+        before_round = list(found)
         open_ = [
             index for index, history in enumerate(found)
             if history.status == "failed" or (how.always and number == 1)
@@ -138,6 +145,8 @@ def revise(
         for (index, one), own in zip(told, score(again, principles, models), strict=True):
             before = found[index]
             found[index] = _judged(before.sample, (*before.rounds, replace(one, scores=own)), principles)
+        if watch is not None and watch(number, [history.reply for history in found]):
+            return before_round
     return found
 
 
@@ -159,7 +168,7 @@ def criticise_and_revise(
 ) -> Program[tuple[str, str]]:  # fmt: skip
     """Ask the reviser for a critique and then for a revision; either is empty where nothing came."""
     decoding = Decoding(max_new_tokens=how.max_new_tokens, seed=how.seed)
-    trained = trained_on(models.candidate("reviser").adapters)
+    trained = trained_on(models.candidate("reviser").adapters, task=TASK, prompt=PROMPT, shipped=SHIPPED)
     examples = () if trained else draw_exemplars(generator, how.exemplars)
 
     def asked(critique: str | None) -> tuple[Message, ...]:

@@ -13,6 +13,11 @@ def logistic(value: float) -> float:
     return 0.5 * (1 + math.tanh(value / 2))
 
 
+def log_logistic(value: float) -> float:
+    """Return log(1 / (1 + e^-value)), without overflow."""
+    return -math.log1p(math.exp(-value)) if value > 0 else value - math.log1p(math.exp(value))
+
+
 def expected_calibration_error(probabilities: Sequence[float], *, bins: int = _BINS) -> float:
     """Return the mean distance between stated and observed shares of right choices, in [0, 1].
 

@@ -9,14 +9,17 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from harness.api import Stage, StageInput, StageOutput
+from harness_stages.collapse import require_measured
 from harness_stages.pair_data import PairPlan, find_pairs, pair_workload, plan_pairs
 from harness_stages.preferences import held_out
-from harness_stages.tuning import TuningOptions, read_stage_options, require_training
+from harness_stages.tuning import MonitorOptions, TuningOptions, read_stage_options, require_training
 
+MEASURED = ("length", "distinct", "repetition", "entropy", "perplexity", "self_generated")
+"""What `stop_if` may limit."""
 Loss = Literal["sigmoid", "ipo", "kto", "hinge", "robust", "apo_zero", "apo_down", "sigmoid_norm"]
 
 
-class DPOOptions(TuningOptions):
+class DPOOptions(TuningOptions, MonitorOptions):
     """What a recipe may say under `dpo`; docs/training.md has the table."""
 
     loss: Loss = "sigmoid"
@@ -68,4 +71,5 @@ class DPOStage(Stage):
     @staticmethod
     def _plan(inputs: StageInput) -> PairPlan:
         options, error_at = read_stage_options(inputs, DPOOptions, stage="dpo")
+        require_measured(options.stop_if, MEASURED, stage="dpo", error_at=error_at)
         return plan_pairs(inputs, options, error_at, least=options.min_confidence)

@@ -14,10 +14,12 @@ from transformers import set_seed
 from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer
 
 from harness.api import InputError, StageInput, StageOutput, asking_no_hub
+from harness_stages.collapse import generated_share
 from harness_stages.encoding import Encoder, read_end_ids
 from harness_stages.fitting import Measured, common_arguments, fit, on_one_device, quiet_libraries
 from harness_stages.loading import choose_where, load_lora, load_tokenizer
-from harness_stages.pair_data import EncodedPair, PairPlan, encode_pairs
+from harness_stages.monitored import Monitored, monitor_of
+from harness_stages.pair_data import EncodedPair, PairPlan, answered, encode_pairs
 from harness_stages.preferences import held_out
 from harness_stages.saving import save_adapter
 from harness_stages.watcher import Watcher
@@ -81,6 +83,13 @@ def train_dpo(inputs: StageInput, plan: PairPlan) -> StageOutput:
             on_one_device(config, where.device)
             trainer = (_kto if options.loss == "kto" else _dpo)(given, config, inputs.seed)
             trainer.add_callback(watcher)
+            monitor = None
+            if validation or options.stop_if.model_fields_set:
+                rows = [answered(pair) for pair in validation or train]
+                watched = Monitored(rows=rows, options=options, seed=inputs.seed,
+                                    generated=generated_share(pair.source for pair in learned))  # fmt: skip
+                monitor = monitor_of(model, tokenizer, where, watched, held_out=rows if validation else ())
+                trainer.add_callback(monitor)
             fit(trainer, watcher, options, where.device, inputs=inputs)
             judged = _judged(trainer, validation)
         taken = measured.figures()
@@ -90,10 +99,12 @@ def train_dpo(inputs: StageInput, plan: PairPlan) -> StageOutput:
         "truncated_pairs": float(sum(pair.truncated for pair in (*train, *validation))),
         "tokens": float(sum(2 * len(pair.prompt_ids) + len(pair.chosen_ids) + len(pair.rejected_ids)
                             for pair in train)),
-        **taken, "bfloat16": float(where.dtype == "bfloat16"), **watcher.figures(), **judged,
+        **taken, "bfloat16": float(where.dtype == "bfloat16"), **watcher.figures(),
+        **({} if monitor is None else monitor.figures()), **judged,
     }  # fmt: skip
-    note = "; ".join(filter(None, (plan.note, watcher.note)))
-    return StageOutput(adapter=adapter, figures=figures, curves=watcher.curves(), note=note)
+    note = "; ".join(filter(None, (plan.note, "" if monitor is None else monitor.note, watcher.note)))
+    curves = watcher.curves() | ({} if monitor is None else monitor.curves())
+    return StageOutput(adapter=adapter, figures=figures, curves=curves, note=note)
 
 
 def _judged(trainer: Any, validation: Sequence[EncodedPair]) -> Mapping[str, float]:  # noqa: ANN401

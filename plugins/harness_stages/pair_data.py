@@ -15,7 +15,7 @@ from harness_stages.tuning import Places, TuningOptions
 from harness_stages.workloads import workload
 
 if TYPE_CHECKING:
-    from harness_stages.encoding import Encoder
+    from harness_stages.encoding import Encoded, Encoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +99,16 @@ class EncodedPair:
     rejected_ids: list[int]
     truncated: bool
     """Whether an answer was cut at `max_length`."""
+
+
+def answered(pair: EncodedPair) -> Encoded:
+    """Return a pair's prompt with its chosen answer, as a row whose loss is the answer's."""
+    from harness_stages.encoding import IGNORED, Encoded
+
+    return Encoded(
+        input_ids=[*pair.prompt_ids, *pair.chosen_ids], labels=[*[IGNORED] * len(pair.prompt_ids), *pair.chosen_ids],
+        line=0,
+    )  # fmt: skip
 
 
 def encode_pairs(encoder: Encoder, pairs: Sequence[Pair], *, max_length: int, path: Path) -> list[EncodedPair]:

@@ -37,6 +37,8 @@ class Pair:
     principle: str
     """By which principle it was chosen; empty where it is not told."""
     line: int
+    source: str = ""
+    """What the row says of where its answers come from, such as `sample`."""
 
 
 def read_pairs(path: Path, *, most_bad: float = 0.0) -> Rows[Pair]:
@@ -88,6 +90,7 @@ def _pair(row: Mapping[str, Any], path: Path, line: int) -> Pair:
     return Pair(
         prompt=tuple(prompt), chosen=answers[0], rejected=answers[1],
         confidence=None if confidence is None else float(confidence), principle=principle or "", line=line,
+        source=str(row.get("source", "")),
     )  # fmt: skip
 
 

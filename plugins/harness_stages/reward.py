@@ -9,9 +9,13 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from harness.api import Stage, StageInput, StageOutput
+from harness_stages.collapse import StopIf, require_measured
 from harness_stages.pair_data import PairPlan, find_pairs, pair_workload, plan_pairs
 from harness_stages.preferences import held_out
 from harness_stages.tuning import TuningOptions, read_stage_options, require_training
+
+MEASURED = ("loss", "self_generated")
+"""What `stop_if` may limit: a reward model says nothing."""
 
 
 class RewardOptions(TuningOptions):
@@ -24,6 +28,10 @@ class RewardOptions(TuningOptions):
     centre: Annotated[float, Field(ge=0)] = 0.01
     """Weight of the squared sum of a pair's rewards, which keeps rewards around 0 (arXiv 2312.09244)."""
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-4
+    evaluate_every: Annotated[int, Field(ge=1)] | None = None
+    """Optimizer steps between two evaluation points; None: ten in all."""
+    stop_if: StopIf = StopIf()
+    """What ends the stage, so that what it was at the last evaluation point within all limits is kept."""
 
 
 class RewardStage(Stage):
@@ -63,4 +71,5 @@ class RewardStage(Stage):
     @staticmethod
     def _plan(inputs: StageInput) -> PairPlan:
         options, error_at = read_stage_options(inputs, RewardOptions, stage="reward")
+        require_measured(options.stop_if, MEASURED, stage="reward", error_at=error_at)
         return plan_pairs(inputs, options, error_at, least=options.min_confidence)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,27 +15,20 @@ from harness.api import (
     Stage,
     StageInput,
     StageOutput,
-    StrictModel,
     check_lora,
     read_adapter_config,
     resolve_path,
 )
+from harness_stages.collapse import StopIf, require_measured
 from harness_stages.data import find_data
 from harness_stages.lora import check_shape
 from harness_stages.prompts import PromptRow, read_prompts
 from harness_stages.reward_model import FILES, read_settings
 from harness_stages.tuning import Places, TuningOptions, read_stage_options, require_training
+from harness_stages.workloads import CHARACTERS, MARKS
 
-
-class Limits(StrictModel):
-    """What ends the stage, so that the adapter of the last step within all of them is kept."""
-
-    kl: Annotated[float, Field(gt=0)] | None = None
-    """Largest mean KL divergence of a step from the reference, in nats per token."""
-    length: Annotated[float, Field(gt=1)] | None = None
-    """Largest ratio of the mean answer's length to that of the first steps, either way."""
-    distinct: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Smallest ratio of the share of distinct pairs of words to that of the first steps."""
+MEASURED = ("kl", "length", "distinct", "repetition", "entropy")
+"""What `stop_if` may limit: each step's answers, all of them the model's own, and how far it is from the reference."""
 
 
 class RLAIFOptions(TuningOptions):
@@ -60,7 +54,8 @@ class RLAIFOptions(TuningOptions):
     """Weight of the KL divergence from the reference, which is the model before this stage."""
     loss: Literal["grpo", "dr_grpo", "dapo", "bnpo"] = "grpo"
     """How TRL weighs tokens and answers (arXiv 2402.03300, 2503.20783, 2503.14476)."""
-    stop_if: Limits = Limits()
+    stop_if: StopIf = StopIf()
+    """What ends the stage, so that the adapter of the last step within all of them is kept."""
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-5
 
 
@@ -104,6 +99,20 @@ class RLAIFStage(Stage):
             }  # fmt: skip
         return files
 
+    def workload(self, inputs: StageInput) -> Mapping[str, float]:
+        """Return prompts as rows, steps, and about how many tokens are answered or learned from.
+
+        Each answer counts twice with its prompt: once while it is said, once while it is learned from.
+        """
+        plan = self._plan(inputs)
+        options = plan.options
+        drawn = options.batch_size * options.gradient_accumulation
+        steps = options.max_steps or math.ceil(len(plan.prompts) * options.samples / drawn * options.epochs)
+        told = sum(len(turn.content) for row in plan.prompts for turn in row.messages) / len(plan.prompts)
+        tokens = min(options.max_length, told / CHARACTERS + MARKS + options.max_new_tokens)
+        return {"rows": float(len(plan.prompts)), "tokens": float(round(2 * steps * drawn * tokens)),
+                "steps": float(steps)}  # fmt: skip
+
     def run(self, inputs: StageInput) -> StageOutput:
         """Train and write the adapter.
 
@@ -119,6 +128,7 @@ class RLAIFStage(Stage):
     @staticmethod
     def _plan(inputs: StageInput) -> RLAIFPlan:
         options, error_at = read_stage_options(inputs, RLAIFOptions, stage="rlaif")
+        require_measured(options.stop_if, MEASURED, stage="rlaif", error_at=error_at)
         data = find_data(inputs, options.data, error_at)
         prompts = read_prompts(data, most_bad=options.max_bad_rows, system=options.system)
         reward = _reward(inputs, options, error_at) if options.reward_weight else None

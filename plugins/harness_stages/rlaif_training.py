@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from harness.api import (
     Completion,
+    Decoding,
     InputError,
     NotApplicable,
     Response,
@@ -23,12 +25,14 @@ from harness.api import (
     Unscored,
     asking_no_hub,
     combine_verdicts,
+    sha256_json,
 )
 from harness.api.weights import read_vocabulary
 from harness_models.hf.chat import Renderer, TemplateRefusalError
+from harness_models.hf.rollouts import Rollouts
 from harness_stages.fitting import Measured, common_arguments, fit, on_one_device, quiet_libraries
 from harness_stages.loading import choose_where, load_lora, load_tokenizer
-from harness_stages.monitors import Monitor
+from harness_stages.monitors import StepMonitor
 from harness_stages.reward_model import RewardModel, load_reward_model, read_settings
 from harness_stages.saving import save_adapter
 from harness_stages.watcher import Watcher
@@ -43,6 +47,22 @@ class _Trainer(GRPOTrainer):  # type: ignore[misc]  # TRL is not typed
     """GRPO on prompts that are tokens already, encoded as at inference; a prompt is known by its number."""
 
     encoded: Sequence[list[int]]
+    rollouts: Rollouts
+
+    def _generate_single_turn(
+        self, prompt_ids: list[list[int]], images: object, multimodal_fields: object, num_generations: int,  # noqa: ARG002
+        has_tool_images: bool = False,  # noqa: ARG002, FBT002
+    ) -> tuple[list[list[int]], None]:  # fmt: skip
+        """Answer by the engine; the signature is the trainer's. An answer depends on seed, step and prompt alone."""
+        args, counted, draws = self.args, Counter[tuple[int, ...]](), []
+        for ids in prompt_ids:
+            draws.append(counted[tuple(ids)])
+            counted[tuple(ids)] += 1
+        seed = int(sha256_json([args.seed, self.state.global_step, args.process_index])[:12], 16)
+        decoding = Decoding(
+            max_new_tokens=args.max_completion_length, temperature=args.temperature, top_p=args.top_p, seed=seed
+        )
+        return [list(one.ids) for one in self.rollouts(prompt_ids, decoding, draws=draws)], None
 
     def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
         return [self.encoded[int(number)] for number in prompts], None, {}
@@ -59,7 +79,7 @@ def train_rlaif(inputs: StageInput, plan: RLAIFPlan) -> StageOutput:
         set_seed(inputs.seed)
         model = load_lora(inputs, options, where, plan.error_at)
         measured.begin(model.get_input_embeddings().weight.shape[1])
-        monitor = Monitor(options.stop_if)
+        monitor = StepMonitor(options.stop_if)
         rewards: dict[str, tuple[Reward, float]] = {}
         temperature = 1.0
         if plan.reward is not None:
@@ -98,6 +118,7 @@ def train_rlaif(inputs: StageInput, plan: RLAIFPlan) -> StageOutput:
                 processing_class=tokenizer, callbacks=[watcher, monitor],
             )  # fmt: skip
             trainer.encoded = encoded
+            trainer.rollouts = Rollouts(model, tokenizer, device=where.device, dtype=where.dtype)
             fit(
                 trainer, watcher, options, where.device, inputs=inputs, also={"length": length, "critics": constitution}
             )
@@ -109,12 +130,11 @@ def train_rlaif(inputs: StageInput, plan: RLAIFPlan) -> StageOutput:
         **({} if plan.reward is None else {"reward_temperature": temperature}),
         **({} if not plan.constitution else {"unscored_answers": float(constitution.unscored)}),
     }  # fmt: skip
-    stopped = f"stopped at step {monitor.stopped_at}: {monitor.why}" if monitor.why else ""
     return StageOutput(
         adapter=adapter,
         figures=figures,
-        curves=watcher.curves(),
-        note="; ".join(filter(None, (plan.note, stopped, watcher.note))),
+        curves=monitor.curves() | watcher.curves(),
+        note="; ".join(filter(None, (plan.note, monitor.note, watcher.note))),
     )
 
 
@@ -155,7 +175,7 @@ def _by_model(judge: RewardModel, encoded: Sequence[list[int]]) -> Reward:
 class _Length:
     """Answers cost reward by what they are longer than the target; on the way the monitor sees them."""
 
-    def __init__(self, target: int | None, monitor: Monitor) -> None:
+    def __init__(self, target: int | None, monitor: StepMonitor) -> None:
         self._target: float | None = target
         self._monitor = monitor
 

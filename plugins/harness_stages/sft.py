@@ -15,11 +15,15 @@ from harness.api import (
     check_lora,
     read_adapter_config,
 )
+from harness_stages.collapse import require_measured
 from harness_stages.lora import check_shape
 from harness_stages.sft_options import SFTOptions
 from harness_stages.sources import SourceRows, gather_sources, list_sources
 from harness_stages.tuning import Places, read_stage_options, require_training
 from harness_stages.workloads import workload
+
+MEASURED = ("length", "distinct", "repetition", "entropy", "perplexity", "self_generated")
+"""What `stop_if` may limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +90,10 @@ def _options(inputs: StageInput) -> tuple[SFTOptions, Places]:
     options, error_at = read_stage_options(inputs, SFTOptions, stage="sft")
     if options.system is not None and not options.system.strip():
         raise InputError("is empty", **error_at("system"), hint="write the system prompt or leave the key out")
+    require_measured(options.stop_if, MEASURED, stage="sft", error_at=error_at)
+    if options.stop_if.perplexity is not None and not (options.validation or options.validation_data):
+        raise InputError("nothing is held out to measure", **error_at("stop_if", "perplexity"),
+                         hint="add validation: 0.1")  # fmt: skip
     if options.patience is not None and not (options.validation or options.validation_data):
         raise InputError("nothing is held out to stop by", **error_at("patience"), hint="add validation: 0.1")
     return options, error_at

@@ -7,10 +7,10 @@ from typing import Annotated
 from pydantic import Field
 
 from harness_stages.mixing import Replay, Source
-from harness_stages.tuning import TuningOptions
+from harness_stages.tuning import MonitorOptions, TuningOptions
 
 
-class SFTOptions(TuningOptions):
+class SFTOptions(TuningOptions, MonitorOptions):
     """What a recipe may say under `sft`; docs/training.md has the table."""
 
     system: str | None = None
@@ -27,7 +27,5 @@ class SFTOptions(TuningOptions):
     """Share of each source that is held out to measure the loss on."""
     validation_data: str | None = None
     """File with rows to measure the loss on, instead of a share."""
-    evaluate_every: Annotated[int, Field(ge=1)] | None = None
-    """Optimizer steps between two measurements; None: ten in all."""
     patience: Annotated[int, Field(ge=1)] | None = None
     """Measurements without a new best after which training stops; the adapter is the one of the best."""

@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.api import StageInput, StageOutput, asking_no_hub
+from harness_stages.collapse import generated_share
 from harness_stages.encoding import Encoded, Encoder, read_end_ids
 from harness_stages.fitting import Measured, common_arguments, fit, on_one_device, quiet_libraries
 from harness_stages.loading import choose_where, load_lora, load_tokenizer
+from harness_stages.monitored import Monitored, monitor_of
 from harness_stages.saving import save_adapter
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from harness_stages.monitors import Monitor
     from harness_stages.sft import SFTPlan
     from harness_stages.sources import SourceRows
     from harness_stages.validating import Validation
@@ -44,7 +47,12 @@ def train_sft(inputs: StageInput, plan: SFTPlan) -> StageOutput:
                 held_out, batch_size=plan.options.batch_size, pad=int(tokenizer.pad_token_id),
                 every=plan.options.evaluate_every, patience=plan.options.patience,
             )  # fmt: skip
-        fitting = _Fitting(model=model, tokenizer=tokenizer, encoded=encoded, validation=validation)
+        monitor = None
+        if validation is not None or plan.options.stop_if.model_fields_set:
+            share = generated_share(row.source for one in plan.sources for row in one.rows)
+            given = Monitored(rows=held_out or encoded, options=plan.options, seed=inputs.seed, generated=share)
+            monitor = monitor_of(model, tokenizer, where, given, validation=validation)
+        fitting = _Fitting(model=model, tokenizer=tokenizer, encoded=encoded, validation=validation, monitor=monitor)
         watcher = _fit(fitting, inputs, plan, where.device)
         taken = measured.figures()
         adapter = save_adapter(model, inputs)
@@ -58,10 +66,13 @@ def train_sft(inputs: StageInput, plan: SFTPlan) -> StageOutput:
         **taken,
         "bfloat16": float(where.dtype == "bfloat16"),
         **watcher.figures(),
+        **({} if monitor is None else monitor.figures()),
         **({} if validation is None else validation.figures()),
     }
-    curves = watcher.curves() | ({} if validation is None else validation.curves())
-    note = "; ".join(filter(None, (plan.note, watcher.note)))
+    curves = watcher.curves()
+    curves |= {} if monitor is None else monitor.curves()
+    curves |= {} if validation is None else validation.curves()
+    note = "; ".join(filter(None, (plan.note, "" if monitor is None else monitor.note, watcher.note)))
     return StageOutput(adapter=adapter, figures=figures, curves=curves, note=note)
 
 
@@ -86,6 +97,7 @@ class _Fitting:
     tokenizer: PreTrainedTokenizerBase
     encoded: Sequence[Encoded]
     validation: Validation | None
+    monitor: Monitor | None
 
 
 def _fit(given: _Fitting, inputs: StageInput, plan: SFTPlan, device: str) -> Watcher:
@@ -102,7 +114,7 @@ def _fit(given: _Fitting, inputs: StageInput, plan: SFTPlan, device: str) -> Wat
         trainer = AnswerTrainer(
             model=given.model, args=_arguments(plan, inputs, Path(scratch), device), train_dataset=dataset,
             processing_class=given.tokenizer,
-            callbacks=[watcher] if given.validation is None else [watcher, given.validation],
+            callbacks=[watcher, *filter(None, (given.validation, given.monitor))],
         )  # fmt: skip
         fit(trainer, watcher, plan.options, device, inputs=inputs)
     return watcher

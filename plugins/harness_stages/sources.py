@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.api import InputError, Message, StageInput
@@ -102,4 +102,4 @@ def gather_sources(inputs: StageInput, options: SFTOptions, error_at: Places) ->
 def _with_system(row: TrainingRow, system: str | None) -> TrainingRow:
     if system is None or row.messages[0].role == "system":
         return row
-    return TrainingRow(messages=(Message(role="system", content=system), *row.messages), line=row.line)
+    return replace(row, messages=(Message(role="system", content=system), *row.messages))

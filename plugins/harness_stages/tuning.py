@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field
 
 from harness.api import MissingDependencyError, StageInput, StrictModel, stage_options
+from harness_stages.collapse import StopIf
 
 Scheduler = Literal["constant", "constant_with_warmup", "cosine", "linear"]
 Places = Callable[..., dict[str, Any]]
@@ -74,6 +75,19 @@ class OptimiserOptions(StrictModel):
     """Tokens of a row, prompt and answer; longer answers are cut and counted."""
     gradient_checkpointing: bool = False
     """Trade about a third of the speed for much less memory."""
+
+
+class MonitorOptions(StrictModel):
+    """What is watched while a stage trains."""
+
+    evaluate_every: Annotated[int, Field(ge=1)] | None = None
+    """Optimizer steps between two evaluation points; None: ten in all."""
+    stop_if: StopIf = StopIf()
+    """What ends the stage, so that what it was at the last evaluation point within all limits is kept."""
+    monitored_prompts: Annotated[int, Field(ge=0)] = 8
+    """Prompts that the model answers at each evaluation point; 0 asks none."""
+    monitored_tokens: Annotated[int, Field(ge=1)] = 48
+    """Tokens of such an answer at most."""
 
 
 class TuningOptions(DataOptions, LoraOptions, OptimiserOptions):

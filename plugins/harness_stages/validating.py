@@ -66,6 +66,11 @@ class Validation(TrainerCallback):  # type: ignore[misc]  # transformers is not 
         """The step with the lowest loss, the earliest of equals."""
         return min(self._losses, key=lambda step: (self._losses[step], step))
 
+    @property
+    def last(self) -> float:
+        """The newest loss."""
+        return self._losses[max(self._losses)]
+
     def figures(self) -> dict[str, float]:
         """Return the held-out losses before, at best and at the end, in nats per answer token, and the best step."""
         return {

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 CHARACTERS = 3.5
 """Of English text in one token of a usual vocabulary: a rule of thumb."""
-_MARKS = 12
+MARKS = 12
 """Tokens that a chat template adds to a conversation, about."""
 
 
@@ -22,7 +22,7 @@ def workload(options: OptimiserOptions, lengths: Iterable[float]) -> dict[str, f
         options: of the stage.
         lengths: characters of each row; what is longer than `max_length` tokens is cut.
     """
-    tokens = [min(options.max_length, length / CHARACTERS + _MARKS) for length in lengths]
+    tokens = [min(options.max_length, length / CHARACTERS + MARKS) for length in lengths]
     per_step = options.batch_size * options.gradient_accumulation
     steps = math.ceil(math.ceil(len(tokens) / per_step) * options.epochs)
     if options.max_steps is not None:

@@ -90,6 +90,8 @@ def _earlier(workspace: Workspace, draft: Artifact) -> Artifact | None:
         "r",
         "target_modules",
         "gradient_checkpointing",
+        "samples",
+        "max_new_tokens",
     )
     found = []
     for record, _ in artifacts(workspace):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from types import SimpleNamespace
 
 import pytest
 
 from harness.errors import BrokenRunError, InputError
 from harness.plugins import load_plugins
-from harness.types import Principle, Unscored
+from harness.types import Message, Principle, Sample, Unscored, Verdict
 from harness_revision.preferences import preferred
+from harness_revision.revising import HowToRevise, Round, revise, said
 
 CRITICS = """\
 from harness import Critic, hookimpl
@@ -115,3 +117,50 @@ def test_the_constitution_prefers_by_weighted_log_odds():
     assert by == "h"
     assert preferred({"h": 0.1, "l": 0.9}, {"h": 0.9, "l": 0.1}, (heavy, light))[0] == pytest.approx(-confidence)
     assert preferred({"h": Unscored(reason="x")}, {"h": 0.1}, (heavy, light)) is None
+
+
+def test_harmless_replies_are_judged_where_the_recipe_says_so(asking, lab):
+    (lab.folder / "mild.py").write_text(CRITICS.replace('"plums" in reply.text', '"figs" in sample.prompt'))
+
+    def figures(**options):
+        stage = {"prompts": ["prompts.jsonl"], "least_words": 1, "max_new_tokens": 16, **options}
+        return asking({"constitutional": stage}, base=str(lab.base))[0].record.figures
+
+    kept = figures()["kept_own"]
+    judged = figures(judge_benign=True)
+    assert judged["kept_own"] == 0
+    assert judged["dropped, harmless, broke a principle or unscored"] == 1
+    assert kept <= 1
+
+
+def test_revisions_beyond_a_limit_end_the_stage(asking, lab):
+    stage = {"prompts": ["prompts.jsonl"], "revise_all": True, "least_words": 1, "stop_if": {"repetition": 0.5}}
+    with pytest.raises(BrokenRunError, match=r"stop_if ends the stage in its first round: .*runs of four words"):
+        asking({"constitutional": stage}, base=str(lab.base), reviser="echo:" + "figs " * 30)
+    with pytest.raises(
+        InputError, match=r"constitutional.stop_if.entropy: the stage constitutional does not measure it"
+    ):
+        asking({"constitutional": {**stage, "stop_if": {"entropy": 0.5}}}, base=str(lab.base))
+
+
+def test_the_round_before_is_taken_where_a_later_one_is_beyond_a_limit():
+    sample = Sample(id="a", messages=(Message(role="user", content="of plums"),))
+    rule = Principle(id="fruit", text="No plums.", critics=("mild",))
+    drafts = iter(["plums and figs", "worse " * 9])
+
+    class Models:
+        def candidate(self, role):
+            return SimpleNamespace(adapters=())
+
+        def ask(self, programs):
+            return [Round(reply=next(drafts), scores={}, principle="fruit") for _ in programs]
+
+        def verdicts(self, responses):
+            return [(Verdict(principle="fruit", critic="mild", fingerprint="1", score=0.1),) for _ in responses]
+
+    def watch(number, replies):
+        return "too long" if "worse" in replies[0] else ""
+
+    how = HowToRevise(rounds=3)
+    (history,) = revise([said(sample, "plums")], [rule], Models(), how, watch=watch)
+    assert [one.reply for one in history.rounds] == ["plums", "plums and figs"]

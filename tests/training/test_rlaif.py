@@ -6,7 +6,7 @@ import pytest
 
 from harness.errors import InputError
 from harness.plugins import load_plugins
-from harness_stages.monitors import distinct_share
+from harness_stages.collapse import distinct_share
 from tests.training.conftest import PAIRS, write_rows
 
 PLUGIN = '''\

@@ -179,7 +179,11 @@ def _load_from(folder: Path, spec: ModelSpec, place: Placement) -> Loaded:
             file=folder,
             hint="check that the folder holds a causal language model with its tokenizer",
         ) from error
-    model = model.to(place.device).eval()
+    return loaded_of(model.to(place.device).eval(), tokenizer, place)
+
+
+def loaded_of(model: Any, tokenizer: Any, place: Placement) -> Loaded:  # noqa: ANN401 - transformers is not typed
+    """Return what is known of a model that is in memory; what it may do is found out by `probe`."""
     takes = inspect.signature(model.forward).parameters
     known = int(model.get_input_embeddings().weight.shape[0])
     return Loaded(

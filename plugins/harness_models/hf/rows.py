@@ -32,6 +32,8 @@ class Generated:
     """What one prompt gave."""
 
     text: str
+    ids: tuple[int, ...]
+    """Tokens generated, the end of the turn included."""
     tokens: int
     """Tokens generated, the end of the turn included."""
     finish: Literal["stop", "length"]
@@ -116,6 +118,7 @@ class Row:
             self.stream.close(text)
         return Generated(
             text=text,
+            ids=tuple(self.tokens),
             tokens=len(self.tokens),
             finish=finish,
             seconds=self._elapsed(),
