@@ -140,7 +140,7 @@ def through(
     interview = Interview(
         metrics=prepared.metrics, candidate=asking.roles.policy, decoding=suite.ask, conversation=suite.conversation
     )
-    rewrites = Rewrites.of(prepared.metrics, panel, asking)
+    rewrites = Rewrites.of(prepared.metrics, panel, replace(asking, label=f"{suite.id}: {name} is revised"))
     readable = iter(samples)
     kept: deque[Sample] = deque()
 

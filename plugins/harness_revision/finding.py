@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness.api import Completion, Generate, InputError, Message, Sample, parse_json, read_lines, unknown_name
+from harness.api import Decoding, InputError, Message, Sample, parse_json, read_lines, unknown_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from harness.api import Principle
+    from harness.api import Principle, Response
     from harness.api.commands import App
 
 Pair = tuple[Sample, str | None]
@@ -60,18 +61,31 @@ def rows_of(prompt: str | None, response: str | None, data: Path | None) -> list
 
 
 def replies_of_run(app: App, name: str) -> list[Pair]:
-    """Return the conversations of a stored run with their first replies."""
+    """Return all replies of a stored run in their conversations; a sample's later ones have a number behind its id."""
+    return [
+        (one.sample if not one.index else replace(one.sample, id=f"{one.sample.id}#{one.index + 1}"),
+         one.completion.text)
+        for one in responses_of_run(app, name) if one.completion is not None
+    ]  # fmt: skip
+
+
+def responses_of_run(app: App, name: str) -> list[Response]:
+    """Return all replies of a stored run: every turn of a conversation, and every completion.
+
+    Raises:
+        InputError: where it holds none.
+    """
+    from harness.api.asking import Interview
     from harness.api.workspace import read_run, read_samples
 
     run = read_run(app.workspace, name)
-    found: list[Pair] = []
-    for record in read_samples(app.workspace, run.id):
-        said = next(
-            (reply.text for request, reply in record.replies
-             if isinstance(request, Generate) and isinstance(reply, Completion)), None,
-        )  # fmt: skip
-        if said is not None:
-            found.append((record.sample, said))
+    interview = Interview(metrics=(), candidate=run.candidate, decoding=Decoding())
+    found = [
+        one
+        for record in read_samples(app.workspace, run.id)
+        for one in interview.responses(record.sample, dict(record.replies))
+        if one.completion is not None
+    ]
     if not found:
         raise InputError(f"the run {run.id} holds no replies", hint="choose one whose suite generates text")
     return found

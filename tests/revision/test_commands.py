@@ -162,3 +162,36 @@ def test_a_past_decision_whose_gate_would_fall_is_named(cli):
     assert code == 0, cli.err
     (sentence,) = found["decisions"]
     assert "its gate adherence.fruit ≥ 50 % would see 0.0 % instead of 100.0 %; decide again" in sentence
+    # Without --run: the runs that past decisions rest on, and nothing is generated.
+    cli.write("harness.yaml", config.replace("'echo:'", "'echo:never asked'"))
+    code, again = cli.json("constitution", "diff", "rules.yaml", "other.yaml")
+    assert code == 0, cli.err
+    assert again["decisions"] == found["decisions"]
+    assert {flip["run"] for flip in again["flips"]} > {flip["run"] for flip in found["flips"]}, "the baseline's, too"
+    code, texts = cli.json("constitution", "diff", "rules.yaml", "other.yaml", "--texts")
+    assert (code, texts["flips"], texts["decisions"]) == (0, [], [])
+    assert cli("constitution", "diff", "rules.yaml", "other.yaml", "--texts", "--run", "latest") == 2
+    assert "--texts judges no run" in cli.err
+
+
+def test_every_turn_of_a_conversation_is_judged_anew(cli):
+    cli.write("tiny.yaml", "id: tiny\nsamples: {source: jsonl, path: t.jsonl}\nmeasure: [length]\n")
+    cli.write("t.jsonl", '{"id": "p", "prompt": "nuts", "turns": ["figs", "nuts"]}\n{"id": "q", "prompt": "nuts"}\n')
+    assert cli("run", "tiny.yaml", "--no-gates") == 0, cli.err
+    code, found = cli.json("constitution", "diff", "rules.yaml", "other.yaml", "--run", "latest")
+    assert code == 0, cli.err
+    (flip,) = found["flips"]
+    assert (flip["sample"], flip["completion"], flip["one"], flip["other"]) == ("p", 1, "keeps", "breaks")
+    assert cli("constitution", "diff", "rules.yaml", "other.yaml") == 0
+    assert "p (reply 2): keeps → breaks (fruit)" in cli.out
+    assert "1 replies of 1 runs would be judged otherwise" in cli.out
+    code, found = cli.json("revise", "--run", "latest", "--constitution", "other.yaml", "--role", "reviser=echo:dates")
+    assert [(one["sample"]["id"], one["status"]) for one in found["revisions"]][:3] == [
+        ("p", "passed"), ("p#2", "passed"), ("p#3", "passed"),
+    ]  # fmt: skip
+    assert len(found["revisions"][1]["rounds"]) == 2
+
+
+def test_a_workspace_without_runs_compares_texts(cli):
+    assert cli("constitution", "diff", "rules.yaml", "other.yaml") == 0, cli.err
+    assert "no reply was judged: no run is stored" in cli.out
