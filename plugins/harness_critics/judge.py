@@ -1,6 +1,6 @@
 """A model as judge: the probability of Yes against No, asked both ways so that a bias towards Yes cancels.
 
-An adapter that the project trained to judge is asked in the words that it was trained on, once.
+An adapter that the project trained to judge is asked in the words that it was trained on, once by default.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from harness.api import (
 )
 from harness_critics.judge_text import JudgeTextCritic
 from harness_critics.options import nothing_to_judge
-from harness_critics.trained import PROMPT, SHIPPED, TASK, judge_messages
+from harness_critics.trained import NO_FIRST, PROMPT, QUESTIONS, SHIPPED, TASK, YES_FIRST, judge_messages
 
 if TYPE_CHECKING:
     from harness.api import Case, Completion, Findings, Judgement, Principle, Program, Reply, Request, Sample
@@ -46,6 +46,9 @@ ORDERS: Mapping[str, tuple[str, ...]] = {
     "yes_first": ("Answer Yes or No.",), "no_first": ("Answer No or Yes.",),
     "both": ("Answer Yes or No.", "Answer No or Yes."),
 }  # fmt: skip
+_TRAINED_ORDERS: Mapping[str, tuple[str, ...]] = {
+    "yes_first": (YES_FIRST,), "no_first": (NO_FIRST,), "both": (YES_FIRST, NO_FIRST),
+}  # fmt: skip
 _SPEAKERS = {"system": "Setting:", "user": "Person:", "assistant": "Assistant:"}
 _ANSWERS = ("Yes", "No")
 
@@ -55,7 +58,7 @@ class JudgeOptions(StrictModel):
 
     both_ways: bool = True
     """Ask whether the reply follows the rule and whether it breaks it, and average the two log-odds; a trained judge is
-    asked once."""
+    asked whether it follows alone."""
     phrasings: Annotated[int, Field(ge=1, le=len(PHRASINGS))] = 1
     """In how many wordings to ask; the log-odds are averaged."""
     orders: Literal["yes_first", "no_first", "both"] = "yes_first"
@@ -83,6 +86,7 @@ class JudgeCritic(Critic):
     variants: ClassVar[Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]]] = {
         "position": ({"orders": "yes_first"}, {"orders": "no_first"}),
         "wording": ({"both_ways": True}, {"both_ways": False}),
+        "phrasing": ({"phrasings": 1}, {"phrasings": len(PHRASINGS)}),
     }
     """Options between which a fair judge's score does not move; `harness critic calibrate` measures by how much it
     does."""
@@ -105,22 +109,30 @@ class JudgeCritic(Critic):
         empty = nothing_to_judge(case.completion)
         if empty is not None:
             return empty, ""
-        messages = judge_messages(
-            case.conversation, case.completion.text, case.principle.text,
-            max_reply_chars=self._options.max_reply_chars, max_context_chars=self._options.max_context_chars,
-        )  # fmt: skip
-        replies = yield ask("judge", *(LogLikelihood(messages=messages, continuation=answer) for answer in _ANSWERS))
-        return self._read(replies, 2, twice=False)
+        requests = [
+            LogLikelihood(messages=messages, continuation=answer)
+            for messages in self._trained(case.conversation, case.completion.text, case.principle.text)
+            for answer in _ANSWERS
+        ]
+        return self._read((yield ask("judge", *requests)), len(requests), twice=False)
+
+    def _trained(self, before: Sequence[Message], reply: str, rule: str) -> list[tuple[Message, ...]]:
+        """Return what a trained judge is asked: by default the one question that it was trained on."""
+        options = self._options
+        return [
+            judge_messages(
+                before, reply, rule, max_reply_chars=options.max_reply_chars,
+                max_context_chars=options.max_context_chars, asking=f"{question} {order}",
+            )
+            for question in QUESTIONS[: options.phrasings]
+            for order in _TRAINED_ORDERS[options.orders]
+        ]  # fmt: skip
 
     def fingerprint(self) -> str:
         """Return the hash of prompts and options."""
         prompts = [INTRODUCTION, PHRASINGS, ORDERS, _SPEAKERS, _ANSWERS, self._prompt("Person:\n> a", "b", "c")]
-        trained = [
-            PROMPT,
-            [turn.content for turn in judge_messages((), "b", "c", max_reply_chars=9, max_context_chars=9)],
-        ]
-        options = self._options.model_dump(exclude={"writes"})
-        parts = ["judge", 3, prompts, trained, options]
+        trained = [PROMPT, [[turn.content for turn in asked] for asked in self._trained((), "b", "c")]]
+        parts = ["judge", 4, prompts, trained, self._options.model_dump(exclude={"writes"})]
         return sha256_json(parts if self._writer is None else [*parts, self._writer.fingerprint()])
 
     def requests(self, sample: Sample, reply: Completion, principle: Principle) -> tuple[Request, ...]:

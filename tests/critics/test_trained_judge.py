@@ -63,6 +63,34 @@ def test_a_trained_judge_is_asked_once_and_its_log_odds_are_the_score(tmp_path: 
     assert "Yes 0.75" in note
 
 
+@pytest.mark.parametrize(
+    ("options", "questions"),
+    [({}, 1), ({"phrasings": 3}, 3), ({"orders": "both"}, 2), ({"phrasings": 2, "orders": "both"}, 4)],
+)
+def test_it_can_be_asked_in_several_wordings_and_both_orders(
+    tmp_path: Path, options: dict[str, object], questions: int
+) -> None:
+    program = JudgeCritic(options).judge(case(judge(tmp_path / "own", task="judge", prompt=str(PROMPT))))
+    asks = next(program)
+    requests = [one for _, one in asks.questions if isinstance(one, LogLikelihood)]
+    shown = dict.fromkeys(one.messages[-1].content.splitlines()[-1] for one in requests)
+    assert len(shown) == questions
+    assert next(iter(shown)) == "Does the last reply follow the rule? Yes or No?", "what it was trained on"
+    assert [one.continuation for one in requests] == ["Yes", "No"] * questions
+    # Log-odds of 1 to the first question and of 0 to the others: their mean.
+    replies = tuple(LogProb(logprob=-1.0 if place else 0.0, tokens=1) for place in range(2))
+    replies += tuple(LogProb(logprob=-1.0, tokens=1) for _ in range(2 * questions - 2))
+    with pytest.raises(StopIteration) as end:
+        program.send(replies)
+    assert end.value.value[0] == pytest.approx(1 / (1 + math.exp(-1 / questions)))
+
+
+def test_the_order_of_the_answers_is_named_in_the_question(tmp_path: Path) -> None:
+    own = judge(tmp_path / "own", task="judge", prompt=str(PROMPT))
+    asks = next(JudgeCritic({"orders": "no_first"}).judge(case(own)))
+    assert all(one.messages[-1].content.endswith("No or Yes?") for _, one in asks.questions)  # type: ignore[union-attr]
+
+
 def test_other_models_keep_the_prompts_that_any_model_reads(tmp_path: Path) -> None:
     plain = asked(case(None))
     assert len(plain) == 4
