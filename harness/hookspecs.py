@@ -27,6 +27,7 @@ BUNDLED = (
     "harness_classifiers",
     "harness_metrics",
     "harness_gates",
+    "harness_precision",
     "harness_audit",
     "harness_suites",
     "harness_training",

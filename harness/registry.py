@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Generic, TypeVar
 
 from harness.errors import HarnessError, InputError, unknown_name
+from harness.hookspecs import BUNDLED
 
 T = TypeVar("T")
 
@@ -86,6 +87,41 @@ class Registry(Generic[T]):
     def __len__(self) -> int:
         """Count the entries."""
         return len(self._entries)
+
+
+class Known(Mapping[str, T]):
+    """Those of the bundled plugins, which stored runs need though no plugins are loaded, and what was loaded besides.
+
+    A name means one thing in the whole process: records hold the name alone.
+    """
+
+    def __init__(self, hook: str) -> None:
+        self._hook = hook
+        self._makers: dict[str, Callable[[], T]] = {}
+        self._made: dict[str, T] = {}
+
+    def add(self, name: str, make: Callable[[], T]) -> None:
+        """Add one, or put it in the place of an earlier one of its name."""
+        self._known()[name] = make
+        self._made.pop(name, None)
+
+    def _known(self) -> dict[str, Callable[[], T]]:
+        if not self._makers:
+            for module in map(import_module, BUNDLED):
+                if hasattr(module, self._hook):
+                    getattr(module, self._hook)(lambda name, make, **_: self._makers.setdefault(name, make))
+        return self._makers
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._made:
+            self._made[name] = self._known()[name]()
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known())
+
+    def __len__(self) -> int:
+        return len(self._known())
 
 
 def imported(where: str) -> Any:  # noqa: ANN401 - a module's attribute may be anything

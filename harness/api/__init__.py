@@ -45,6 +45,7 @@ from harness.errors import (
 )
 from harness.hashing import canonical_json, open_regular, sha256_file, sha256_json, sha256_text
 from harness.paths import data_dir
+from harness.plugin_code import PluginError
 from harness.progress import NoProgress
 from harness.quoting import quote
 from harness.reading.files import MOST_WHOLE, opened, parse_json, read_bytes, read_lines, read_text
@@ -107,6 +108,7 @@ __all__ = [
     "MissingSplitError",
     "Model",
     "NoProgress",
+    "PluginError",
     "Progress",
     "ProgressTask",
     "ReportSection",

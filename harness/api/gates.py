@@ -1,5 +1,6 @@
 """What a kind of gate is made of: its base, the records that it is asked with, and how checks write numbers."""
 
+from harness.evaluation.number_formats import PrecisionChecker
 from harness.gates.kind import (
     Arms,
     Correction,
@@ -33,6 +34,7 @@ __all__ = [
     "Drawn",
     "GateKind",
     "Outlook",
+    "PrecisionChecker",
     "Problem",
     "Region",
     "Scatter",

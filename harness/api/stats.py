@@ -12,7 +12,7 @@ from harness.stats.attempts import level_of_attempt, spent
 from harness.stats.bounded import expected_reach
 from harness.stats.compare import Comparison, compare
 from harness.stats.halving import MOST, halve, smallest
-from harness.stats.interval import Interval
+from harness.stats.interval import Interval, reach_of
 from harness.stats.kinds import KINDS as METRIC_KINDS
 from harness.stats.kinds import bounds_of, is_weighted_mean, score_range
 from harness.stats.kinds import kind_of as metric_kind
@@ -37,7 +37,7 @@ from harness.stats.proportion import (
 )
 from harness.stats.ranking import auc
 from harness.stats.rows import Scored
-from harness.stats.shift import subset
+from harness.stats.table import subset
 from harness.types import worst_status
 
 __all__ = [
@@ -86,6 +86,7 @@ __all__ = [
     "pair",
     "paired_difference",
     "quantile_sum",
+    "reach_of",
     "require_valid",
     "rogan_gladen",
     "samples_needed",

@@ -5,6 +5,7 @@ from harness.evaluation.calibrated import checks_as_calibrated
 from harness.evaluation.checks import checks, counted, require_attainable_gates
 from harness.evaluation.constitutions import Constitutions
 from harness.evaluation.environment import plugin_versions, plugin_versions_of
+from harness.evaluation.number_formats import precision_checker
 from harness.evaluation.policies import (
     declare,
     declared,
@@ -13,7 +14,6 @@ from harness.evaluation.policies import (
     prepare_policy,
     versions,
 )
-from harness.evaluation.precision import checks_with_precision, precision_asked
 from harness.evaluation.prepare import PreparedSuite, SuiteOptions, make_metrics, prepare_suite, resolve_suite
 from harness.evaluation.resolve import resolve_arms, resolve_base, resolve_baseline, resolve_candidate
 from harness.evaluation.runner import Setting, SuiteRun, identity_of, run_suites
@@ -71,7 +71,6 @@ __all__ = [
     "check_run",
     "checks",
     "checks_as_calibrated",
-    "checks_with_precision",
     "counted",
     "declare",
     "declared",
@@ -91,7 +90,7 @@ __all__ = [
     "open_run",
     "plugin_versions",
     "plugin_versions_of",
-    "precision_asked",
+    "precision_checker",
     "prepare_policy",
     "prepare_suite",
     "problems",

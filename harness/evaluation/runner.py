@@ -14,9 +14,9 @@ from harness.evaluation.arm import Arm, Identity, evaluate, identify
 from harness.evaluation.calibrated import Labellers, checks_as_calibrated, look_up
 from harness.evaluation.checks import checks, gap_notes, require_attainable_gates
 from harness.evaluation.environment import environment
+from harness.evaluation.number_formats import precision_checker
 from harness.evaluation.panel import roles_of
 from harness.evaluation.pool import ModelPool
-from harness.evaluation.precision import PrecisionArm, check_precision, checks_with_precision, precision_notes
 from harness.evaluation.reducing import said_of
 from harness.evaluation.resolve import Around, resolve_arms
 from harness.evaluation.roles import Asking, Roles, in_order, resolve_roles
@@ -49,7 +49,7 @@ class Setting:
     spec: RunSpec
     """What was asked, for the observers."""
     precision_check: int | None = None
-    """Samples to compute again in float32 for each gate's metric: see `harness.evaluation.precision`."""
+    """Samples to compute again in float32 for each gate's metric: see `harness.evaluation.number_formats`."""
     base: ModelSpec | None = None
     """What `base` means, and `promoted` while nothing is; None is the candidate's own base."""
 
@@ -165,9 +165,9 @@ class _Run:
             arm = known.get(pool.fingerprint(candidate)) or through(candidate, "candidate")
             _require_measured(prepared, arm)
             tables = {name: other.tables for name, other in evaluated.items()}
-            precision = check_precision(
-                prepared, PrecisionArm(candidate=candidate, tables=arm.tables),
-                {name: PrecisionArm(candidate=arms[name], tables=other.tables) for name, other in evaluated.items()},
+            rounding = precision_checker()
+            precision = rounding.measure(
+                prepared, {"": (candidate, arm.tables)} | {name: (arms[name], found) for name, found in tables.items()},
                 self.asking, samples=setting.precision_check, seed=seed,
             )  # fmt: skip
             pool.check_bases()  # before anything of the suite is written
@@ -187,11 +187,11 @@ class _Run:
             own, *others = (self._with_evidence(found) for found in (arm.tables, *tables.values()))
             labelled, device = dict(zip(tables, others, strict=True)), arm.backend.get("device", "")
             verdicts = checks(prepared.gates, own, labelled, seed=seed, device=device)
-            verdicts = checks_with_precision(verdicts, precision, arm.tables, tables, seed=seed)
+            verdicts = rounding.verdicts(verdicts, precision, arm.tables, tables, seed=seed)
             verdicts = checks_as_calibrated(verdicts, {metric.name: metric for metric in prepared.metrics}, labellers)
             same = tuple(name for name, other in evaluated.items() if other is arm)
             ids = {name: record.id for name, record in records.items()}
-            notes = (*self._notes(arm, same), *precision_notes(prepared, candidate, pool))
+            notes = (*self._notes(arm, same), *rounding.notes(prepared, candidate, pool))
             if refused := self.cache.refused - refused:
                 notes += (f"{refused} cached rows were not what this workspace wrote, and were asked again",)
             run = self._write(arm, verdicts, ids, notes, precision)

@@ -53,7 +53,7 @@ class Comparison:
     obstacle: str = ""
     """Why nothing can be decided, whatever the interval; empty where there is no such reason."""
     rare: str = ""
-    """Of a metric without a range: why rare texts keep a gate open. It is no obstacle to `harness.stats.shift`, since
+    """Of a metric without a range: why rare texts keep a gate open. It is no obstacle to the precision check, since
     rounding has no such tail."""
     note: str = ""
     spread: Spread | None = None

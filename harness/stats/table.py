@@ -159,3 +159,18 @@ class MetricTable:
             key = ("alone", int(i)) if cluster is None else ("cluster", cluster)
             found.append(numbers.setdefault(key, len(numbers)))
         return np.array(found, dtype=np.int64)
+
+
+def subset(table: MetricTable, ids: Sequence[str]) -> MetricTable:
+    """Return the table of some of the samples, in the order of `ids`.
+
+    Raises:
+        KeyError: when the table has no such sample.
+    """
+    place = {sample: i for i, sample in enumerate(table.ids)}
+    at = [place[sample] for sample in ids]
+    return MetricTable(
+        metric=table.metric, ids=tuple(ids), content_hashes=tuple(table.content_hashes[i] for i in at),
+        clusters=tuple(table.clusters[i] for i in at), rows=tuple(table.rows[i] for i in at),
+        records=None if table.records is None else tuple(table.records[i] for i in at),
+    )  # fmt: skip

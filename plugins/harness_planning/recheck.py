@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.api import Check, Gate, InputError, OverallStatus, RunRecord, worst_status
 from harness.api.stats import conditions, find_metric, of_each
-from harness.api.workspace import StoredRun, checks, checks_as_calibrated, checks_with_precision, open_run
+from harness.api.workspace import StoredRun, checks, checks_as_calibrated, open_run, precision_checker
 
 if TYPE_CHECKING:
     from harness.api.workspace import Registries, Workspace
@@ -62,7 +62,7 @@ def recheck(workspace: Workspace, registries: Registries, run: str, *, gates: Se
     }
     tables, seed = {name: other.tables for name, other in others.items()}, own.record.seed
     verdicts = checks(chosen, own.tables, tables, seed=seed, device=own.record.environment.get("device", ""))
-    verdicts = checks_with_precision(verdicts, own.record.precision, own.tables, tables, seed=seed)
+    verdicts = precision_checker().verdicts(verdicts, own.record.precision, own.tables, tables, seed=seed)
     verdicts = checks_as_calibrated(verdicts, own.metrics, own.labellers)
     notes = (*own.notes, *(note for other in others.values() if other is not own for note in other.notes))
     return Recheck(record=own.record, checks=verdicts, exploratory=chosen != before, notes=tuple(dict.fromkeys(notes)))

@@ -22,7 +22,7 @@ from harness.api.workspace import (
     list_runs,
     plugin_versions,
     plugin_versions_of,
-    precision_asked,
+    precision_checker,
     prepare_policy,
     promoted,
     require_attainable_gates,
@@ -203,7 +203,7 @@ class _Known:
                     raise refuse_same(candidate, arms[PROMOTED], promoted=promoted(workspace) is not None)
                 identities.append(found)
                 everybody = [candidate, *arms.values(), *(bound.candidate for bound in roles.others.values())]
-                precision.append(precision_asked(suite, everybody, pool, setting.precision_check))
+                precision.append(precision_checker().asked(suite, everybody, pool, setting.precision_check))
         here = plugin_versions(setting.plugins.infos)
         records = [] if fresh else [
             record for record in reversed(list_runs(workspace, problems=[]))

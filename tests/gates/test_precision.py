@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.gates import check_gate
-from harness.gates.precision import with_precision
 from harness.types import Calibration, Gate, PrecisionCheck, PrecisionShift
+from harness_precision.verdicts import with_precision
 
 FINITE = st.floats(-0.3, 0.3)
 

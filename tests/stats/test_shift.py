@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.stats import MetricTable
-from harness.stats.shift import shift, shift_of_difference, subset
+from harness.stats.table import subset
 from harness.types import NotApplicable, Unscored
+from harness_precision.shift import shift, shift_of_difference
 from tests.stats.conftest import Plain, table
 
 BITS = st.lists(st.tuples(*[st.integers(0, 1)] * 4), min_size=2, max_size=40)

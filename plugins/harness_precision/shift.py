@@ -1,6 +1,6 @@
 """How far a metric moves when the same samples are computed another way, and how far a difference of two arms does.
 
-The rows of both ways pair sample by sample, so the procedures of `harness.stats.compare` serve: no change among k
+The rows of both ways pair sample by sample, so the procedures of `harness.api.stats.compare` serve: no change among k
 samples is not no change, but a share of at most 1 - alpha^(1/k) (Clopper and Pearson).
 
 For a difference of two arms both arms move, and what counts is the shift of the difference on the same samples:
@@ -14,13 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.contracts import Metric
-from harness.stats.compare import Comparison, compare
-from harness.stats.interval import reach_of
-from harness.stats.kinds import kind_of
-from harness.stats.rows import Scored
-from harness.stats.table import MetricTable
-from harness.types import NotApplicable, Reply, Sample, Unscored
+from harness.api import Metric, NotApplicable, Reply, Sample, Unscored
+from harness.api.stats import Comparison, MetricTable, Scored, compare, metric_kind, reach_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,28 +42,13 @@ def shift_of_difference(
     return compare(_differences(*run), _differences(*reference), alpha=alpha, seed=seed)
 
 
-def subset(table: MetricTable, ids: Sequence[str]) -> MetricTable:
-    """Return the table of some of the samples, in the order of `ids`.
-
-    Raises:
-        KeyError: when the table has no such sample.
-    """
-    place = {sample: i for i, sample in enumerate(table.ids)}
-    at = [place[sample] for sample in ids]
-    return MetricTable(
-        metric=table.metric, ids=tuple(ids), content_hashes=tuple(table.content_hashes[i] for i in at),
-        clusters=tuple(table.clusters[i] for i in at), rows=tuple(table.rows[i] for i in at),
-        records=None if table.records is None else tuple(table.records[i] for i in at),
-    )  # fmt: skip
-
-
 class _MeanDifference(Metric):
     """Candidate minus baseline of a proportion or mean, as a mean of its own: rows (difference, 1)."""
 
     kind = "mean"
 
     def __init__(self, metric: Metric) -> None:
-        self.name, self.bounds = metric.name, reach_of(kind_of(metric).bounds(metric))
+        self.name, self.bounds = metric.name, reach_of(metric_kind(metric).bounds(metric))
 
 
 class _SideBySide(Metric):
@@ -76,7 +56,7 @@ class _SideBySide(Metric):
 
     def __init__(self, metric: Metric) -> None:
         self.name, self._metric = metric.name, metric
-        self.kind = metric.kind if kind_of(metric).reads_records else "ratio"
+        self.kind = metric.kind if metric_kind(metric).reads_records else "ratio"
 
     def estimate(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the difference of both arms' values; the two rows have the same length."""
@@ -92,7 +72,7 @@ class _SideBySide(Metric):
 
 
 def _differences(candidate: MetricTable, baseline: MetricTable) -> MetricTable:
-    metric, kind = candidate.metric, kind_of(candidate.metric)
+    metric, kind = candidate.metric, metric_kind(candidate.metric)
     mean = kind.width is not None and kind.is_weighted_mean(metric)
     records = None
     if candidate.records is not None:

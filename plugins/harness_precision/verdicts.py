@@ -1,9 +1,9 @@
 """What a number format other than float32 does to a gate's verdict.
 
 A run in bfloat16 says what the model does in bfloat16. How far a gate's metric is from its value in float32 is measured
-on some samples (`harness.stats.shift`), and the verdict must hold wherever within its bounds the shift lies: with the
-interval [l, h] of the run and the shift [a, b], run minus float32, the interval in float32 is within [l - b, h - a].
-Both are bounds at the gate's level, and each is taken at its worst, which is more careful than either alone.
+on some samples (`shift.py`), and the verdict must hold wherever within its bounds the shift lies: with the interval
+[l, h] of the run and the shift [a, b], run minus float32, the interval in float32 is within [l - b, h - a]. Both are
+bounds at the gate's level, and each is taken at its worst, which is more careful than either alone.
 """
 
 from __future__ import annotations
@@ -13,14 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.gates.kinds import kind_of
-from harness.gates.numbers import bounds_text, change
-from harness.stats.kinds import kind_of as metric_kind
-from harness.stats.proportion import clopper_pearson
+from harness.api.gates import bounds_text, change
+from harness.api.stats import clopper_pearson, gate_kind, metric_kind
 
 if TYPE_CHECKING:
-    from harness.contracts import Metric
-    from harness.types import Check, Gate, PrecisionCheck, PrecisionShift
+    from harness.api import Check, Gate, Metric, PrecisionCheck, PrecisionShift
 
 Range = tuple[float | None, float | None]
 LookedAt = Mapping[str | None, Range]
@@ -29,12 +26,12 @@ LookedAt = Mapping[str | None, Range]
 
 def can_shift(gate: Gate, metric: Metric) -> bool:
     """Tell whether rounding can move what the gate looks at: not a count of this very run, nor its times and memory."""
-    return not kind_of(gate).of_the_run and metric_kind(metric).per_sample
+    return not gate_kind(gate).of_the_run and metric_kind(metric).per_sample
 
 
 def compared_with(gate: Gate) -> tuple[str | None, ...]:
     """Return what a gate looks at: the metric's own value (None), or differences to one or two other runs."""
-    return tuple(to for to, _ in kind_of(gate).arms(gate)) or (None,)
+    return tuple(to for to, _ in gate_kind(gate).arms(gate)) or (None,)
 
 
 def find_shift(precision: PrecisionCheck, gate: Gate, to: str | None) -> PrecisionShift | None:
@@ -134,7 +131,7 @@ def _corrected(found: PrecisionShift, gate: Gate, metric: Metric) -> PrecisionSh
 def _sides(check: Check, metric: Metric, shift: PrecisionShift, seen: Range) -> list[_Side]:
     low = -math.inf if seen[0] is None else seen[0]
     high = math.inf if seen[1] is None else seen[1]
-    region = kind_of(check.gate).region(check.gate, metric, shift.to)
+    region = gate_kind(check.gate).region(check.gate, metric, shift.to)
     least, greatest = region.least, region.greatest
     if check.status == "passed":
         found = [(True, low - least), (False, greatest - high)]

@@ -13,26 +13,18 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from harness.evaluation.arm import through
-from harness.evaluation.measure import Columns
-from harness.evaluation.roles import Asking, Roles
-from harness.evaluation.shaping import undrawn
-from harness.gates.precision import can_shift, compared_with, with_precision
-from harness.hashing import sha256_text
-from harness.plugin_code import PluginError
-from harness.stats.assess import assess
-from harness.stats.compare import compare
-from harness.stats.kinds import kind_of
-from harness.stats.shift import shift, shift_of_difference, subset
-from harness.stats.table import MetricTable
-from harness.types import PrecisionCheck, PrecisionShift
+from harness.api import PluginError, PrecisionCheck, PrecisionShift, sha256_text
+from harness.api.asking import Asking, Columns, Roles, through, undrawn
+from harness.api.gates import PrecisionChecker
+from harness.api.stats import MetricTable, assess, compare, metric_kind, subset
+from harness_precision.shift import shift, shift_of_difference
+from harness_precision.verdicts import can_shift, compared_with, with_precision
 
 if TYPE_CHECKING:
-    from harness.contracts import Metric
-    from harness.evaluation.pool import ModelPool
-    from harness.evaluation.prepare import PreparedSuite
-    from harness.gates.precision import LookedAt, Range
-    from harness.types import Candidate, Check
+    from harness.api import Candidate, Check, Metric
+    from harness.api.asking import ModelPool
+    from harness.api.workspace import PreparedSuite
+    from harness_precision.verdicts import LookedAt, Range
 
 SAMPLES = 32
 """Computed again for each gate's metric where nobody asks for another number."""
@@ -47,18 +39,37 @@ _EXACT = frozenset({"float32", "float64", "none"})
 """Number formats that there is nothing to check against."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class PrecisionArm:
-    """One arm of a run, as the check needs it."""
+class Float32(PrecisionChecker):
+    """The check against float32."""
 
-    candidate: Candidate
-    tables: Tables
+    def measure(
+        self, prepared: PreparedSuite, arms: Mapping[str, tuple[Candidate, Tables]], asking: Asking, *,
+        samples: int | None, seed: int,
+    ) -> PrecisionCheck | None:  # fmt: skip
+        """Compute some samples of every gate's metric in float32."""
+        return check_precision(prepared, arms, asking, samples=samples, seed=seed)
+
+    def asked(
+        self, prepared: PreparedSuite, candidates: Sequence[Candidate], pool: ModelPool, samples: int | None
+    ) -> int:
+        """Return how many samples a run would compute again for each metric."""
+        return precision_asked(prepared, candidates, pool, samples)
+
+    def notes(self, prepared: PreparedSuite, candidate: Candidate, pool: ModelPool) -> tuple[str, ...]:
+        """Return what a reader must know of a model whose arithmetic nobody can repeat."""
+        return precision_notes(prepared, candidate, pool)
+
+    def verdicts(
+        self, checks: Sequence[Check], measured: PrecisionCheck | None, tables: Tables,
+        baselines: Mapping[str, Tables], *, seed: int,
+    ) -> tuple[Check, ...]:  # fmt: skip
+        """Return gates' verdicts as they stand once the check is taken into account."""
+        return checks_with_precision(checks, measured, tables, baselines, seed=seed)
 
 
 def check_precision(
     prepared: PreparedSuite,
-    candidate: PrecisionArm,
-    baselines: Mapping[str, PrecisionArm],
+    arms: Mapping[str, tuple[Candidate, Tables]],
     asking: Asking,
     *,
     samples: int | None,
@@ -68,8 +79,7 @@ def check_precision(
 
     Args:
         prepared: the suite.
-        candidate: who is judged, with the tables of its run.
-        baselines: what gates compare with, by what they call it.
+        arms: the candidate with the tables of its run under the empty name, and what gates compare with by its name.
         asking: how the run asks; models in float32 join its pool.
         samples: for each metric; None for `SAMPLES`, 0 for none. Without gates, a number checks every metric.
         seed: of the draw and the resampling.
@@ -79,9 +89,8 @@ def check_precision(
         whose arithmetic nobody can repeat.
     """
     targets = _targets(prepared, explicit=samples is not None)
-    arms = {_CANDIDATE: candidate, **baselines}
     pool, others = asking.pool, asking.roles.others
-    own = {name: _Exact.of(arm.candidate, pool) for name, arm in arms.items()}
+    own = {name: _Exact.of(who, pool) for name, (who, _) in arms.items()}
     judging = {role: _Exact.of(bound.candidate, pool) for role, bound in others.items()}
     used = [*own.values(), *judging.values()]
     formats = list(dict.fromkeys(one.dtype for one in used if one.dtype is not None))
@@ -98,9 +107,7 @@ def check_precision(
     sides: dict[str, dict[str, None]] = {}
     for metric, to, _ in targets:
         sides.setdefault(metric, {_CANDIDATE: None}).update({} if to is None else {to: None})
-    drawn = {
-        metric: _draw([arms[name].tables[metric] for name in names], asked, seed) for metric, names in sides.items()
-    }
+    drawn = {metric: _draw([arms[name][1][metric] for name in names], asked, seed) for metric, names in sides.items()}
     bound = {role: replace(others[role], candidate=one.exact or one.candidate) for role, one in judging.items()}
     rejudged = any(one.exact is not None for one in judging.values())
     again: dict[str, Tables] = {}
@@ -223,7 +230,7 @@ def _targets(prepared: PreparedSuite, *, explicit: bool) -> list[_Target]:
     by_name = {metric.name: metric for metric in prepared.metrics}
     gates = [gate for gate in prepared.gates if can_shift(gate, by_name[gate.metric])]
     if not prepared.gates and explicit:
-        return [(metric.name, None, _ALPHA) for metric in prepared.metrics if kind_of(metric).per_sample]
+        return [(metric.name, None, _ALPHA) for metric in prepared.metrics if metric_kind(metric).per_sample]
     return list(dict.fromkeys((gate.metric, to, gate.alpha) for gate in gates for to in compared_with(gate)))
 
 
@@ -262,7 +269,7 @@ def _draw(tables: Sequence[MetricTable], count: int, seed: int) -> tuple[str, ..
 
 def _shift(
     target: _Target,
-    arms: Mapping[str, PrecisionArm],
+    arms: Mapping[str, tuple[Candidate, Tables]],
     again: Mapping[str, Mapping[str, MetricTable]],
     ids: Sequence[str],
     *,
@@ -270,7 +277,7 @@ def _shift(
 ) -> PrecisionShift:
     metric, to, alpha = target
     names = [_CANDIDATE] if to is None else [_CANDIDATE, to]
-    run = [subset(arms[name].tables[metric], ids) for name in names]
+    run = [subset(arms[name][1][metric], ids) for name in names]
     if not any(metric in again[name] for name in names):
         return PrecisionShift(
             metric=metric, to=to, n=0, unscored=0, changed=0, value=None, reference=None, low=0.0, high=0.0,
