@@ -44,7 +44,7 @@ def count(*, shelves: bool) -> list[str]:
     import torch
 
     from harness.api import Decoding
-    from harness_models.hf.generation import _Scheduler
+    from harness_models.hf.generation import Scheduler
     from harness_models.hf.memory import budget_of
     from harness_models.hf.rows import Ask, rows_of
     from harness_models.hf.slots import Slots
@@ -72,7 +72,7 @@ def count(*, shelves: bool) -> list[str]:
     Slots.step = stepping  # type: ignore[method-assign] # counted where it happens, for the length of the block
     try:
         with torch.inference_mode():
-            _Scheduler(loaded, rows_of(asks, decode), budget_of("cpu", 1, 1), decode, lambda *_: None).run()
+            Scheduler(loaded, rows_of(asks, decode), budget_of("cpu", 1, 1), decode, lambda *_: None).run()
     finally:
         Slots.step = step  # type: ignore[method-assign] # as it was
     held, used, rows, _ = (max(one) for one in zip(*seen, strict=True))

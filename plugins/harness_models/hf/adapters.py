@@ -69,6 +69,8 @@ class AdapterRack:
         self._held: dict[str, int] = {}
         """Bytes by id, the most recently used last."""
         self._layers: list[Any] = []
+        self._wrappers: list[Any] = []
+        """Whole modules that an adapter replaces."""
         self._plain_layers = True
         self._active: tuple[str, ...] | None = ()
 
@@ -94,6 +96,35 @@ class AdapterRack:
             return
         self._switch(wanted)
         self._active = wanted
+
+    def hold(self, adapters: Sequence[AdapterSpec]) -> None:
+        """Hold all of these at once, active or not.
+
+        Raises:
+            InputError: when an adapter is damaged or does not fit the base.
+        """
+        for adapter in adapters:
+            if adapter.id not in self._held:
+                self._add(adapter)
+        self._take_off([adapter.id for adapter in adapters])
+
+    @property
+    def layers(self) -> Sequence[Any]:
+        """The layers that have adapters."""
+        return self._layers
+
+    def mixable(self, ids: Sequence[str]) -> bool:
+        """Tell whether these adapters, which are held, are pairs beside linear layers and nothing else."""
+        from peft.tuners.lora import Linear
+
+        for layer in self._layers:
+            for name in ids:
+                if name in getattr(layer, "lora_embedding_A", ()):
+                    return False
+                own = name in getattr(layer, "lora_A", ())
+                if own and (type(layer) is not Linear or layer.use_dora.get(name) or layer.lora_bias.get(name)):
+                    return False
+        return not any(name in wrapper.modules_to_save for wrapper in self._wrappers for name in ids)
 
     def _switch(self, wanted: tuple[str, ...]) -> None:
         if self._plain_layers:
@@ -167,4 +198,5 @@ class AdapterRack:
         modules = list(self._peft.modules())
         self._layers = [module for module in modules if isinstance(module, BaseTunerLayer)]
         # Whole modules that an adapter replaces, such as the head, are switched in peft's own way.
-        self._plain_layers = not any(isinstance(module, AuxiliaryTrainingWrapper) for module in modules)
+        self._wrappers = [module for module in modules if isinstance(module, AuxiliaryTrainingWrapper)]
+        self._plain_layers = not self._wrappers

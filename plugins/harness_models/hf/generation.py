@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness_models.hf.batching import Budget, out_of_memory
@@ -19,10 +21,11 @@ from harness_models.hf.waiting import Waiting
 if TYPE_CHECKING:
     import torch
 
+    from harness.api import AdapterSpec
     from harness_models.hf.loading import Loaded
     from harness_models.hf.slots import Slots
 
-__all__ = ["Ask", "Generated", "generate"]
+__all__ = ["Ask", "Generated", "Joining", "Scheduler", "generate"]
 
 FORESIGHT = 128
 """New tokens that room is kept for when a row enters. Most end before; who does not gets more when it is needed."""
@@ -69,13 +72,32 @@ def generate(
         path = generation_path(loaded)
         if path == "slots":
             with packed(loaded, sum(min(ask.room, FORESIGHT) for ask in asks)):
-                _Scheduler(loaded, rows, budget, decode, deliver).run()
+                Scheduler(loaded, rows, budget, decode, deliver).run()
         else:
             generate_plainly(loaded, rows, budget, decode, deliver, padding=path == "padded")
 
 
-class _Scheduler:
-    """Rows in slots, rows that wait for one, and the order of passes."""
+@dataclass(frozen=True, kw_only=True)
+class Joining:
+    """What an open queue does besides: rows enter before the next step, and each has adapters of its own."""
+
+    use: Callable[[Sequence[tuple[AdapterSpec, ...]]], AbstractContextManager[None]]
+    """Makes the adapters of the rows of a pass active."""
+    leave: Callable[[Row, Slots, int], None]
+    """Called with a finished row, its slots and its slot, before that is freed."""
+
+
+class Scheduler:
+    """Rows in slots, rows that wait for one, and the order of passes.
+
+    Args:
+        loaded: the model.
+        rows: what to continue.
+        budget: how much may be in flight at a time; shrinks when memory runs out.
+        decode: token ids to text, without control tokens.
+        deliver: called with each row's index and what it gave.
+        joining: for an open queue, whose rows come while others are in flight, each with its own adapters.
+    """
 
     def __init__(
         self,
@@ -84,10 +106,12 @@ class _Scheduler:
         budget: Budget,
         decode: Decode,
         deliver: Callable[[int, Generated | None], None],
+        joining: Joining | None = None,
     ) -> None:
         from harness_models.hf.slots import Slots
 
         self._loaded = loaded
+        self._joining = joining
         self._budget = budget
         self._decode = decode
         self._deliver = deliver
@@ -105,16 +129,45 @@ class _Scheduler:
 
     def run(self) -> None:
         """Generate until every row is delivered."""
-        while self._waiting or self._live:
-            if out_of_memory(self._round):
-                self._shrink()
-            while self._done:
-                self._deliver(*self._done.pop())
+        while self.rows:
+            self.turn()
+
+    @property
+    def rows(self) -> int:
+        """Rows in flight and waiting."""
+        return len(self._waiting) + len(self._live)
+
+    @property
+    def budget(self) -> Budget:
+        """How much may be in flight now."""
+        return self._budget
+
+    def turn(self) -> None:
+        """Let rows enter, run one step, and deliver what is finished."""
+        if out_of_memory(self._round):
+            self._shrink()
+        while self._done:
+            self._deliver(*self._done.pop())
+
+    def add(self, row: Row) -> None:
+        """Let a row join behind those that wait."""
+        self._waiting.add(row)
+
+    def drop(self, row: Row) -> None:
+        """Give up a row, in flight or waiting; its slot is free at once."""
+        if row in self._live:
+            self._leave(row)
+        else:
+            self._waiting.remove(row)
+
+    def _using(self, rows: Sequence[Row]) -> AbstractContextManager[None]:
+        """Return what makes the adapters of the rows of a pass active."""
+        return nullcontext() if self._joining is None else self._joining.use([row.adapters for row in rows])
 
     def _round(self) -> None:
         # A pass of its own costs the new rows about what a step costs all: rows enter when the free slots of the
         # steps so far add up to one step.
-        if self._waiting and self._idle >= len(self._live):
+        if self._waiting and (self._joining is not None or self._idle >= len(self._live)):
             self._idle = 0
             while self._enter():
                 pass
@@ -137,7 +190,12 @@ class _Scheduler:
         slots.enter(len(group), columns, self._followers(first, columns))
         for row in self._live:
             row.join(len(self._live))
-        self._take(first, self._loaded.logits(slots.fill([row.ids for row in group], prefix)))
+        with self._using(group):
+            logits = self._loaded.logits(slots.fill([row.ids for row in group], prefix, group[0].prefix))
+        for row in group:
+            if row.kept is not None:
+                row.kept, row.prefix = None, 0
+        self._take(first, logits)
         return True
 
     def _followers(self, before: int, columns: int) -> int:
@@ -155,8 +213,10 @@ class _Scheduler:
     def _step(self) -> None:
         """Run the newest token of each row, and add the next one."""
         self._make_room()
-        hidden = self._slots.step([row.tokens[-1] for row in self._live], [row.length - 1 for row in self._live])
-        self._take(0, self._loaded.logits(hidden))
+        with self._using(self._live):
+            hidden = self._slots.step([row.tokens[-1] for row in self._live], [row.length - 1 for row in self._live])
+            logits = self._loaded.logits(hidden)
+        self._take(0, logits)
 
     def _take(self, first: int, logits: torch.Tensor) -> None:
         """Add a token to each row from slot `first` on; those that end leave."""
@@ -168,6 +228,8 @@ class _Scheduler:
                 finished.append(row)
                 self._done.append((row.index, generated))
         for row in finished:
+            if self._joining is not None:
+                self._joining.leave(row, self._slots, self._live.index(row))
             self._leave(row)
 
     def _leave(self, row: Row) -> None:
@@ -227,8 +289,8 @@ class _Scheduler:
 
     def _prefix_of(self, row: Row) -> Slots | None:
         """Return the keys and values of what the row's cluster has in common, computed when first asked for."""
-        if not row.prefix:
-            return None
+        if not row.prefix or row.kept is not None:
+            return row.kept
         if self._prefix is None or self._prefix[0] != row.cluster:
             self._prefix = None
             prefix = self._slots.empty()

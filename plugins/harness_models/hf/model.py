@@ -6,9 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Event as Signal
-from threading import Thread
+from threading import RLock
 from typing import TYPE_CHECKING
 
 from harness.api import (
@@ -35,11 +33,13 @@ from harness_models.hf.encoding import asks, continuations, texts
 from harness_models.hf.fingerprint import backend, fingerprint
 from harness_models.hf.generation import Ask, Generated, generate
 from harness_models.hf.memory import base_bytes, budget_for, free_bytes
+from harness_models.hf.open_queue import OpenQueue
 from harness_models.hf.scoring import Scored, score
 
 if TYPE_CHECKING:
     from harness.api import AdapterSpec, ModelSpec, RunContext
     from harness_models.hf.adapters import AdapterRack
+    from harness_models.hf.handles import Handle
     from harness_models.hf.loading import Loaded
     from harness_models.hf.planning import Branches
     from harness_models.hf.proof import BaseProof
@@ -53,10 +53,6 @@ _WAITING = {
 _WITH_WORK = 2
 """Of the weights' bytes: what a loaded base needs with all that it computes."""
 _NO_MEMORY = NoReply(reason="not enough memory for this request alone")
-
-
-class _StreamLeft(Exception):  # noqa: N818 - nothing is wrong
-    """Nobody reads the stream any more."""
 
 
 class HfModel(Model):
@@ -77,9 +73,15 @@ class HfModel(Model):
         """Ids of the adapters after whose first use the base was what it was."""
         self._asked_since = False
         """Whether anything was asked since the base was proven."""
+        self._used: frozenset[str] = frozenset()
+        """Ids of the adapters that were used."""
         self._budget: Budget | None = None
         self._told: Mapping[str, str] = {}
         self._noted: Sequence[str] = ()
+        self.busy = RLock()
+        """Held by whoever computes with the base."""
+        self.queue = OpenQueue(self)
+        """Requests from any threads, which `submit` adds to."""
 
     def fingerprint(self, candidate: Candidate) -> Mapping[str, str]:
         """Return what decides the replies; see `harness_models.hf.fingerprint`.
@@ -117,6 +119,12 @@ class HfModel(Model):
         if own is not None:
             own.answer(candidate, requests, deliver, on_text=on_text)
             return
+        with self.busy:
+            self._answer(candidate, requests, deliver, on_text)
+
+    def _answer(
+        self, candidate: Candidate, requests: Sequence[Request], deliver: Deliver, on_text: OnText | None
+    ) -> None:
         loaded = self._ready(candidate)
         self._asked_since = True
         renderer = Renderer(loaded.tokenizer, candidate.template)
@@ -125,10 +133,51 @@ class HfModel(Model):
         if any(isinstance(request, Generate) for request in requests):
             self._find_path(loaded, candidate)
         self._generate(loaded, renderer, requests, deliver, on_text)
-        new = [adapter for adapter in candidate.adapters if adapter.id not in self._proven]
+        self._used |= {adapter.id for adapter in candidate.adapters}
+        self.prove()
+
+    def prove(self) -> None:
+        """Prove the base where adapters were used for the first time.
+
+        Raises:
+            BaseChangedError: when it is not what it was.
+        """
+        new = self._used - self._proven
         if new:
             self.check_base()
-            self._proven |= {adapter.id for adapter in new}
+            self._proven |= new
+
+    def submit(self, candidate: Candidate, request: Request, *, caller: str = "") -> Handle:
+        """Put a request into the open queue, where it joins those in flight at the next step; returns at once.
+
+        Args:
+            candidate: base, adapters and template.
+            request: of any kind.
+            caller: callers take turns, however much each of them asks.
+
+        Raises:
+            InputError: where two adapters of the candidate bring tokens.
+            QueueFullError: when too many wait.
+        """
+        own = self._own_base(candidate)
+        return (self if own is None else own).queue.submit(candidate, request, caller=caller)
+
+    def prepare(self, candidate: Candidate, *, generating: bool) -> Loaded:
+        """Load what a candidate needs, and find out how its base generates where it is to.
+
+        Raises:
+            InputError: when base, adapter or template cannot be used.
+        """
+        loaded = self._ready(candidate)
+        self._asked_since = True
+        self._used |= {adapter.id for adapter in candidate.adapters}
+        return self._find_path(loaded, candidate) if generating else loaded
+
+    @property
+    def rack(self) -> AdapterRack:
+        """The adapters of the base, which must be loaded."""
+        assert self._rack is not None  # noqa: S101 - for the type checker
+        return self._rack
 
     def check_base(self) -> None:
         """Prove that the base is byte for byte what it was when it was loaded.
@@ -153,34 +202,13 @@ class HfModel(Model):
         self._asked_since = False
 
     def stream(self, candidate: Candidate, request: Request) -> Iterator[Event]:
-        """Yield the text token by token, where the request is for text."""
-        events: SimpleQueue[Event | BaseException] = SimpleQueue()
-        left = Signal()
-
-        def grown(_: int, text: str) -> None:
-            if left.is_set():
-                raise _StreamLeft
-            events.put(Event(text=text))
-
-        def work() -> None:
-            try:
-                self.answer(candidate, [request], lambda _, reply: events.put(Event(reply=reply)), on_text=grown)
-            except BaseException as error:  # noqa: BLE001 - whoever reads the events gets it
-                events.put(error)
-
-        thread = Thread(target=work, name="stream", daemon=True)
-        thread.start()
+        """Yield the text token by token, where the request is for text; several streams share steps."""
+        handle = self.submit(candidate, request)
         try:
-            done = False
-            while not done:
-                event = events.get()
-                if isinstance(event, BaseException):
-                    raise event
-                done = event.reply is not None
-                yield event
+            yield from handle.events()
         finally:
-            left.set()
-            thread.join()
+            handle.cancel()
+            handle.wait()
 
     def reference(self) -> ModelSpec | None:
         """Return the same base in float32 on the same device; None where it runs so already."""
@@ -235,7 +263,8 @@ class HfModel(Model):
         return torch.cuda.max_memory_allocated(self._loaded.model.device)
 
     def close(self) -> None:
-        """Drop the base and its adapters; what is said of how it ran stays."""
+        """Drop the base and its adapters; what is in the queue is given up, what is said of how it ran stays."""
+        self.queue.cancel()
         self._told, self._noted = self.facts(), self.notes()
         self._loaded = self._rack = self._proof = None
         for other in self._extended.values():
@@ -305,7 +334,8 @@ class HfModel(Model):
         return loaded
 
     @property
-    def _limits(self) -> Budget:
+    def limits(self) -> Budget:
+        """How much may be in flight."""
         if self._budget is None:
             self._budget = Budget(tokens=2_048, rows=64)
         return self._budget
@@ -323,7 +353,7 @@ class HfModel(Model):
                 for index in indices:
                     deliver(index, _NO_MEMORY if scored is None else _log_prob(rows[row], scored, number))
 
-        score(loaded, rows, self._limits, done)
+        score(loaded, rows, self.limits, done)
 
     def _score_texts(self, loaded: Loaded, requests: Sequence[Request], deliver: Deliver) -> None:
         """Score whole texts window by window, and add the windows up."""
@@ -337,7 +367,7 @@ class HfModel(Model):
             if len(parts[index]) == left[index]:
                 deliver(index, _sum(parts[index]))
 
-        score(loaded, rows, self._limits, done)
+        score(loaded, rows, self.limits, done)
 
     def _generate(
         self,
@@ -350,13 +380,13 @@ class HfModel(Model):
         found, homes = asks(loaded, renderer, requests, deliver)
 
         def done(row: int, generated: Generated | None) -> None:
-            deliver(homes[row], _NO_MEMORY if generated is None else _completion(found[row], generated))
+            deliver(homes[row], completion(found[row], generated))
 
         def grown(row: int, piece: str) -> None:
             assert on_text is not None  # noqa: S101 - for the type checker
             on_text(homes[row], piece)
 
-        generate(loaded, found, self._limits, renderer.decode, done, None if on_text is None else grown)
+        generate(loaded, found, self.limits, renderer.decode, done, None if on_text is None else grown)
 
 
 def _log_prob(row: Branches, scored: Scored, number: int) -> LogProb:
@@ -382,7 +412,10 @@ def _sum(parts: Sequence[LogProb | None]) -> Reply:
     )
 
 
-def _completion(ask: Ask, generated: Generated) -> Completion:
+def completion(ask: Ask, generated: Generated | None) -> Reply:
+    """Return the reply to what was continued; a NoReply where memory did not suffice."""
+    if generated is None:
+        return _NO_MEMORY
     return Completion(
         text=generated.text,
         prompt_tokens=len(ask.prompt),

@@ -12,7 +12,8 @@ from harness_models.hf.stopping import Decode, Stops, TextStream
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from harness.api import Decoding
+    from harness.api import AdapterSpec, Decoding
+    from harness_models.hf.slots import Slots
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,10 @@ class Row:
     begin: float | None = None
     first_token: float = 0.0
     batch: int = 0
+    adapters: tuple[AdapterSpec, ...] = ()
+    """Those that it is generated with, where rows of several share a scheduler."""
+    kept: Slots | None = None
+    """What its first `prefix` tokens are copied from; None where its cluster computes them."""
 
     @property
     def length(self) -> int:

@@ -166,6 +166,17 @@ class Slots:
         new.slots.append(slot)
         self.homes[slot] = new
 
+    def copied(self, slot: int, length: int) -> Slots:
+        """Return other slots, of which the first holds the first tokens of this one, as a beginning to fill from."""
+        other, home = self.empty(), self.homes[slot]
+        other.enter(1, length)
+        place, shelf = home.slots.index(slot), other.homes[0]
+        for layer, parts in home.room.items():
+            for part, target in zip(parts, shelf.parts(layer, parts), strict=True):
+                target[0, :, :length] = part[place, :, :length]
+        other.end = length
+        return other
+
     def trim(self) -> None:
         """Give back the room that no row uses."""
         for shelf in list(self._shelves.values()):
@@ -217,16 +228,17 @@ class Slots:
         keys.shelves = seen  # type: ignore[attr-defined] # to be found again in `_attend`
         return given
 
-    def fill(self, rows: Sequence[Sequence[int]], prefix: Slots | None = None) -> torch.Tensor:
+    def fill(self, rows: Sequence[Sequence[int]], prefix: Slots | None = None, start: int = 0) -> torch.Tensor:
         """Run rows from their beginning, into the slots entered last; return the last hidden states (B, H).
 
         Args:
             rows: token ids, more than the prefix has.
             prefix: slots of which the first holds what the rows begin with; it is copied.
+            start: how many tokens of the prefix the rows begin with; 0: all of them.
         """
         import torch
 
-        start = 0 if prefix is None else prefix.end
+        start = 0 if prefix is None else start or prefix.end
         shelf = self.homes[-1]
         self._filled = (shelf, slice(len(shelf.slots) - len(rows), len(shelf.slots)))
         if prefix is not None:

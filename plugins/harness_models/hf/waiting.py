@@ -33,6 +33,14 @@ class Waiting:
     def __iter__(self) -> Iterator[Row]:
         return iter(self._rows)
 
+    def add(self, row: Row) -> None:
+        """Put a row behind all others."""
+        self._rows.append(row)
+
+    def remove(self, row: Row) -> None:
+        """Take a row out, which must be here."""
+        self._rows.remove(row)
+
     def put_back(self, rows: Iterable[Row]) -> None:
         """Let rows that were in flight go on before all others."""
         self._rows.extendleft(sorted(rows, key=lambda row: (-row.cluster, row.length, -row.index)))
@@ -51,7 +59,7 @@ class Waiting:
             if group:
                 longest = max(other.length for other in group)
                 spent += (row.length - longest) * len(group) if row.length > longest else longest - row.length
-                if row.cluster != group[0].cluster or spent > padding:
+                if row.cluster != group[0].cluster or row.adapters != group[0].adapters or spent > padding:
                     break
             if not fits([*group, row]):
                 break
