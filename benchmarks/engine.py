@@ -166,10 +166,11 @@ def sweep(name: str, work: dict[str, Any], model: str, options: argparse.Namespa
 
 
 def measure(name: str, work: dict[str, Any], model: str, options: argparse.Namespace) -> Outcome:
-    """Find the peer's fastest batch size, then run both sides in turn."""
-    found = sweep(name, work, model, options)
+    """Find the peer's fastest batch size where there is a choice, then run both sides in turn."""
+    found = sweep(name, work, model, options) if len(options.batches) > 1 else {}
     fitting = {batch: seconds for batch, seconds in found.items() if seconds is not None}
-    outcome = Outcome(name=name, batch=min(fitting, key=lambda batch: fitting[batch]), sweep=found)
+    batch = min(fitting, key=lambda batch: fitting[batch]) if fitting else options.batches[0]
+    outcome = Outcome(name=name, batch=batch, sweep=found)
     if options.runs:
         run_ours({**work, "items": work["items"][:2]}, model, options)  # hashes the weights once, as a first run does
     for turn in range(options.runs):

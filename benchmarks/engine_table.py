@@ -60,7 +60,8 @@ def text(records: Sequence[dict[str, Any]]) -> str:
 def _row(one: dict[str, Any]) -> list[str]:
     ours, peer = one["ours"], one["peer"]
     searched = ", ".join(f"{batch}: {'n.m.' if cpu is None else f'{cpu:.0f} s'}" for batch, cpu in one["sweep"].items())
-    part = "" if one["part"] == 1 else f" on 1/{one['part']}"
+    searched = searched or "given"
+    part = "" if one["part"] == 1 or not one["sweep"] else f" on 1/{one['part']}"
     number = "" if one["dtype"] == "float32" else f" ({one['dtype']})"
     runs = f"{len(ours['runs'])} {'pair' if len(ours['runs']) == 1 else 'pairs'}"
     return [

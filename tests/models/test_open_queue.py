@@ -86,7 +86,7 @@ JOBS = st.lists(
 
 
 @given(JOBS, st.booleans(), st.sampled_from([1, 2, 64]))
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_order_of_arrival_gives_each_request_what_it_gets_alone(
     arms: tuple[Any, list[Candidate], list[list[str]]],
     jobs: Sequence[tuple[int, int, int, str]],

@@ -12,16 +12,13 @@ from typing import TYPE_CHECKING
 from harness.api import (
     BaseChangedError,
     Candidate,
-    Completion,
     Event,
     Generate,
     InputError,
     LogProb,
     Model,
-    NoReply,
     Reply,
     Request,
-    Timing,
     base_shapes_folder,
     use_threads,
 )
@@ -31,9 +28,10 @@ from harness_models.hf.chat import Renderer
 from harness_models.hf.device import placement
 from harness_models.hf.encoding import asks, continuations, texts
 from harness_models.hf.fingerprint import backend, fingerprint
-from harness_models.hf.generation import Ask, Generated, generate
+from harness_models.hf.generation import Generated, generate
 from harness_models.hf.memory import base_bytes, budget_for, free_bytes
 from harness_models.hf.open_queue import OpenQueue
+from harness_models.hf.replies import NO_MEMORY, completion, log_prob, summed
 from harness_models.hf.scoring import Scored, score
 
 if TYPE_CHECKING:
@@ -41,7 +39,6 @@ if TYPE_CHECKING:
     from harness_models.hf.adapters import AdapterRack
     from harness_models.hf.handles import Handle
     from harness_models.hf.loading import Loaded
-    from harness_models.hf.planning import Branches
     from harness_models.hf.proof import BaseProof
 
 Deliver = Callable[[int, Reply], None]
@@ -52,7 +49,6 @@ _WAITING = {
 }
 _WITH_WORK = 2
 """Of the weights' bytes: what a loaded base needs with all that it computes."""
-_NO_MEMORY = NoReply(reason="not enough memory for this request alone")
 
 
 class HfModel(Model):
@@ -351,7 +347,7 @@ class HfModel(Model):
         def done(row: int, scored: Scored | None) -> None:
             for number, indices in enumerate(homes[row]):
                 for index in indices:
-                    deliver(index, _NO_MEMORY if scored is None else _log_prob(rows[row], scored, number))
+                    deliver(index, NO_MEMORY if scored is None else log_prob(rows[row], scored, number))
 
         score(loaded, rows, self.limits, done)
 
@@ -363,9 +359,9 @@ class HfModel(Model):
 
         def done(row: int, scored: Scored | None) -> None:
             index = homes[row]
-            parts[index].append(None if scored is None else _log_prob(rows[row], scored, 0))
+            parts[index].append(None if scored is None else log_prob(rows[row], scored, 0))
             if len(parts[index]) == left[index]:
-                deliver(index, _sum(parts[index]))
+                deliver(index, summed(parts[index]))
 
         score(loaded, rows, self.limits, done)
 
@@ -387,39 +383,3 @@ class HfModel(Model):
             on_text(homes[row], piece)
 
         generate(loaded, found, self.limits, renderer.decode, done, None if on_text is None else grown)
-
-
-def _log_prob(row: Branches, scored: Scored, number: int) -> LogProb:
-    found = scored.scores[number]
-    return LogProb(
-        logprob=found.logprob,
-        tokens=len(row.continuations[number]),
-        is_greedy=found.is_greedy,
-        timing=Timing(total=scored.seconds, batch=scored.batch),
-    )
-
-
-def _sum(parts: Sequence[LogProb | None]) -> Reply:
-    whole = [part for part in parts if part is not None]
-    if len(whole) < len(parts):
-        return _NO_MEMORY
-    timings = [part.timing for part in whole if part.timing is not None]
-    return LogProb(
-        logprob=sum(part.logprob for part in whole),
-        tokens=sum(part.tokens for part in whole),
-        is_greedy=all(part.is_greedy for part in whole),
-        timing=Timing(total=sum(timing.total for timing in timings), batch=max(timing.batch for timing in timings)),
-    )
-
-
-def completion(ask: Ask, generated: Generated | None) -> Reply:
-    """Return the reply to what was continued; a NoReply where memory did not suffice."""
-    if generated is None:
-        return _NO_MEMORY
-    return Completion(
-        text=generated.text,
-        prompt_tokens=len(ask.prompt),
-        completion_tokens=generated.tokens,
-        finish=generated.finish,
-        timing=Timing(total=generated.seconds, first_token=generated.first_token, batch=generated.batch),
-    )

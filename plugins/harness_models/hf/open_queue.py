@@ -10,7 +10,7 @@ from collections import deque
 from contextlib import ExitStack
 from dataclasses import dataclass
 from threading import Condition, Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from harness.api import Generate, InputError, NoReply
 from harness_models.hf.chat import Renderer
@@ -19,13 +19,18 @@ from harness_models.hf.generation import FORESIGHT, Generated, Joining, Schedule
 from harness_models.hf.handles import CANCELLED, Handle, QueueFullError
 from harness_models.hf.mixing import Mixer
 from harness_models.hf.remembered import Remembered
+from harness_models.hf.replies import completion
 from harness_models.hf.rows import Row, rows_of
 from harness_models.hf.stopping import Stops, TextStream, byte_tokens, control_tokens
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from threading import RLock
+
     from harness.api import Candidate, Reply, Request
+    from harness_models.hf.adapters import AdapterRack
+    from harness_models.hf.batching import Budget
     from harness_models.hf.loading import Loaded
-    from harness_models.hf.model import HfModel
     from harness_models.hf.slots import Slots
 
 MOST = 256
@@ -36,6 +41,42 @@ _REMEMBERED = 0.25
 
 class _GivenUpError(Exception):
     """A request that is answered as a whole was cancelled."""
+
+
+class Base(Protocol):
+    """What the queue needs of a model."""
+
+    busy: RLock
+    """Held by whoever computes with the base."""
+
+    @property
+    def limits(self) -> Budget:
+        """How much may be in flight."""
+        ...
+
+    @property
+    def rack(self) -> AdapterRack:
+        """The adapters of the base, once it is prepared."""
+        ...
+
+    def prepare(self, candidate: Candidate, *, generating: bool) -> Loaded:
+        """Load what a candidate needs."""
+        ...
+
+    def prove(self) -> None:
+        """Prove the base where adapters were used for the first time."""
+        ...
+
+    def answer(
+        self,
+        candidate: Candidate,
+        requests: Sequence[Request],
+        deliver: Callable[[int, Reply], None],
+        *,
+        on_text: Callable[[int, str], None] | None = None,
+    ) -> None:
+        """Answer requests as a whole."""
+        ...
 
 
 @dataclass(kw_only=True, eq=False)
@@ -58,7 +99,7 @@ class OpenQueue:
         remembering: whether finished texts are kept for the next turn of their conversation.
     """
 
-    def __init__(self, model: HfModel, *, most: int = MOST, mixing: bool = True, remembering: bool = True) -> None:
+    def __init__(self, model: Base, *, most: int = MOST, mixing: bool = True, remembering: bool = True) -> None:
         self._model = model
         self._most = most
         self._mixing = mixing
@@ -240,8 +281,6 @@ class OpenQueue:
             self._remembered.add(_key(row), row.ids[:-1], slots, slot)  # the newest token was not run
 
     def _finished(self, number: int, generated: Generated | None) -> None:
-        from harness_models.hf.model import completion
-
         job = self._running.pop(number)
         assert job.row is not None  # noqa: S101 - it was in a lane
         job.handle.finish(completion(job.row.ask, generated))
