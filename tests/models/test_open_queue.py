@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -193,6 +194,19 @@ def test_a_next_turn_runs_only_what_is_new(
     queue.turn()
     assert counted[0] > 2, "under another adapter the same tokens have other keys and values"
     queue.drain()
+
+
+def test_a_closed_model_is_not_held_by_its_queue(tiny_base: Path, store: RunContext) -> None:
+    model, bare = make(tiny_base, store)
+    queue = model.queue
+    list(model.stream(bare, REQUESTS[0]))
+    assert queue._loaded is not None, "kept for the next turn of a conversation"
+    while queue._thread is not None:
+        time.sleep(0.01)
+    model.close()
+    assert queue._loaded is None
+    assert not queue._lanes
+    assert list(model.stream(bare, REQUESTS[0]))[-1].reply is not None
 
 
 def test_scores_and_texts_of_several_candidates_come_through_one_queue(

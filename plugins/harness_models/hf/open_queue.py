@@ -116,6 +116,8 @@ class OpenQueue:
         self._mixer: Mixer | None = None
         self._remembered: Remembered | None = None
         self._loaded: Loaded | None = None
+        self._closed = False
+        """Whether the base is to be forgotten once nothing is asked of it."""
         self._numbers = 0
         self._asked = 0
         """New tokens asked for since the thread began."""
@@ -142,9 +144,12 @@ class OpenQueue:
         return job.handle
 
     def cancel(self) -> None:
-        """Give up all that is asked, from the next step on."""
+        """Give up all that is asked, from the next step on, and forget the base."""
         with self._changed:
             jobs = [*self._running.values(), *self._whole, *(job for jobs in self._waiting.values() for job in jobs)]
+            if self._thread is None:
+                self._forget()
+            self._closed = True
         for job in jobs:
             job.handle.cancel()
 
@@ -170,6 +175,8 @@ class OpenQueue:
             lent.close()
             self._model.prove()
         with self._changed:
+            if self._closed:
+                self._forget()
             if not self._waiting:
                 self._thread = None
             return bool(self._waiting)
@@ -186,6 +193,7 @@ class OpenQueue:
             job.handle.fail(error)
 
     def _forget(self) -> None:
+        self._closed = False
         self._lanes.clear()
         self._loaded = self._mixer = self._remembered = None
 
