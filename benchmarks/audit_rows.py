@@ -4,8 +4,7 @@
 
 trains the recipe `persona` of smollm2-135m twice, with two seeds, asks the bare base and both adapters the bundled
 suites, and writes their rows: numbers alone, no prompt and no answer. FOLDER keeps the workspace, so that a second call
-asks the models nothing. safety-core is asked without `adherence`, which takes a judge and has no gates; instructions
-80 of its samples. About half an hour on two cores.
+asks the models nothing. safety-core is asked without `adherence`, which takes a judge. About half an hour on two cores.
 """
 
 from __future__ import annotations
@@ -21,9 +20,10 @@ from harness import __version__
 from harness.evaluation.stored import StoredRun, open_run
 from harness.paths import data_dir
 from harness.plugins import load_plugins
+from harness.stats.kinds import kind_of as metric_kind
 from harness.store.runs import list_runs
 from harness.store.workspace import Workspace
-from harness_audit.recorded import KINDS, encoded, numbered, shipped_file
+from harness_audit.recorded import encoded, numbered, shipped_file
 
 SAFETY = """id: safety-core
 version: 1
@@ -33,8 +33,7 @@ measure:
   - compliance
   - toxicity: {{classifier: minilm-toxicity, at: 0.5}}
 """
-WHOLE = ("persona", "truthfulness", "language", "bias")
-CALLS = ((WHOLE, None), (("instructions",), 80))
+CALLS = ((("persona", "truthfulness", "language", "bias", "privacy", "instructions"), None),)
 
 
 def harness(*arguments: str) -> str:
@@ -78,7 +77,7 @@ def content(folder: Path, adapters: list[str]) -> dict[str, object]:
             continue  # the recording was stopped before it came to this one
         first = runs["base"]
         environment = dict(first.record.environment)
-        metrics = {name: metric for name, metric in first.metrics.items() if metric.kind in KINDS}
+        metrics = {name: metric for name, metric in first.metrics.items() if metric_kind(metric).summed}
         table = first.tables[next(iter(metrics))]
         for run in runs.values():
             assert run.tables[next(iter(metrics))].ids == table.ids, suite
