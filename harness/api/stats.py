@@ -1,5 +1,6 @@
 """Gates and the statistics behind them, for plugins that plan, check or test gates."""
 
+from harness.evaluation.looks import SEQUENTIAL, Design, levels_of_looks, with_sizes
 from harness.evaluation.policies import schedule
 from harness.gates.attainable import describe, detectable, samples_needed
 from harness.gates.by_principle import as_written, conditions, of_each
@@ -37,6 +38,7 @@ from harness.stats.proportion import (
 )
 from harness.stats.ranking import auc
 from harness.stats.rows import Scored
+from harness.stats.sequential import look_levels
 from harness.stats.table import subset
 from harness.types import worst_status
 
@@ -45,8 +47,10 @@ __all__ = [
     "METRIC_KINDS",
     "MOST",
     "POWER",
+    "SEQUENTIAL",
     "Assessment",
     "Comparison",
+    "Design",
     "Interval",
     "MetricTable",
     "Outlook",
@@ -78,7 +82,9 @@ __all__ = [
     "halve",
     "is_weighted_mean",
     "level_of_attempt",
+    "levels_of_looks",
     "linearised",
+    "look_levels",
     "mcnemar_power",
     "metric_kind",
     "null_variance",
@@ -96,6 +102,7 @@ __all__ = [
     "spent",
     "spread_of",
     "subset",
+    "with_sizes",
     "worst_status",
     "youden_bound",
 ]

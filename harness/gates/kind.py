@@ -194,6 +194,9 @@ class GateKind(ABC):
     """Whether it may be about a proportion corrected for its labeller's errors."""
     of_the_run = False
     """Whether it is about the very run and not about what it is a sample of: nothing to plan, and no interval."""
+    of_texts = False
+    """Whether it counts texts and is not about the metric's own value: plans simulate it alone, and what rounding moves
+    of one text is not looked at."""
     ideal = "perfect data"
     """What `fewest` takes for the best that could come out."""
 

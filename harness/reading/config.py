@@ -46,7 +46,7 @@ class AdmissionSection(StrictModel):
     shared: list[str] = []
 
 
-_LATER_KEYS = frozenset({"attempts", "cap", "admission", "unverifiable"})
+_LATER_KEYS = frozenset({"attempts", "cap", "admission", "unverifiable", "looks", "fdr"})
 
 
 def without_unused(content: Any) -> Any:  # noqa: ANN401 - plain data of any depth
@@ -66,12 +66,28 @@ class PolicyFile(StrictModel):
     review: Review = "none"
     attempts: Annotated[int, Field(ge=1)] | None = None
     """Attempts between two promotions, each at an equal part of alpha; None is any number, at ever smaller parts."""
+    looks: list[Annotated[float, Field(gt=0, le=1)]] | None = None
+    """Shares of every suite's samples, looked at in order until one decides; the last is 1."""
+    fdr: Literal["saffron"] | None = None
+    """alpha is a false discovery rate over attempts on fresh samples."""
     admission: AdmissionSection | None = None
     unverifiable: Literal["allow", "refuse"] | None = None
     """Whether served models, whose weights can change unseen, may be decided upon; None allows them."""
     left_out: list[str] = []
     """What a reader might expect this policy to ask for, and why it does not."""
     suites: Annotated[list[str | PolicySuiteSection], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Self:
+        sized = any(section.samples for section in self.suites if not isinstance(section, str))
+        if self.looks is not None:
+            if not self.looks or self.looks[-1] != 1.0 or any(b <= a for a, b in pairwise(self.looks)):
+                raise ValueError(f"`looks` are shares that rise to 1, such as [0.25, 0.5, 1]; these are {self.looks}")
+            if sized:
+                raise ValueError("`looks` and `samples` both say how many samples are looked at; keep one")
+        if self.fdr is not None and (self.attempts is not None or self.looks is not None or sized):
+            raise ValueError("`fdr` gives each attempt its level: leave `attempts`, `looks` and `samples` out")
+        return self
 
     @model_validator(mode="after")
     def _one_schedule(self) -> Self:
@@ -105,7 +121,7 @@ class PolicyFile(StrictModel):
         fingerprint = sha256_json([name, without_unused(content)])
         return Policy(
             id=name, suites=suites, alpha=self.alpha, judge=self.judge, review=self.review, about=self.about.strip(),
-            attempts=self.attempts,
+            attempts=self.attempts, looks=tuple(self.looks or ()), fdr=self.fdr or "",
             admission=Admission(**{**given, "shared": tuple(self.admission.shared)}) if self.admission else Admission(),
             unverifiable=self.unverifiable or "allow",
             left_out=tuple(" ".join(text.split()) for text in self.left_out),

@@ -46,7 +46,7 @@ def decision_row(decision: Decision, sha256: str) -> dict[str, Any]:
         "baseline_fingerprint": decision.baseline_fingerprint,
         "runs": dict(decision.runs), "baseline_runs": dict(decision.baseline_runs),
         "attempt": decision.attempt, "level": decision.level, "exploratory": decision.exploratory,
-        "review": decision.review,
+        "review": decision.review, "p": decision.p,
     }  # fmt: skip
 
 

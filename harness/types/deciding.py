@@ -203,6 +203,10 @@ class Policy:
     """`manual`: a person must approve a decision that passed before it can be promoted."""
     attempts: int | None = None
     """How many may be made between two promotions, each at an equal part of alpha; None is any number."""
+    looks: tuple[float, ...] = ()
+    """Shares of every suite's samples that are looked at in order until one decides, the last 1; empty is one look."""
+    fdr: str = ""
+    """`saffron`: alpha is the false discovery rate of promotions on fresh samples; see `harness.stats.saffron`."""
     left_out: tuple[str, ...] = ()
     """What a reader might expect it to ask for, and why it does not."""
     admission: Admission = Admission()
@@ -389,6 +393,15 @@ class Decision:
     """What the model said of the candidate's bytes: hash of the base, ids of the adapters, template."""
     verifiable: bool = True
     """Whether that pins the candidate's weights; False for a served model, which can change unseen."""
+
+    @property
+    def p(self) -> float:
+        """The level at which its gates would just have passed all together; 1 where one cannot pass at any."""
+        if self.vetoes:
+            return 1.0
+        known = [1.0 if check.p is None else check.p for _, check in self.checks
+                 if check.p is not None or check.status not in {"passed", "not_applicable"}]  # fmt: skip
+        return max(known, default=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from harness.api.stats import (
     gate_kind,
     is_weighted_mean,
     level_of_attempt,
+    levels_of_looks,
     metric_kind,
     of_each,
     samples_needed,
@@ -43,7 +44,7 @@ class Replayed:
 
 def replayed(policy: Policy, populations: Mapping[str, Population], registries: Registries) -> Replayed:
     """Return a policy's gates on the populations of its suites, at the level of its first attempt."""
-    level = level_of_attempt(policy.alpha, 1) / len(schedule(policy))
+    level = levels_of_looks(policy, level_of_attempt(policy.alpha, 1, policy.attempts))[-1]
     parts: list[Part] = []
     left_out: list[str] = []
     for section, limit in zip(policy.suites, schedule(policy)[-1], strict=True):
@@ -152,7 +153,7 @@ def _far(population: Population, metric: str, gates: Sequence[Gate]) -> tuple[In
 
 def _at_its_line(name: str, found: Replayed, place: int, gate: Gate) -> Case | None:
     """Return the case of a candidate that is bad in one respect alone: it has to slip through that very gate."""
-    if gate_kind(gate).of_the_run:
+    if gate_kind(gate).of_the_run or gate_kind(gate).of_texts:
         return None
     part = found.parts[place]
     metric = part.population.metrics[gate.metric]

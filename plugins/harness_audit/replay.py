@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from harness.api import CheckStatus, Gate, NotApplicable, Row, Unscored
-from harness.api.stats import MetricTable, check_gate, gate_kind, level_of_attempt, metric_kind, worst_status
+from harness.api.stats import (
+    MetricTable,
+    check_gate,
+    gate_kind,
+    level_of_attempt,
+    look_levels,
+    metric_kind,
+    worst_status,
+)
 from harness_audit.injections import Injection, lay_all
 from harness_audit.population import ABSENT, ANCHOR, BASELINE, CANDIDATE, SCORED, Column, Drawn, Population
 
@@ -189,10 +197,16 @@ def replay(case: Case, *, simulations: int, seed: int, judge: Judge | None = Non
     return tally
 
 
-def _at_level(gate: Gate, case: Case, attempt: int) -> Gate:
+def _at_level(gate: Gate, case: Case, attempt: int, look: int) -> Gate:
     """Return the gate at the level of an attempt's look, as `harness_promotion.policy_run` sets it."""
     level = level_of_attempt(gate.alpha, attempt) if case.attempts > 1 and case.budgeted else gate.alpha
-    return replace(gate, alpha=level / max(1, len(case.looks)))
+    return replace(gate, alpha=_level_of_look(case, look, level))
+
+
+def _level_of_look(case: Case, look: int, level: float) -> float:
+    if not case.looks:
+        return level
+    return look_levels(level, tuple(size / case.looks[-1] for size in case.looks))[case.looks.index(look)]
 
 
 def _promoted(
@@ -211,7 +225,7 @@ def _promoted(
                 drawn[index] = lay_all(part.injections, part.population.draw(part.n, generator), generator)
             run = _first(drawn[index], look) if look else drawn[index]
             metric = part.population.metrics[gate.metric]
-            status = judge.verdict(_at_level(gate, case, attempt), metric, run, number)
+            status = judge.verdict(_at_level(gate, case, attempt, look), metric, run, number)
             tally.verdicts[place][status] += 1
             if status == "passed" and case.counts_alone and not _beyond(gate, run):
                 status = "inconclusive"  # it may pass: nothing false about it

@@ -23,3 +23,4 @@ def register_gate_kinds(register: Callable[..., None]) -> None:
     register(
         "max_unscored", late("harness_gates.max_unscored:MaxUnscored"), about="At most such a share without a score"
     )
+    register("max_worse", late("harness_gates.max_worse:MaxWorse"), about="At most such a share of texts far worse")

@@ -153,19 +153,20 @@ def _of_policy(
     """Return the policy's suites at its last look and at the level of an attempt, and both numbers."""
     from dataclasses import replace
 
-    from harness.api.stats import level_of_attempt, schedule
+    from harness.api.stats import Design, level_of_attempt, levels_of_looks, schedule, with_sizes
     from harness.api.workspace import find_policy, prepare_policy
 
     registries = app.plugins.registries
     chosen = find_policy(name, app.config, registries)
-    number = planned.attempt
-    if number is None:
-        known = app.workspace_path.is_dir()
-        number = 1 + (app.session.job("budget")(chosen).attempts if known else 0)
-    looks = schedule(chosen)
-    level = level_of_attempt(chosen.alpha, min(number, chosen.attempts or number), chosen.attempts) / len(looks)
-    limits = [planned.limit or size for size in looks[-1]]
+    number, level = planned.attempt, 0.0
+    if number is None or chosen.fdr:
+        known = app.session.job("budget")(chosen) if app.workspace_path.is_dir() else None
+        number = 1 if known is None else known.attempts + 1
+        level = 0.0 if known is None else known.next_level
+    level = level or level_of_attempt(chosen.alpha, min(number, chosen.attempts or number), chosen.attempts)
+    limits = [planned.limit or size for size in schedule(chosen)[-1]]
     prepared = prepare_policy(chosen, adapters, registries, app.session.context, limits)
+    level = levels_of_looks(with_sizes(chosen, Design(), [len(suite.samples) for suite in prepared]), level)[-1]
     return [
         replace(suite, gates=tuple(replace(gate, alpha=level) for gate in suite.gates)) for suite in prepared
     ], (number, level)  # fmt: skip

@@ -210,7 +210,8 @@ class _SuitePart:
         if assumptions.samples is not None:
             n = round(n * assumptions.samples / max(1, len(self.suite.samples)))
         known = None
-        if self.pool is not None and simulable(gate, self.pool) and not gate_kind(gate).of_the_run:
+        planned_by_value = not gate_kind(gate).of_the_run and not gate_kind(gate).of_texts
+        if self.pool is not None and simulable(gate, self.pool) and planned_by_value:
             known = expected(gate, self.pool, assumptions.truth, assumptions.changes.get(gate.metric, 0.0))
         detects = None
         if kind.shares or (known is not None and known.spread is not None):

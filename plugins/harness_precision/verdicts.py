@@ -26,7 +26,8 @@ LookedAt = Mapping[str | None, Range]
 
 def can_shift(gate: Gate, metric: Metric) -> bool:
     """Tell whether rounding can move what the gate looks at: not a count of this very run, nor its times and memory."""
-    return not gate_kind(gate).of_the_run and metric_kind(metric).per_sample
+    kind = gate_kind(gate)
+    return not kind.of_the_run and not kind.of_texts and metric_kind(metric).per_sample
 
 
 def compared_with(gate: Gate) -> tuple[str | None, ...]:

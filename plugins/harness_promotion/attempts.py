@@ -8,8 +8,9 @@ and the policy. The same again is a replay, and spends nothing.
 A promotion begins a new period, with the whole alpha again: what passed does not make the next one harder. A policy may
 declare how many attempts a period has, each at an equal part. What was tried before stays a replay, at its old level.
 
-A policy that looks at more and more samples declares the sizes beforehand; each of its looks gets an equal part of the
-attempt's level (Bonferroni), so that the looks together spend what one look would.
+A policy that looks at more and more samples declares the sizes beforehand; its looks together spend what one look would
+(`harness.stats.sequential`). Under `fdr: saffron` what earlier attempts found decides about the level of the next, a
+promotion begins no new period, and each attempt needs samples that no earlier one had.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.api import InputError, sha256_json
-from harness.api.stats import level_of_attempt, schedule, spent
+from harness.api.stats import Design, level_of_attempt, levels_of_looks
 from harness.api.workspace import declared, require_known, versions
+from harness_promotion.saffron import saffron_level
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +41,8 @@ class Trial:
     """Hash of what is measured: the suite's content, its samples, the judge and the seed."""
     arms: Mapping[str, str]
     """Fingerprint of everything that its gates compare with, by what they call it."""
+    samples: str = ""
+    """Hash of its samples alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +55,8 @@ class Attempt:
     """1 for the first under this version of the policy; 0 for an exploratory one, which spends nothing."""
     level: float
     """One-sided; for all looks of the attempt together."""
-    looks: int
-    """How many sizes the policy declares."""
+    levels: tuple[float, ...]
+    """Of each look."""
     replay: bool
     """Whether the ledger has it already."""
     exploratory: str = ""
@@ -60,15 +64,25 @@ class Attempt:
     next_step: str = "decide at a size that the policy declares: harness decide without --samples"
     """What can be done where it is exploratory."""
 
+    samples: tuple[str, ...] = ()
+    """Hashes of the samples of its suites."""
+    among: int = 1
+    """How many candidates it was chosen from by these samples; `level` is its part."""
+
     @property
-    def look_level(self) -> float:
-        """The one-sided level of one look."""
-        return self.level / self.looks
+    def looks(self) -> int:
+        """How many there may be."""
+        return len(self.levels)
+
+    def at_look(self, look: int) -> float:
+        """Return the one-sided level of a look, 1 for the first."""
+        return self.levels[min(look, len(self.levels)) - 1]
 
 
 def plan_attempt(
-    workspace: Workspace, policy: Policy, candidate: str, tested: Sequence[Trial], *, exploratory: str = ""
-) -> Attempt:
+    workspace: Workspace, policy: Policy, candidate: str, tested: Sequence[Trial], *, exploratory: str = "",
+    design: Design | None = None,
+) -> Attempt:  # fmt: skip
     """Say which attempt this is, and spend nothing yet. The caller holds the lock.
 
     Args:
@@ -77,31 +91,81 @@ def plan_attempt(
         candidate: its fingerprint.
         tested: every suite of the policy, in its order.
         exploratory: a reason that the caller knows of, why nothing can come of it.
+        design: how it is made, where that is not as the policy says.
 
     Raises:
-        InputError: where all attempts that the policy declares are made.
+        InputError: where all attempts that the policy declares are made, or samples are not fresh that `fdr` needs so.
     """
-    looks = len(schedule(policy))
+    how = design or Design()
     content = [policy.id, policy.fingerprint, candidate, [[t.suite, t.measured, dict(t.arms)] for t in tested]]
+    if how.looks or how.among:
+        content.append([[str(share) for share in how.looks], sorted(how.among)])
     key = sha256_json(content)
-    counted = attempts(workspace, policy.id, policy.fingerprint)
+    counted = _counted(workspace, policy)
+    among = max(1, len(how.among))
+
+    def attempt(number: int, *, replay: bool) -> Attempt:
+        level = level_of(workspace, policy, number) / among
+        return Attempt(
+            key=key, number=number, level=level, levels=levels_of_looks(policy, level), replay=replay, among=among,
+            samples=tuple(t.samples for t in tested),
+        )  # fmt: skip
+
     # A promotion in between makes nothing new of what was tried before: its numbers are known.
     ever = _since_reset(workspace, policy.id, policy.fingerprint)
     known = next((entry for entry in ever if entry.kind == "attempt" and entry.body["key"] == key), None)
     if known is not None and not exploratory:
-        number = int(known.body["attempt"])
-        level = level_of_attempt(policy.alpha, number, policy.attempts)
-        return Attempt(key=key, number=number, level=level, looks=looks, replay=True)
+        return attempt(int(known.body["attempt"]), replay=True)
     reason = exploratory or _seen(workspace, policy, candidate, [t.suite for t in tested])
     if reason:
-        attempt = Attempt(key=key, number=0, level=policy.alpha, looks=1, replay=False, exploratory=reason)
-        return attempt if exploratory else replace(attempt, next_step=_FRESH)
+        free = Attempt(
+            key=key, number=0, level=policy.alpha, levels=(policy.alpha,), replay=False, exploratory=reason
+        )  # fmt: skip
+        return free if exploratory else replace(free, next_step=_FRESH)
     number = len(counted) + 1
     if policy.attempts is not None and number > policy.attempts:
         made = f"all {policy.attempts} attempts that the policy {policy.id} declares between two promotions are made"
         raise InputError(made, hint=f'declare more, or begin anew: harness policy reset {policy.id} --reason "…"')
-    level = level_of_attempt(policy.alpha, number, policy.attempts)
-    return Attempt(key=key, number=number, level=level, looks=looks, replay=False)
+    if policy.fdr:
+        _require_fresh(policy, tested, counted)
+    return attempt(number, replay=False)
+
+
+def _require_fresh(policy: Policy, tested: Sequence[Trial], before: Sequence[LedgerEntry]) -> None:
+    """Refuse samples that an earlier attempt had: the rate that `fdr` promises is that of independent samples."""
+    for trial in tested:
+        used = next((e.body["attempt"] for e in before if trial.samples in e.body.get("samples", ())), None)
+        if trial.samples and used is not None:
+            raise InputError(
+                f"the policy {policy.id} has `fdr: {policy.fdr}`, which holds on fresh samples alone, and attempt "
+                f"{used} had these samples of {trial.suite}",
+                hint="name a suite with other samples, or give the policy `attempts: K` instead of `fdr`",
+            )
+
+
+def level_of(workspace: Workspace, policy: Policy, number: int) -> float:
+    """Return the one-sided level of an attempt, which under `fdr` follows from what the ones before it found."""
+    if policy.fdr:
+        return saffron_level(policy.alpha, _history(workspace, policy)[: number - 1])
+    return level_of_attempt(policy.alpha, number, policy.attempts)
+
+
+def _history(workspace: Workspace, policy: Policy) -> list[tuple[float, bool]]:
+    """Return p and whether it passed of each attempt; one without a decision counts as p = 1."""
+    found: dict[int, tuple[float, bool]] = {}
+    version = policy.id, policy.fingerprint
+    for entry in workspace.ledger.entries("attempt", "reset", "decision"):
+        body = entry.body
+        if (body.get("policy"), body.get("policy_fingerprint")) != version:
+            continue
+        if entry.kind == "reset":
+            found = {}
+        elif entry.kind == "attempt":
+            found[int(body["attempt"])] = (1.0, False)
+        elif found.get(int(body["attempt"])) == (1.0, False):  # the first word on an attempt is the one that counts
+            p = body.get("p")
+            found[int(body["attempt"])] = (1.0 if p is None else float(p), body["status"] == "passed")
+    return [found[number] for number in sorted(found)]
 
 
 _FRESH = (
@@ -135,11 +199,12 @@ def spend(workspace: Workspace, policy: Policy, candidate: str, attempt: Attempt
     if attempt.replay or attempt.exploratory:
         return attempt
     with workspace.ledger.transaction() as ledger:
-        if len(attempts(workspace, policy.id, policy.fingerprint)) + 1 != attempt.number:
+        if len(_counted(workspace, policy)) + 1 != attempt.number:
             raise InputError("another attempt was made at the same time", hint="decide again")
         body: dict[str, Any] = {
             "policy": policy.id, "policy_fingerprint": policy.fingerprint, "attempt": attempt.number,
-            "level": attempt.level, "key": attempt.key, "candidate_fingerprint": candidate,
+            "level": attempt.level * attempt.among, "key": attempt.key, "candidate_fingerprint": candidate,
+            "samples": sorted({one for one in attempt.samples if one}), "among": attempt.among,
         }  # fmt: skip
         ledger.append("attempt", body)
     return replace(attempt, replay=True)
@@ -155,6 +220,14 @@ def attempts(workspace: Workspace, policy: str, fingerprint: str) -> list[Ledger
     for entry in _since_reset(workspace, policy, fingerprint):
         counted = [*counted, entry] if entry.kind == "attempt" else []
     return counted
+
+
+def _counted(workspace: Workspace, policy: Policy) -> list[LedgerEntry]:
+    """Return the attempts that count under a policy as it is; under `fdr` a promotion begins no new period."""
+    if not policy.fdr:
+        return attempts(workspace, policy.id, policy.fingerprint)
+    ever = _since_reset(workspace, policy.id, policy.fingerprint)
+    return [entry for entry in ever if entry.kind == "attempt"]
 
 
 def _since_reset(workspace: Workspace, policy: str, fingerprint: str) -> list[LedgerEntry]:
@@ -192,7 +265,7 @@ class Budget:
 def budget(workspace: Workspace, policy: Policy) -> Budget:
     """Return what is left to this version of the policy."""
     known = versions(workspace, policy.id)
-    made = len(attempts(workspace, policy.id, policy.fingerprint))
+    made = len(_counted(workspace, policy))
     version = (policy.id, policy.fingerprint)
     resets = [
         entry for entry in workspace.ledger.entries("reset")
@@ -200,9 +273,13 @@ def budget(workspace: Workspace, policy: Policy) -> Budget:
     ]  # fmt: skip
     return Budget(
         version=known.index(policy.fingerprint) + 1 if policy.fingerprint in known else 0, attempts=made,
-        spent=spent(policy.alpha, made, policy.attempts), resets=len(resets),
-        next_level=level_of_attempt(policy.alpha, min(made + 1, policy.attempts or made + 1), policy.attempts),
+        spent=_spent(workspace, policy, made), resets=len(resets),
+        next_level=level_of(workspace, policy, min(made + 1, policy.attempts or made + 1)),
     )  # fmt: skip
+
+
+def _spent(workspace: Workspace, policy: Policy, made: int) -> float:
+    return sum(level_of(workspace, policy, number) for number in range(1, made + 1))
 
 
 def reset(workspace: Workspace, policy: Policy, *, reason: str) -> LedgerEntry:
@@ -215,11 +292,11 @@ def reset(workspace: Workspace, policy: Policy, *, reason: str) -> LedgerEntry:
     if not reason.strip():
         raise InputError("a reset needs a reason", hint='give one with --reason "…"')
     with workspace.lock(), workspace.ledger.transaction() as ledger:
-        made = len(attempts(workspace, policy.id, policy.fingerprint))
+        made = len(_counted(workspace, policy))
         if not made:
             raise InputError(f"no attempt was made under the policy {policy.id} as it is now: nothing to reset")
         body = {
             "policy": policy.id, "policy_fingerprint": policy.fingerprint, "attempts": made,
-            "spent": spent(policy.alpha, made, policy.attempts), "reason": reason.strip(),
+            "spent": _spent(workspace, policy, made), "reason": reason.strip(),
         }  # fmt: skip
         return ledger.append("reset", body)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.api import CandidateOptions, RunOptions
+from harness.api import CandidateOptions, InputError, RunOptions
 from harness.api.commands import (
     EXIT_GATE,
     EXIT_PASSED,
@@ -24,10 +24,15 @@ from harness.api.commands import (
     seed_option,
 )
 
+if TYPE_CHECKING:
+    from harness.api import Policy
+    from harness.api.stats import Design
+
 _EPILOG = """\b
 Examples:
   harness decide --adapter ./my-adapter
   harness decide --adapter ./my-adapter --policy strict
+  harness decide --adapter ./my-adapter --sequential          (stop early where it is clear)
   harness decide --adapter promoted --adapter ./patch
   harness decide --model ./my-full-fine-tune --baseline smollm2-135m
   harness decide --model openai:ft-x@http://localhost:8000/v1 --baseline openai:base@http://localhost:8000/v1
@@ -60,6 +65,10 @@ Exit codes: 0 the candidate may be promoted, 1 it may not, 2 input error, 3 a ru
         "--samples", type=WholeRange(min=1), metavar="N",
         help="Look at N samples a suite alone; a size that the policy does not declare is exploratory.",
     ),
+    click.option(
+        "--sequential", is_flag=True,
+        help="Look at a quarter of the samples, then half, then all, and stop as soon as it is clear.",
+    ),
 )  # fmt: skip
 @common_options
 @remote_options
@@ -74,7 +83,8 @@ def decide(
 
     app.require_plugins()
     session = app.bind(seed=seed)
-    found = decide_candidate(session, session.policy(policy), session.candidate(who), options, **looks)
+    chosen = session.policy(policy)
+    found = decide_candidate(session, chosen, session.candidate(who), options, design=_design(chosen, **looks))
     if app.json:
         app.print_json({"decision": to_plain(found.decision), "reused_runs": found.reused, "replay": found.replay})
     else:
@@ -82,3 +92,18 @@ def decide(
     checked = [Checked(run=outcome.run, checks=outcome.run.checks) for outcome in found.outcomes]
     outputs.write(checked, found.decision)
     return EXIT_PASSED if found.decision.status == "passed" else EXIT_GATE
+
+
+def _design(policy: Policy, *, fresh: bool, samples: int | None, sequential: bool) -> Design:
+    """Return what the options ask of a decision."""
+    from harness.api.stats import SEQUENTIAL, Design
+
+    if not sequential:
+        return Design(fresh=fresh, samples=samples)
+    if samples is not None:
+        raise InputError("--sequential looks at rising sizes, and --samples at one", hint="give one of them")
+    declared = policy.looks or any(section.samples for section in policy.suites)
+    if declared or policy.fdr:
+        what = "declares its own looks" if declared else "has `fdr`, of which each attempt is one look"
+        raise InputError(f"the policy {policy.id} {what}", hint="leave --sequential out")
+    return Design(fresh=fresh, looks=SEQUENTIAL)

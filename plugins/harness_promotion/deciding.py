@@ -138,7 +138,7 @@ def decide(
             candidate_fingerprint=first.candidate_fingerprint, baseline=baseline.candidate,
             baseline_fingerprint=baseline.candidate_fingerprint, runs=runs, baseline_runs=baseline_runs, checks=checks,
             vetoes=tuple(vetoes), status=status, sentence=sentence(policy, checks, vetoes, status, attempt, look),
-            attempt=attempt.number, level=attempt.look_level, look=look, looks=attempt.looks,
+            attempt=attempt.number, level=attempt.at_look(look), look=look, looks=attempt.looks,
             exploratory=attempt.exploratory, review=policy.review, left_out=policy.left_out,
             weights=dict(weights or {}), verifiable=verifiable,
         )  # fmt: skip
@@ -160,10 +160,10 @@ def _check_whole(policy: Policy, evidence: Sequence[Evidence], attempt: Attempt,
                 hint=f"run it anew: harness decide --policy {policy.id}",
             )
         for gate in item.gates:
-            if gate.alpha > attempt.look_level * (1 + 1e-9):
+            if gate.alpha > attempt.at_look(look) * (1 + 1e-9):
                 raise InputError(
                     f"the run {item.run.id} was checked at the level {gate.alpha:.3g}, and attempt {attempt.number} "
-                    f"under the policy {policy.id} allows {attempt.look_level:.3g}",
+                    f"under the policy {policy.id} allows {attempt.at_look(look):.3g}",
                     hint=f"run it anew: harness decide --policy {policy.id}",
                 )
     if not any(item.gates for item in evidence):

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.api import Candidate, CandidateOptions, RunOptions
+from harness.api.stats import Design
 from harness.api.workspace import find_policy, resolve_base
 from harness_promotion import attempts, promoting
 from harness_promotion import touched as touching
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 
 def decide_candidate(
-    session: Session, policy: Policy, candidate: Candidate, options: RunOptions, *, fresh: bool = False,
-    samples: int | None = None, setting: Setting | None = None,
+    session: Session, policy: Policy, candidate: Candidate, options: RunOptions, *, design: Design | None = None,
+    setting: Setting | None = None,
 ) -> DecisionResult:  # fmt: skip
     """Run what a policy needs and decide, as `decide` does; warnings are handed on.
 
@@ -33,8 +34,7 @@ def decide_candidate(
         candidate: who is judged.
         options: whose judge and roles count after the policy's; its baseline is the model that counts as the base,
             and None is the candidate's own where it puts something on it, else the one that harness.yaml names.
-        fresh: use no stored run.
-        samples: look at this size alone.
+        design: which looks are taken, and from how many candidates this one was chosen.
         setting: one that is open already; None opens one.
     """
     from contextlib import nullcontext
@@ -43,7 +43,7 @@ def decide_candidate(
     spec = session.spec([section.suite for section in policy.suites], candidate, options)
     with session.setting(spec, options) if setting is None else nullcontext(setting) as place:
         base = _compared_with(session, candidate, options.baseline)
-        found = run_policy(policy, candidate, replace(place, base=base), fresh=fresh, samples=samples)
+        found = run_policy(policy, candidate, replace(place, base=base), design=design)
     for warning in dict.fromkeys(warning for outcome in found.outcomes for warning in outcome.warnings):
         session.warn(warning)
     return found
@@ -82,7 +82,8 @@ def decide(
     session.require_plugins()
     template = options.pop("template", "auto")
     candidate = session.candidate(CandidateOptions.of(adapter, model=model, system=system, template=template))
-    return decide_candidate(session, session.policy(policy), candidate, RunOptions.of(**options), fresh=fresh)
+    chosen, design = RunOptions.of(**options), Design(fresh=fresh)
+    return decide_candidate(session, session.policy(policy), candidate, chosen, design=design)
 
 
 def budget(session: Session, policy: Policy) -> attempts.Budget:

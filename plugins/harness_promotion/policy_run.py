@@ -10,7 +10,7 @@ from harness import __version__
 from harness.api import Candidate, Decision, InputError, Policy, RoleRef, RunSpec, sha256_json
 from harness.api.asking import Asking, Identity, ModelPool, identify
 from harness.api.calibrations import Labellers, as_calibrated_now
-from harness.api.stats import schedule
+from harness.api.stats import Design, schedule, with_sizes
 from harness.api.weights import reading_anew
 from harness.api.workspace import (
     PreparedSuite,
@@ -49,7 +49,7 @@ class _Look:
 
 
 def run_policy(
-    policy: Policy, candidate: Candidate, setting: Setting, *, fresh: bool = False, samples: int | None = None
+    policy: Policy, candidate: Candidate, setting: Setting, *, design: Design | None = None
 ) -> DecisionResult:
     """Run the policy's suites on the candidate and on what is promoted, where that is not stored, and decide.
 
@@ -59,8 +59,7 @@ def run_policy(
         policy: what promotion needs.
         candidate: who is judged.
         setting: where it happens; a judge that the policy names comes before the roles of its `spec`.
-        fresh: run everything anew, whatever is stored.
-        samples: look at this size alone; one that the policy does not declare makes the decision exploratory.
+        design: looks that the policy does not declare, whether stored runs count, and from how many it was chosen.
 
     Raises:
         AlreadyPromotedError: when the candidate is what is promoted; nothing is run.
@@ -69,10 +68,14 @@ def run_policy(
     """
     plugins, workspace = setting.plugins, setting.workspace
     plugins.require_whole()
-    looks, exploratory = _looks(policy, samples)
 
     def prepare(limits: Sequence[int | None]) -> list[PreparedSuite]:
         return prepare_policy(policy, candidate.adapters, plugins.registries, setting.context, limits)
+
+    design = design or Design()
+    if (design.looks or policy.looks) and design.samples is None:
+        policy = with_sizes(policy, design, [len(suite.samples) for suite in prepare(schedule(policy)[-1])])
+    looks, exploratory = _looks(policy, design.samples)
 
     prepared = [_Look(number=number, suites=prepare(limits)) for number, limits in looks]
     last = schedule(policy)[-1]
@@ -86,7 +89,7 @@ def run_policy(
     setting = replace(setting, spec=spec)
     with workspace.working():
         declare(workspace, [policy])
-        known = _Known.of(largest, candidate, setting, fresh=fresh)
+        known = _Known.of(largest, candidate, setting, fresh=design.fresh)
         if policy.unverifiable == "refuse" and not known.verifiable:
             raise InputError(
                 f"the policy {policy.id} refuses models whose weights cannot be verified (unverifiable: refuse), "
@@ -95,8 +98,12 @@ def run_policy(
             )
         tested = known.tested(largest)
         with workspace.lock():  # from counting to spending no other attempt comes in between
-            attempt = plan_attempt(workspace, policy, known.fingerprint, tested, exploratory=exploratory)
-            possible = _attainable([_at_level(look, attempt.look_level) for look in prepared], policy, attempt)
+            attempt = plan_attempt(
+                workspace, policy, known.fingerprint, tested, exploratory=exploratory, design=design
+            )  # fmt: skip
+            possible = _attainable(
+                [_at_level(look, attempt.at_look(look.number)) for look in prepared], policy, attempt
+            )  # fmt: skip
             attempt_was = attempt.replay
             attempt = spend(workspace, policy, known.fingerprint, attempt)
         earlier: list[Decision] = []
@@ -222,7 +229,7 @@ class _Known:
             own = of_suite[""]
             measured = sha256_json([own.suite, own.samples, own.judge, own.seed])
             arms = {name: of_suite[name].candidate for gate in suite.gates for name in gate.arms}
-            tested.append(Trial(suite=suite.suite.id, measured=measured, arms=arms))
+            tested.append(Trial(suite=suite.suite.id, measured=measured, arms=arms, samples=own.samples))
         return tested
 
     def stored(

@@ -34,7 +34,7 @@ def sentence(
         gates = "; ".join(parts) or f"{_passed(checks)} passed"
         return (
             f"exploratory, and may not be promoted under the policy {policy.id}, since {attempt.exploratory}: {gates}, "
-            f"at the level {attempt.look_level:.3g}; next: {attempt.next_step}"
+            f"at the level {attempt.at_look(look):.3g}; next: {attempt.next_step}"
         )
     return f"may not be promoted under the policy {policy.id} {where}: {'; '.join(parts)}"
 
@@ -49,4 +49,5 @@ def _passed(checks: Sequence[tuple[str, Check]]) -> str:
 def which(attempt: Attempt, look: int) -> str:
     """Return which attempt and look it is, and its level."""
     looks = f", look {look} of {attempt.looks}" if attempt.looks > 1 else ""
-    return f"attempt {attempt.number}{looks} (level {attempt.look_level:.3g})"
+    chosen = f", the best of {attempt.among}" if attempt.among > 1 else ""
+    return f"attempt {attempt.number}{looks}{chosen} (level {attempt.at_look(look):.3g})"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
+from harness.stats.sequential import look_levels
 from tests.cli.adapters import write_adapter
 
 CONFIG = """\
@@ -75,8 +77,8 @@ def test_an_attempt_whose_level_nothing_could_reach_is_refused_before_the_run_an
 def test_looks_go_on_until_one_decides_and_others_are_exploratory(home):
     code, decision = decided(home, "--adapter", "./a1", "--policy", "looks")
     assert (code, decision["look"], decision["looks"]) == (0, 1, 3)
-    assert decision["level"] == pytest.approx(0.05 * 0.6079271 / 3)
-    assert "at attempt 1, look 1 of 3 (level 0.0101)" in decision["sentence"]
+    assert decision["level"] == pytest.approx(look_levels(0.05 * 6 / math.pi**2, (0.25, 0.5, 1.0))[0])
+    assert "at attempt 1, look 1 of 3 (level 0.0109)" in decision["sentence"]
     code, decision = decided(home, "--adapter", "./a1", "--policy", "looks", "--samples", "40")
     assert (code, decision["look"], decision["attempt"], decision["exploratory"]) == (0, 3, 1, "")
     code, decision = decided(home, "--adapter", "./a1", "--policy", "looks", "--samples", "30")
@@ -99,6 +101,40 @@ def test_a_look_that_decides_nothing_is_followed_by_the_next(home):
     _, listed = home.json("history", "--decisions")
     assert [entry["body"]["status"] for entry in listed["history"]][-1] == "passed"
     assert len(listed["history"]) >= 2
+
+
+def test_sequential_stops_early_and_is_one_attempt_that_can_be_promoted(home):
+    code, decision = decided(home, "--adapter", "./a1", "--sequential")
+    assert (code, decision["attempt"], decision["look"], decision["looks"]) == (0, 1, 1, 3)
+    run = json.loads((home.folder / ".harness" / "runs" / next(iter(decision["runs"])) / "run.json").read_text())
+    rows = (home.folder / "tiny.jsonl").read_text().strip().count("\n") + 1
+    assert run["samples"] == math.ceil(rows / 4)
+    code, again = decided(home, "--adapter", "./a1", "--sequential")
+    assert (code, again["attempt"], again["look"]) == (0, 1, 1)
+    assert home("promote", decision["id"]) == 0, home.err
+
+
+def test_sequential_with_looks_of_its_own_or_one_size_is_refused(home):
+    assert home("decide", "--adapter", "./a1", "--policy", "looks", "--sequential") == 2
+    assert "the policy looks declares its own looks" in home.err
+    assert home("decide", "--adapter", "./a1", "--sequential", "--samples", "10") == 2
+    assert "--sequential looks at rising sizes" in home.err
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ("looks: [0.5, 0.25]", "rise to 1"),
+        ("looks: [0.25, 0.5]", "rise to 1"),
+        ("fdr: saffron\n    attempts: 3", "gives each attempt its level"),
+        ("fdr: safron", "saffron"),
+    ],
+)
+def test_a_budget_that_makes_no_sense_is_refused_with_its_line(home, keys, said):
+    home.write("harness.yaml", CONFIG.replace("  mine:\n", f"  mine:\n    {keys}\n"))
+    assert home("decide", "--adapter", "./a1") == 2
+    assert said in home.err
+    assert "harness.yaml" in home.err
 
 
 def test_gates_that_are_changed_after_the_numbers_are_known_cannot_promote(home):

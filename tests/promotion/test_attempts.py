@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from harness.errors import InputError
-from harness.evaluation.policies import declare
+from harness.evaluation.looks import SEQUENTIAL, Design, with_sizes
+from harness.evaluation.policies import declare, schedule
+from harness.stats.sequential import look_levels
 from harness.types import PolicySuite
-from harness_promotion.attempts import Trial, attempts, budget, plan_attempt, reset, schedule, spend
+from harness_promotion.attempts import Trial, attempts, budget, plan_attempt, reset, spend
 
 TRIAL = Trial(suite="tiny", measured="m", arms={"promoted": "base"})
 
@@ -144,7 +146,8 @@ def test_looks_share_the_level_and_a_suite_of_one_size_keeps_it(workspace, make)
     declare(workspace, [policy])
     assert schedule(policy) == ((10, 7, None), (20, 7, None), (40, 7, None))
     attempt = plan_attempt(workspace, policy, "c", [TRIAL])
-    assert attempt.look_level == pytest.approx(attempt.level / 3)
+    assert attempt.levels == look_levels(attempt.level, (0.25, 0.5, 1.0))
+    assert attempt.at_look(1) > attempt.level / 3, "more than an equal part, since the looks share samples"
     assert schedule(make.policy()) == ((None,),)
 
 
@@ -183,3 +186,38 @@ def test_declared_attempts_share_alpha_equally_and_end(workspace, policy):
     with pytest.raises(InputError, match=r"all 3 attempts that the policy .* declares between two promotions are made"):
         plan_attempt(workspace, declared, "one more", [TRIAL])
     assert plan_attempt(workspace, declared, "candidate 1", [TRIAL]).replay
+
+
+def test_looks_that_a_command_asks_for_make_another_attempt_of_the_same_version(workspace, make, policy):
+    how = Design(looks=SEQUENTIAL)
+    sized = with_sizes(policy, how, [200] * len(policy.suites))
+    assert schedule(sized) == ((50,), (100,), (200,))
+    assert sized.fingerprint == policy.fingerprint
+    first = spend(workspace, sized, "c", plan_attempt(workspace, sized, "c", [TRIAL], design=how))
+    assert (first.number, first.looks) == (1, 3)
+    assert plan_attempt(workspace, sized, "c", [TRIAL], design=how).replay
+    assert plan_attempt(workspace, policy, "c", [TRIAL]).number == 2, "looked at once, it is another test"
+
+
+def test_the_best_of_several_has_an_equal_part_of_the_level_and_spends_the_whole(workspace, policy):
+    how = Design(among=("a", "b", "c"))
+    made = spend(workspace, policy, "b", plan_attempt(workspace, policy, "b", [TRIAL], design=how))
+    assert made.level == pytest.approx(0.05 * 0.6079271 / 3)
+    assert budget(workspace, policy).spent == pytest.approx(0.05 * 0.6079271)
+    assert plan_attempt(workspace, policy, "d", [TRIAL]).number == 2
+
+
+def test_a_false_discovery_rate_needs_fresh_samples_and_gives_level_back(workspace, make):
+    made = replace(make.policy(), fdr="saffron")
+    declare(workspace, [made])
+    first = take(workspace, made, "a", replace(TRIAL, measured="1", samples="s1"))
+    assert first.level == pytest.approx(0.0055, abs=1e-4)
+    with pytest.raises(InputError, match="fresh samples alone, and attempt 1 had these samples of tiny"):
+        plan_attempt(workspace, made, "b", [replace(TRIAL, measured="2", samples="s1")])
+    trial = replace(TRIAL, measured="2", samples="s2")
+    assert plan_attempt(workspace, made, "b", [trial]).level < first.level
+    body = {"policy": made.id, "policy_fingerprint": made.fingerprint, "attempt": 1, "p": 1e-5, "status": "passed",
+            "decision": "d" * 12}  # fmt: skip
+    with workspace.lock(), workspace.ledger.transaction() as ledger:
+        ledger.append("decision", body)
+    assert plan_attempt(workspace, made, "b", [trial]).level > first.level
