@@ -46,7 +46,7 @@ class AdmissionSection(StrictModel):
     shared: list[str] = []
 
 
-_LATER_KEYS = frozenset({"attempts", "cap", "admission", "unverifiable", "looks", "fdr"})
+_LATER_KEYS = frozenset({"attempts", "cap", "admission", "unverifiable", "looks", "fdr", "max_worse"})
 
 
 def without_unused(content: Any) -> Any:  # noqa: ANN401 - plain data of any depth

@@ -10,6 +10,7 @@ from harness.contracts import Metric
 from harness.errors import InputError
 from harness.gates import check_gate, samples_needed
 from harness.gates.valid import require_valid
+from harness.reading.config import PolicyFile
 from harness.stats import MetricTable
 from harness.stats.proportion import clopper_pearson
 from harness.types import Gate, Unscored
@@ -63,10 +64,11 @@ def test_it_says_how_many_texts_it_needs_and_refuses_what_has_no_texts():
     metric.direction = "neither"
     with pytest.raises(InputError, match="no better direction"):
         require_valid(GATE, metric)
-    with pytest.raises(InputError, match="without `cap`"):
+    with pytest.raises(InputError, match="cap"):
         require_valid(replace(GATE, cap=9.0), Bits())
 
 
 def test_it_reads_from_yaml():
-    section = GateSection(metric="bits", max_worse={"by": 0.5, "share": 0.1})
-    assert section.gate(0.05) == GATE
+    gates = [{"metric": "bits", "max_worse": {"by": 0.5, "share": 0.1}}]
+    policy = PolicyFile(suites=[{"suite": "tiny", "gates": gates}]).record("mine")
+    assert policy.suites[0].gates == (GATE,)
