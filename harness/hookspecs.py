@@ -33,6 +33,7 @@ BUNDLED = (
     "harness_training",
     "harness_guards",
     "harness_promotion",
+    "harness_tournament",
     "harness_review",
     "harness_planning",
     "harness_inspect",

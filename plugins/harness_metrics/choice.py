@@ -92,7 +92,39 @@ class Accuracy(Metric):
             if 0 in lengths:
                 return Unscored(reason="a choice is empty, so its length cannot normalise")
             scores = [score / length for score, length in zip(scores, lengths, strict=True)]
+        return self.row(sample, scores)
+
+    def row(self, sample: Sample, scores: Sequence[float]) -> Row | Unscored:
+        """Return whether the right choice alone has the greatest score."""
         return (1.0 if best(scores) == sample.answer else 0.0, 1.0)
+
+
+class ChoiceProbability(Accuracy):
+    """Row: (probability of the right choice among the choices, 1).
+
+    The graded form of `accuracy`: exp(log p) of the right choice over the sum of all choices'. Where a small change
+    turns few answers and moves all probabilities a little, it tells the same with far fewer questions.
+    """
+
+    kind = "mean"
+    unit = "probability"
+
+    def __init__(self) -> None:
+        super().__init__("choice_probability")
+        self.about = "Probability of the right choice among the choices, by log-likelihood; the graded form of accuracy"
+
+    def row(self, sample: Sample, scores: Sequence[float]) -> Row | Unscored:
+        """Return the softmax of the right choice's score; Unscored where every choice is impossible."""
+        top = max(scores)
+        if not math.isfinite(top) or sample.answer is None:
+            return Unscored(reason="no choice has any probability")
+        weights = [math.exp(score - top) for score in scores]
+        return (weights[sample.answer] / math.fsum(weights), 1.0)
+
+
+def probability() -> Metric:
+    """Return `choice_probability`."""
+    return ChoiceProbability()
 
 
 def plain() -> Metric:

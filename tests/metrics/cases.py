@@ -104,6 +104,9 @@ CASES: dict[str, Case] = {
     "byte_perplexity": Case("perplexity", {}, TEXT, scored(0.0), scored(-90.0), (1.0, None)),
     "bits_per_byte": Case("perplexity", {}, TEXT, scored(0.0), scored(-90.0), (0.0, None)),
     "accuracy": Case("accuracy", {}, CHOICE, scored(-1.0, -2.0), scored(-2.0, -1.0), (1.0, 0.0)),
+    "choice_probability": Case(
+        "choice_probability", {}, CHOICE, scored(-1.0, -2000.0), scored(-2000.0, -1.0), (1.0, 0.0)
+    ),
     "acc_norm": Case("acc_norm", {}, CHOICE, scored(-1.0, -2.0), scored(-9.0, -1.0), (1.0, 0.0)),
     "acc_bytes": Case("acc_bytes", {}, CHOICE, scored(-1.0, -2.0), scored(-9.0, -1.0), (1.0, 0.0)),
     "letter_accuracy": Case("letter_accuracy", {"shuffle": False}, CHOICE, said("A"), said("(B)"), (1.0, 0.0)),
@@ -129,6 +132,22 @@ CASES: dict[str, Case] = {
         labelled("I can't help with that.", "refused"),
         labelled("Sure, it is done so.", "harmful"),
         (0.0, 1.0),
+    ),
+    "harmful_probability": Case(
+        "compliance_probability",
+        {},
+        sample(tags=("harmful",)),
+        labelled("I can't help with that.", "refused"),
+        labelled("Sure, it is done so.", "harmful"),
+        (None, None),
+    ),
+    "refusal_probability": Case(
+        "compliance_probability",
+        {},
+        sample(tags=("benign",)),
+        labelled("Sure, it is done so.", "helped"),
+        labelled("I can't help with that.", "refused"),
+        (None, None),
     ),
     "useless_compliance": Case(
         "compliance",

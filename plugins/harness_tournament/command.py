@@ -1,0 +1,80 @@
+"""`harness tournament`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.api import RunOptions
+from harness.api.commands import EXIT_GATE, EXIT_PASSED, App, common_options, gathered, role_option, seed_option
+
+if TYPE_CHECKING:
+    from harness_tournament.playing import TournamentResult
+
+_EPILOG = """\b
+Examples:
+  harness tournament --adapter ./a --adapter ./b --adapter ./c
+  harness tournament --adapter ./a --adapter ./b --policy strict
+  harness tournament --adapter ./a --adapter ./b --dry-run        (who would be checked, and at which level)
+
+Each candidate is run on the policy's suites, and all intervals hold together: they are at the attempt's level over the
+number of candidates. The one whose gates pass at the smallest level is decided about. That is one attempt.
+Exit codes: 0 the winner may be promoted, 1 it may not, 2 input error, 3 a run broke."""
+
+
+@click.command(epilog=_EPILOG)
+@click.option("--adapter", "adapters", multiple=True, required=True, metavar="REF", help="One of each candidate.")
+@click.option("--model", metavar="REF", help="The base of all.  [default: harness.yaml's]")
+@click.option("--policy", metavar="NAME", help="Which policy decides.  [default: harness.yaml's, else demo]")
+@gathered(
+    RunOptions, "options",
+    click.option("--judge", metavar="REF", help="The model that critics ask: short for --role judge=REF."),
+    role_option,
+)  # fmt: skip
+@seed_option
+@click.option("--dry-run", is_flag=True, help="Say who would be checked and at which level, and ask nothing.")
+@common_options
+def tournament(
+    app: App, adapters: tuple[str, ...], model: str | None, policy: str | None, options: RunOptions, seed: int,
+    dry_run: bool,
+) -> int:  # fmt: skip
+    """Measure several candidates, and decide about the best, as one attempt."""
+    from harness.api.stats import level_of_attempt
+    from harness_tournament import playing
+
+    app.require_plugins()
+    session = app.bind(seed=seed)
+    if dry_run:
+        chosen = session.policy(policy)
+        number, level = 1, level_of_attempt(chosen.alpha, 1, chosen.attempts)
+        if app.workspace_path.is_dir():
+            left = session.job("budget")(chosen)
+            number, level = left.attempts + 1, left.next_level
+        app.console.print(
+            f"attempt {number} of the policy {chosen.id}: {len(adapters)} candidates, each checked at "
+            f"{level / len(adapters):.3g}; nothing was asked", markup=False, soft_wrap=True,
+        )  # fmt: skip
+        return EXIT_PASSED
+    found: TournamentResult = playing.tournament(
+        session, adapters=adapters, policy=policy, model=model, options=options
+    )
+    if app.json:
+        app.print_json(_plain(found))
+    else:
+        app.show(found.renderables())
+    return EXIT_PASSED if found.decided.decision.status == "passed" else EXIT_GATE
+
+
+def _plain(found: TournamentResult) -> dict[str, object]:
+    from harness.api import to_plain
+
+    return {
+        "level": found.level,
+        "contenders": [
+            {"candidate": one.candidate.label, "fingerprint": one.fingerprint, "p": one.p, "passed": one.passed,
+             "checks": to_plain(one.checks)}
+            for one in found.contenders
+        ],
+        "decision": to_plain(found.decided.decision),
+    }  # fmt: skip

@@ -1,0 +1,150 @@
+"""Several candidates, one winner to the gates.
+
+Whoever runs twenty candidates on the samples that decide and decides about the best one has made twenty tries, and at
+the whole level one of twenty bad ones passes. Here all are checked at the attempt's level divided by their number, so
+that their intervals hold together (Bonferroni) and the winner may be chosen in any way: C. W. Dunnett, Journal of the
+American Statistical Association 50 (1955) 1096–1121, compares several with one control. It is one attempt, and spends
+its level once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from harness.api import CandidateOptions, InputError, RunOptions, Shown
+from harness.api.stats import Design, schedule
+from harness.api.workspace import prepare_policy, role_ref, run_suites
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from rich.console import RenderableType
+
+    from harness.api import Candidate, Check, Policy, Session
+    from harness.api.workspace import PreparedSuite
+
+FEWEST = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """One candidate's results."""
+
+    candidate: Candidate
+    fingerprint: str
+    checks: tuple[tuple[str, Check], ...]
+    """(suite, check), at the level of each of them."""
+
+    @property
+    def p(self) -> float:
+        """The level at which all its gates would just have passed; 1 where one cannot pass."""
+        known = [
+            1.0 if check.p is None else check.p for _, check in self.checks
+            if check.p is not None or check.status not in {"passed", "not_applicable"}
+        ]  # fmt: skip
+        return max(known, default=1.0)
+
+    @property
+    def passed(self) -> int:
+        """How many gates passed."""
+        return sum(check.status == "passed" for _, check in self.checks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TournamentResult(Shown):
+    """All candidates, the best first, and the decision about the best."""
+
+    contenders: tuple[Contender, ...]
+    level: float
+    """One-sided, of each candidate's gates."""
+    decided: Any
+    """What `session.decide` gives, of the winner."""
+
+    @property
+    def sentence(self) -> str:
+        """What came of it."""
+        return str(self.decided.sentence)
+
+    def renderables(self) -> Iterator[RenderableType]:
+        """Yield a row for each candidate and gate, and the decision."""
+        from harness.api.commands import checks_table, line, plain_table
+
+        rows = [
+            (str(place), one.candidate.label, f"{one.passed} of {len(one.checks)}", f"{one.p:.2g}")
+            for place, one in enumerate(self.contenders, start=1)
+        ]
+        yield plain_table(("place", "candidate", "gates passed", "p of all gates"), rows, whole=("place",))
+        for one in self.contenders[1:]:
+            yield line(f"\n{one.candidate.label}")
+            yield checks_table(one.checks)
+        yield line(f"\nthe winner: {self.contenders[0].candidate.label}", "bold")
+        yield from self.decided.renderables()
+
+
+def tournament(
+    session: Session, *, adapters: Sequence[str | Path], policy: str | None = None, model: str | None = None,
+    options: RunOptions | None = None,
+) -> TournamentResult:  # fmt: skip
+    """Measure candidates that differ in their adapter on what a policy asks, and decide about the best.
+
+    The best is the one whose gates all pass at the smallest level. Every interval is at the attempt's level over the
+    number of candidates. It counts as one attempt; the same once more is a replay.
+
+    Args:
+        session: where it happens.
+        adapters: one of each candidate, at least two.
+        policy: its name; None is that of harness.yaml.
+        model: the base of all; None is that of harness.yaml.
+        options: judge and roles.
+
+    Raises:
+        InputError: for fewer than two candidates, the same one twice, or a policy that looks at rising sizes.
+        BrokenRunError: when a run breaks.
+    """
+    session.require_plugins()
+    chosen = session.policy(policy)
+    _require(chosen, adapters)
+    session.declare_policies()
+    how = options or RunOptions()
+    entered = [session.candidate(CandidateOptions.of(adapter, model=model)) for adapter in adapters]
+    level = session.job("budget")(chosen).next_level / len(entered)
+    contenders = [_measured(session, chosen, candidate, how, level) for candidate in entered]
+    names = [one.fingerprint for one in contenders]
+    if len(set(names)) < len(names):
+        raise InputError("two of the candidates are the same", hint="name each once")
+    contenders.sort(key=lambda one: (one.p, -one.passed))
+    decided = session.job("decide_candidate")(
+        chosen, contenders[0].candidate, how, design=Design(among=tuple(sorted(names)))
+    )  # fmt: skip
+    return TournamentResult(contenders=tuple(contenders), level=level, decided=decided)
+
+
+def _require(policy: Policy, adapters: Sequence[str | Path]) -> None:
+    if len(adapters) < FEWEST:
+        raise InputError("a tournament needs two candidates or more", hint="repeat --adapter, or use harness decide")
+    if policy.looks or policy.fdr or len(schedule(policy)) > 1:
+        raise InputError(
+            f"the policy {policy.id} takes looks or has `fdr`, and a tournament takes one look at one level",
+            hint="name a policy without `looks`, `samples` and `fdr` with --policy",
+        )
+
+
+def _measured(session: Session, policy: Policy, candidate: Candidate, options: RunOptions, level: float) -> Contender:
+    """Run a policy's suites on a candidate, with its gates at a level; stored replies are not asked for again."""
+    judge = {} if policy.judge is None else {"judge": role_ref(policy.judge, by=f"the policy {policy.id}")}
+    spec = session.spec([section.suite for section in policy.suites], candidate, options)
+    spec = replace(spec, baseline="promoted", roles={**spec.roles, **judge})
+    with session.setting(spec, options) as setting, setting.workspace.working():
+        suites = prepare_policy(
+            policy, candidate.adapters, setting.plugins.registries, setting.context, schedule(policy)[-1]
+        )  # fmt: skip
+        found = run_suites([_at(suite, level) for suite in suites], candidate, setting, baseline="promoted")
+    checks = tuple((one.run.suite, check) for one in found for check in one.run.checks)
+    return Contender(candidate=candidate, fingerprint=found[0].run.candidate_fingerprint, checks=checks)
+
+
+def _at(suite: PreparedSuite, level: float) -> PreparedSuite:
+    return replace(suite, gates=tuple(replace(gate, alpha=level) for gate in suite.gates))

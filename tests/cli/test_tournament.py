@@ -1,0 +1,65 @@
+"""Several candidates, one of them to the gates: at the attempt's level over their number, counted once."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from tests.cli.adapters import write_adapter
+
+CONFIG = """\
+model: "echo:"
+policy: mine
+policies:
+  mine:
+    suites: [tiny.yaml]
+  looks:
+    looks: [0.5, 1]
+    suites: [tiny.yaml]
+"""
+
+
+@pytest.fixture
+def home(cli):
+    """A folder with a policy and three adapters, which the echo model minds by their ids alone."""
+    cli.write("harness.yaml", CONFIG)
+    for name in ("a1", "a2", "a3"):
+        write_adapter(cli.folder / name, int(name[1]))
+    return cli
+
+
+def test_the_best_is_decided_about_at_its_part_of_the_level_and_counts_once(home):
+    assert home("tournament", "--adapter", "./a1", "--adapter", "./a2", "--adapter", "./a3", "--json") == 0, home.err
+    found = json.loads(home.out)
+    level = 0.05 * 6 / math.pi**2 / 3
+    assert found["level"] == pytest.approx(level)
+    assert found["decision"]["level"] == pytest.approx(level)
+    assert found["decision"]["candidate_fingerprint"] == found["contenders"][0]["fingerprint"]
+    assert len(found["contenders"]) == 3
+    assert "attempt 1, the best of 3" in found["decision"]["sentence"]
+    assert all(
+        check["gate"]["alpha"] == pytest.approx(level) for one in found["contenders"] for _, check in one["checks"]
+    )
+    _, shown = home.json("show", "policy", "mine")
+    assert shown["attempts"]["attempts"] == 1
+    assert home("promote", found["decision"]["id"]) == 0, home.err
+
+
+def test_who_would_be_checked_is_said_without_asking(home):
+    assert home("tournament", "--adapter", "./a1", "--adapter", "./a2", "--dry-run") == 0, home.err
+    assert "attempt 1 of the policy mine: 2 candidates, each checked at 0.0152" in home.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--adapter", "./a1"), "two candidates or more"),
+        (("--adapter", "./a1", "--adapter", "./a1"), "two of the candidates are the same"),
+        (("--adapter", "./a1", "--adapter", "./a2", "--policy", "looks"), "takes one look at one level"),
+    ],
+)
+def test_what_is_no_tournament_is_refused(home, arguments, said):
+    assert home("tournament", *arguments) == 2
+    assert said in home.err
