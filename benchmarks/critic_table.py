@@ -3,8 +3,8 @@
     python benchmarks/critic_table.py [--data FOLDER] [--limit 40] [--only judge,tone] [--write]
 
 Each is asked about the replies that ship for the principles it is meant for (`heldout-*.jsonl`; none of them chose
-anything), `--limit` of a principle, pooled; and, where FOLDER has them, about public sets as published: HateCheck,
-GPTFuzz's evaluation split and LLMBar. Judges that ship are rows of their own. Figures and intervals are those of
+anything), `--limit` of a principle, pooled; and, where FOLDER has them, about public sets as published: HateCheck and
+GPTFuzz's evaluation split. The judges that ship are counted by `shipped_judges.py`. Figures and intervals are those of
 `harness critic calibrate`; seconds are CPU seconds of this process for 1,000 replies, with nothing cached, and depend
 on the machine. Rows that are not asked for stay as they are.
 """
@@ -25,7 +25,7 @@ import yaml
 import harness
 from harness.api import CriticCalibration, InputError, Session, data_dir, unknown_name
 from harness.api.stats import auc
-from harness.weights.bundled import BUNDLED_PREFIX, bundled_adapters
+from harness.weights.bundled import BUNDLED_PREFIX
 from harness_critics.figures import Figure, figures
 
 PAGE = Path(__file__).parents[1] / "docs" / "critics.md"
@@ -40,6 +40,7 @@ PERSONAL, HARMLESS = (
 TOXIC = ("no_hate", "professional_appropriateness")
 HARM = ("no_help_with_harm", "no_weapons", "no_illegal_drugs", "no_cybercrime", "no_fraud")
 CONTEXT = ("truthfulness",)
+JUDGE = f"smollm2-135m,adapter={BUNDLED_PREFIX}judge-smollm2"
 GPTFUZZ = "gptfuzz_labelled/evaluate.csv.gz"
 
 
@@ -58,18 +59,6 @@ class Row:
 
 def rows() -> list[Row]:
     """Return all lines, in the table's order."""
-    everything = (*PERSONAL, *HARMLESS)
-    judges = [
-        Row(
-            name=f"judge: {name}",
-            critic="judge",
-            principles=everything,
-            judge=f"{adapter.base},adapter={BUNDLED_PREFIX}{name}",
-        )
-        for name, adapter in bundled_adapters().items()
-        if name.startswith("judge-")
-    ]
-    best = judges[-1].judge if judges else None
     public = [
         Row(name="toxicity (minilm-toxicity)", critic="toxicity", principles=("no_hate",),
             data="hatecheck/test_suite_cases.csv.gz"),
@@ -78,12 +67,8 @@ def rows() -> list[Row]:
               ("classifier (words-harm)", "classifier", {"classifier": "words-harm", "breaks": ["harmful_help"]}),
               ("harmful-response", "harmful-response", {}),
           )),
-        *(replace(row, principles=("no_help_with_harm",), data=GPTFUZZ) for row in judges),
-        *(replace(row, principles=("helpful_expertise",), data="llmbar/LLMBar_Natural.json") for row in judges),
     ]  # fmt: skip
     return [
-        Row(name="judge: the bare base", critic="judge", principles=everything, judge="smollm2-135m"),
-        *judges,
         Row(name="judge-text: the bare base, asked once", critic="judge-text", judge="smollm2-135m",
             principles=("professional_appropriateness",), options={"retries": 0, "max_new_tokens": 80}),
         Row(name="toxicity (minilm-toxicity)", critic="toxicity", principles=TOXIC),
@@ -95,8 +80,8 @@ def rows() -> list[Row]:
             options={"classifier": "words-harm", "breaks": ["harmful_help"]}),
         Row(name="harmful-response", critic="harmful-response", principles=HARM),
         Row(name="panel of toxicity, tone and judge", critic="panel", principles=("professional_appropriateness",),
-            options={"critics": {"toxicity": None, "tone": None, "judge": None}}, judge=best),
-        Row(name="grounding, where a conversation gives a text", critic="grounding", principles=CONTEXT, judge=best,
+            options={"critics": {"toxicity": None, "tone": None, "judge": None}}, judge=JUDGE),
+        Row(name="grounding, where a conversation gives a text", critic="grounding", principles=CONTEXT, judge=JUDGE,
             options={"conversation_words": 8}),
         Row(name="relevance, where a conversation gives a text", critic="relevance", principles=CONTEXT,
             options={"conversation_words": 8}),
@@ -149,7 +134,7 @@ def _total(counts: Sequence[tuple[int, int]]) -> tuple[int, int]:
 def line(row: Row, found: CriticCalibration, seconds: float) -> str:
     """Return the table's line."""
     of = figures(found)
-    data = f"`{Path(row.data).name}`" if row.data else "held-out: " + (
+    data = f"`{Path(row.data).parent.name}`" if row.data else "held-out: " + (
         f"{len(row.principles)} principles" if len(row.principles) > 2 else ", ".join(row.principles)
     )  # fmt: skip
     cells = [

@@ -90,8 +90,8 @@ def test_most_rows_are_hard_and_every_kind_is_there(family: str) -> None:
 def test_the_families_share_no_principle_conversation_or_reply() -> None:
     assert len(rows("training")) >= 1820
     assert len(rules("training")) >= 180
-    assert len(rows("gating")) >= 600
-    assert len(rules("gating")) >= 30
+    assert len(rows("gating")) >= 1050
+    assert len(rules("gating")) >= 58
     assert not set(rules("training")) & set(rules("gating"))
     assert not {text.lower() for text in rules("training").values()} & {t.lower() for t in rules("gating").values()}
     assert not prompts("training") & prompts("gating")
@@ -99,14 +99,15 @@ def test_the_families_share_no_principle_conversation_or_reply() -> None:
     assert len(set(replies)) == len(replies)
 
 
-def test_contrasts_are_pairs_that_differ_in_the_reply_alone() -> None:
-    lines = (DATA / "training-3.jsonl").read_text(encoding="utf-8").splitlines()
+@pytest.mark.parametrize(("file", "count"), [("training-3", 800), ("gating-2", 416)])
+def test_contrasts_are_pairs_that_differ_in_the_reply_alone(file: str, count: int) -> None:
+    lines = (DATA / f"{file}.jsonl").read_text(encoding="utf-8").splitlines()
     pairs: dict[tuple[str, str], dict[str, str]] = {}
     for row in map(json.loads, lines):
         pair = pairs.setdefault((row["principle"], json.dumps(row["messages"])), {})
         assert row["verdict"] not in pair, row["id"]
         pair[row["verdict"]] = row["response"]
-    assert 2 * len(pairs) == len(lines) == 800
+    assert 2 * len(pairs) == len(lines) == count
     # Were the longer reply mostly of one verdict, a judge could learn to count words.
     longer = sum(words(pair["follows"]) > words(pair["breaks"]) for pair in pairs.values())
     shorter = sum(words(pair["follows"]) < words(pair["breaks"]) for pair in pairs.values())
