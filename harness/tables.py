@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.gates.kinds import kind_of as gate_kind
 from harness.stats.kinds import kind_of
@@ -13,6 +13,7 @@ from harness.terminal import safe_text
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
+    from rich.containers import Lines
     from rich.table import Table
     from rich.text import Text
 
@@ -24,6 +25,9 @@ _PLAIN_UNITS = frozenset({"", "share", "score", "probability"})
 """Units between 0 and 1 that say nothing more than the metric's name."""
 _FIGURES = re.compile(r"[-+<]?\d\S{0,11}( %| s)?|\[\S{1,12} \S{1,12}\]|—|unscored|")
 """What is never wrapped: half a number is another number."""
+_FIGURE_IN_TEXT = re.compile(r"\[[-+\d.,∞]+ [-+\d.,∞]+\]|\d %|\d points?\b")
+_JOINT = "\ue000"
+"""Of private use and one cell wide: stands for a space at which no line may end."""
 _MARK = {"passed": "✓", "failed": "✗", "inconclusive": "?", "not_applicable": "–", "ungated": "–"}
 
 
@@ -140,16 +144,32 @@ def estimates_table(run: RunRecord, baseline: RunRecord | None = None) -> Table:
     others = {} if baseline is None else {estimate.metric: estimate for estimate in baseline.estimates}
     for estimate in run.estimates:
         other = others.get(estimate.metric)
-        beside = [_in_lines(other) if other is not None else "—"] if baseline else []
+        beside = [headline_lines(other) if other is not None else "—"] if baseline else []
         table.add_row(
             Text(safe_text(estimate.metric) + _ARROW[estimate.direction]),
-            Text(_in_lines(estimate)), interval(estimate, labelled=not shared), *beside, str(estimate.n),
+            Text(headline_lines(estimate)), interval(estimate, labelled=not shared), *beside, str(estimate.n),
             *([str(estimate.unscored)] if gaps else []),
         )  # fmt: skip
     return table
 
 
-def _in_lines(estimate: Estimate) -> str:
+def unbroken(text: str) -> Text:
+    """Return a cell of a table whose intervals and amounts stay on one line where it is wrapped."""
+    from rich.text import Text
+
+    class Unbroken(Text):
+        def wrap(self, *arguments: Any, **options: Any) -> Lines:  # noqa: ANN401 - rich's own
+            kept = Text(_FIGURE_IN_TEXT.sub(lambda found: found[0].replace(" ", _JOINT), self.plain))
+            lines = kept.wrap(*arguments, **options)
+            for line in lines:
+                line.plain = line.plain.replace(_JOINT, " ")
+            return lines
+
+    return Unbroken(text)
+
+
+def headline_lines(estimate: Estimate) -> str:
+    """Return `headline` in short lines, for a narrow cell."""
     return headline(estimate).replace(", ", ",\n").replace(" of ", "\nof ")
 
 
@@ -170,7 +190,7 @@ def checks_table(checks: Iterable[tuple[str, Check]]) -> Table:
             Text(safe_text(suite)),
             Text(safe_text(describe_gate(check))),
             status_text(check.status),
-            Text(safe_text(reason(check, labelled=not shared))),
+            unbroken(safe_text(reason(check, labelled=not shared))),
         )
     return table
 

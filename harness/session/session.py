@@ -97,8 +97,19 @@ class Session(Opened):
                 system=whole.system if options.system is None else options.system,
                 template=whole.template if template == "auto" else template,
             )  # fmt: skip
+        reference = self._made_model(reference)
         base = resolve_base(reference, self.plugins.registries, dtype=options.dtype, device=options.device)
         return resolve_candidate(base, names, self.writable_workspace(), system=options.system, template=template)
+
+    def _made_model(self, reference: str) -> str:
+        """Return the folder of a model that a stage made, where the reference is its id or the beginning of one."""
+        from harness.store.artifacts import artifact_folder, ids
+
+        digits = len(reference) >= 4 and set(reference) <= set("0123456789abcdef")
+        if not digits or not self.workspace_path.is_dir():
+            return reference
+        meant = [name for name in ids(self.workspace, "model") if name.startswith(reference)]
+        return str(artifact_folder(self.workspace, "model", meant[0])) if len(meant) == 1 else reference
 
     def prepare(self, suites: Sequence[str], candidate: Candidate, options: RunOptions) -> list[PreparedSuite]:
         """Return suites read and checked, with their plugins made and nothing loaded.

@@ -16,7 +16,7 @@ from harness.store.atomic import explained, put_in_place, remove_folder, write_i
 from harness.store.intents import begin, commit
 from harness.store.promoted import promoted
 from harness.store.sample_writer import BATCH, SAMPLES_FILE
-from harness.types import Candidate, Constitution, RunRecord, SampleRecord
+from harness.types import Candidate, Constitution, ModelSpec, RunRecord, SampleRecord
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -141,15 +141,18 @@ def find_run(workspace: Workspace, name: str, *, like: RunRecord | None = None) 
 def _newest_of(workspace: Workspace, name: str, records: Sequence[RunRecord], like: RunRecord | None) -> str:
     """Return the newest run of what is promoted, or of the bare base; of several samples those of `like` come first."""
     wanted = promoted(workspace) if name == PROMOTED else None
+    base = None if like is None else _base_of(like, records)
 
     def fits(record: RunRecord) -> bool:
         candidate = record.candidate
-        if like is not None and (record.suite != like.suite or candidate.model != like.candidate.model):
+        if like is not None and record.suite != like.suite:
             return False
         if wanted is None:
-            return candidate == Candidate(model=candidate.model)
+            return candidate == Candidate(model=candidate.model) and base in {None, _named(candidate.model)}
         ids = [[adapter.id for adapter in one.adapters] for one in (candidate, wanted)]
-        return ids[0] == ids[1] and replace(candidate, adapters=()) == replace(wanted, adapters=())
+        if ids[0] != ids[1] or _named(candidate.model) != _named(wanted.model):
+            return False
+        return replace(candidate, adapters=(), model=wanted.model) == replace(wanted, adapters=())
 
     found = [record for record in records if fits(record)]
     if not found:
@@ -162,6 +165,19 @@ def _newest_of(workspace: Workspace, name: str, records: Sequence[RunRecord], li
         )
     same = [record for record in found if like is not None and record.samples_fingerprint == like.samples_fingerprint]
     return (same or found)[-1].id
+
+
+def _named(model: ModelSpec) -> tuple[str | None, ...]:
+    return (model.scheme, model.name, model.revision, model.endpoint)
+
+
+def _base_of(run: RunRecord, records: Sequence[RunRecord]) -> tuple[str | None, ...]:
+    """Return the base that a run's candidate stands on; of a whole model the one that it was compared with."""
+    whole = run.candidate == Candidate(model=run.candidate.model)
+    beside = {run.baseline_runs.get(name) for name in ("base", PROMOTED)} if whole else set()
+    bare = [record.candidate.model for record in records if record.id in beside
+            and record.candidate == Candidate(model=record.candidate.model)]  # fmt: skip
+    return _named(bare[0] if bare else run.candidate.model)
 
 
 def _is_run(path: Path) -> bool:

@@ -93,12 +93,15 @@ class Candidate:
     @property
     def label(self) -> str:
         """Short name for tables: base, adapters, and of system prompt and template as much as tells two apart."""
-        parts = [self.model.reference, *(adapter.name for adapter in self.adapters)]
-        if self.system is not None:
-            parts.append(f"system {_quoted(self.system)}")
-        if self.template != "auto":
-            parts.append("no template" if self.template == "none" else f"template {sha256_text(self.template)[:6]}")
-        return " + ".join(parts)
+        return " + ".join([self.model.reference, *(adapter.name for adapter in self.adapters), *self.additions])
+
+    @property
+    def additions(self) -> tuple[str, ...]:
+        """What tells two candidates of the same weights apart, in words: system prompt and template."""
+        system = () if self.system is None else (f"system {_quoted(self.system)}",)
+        if self.template == "auto":
+            return system
+        return (*system, "no template" if self.template == "none" else f"template {sha256_text(self.template)[:6]}")
 
 
 def _quoted(text: str) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from harness.api import RunResult, Session
+    from harness.api import RunRecord, RunResult, Session
     from harness_inspect.difference import Difference, MetricDifference
 
 
@@ -65,11 +65,12 @@ def differences_table(found: Difference, confidence: float) -> Table:
     from harness.api.commands import plain_table
 
     columns = ("metric", "baseline", "candidate", "change", f"{100 * confidence:g} % interval", "p", "verdict")
-    return plain_table(columns, [_difference_row(row) for row in found.rows], whole=columns[:4])
+    return plain_table(columns, [_difference_row(row, found) for row in found.rows], whole=columns[1:])
 
 
-def _difference_row(row: MetricDifference) -> tuple[str, ...]:
+def _difference_row(row: MetricDifference, runs: Difference) -> tuple[str, ...]:
     """Write one metric's comparison; proportions in percent, and their differences in points."""
+    from harness.api.commands import headline_lines
     from harness.api.stats import metric_kind
 
     found, percent = row.comparison, metric_kind(row.metric).shares
@@ -80,11 +81,15 @@ def _difference_row(row: MetricDifference) -> tuple[str, ...]:
         unit = "" if sign else " %"  # a difference of percentages is in points
         return f"{100 * value:{sign}.1f}{unit}" if percent else f"{value:{sign}.4g}"
 
+    def value(run: RunRecord, compared: float | None) -> str:
+        gaps = [one for one in run.estimates if one.metric == row.metric.name and one.unscored]
+        return headline_lines(gaps[0]) if gaps else write(compared)
+
     interval = "—"
     if found.low is not None and found.high is not None:
         interval = f"[{write(found.low, '+')}, {write(found.high, '+')}]"
     p = "—" if found.p is None else "<0.001" if found.p < 0.001 else f"{found.p:.3f}"
     return (
-        row.metric.name, write(found.baseline), write(found.candidate), write(found.difference, "+"), interval, p,
-        row.verdict,
+        row.metric.name, value(runs.baseline, found.baseline), value(runs.candidate, found.candidate),
+        write(found.difference, "+"), interval, p, row.verdict,
     )  # fmt: skip

@@ -252,18 +252,14 @@ def _live(now: Live) -> str:
 
 
 def _describe(candidate: Candidate | None) -> str:
-    """Return a candidate in words: base, adapters with the beginning of their ids, system prompt and template."""
+    """Return a candidate in words: as its label, and adapters with the beginning of their ids."""
     if candidate is None:
         return "the bare base"
     parts = [
         candidate.model.reference,
         *(s.id if s.name == s.id else f"{s.name} ({s.id[:8]})" for s in candidate.adapters),
     ]
-    with_ = [
-        *(["a system prompt"] if candidate.system is not None else []),
-        *(["no template" if candidate.template == "none" else "a template"] if candidate.template != "auto" else []),
-    ]
-    return " + ".join(parts) + (f" with {' and '.join(with_)}" if with_ else "")
+    return " + ".join([*parts, *candidate.additions])
 
 
 def _when(entry: LedgerEntry) -> str:

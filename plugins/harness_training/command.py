@@ -105,7 +105,11 @@ def _show(app: App, result: TrainingResult) -> None:
         console.print(f"{artifact.kind} {artifact.id}", style="bold", highlight=False)
         console.print(str(artifact_folder(app.workspace, artifact.kind, artifact.id)), style="dim", markup=False,
                       soft_wrap=True)  # fmt: skip
-    if result.adapter is None:
+    models = [artifact.id for artifact in result.artifacts if artifact.kind == "model"]
+    if result.adapter is None and models:
+        console.print(f"next: harness run SUITE --model {models[-1]}, or harness decide --model {models[-1]}",
+                      markup=False, soft_wrap=True)  # fmt: skip
+    elif result.adapter is None:
         console.print("no stage of this recipe trains an adapter", style="dim")
     elif result.outcome is not None:
         _show_outcome(app, result.outcome)

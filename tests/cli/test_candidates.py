@@ -84,6 +84,8 @@ def test_a_full_fine_tune_is_decided_promoted_and_left_again(cli, tiny_base, ful
         cli.json("run", "tiny.yaml", "--model", "promoted", "--no-gates")[1]["runs"][0]["run"]["candidate"]
         == (decision["candidate"])
     )
+    assert cli("export", "hf", "promoted", "out") == 0, cli.err
+    assert (cli.folder / "out" / "model.safetensors").is_file()
     assert cli("rollback", "--check", "--to", str(said_there["entry"]), "--samples", "2") == 0, cli.err
     assert cli("rollback", "--check", "--samples", "2") == 0, cli.err
     assert cli("rollback") == 0
@@ -168,9 +170,9 @@ def test_a_served_model_is_promoted_as_unverifiable_or_refused(cli, server):
 @pytest.mark.parametrize(
     ("options", "label"),
     [
-        (("--system", "Be brief."), "with a system prompt"),
-        (("--template", "none"), "with no template"),
-        (("--template", "mine.jinja"), "with a template"),
+        (("--system", "Be brief."), 'system "Be brief."'),
+        (("--template", "none"), "no template"),
+        (("--template", "mine.jinja"), "template "),
     ],
 )
 def test_a_prompt_or_a_template_alone_is_a_candidate(cli, options, label):
@@ -180,7 +182,7 @@ def test_a_prompt_or_a_template_alone_is_a_candidate(cli, options, label):
     assert code == 0, cli.err
     assert found["decision"]["baseline"]["system"] is None
     assert cli("promote", "latest") == 0, cli.err
-    assert f"echo: {label}" in cli.out
+    assert f"echo: + {label}" in cli.out
     assert alias(cli)["candidate"] == found["decision"]["candidate"]
     again = cli.json("run", "tiny.yaml", "--model", "promoted")[1]["runs"][0]["run"]["candidate"]
     assert again == found["decision"]["candidate"]

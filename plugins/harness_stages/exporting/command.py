@@ -76,7 +76,7 @@ def export(app: App, format: str, reference: str, folder: Path, model: str | Non
 def _candidate(app: App, reference: str, model: str | None) -> Candidate:
     """Return what a reference means: a base where it is one, else an adapter on its own base."""
     from harness.api.artifacts import read_artifact, resolve_adapters
-    from harness.api.workspace import resolve_base
+    from harness.api.workspace import promoted, resolve_base
 
     path = Path(reference).expanduser()
     if not (path / "adapter_config.json").is_file():
@@ -91,6 +91,11 @@ def _candidate(app: App, reference: str, model: str | None) -> Candidate:
                 raise InputError(f"{reference} is a base itself", key="--model", hint="leave out --model")
             return Candidate(model=spec)
     workspace = app.workspace if app.workspace_path.is_dir() else None
+    now = promoted(workspace) if reference == "promoted" and workspace is not None else None
+    if now is not None and model is None:
+        if now.model.scheme != "hf":
+            raise InputError(f"what is promoted is {now.label}, whose weights are not here")
+        return now
     found = resolve_adapters([reference], workspace)
     if not found:
         raise InputError("what is promoted is the bare base", hint="name the base itself")
