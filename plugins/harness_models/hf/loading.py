@@ -17,10 +17,12 @@ from harness.api import (
     as_identified,
     asking_no_hub,
     let_threads_doze,
+    materialise,
     tensor_shapes,
     use_threads,
 )
 from harness.api.weights import extend, read_vocabulary
+from harness_models.hf.deferred import deferred
 from harness_models.hf.device import Placement, placement
 from harness_models.hf.probing import probe
 from harness_models.hf.reach import Reach
@@ -165,20 +167,17 @@ def _no_garbage_collection() -> Iterator[None]:
 
 def _load_from(folder: Path, spec: ModelSpec, place: Placement) -> Loaded:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
-        with asking_no_hub():
-            tokenizer = AutoTokenizer.from_pretrained(str(folder), **_FROM_DISK)
+        with asking_no_hub(), deferred():
+            from transformers import AutoModelForCausalLM
+
+            tokenizer = _tokenizer_from(folder)
             model = AutoModelForCausalLM.from_pretrained(
                 str(folder), dtype=getattr(torch, place.dtype), use_safetensors=True, **_FROM_DISK
             )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise InputError(
-            f"the model {spec.reference} cannot be loaded ({_first_line(error)})",
-            file=folder,
-            hint="check that the folder holds a causal language model with its tokenizer",
-        ) from error
+        raise _unloadable(folder, spec, error) from error
     return loaded_of(model.to(place.device).eval(), tokenizer, place)
 
 
@@ -195,6 +194,39 @@ def loaded_of(model: Any, tokenizer: Any, place: Placement) -> Loaded:  # noqa: 
         start_id=_start_id(tokenizer),
         cache_name="cache_params" if "cache_params" in takes else "past_key_values",
         vocabulary=known if len(tokenizer) > known else None,
+    )
+
+
+def _tokenizer_from(folder: Path) -> Any:  # noqa: ANN401 - a transformers tokenizer
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(str(folder), **_FROM_DISK)
+
+
+def load_tokenizer(spec: ModelSpec, context: RunContext) -> tuple[Any, int, int | None]:
+    """Return a base's tokenizer, its window in tokens, and the token that may stand before a text; loads no weights.
+
+    Raises:
+        InputError: when the weights are absent, or there is no tokenizer with them.
+    """
+    folder = materialise(spec, context)
+    _quieten()
+    try:
+        with asking_no_hub(), deferred():
+            from transformers import AutoConfig
+
+            tokenizer = _tokenizer_from(folder)
+            config = AutoConfig.from_pretrained(str(folder), **_FROM_DISK)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise _unloadable(folder, spec, error) from error
+    return tokenizer, _window(config, tokenizer), _start_id(tokenizer)
+
+
+def _unloadable(folder: Path, spec: ModelSpec, error: Exception) -> InputError:
+    return InputError(
+        f"the model {spec.reference} cannot be loaded ({_first_line(error)})",
+        file=folder,
+        hint="check that the folder holds a causal language model with its tokenizer",
     )
 
 

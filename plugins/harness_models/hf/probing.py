@@ -30,9 +30,10 @@ def probe(loaded: Loaded) -> None:
     What fails here is done the plain way, and `Loaded.plain` says why.
     """
     config = loaded.model.config.get_text_config()
-    ids = loaded.tensor([[(7 * index + 3) % config.vocab_size for index in range(_PROBE)]])
-    whole = loaded.model(input_ids=ids, use_cache=False).logits.float()
-    loaded.split = _find_head(loaded, ids, whole)
+    rows = _rows([(7 * index + 3) % config.vocab_size for index in range(_PROBE)])
+    whole = loaded.model(input_ids=loaded.tensor(rows), use_cache=False).logits.float()
+    ids = loaded.tensor(rows[:1])
+    loaded.split = _find_head(loaded, ids, whole[:1])
     reach = reach_of(config)
     loaded.equal_lengths = rotates_by_length(config)
     if loaded.equal_lengths:
@@ -43,7 +44,8 @@ def probe(loaded: Loaded) -> None:
         loaded.reach = reach
         with narrowed(config):
             loaded.reach = reach_of(config) or reach
-            if not _tree_agrees(loaded, ids[0].tolist()):
+            same = getattr(config, "sliding_window", None) is None  # else the plain passes are to be narrow too
+            if not _tree_agrees(loaded, rows, whole if same else None):
                 loaded.plain = "a tree mask behind a cached prefix changes its scores"
         loaded.reach = reach
 
@@ -110,25 +112,39 @@ def distance(found: torch.Tensor, expected: torch.Tensor) -> float:
     return apart / spread if spread > 0 else (math.inf if apart > 0 else 0.0)
 
 
-def _tree_agrees(loaded: Loaded, ids: list[int]) -> bool:
-    """Compare two paths behind a cached prefix, in one sequence under a mask, with a plain pass over each."""
+def _rows(ids: list[int]) -> list[list[int]]:
+    """Return two rows that part, the second with the end of the first turned round."""
+    fork = _PROBE * 2 // 3
+    return [ids, [*ids[:fork], *ids[fork:][::-1]]]
+
+
+def _tree_agrees(loaded: Loaded, rows: list[list[int]], whole: torch.Tensor | None) -> bool:
+    """Compare two paths behind a cached prefix, in one sequence under a mask, with plain passes.
+
+    Args:
+        loaded: the model.
+        rows: the paths with a token behind each.
+        whole: the logits of plain passes over the rows, where they are known.
+    """
     from harness_models.hf.prefix import KeptPrefix
 
     half, fork = _PROBE // 2, _PROBE * 2 // 3
-    context, one = tuple(ids[:fork]), tuple(ids[fork:])
-    rows = [Branches(context=context, continuations=(one, one[::-1]))]
-    trie = plan(rows, pack_tokens=10 * _PROBE)
-    layout = lay_out(trie, trie.groups[0].packs[0], half, rows)
+    branches = [Branches(context=tuple(rows[0][:fork]), continuations=tuple(tuple(row[fork:]) for row in rows))]
+    trie = plan(branches, pack_tokens=10 * _PROBE)
+    layout = lay_out(trie, trie.groups[0].packs[0], half, branches)
     try:
         hidden = loaded.hidden(
             loaded.tensor([layout.tokens]),
             mask=tree_mask(loaded, [layout], len(layout.tokens), half),
             positions=loaded.tensor([layout.positions]),
-            cache=KeptPrefix(loaded, tuple(ids[:half]), None).behind(),
+            cache=KeptPrefix(loaded, tuple(rows[0][:half]), None).behind(),
         )
         found = loaded.logits(hidden[0])
         for index, path in enumerate(trie.paths):
-            plain = loaded.logits(loaded.hidden(loaded.tensor([path.tokens])))[0, fork - 1 :]
+            if whole is None:
+                plain = loaded.logits(loaded.hidden(loaded.tensor([path.tokens])))[0, fork - 1 :]
+            else:
+                plain = whole[path.number, fork - 1 : -1]
             states = [state for read, state, _ in layout.reads if read == index]
             if not alike(found[states], plain, loaded):
                 return False
