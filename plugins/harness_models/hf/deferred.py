@@ -96,7 +96,7 @@ class _StandIn(ModuleType):
 class _Finder:
     """Finds stand-ins for the modules below stand-ins, and makes them."""
 
-    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:  # noqa: ARG002, E501 - as importlib calls it
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:  # noqa: ARG002 - as importlib calls it
         """Return a specification where a stand-in stands above."""
         above = sys.modules.get(name.rpartition(".")[0])
         return ModuleSpec(name, self, is_package=True) if isinstance(above, _StandIn) else None  # type: ignore[arg-type] # has what is called
