@@ -273,6 +273,11 @@ class CriticKit:
     """Returns a registered verifier by name."""
 
 
+Tool = Callable[[Mapping[str, Any], Sample], Any]
+"""A tool that a conversation's candidate may call: from the arguments, which fit its JSON schema, and the sample, to a
+JSON value. It is called again in each run, so that equal arguments must give equal values."""
+
+
 class Critic(ABC):
     """Judges a reply by a principle. It never holds a model: it says what to ask, and reads the replies.
 

@@ -80,6 +80,11 @@ def register_verifiers(register: Callable[..., None]) -> None:
 
 
 @hookspec
+def register_tools(register: Callable[..., None]) -> None:
+    """Register functions that answer calls in conversations: `register("find_order", find)`, as `harness.api.Tool`."""
+
+
+@hookspec
 def register_classifiers(register: Callable[..., None]) -> None:
     """Register classifiers: `register("presidio", make)`, where `make(options, context)` gives a `Classifier`."""
 

@@ -25,7 +25,7 @@ from harness.registry import Registry
 
 if TYPE_CHECKING:
     from harness.commands import Commands
-    from harness.contracts import Classifier, Critic, MetricFactory, Model, RunContext, Source, Stage, Verifier
+    from harness.contracts import Classifier, Critic, MetricFactory, Model, RunContext, Source, Stage, Tool, Verifier
     from harness.gates.kind import Correction, GateKind
     from harness.reporting import ReportSection
     from harness.types import ModelSpec, Principle
@@ -52,6 +52,7 @@ class Registries:
     constitutions: Registry[Path]
     critics: Registry[Callable[[Mapping[str, Any]], Critic]]
     verifiers: Registry[Verifier]
+    tools: Registry[Tool]
     classifiers: Registry[Callable[[Mapping[str, Any], RunContext], Classifier]]
     metrics: Registry[MetricFactory]
     gate_kinds: Registry[Callable[[], GateKind]]
@@ -254,6 +255,7 @@ def _new_registries(trusted: frozenset[str]) -> Registries:
         constitutions=Registry("constitution"),
         critics=Registry("critic"),
         verifiers=Registry("verifier"),
+        tools=Registry("tool"),
         classifiers=Registry("classifier"),
         metrics=Registry("metric"),
         gate_kinds=Registry("kind of gate"),

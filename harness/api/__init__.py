@@ -29,6 +29,7 @@ from harness.contracts import (
     SourceInput,
     Stage,
     Surroundings,
+    Tool,
     Verifier,
 )
 from harness.errors import (
@@ -43,6 +44,7 @@ from harness.errors import (
     unknown_id,
     unknown_name,
 )
+from harness.evaluation.tools import is_response, read_calls
 from harness.hashing import canonical_json, open_regular, sha256_file, sha256_json, sha256_text
 from harness.paths import data_dir
 from harness.plugin_code import PluginError
@@ -124,6 +126,7 @@ __all__ = [
     "StrictModel",
     "Surroundings",
     "Table",
+    "Tool",
     "UnexplainedTensorError",
     "Verifier",
     "adapter_id",
@@ -141,6 +144,7 @@ __all__ = [
     "encodable",
     "frame",
     "from_json",
+    "is_response",
     "late",
     "let_threads_doze",
     "materialise",
@@ -155,6 +159,7 @@ __all__ = [
     "quote",
     "read_adapter_config",
     "read_bytes",
+    "read_calls",
     "read_document",
     "read_lines",
     "read_metadata",

@@ -138,7 +138,11 @@ def through(
     """
     suite, panel = prepared.suite, prepared.panel
     interview = Interview(
-        metrics=prepared.metrics, candidate=asking.roles.policy, decoding=suite.ask, conversation=suite.conversation
+        metrics=prepared.metrics,
+        candidate=asking.roles.policy,
+        decoding=suite.ask,
+        conversation=suite.conversation,
+        tools=prepared.tools,
     )
     rewrites = Rewrites.of(prepared.metrics, panel, replace(asking, label=f"{suite.id}: {name} is revised"))
     readable = iter(samples)

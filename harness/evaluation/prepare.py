@@ -13,6 +13,7 @@ from harness.evaluation.constitutions import Constitutions
 from harness.evaluation.panel import Panel, PanelOptions, make_panel
 from harness.evaluation.reducing import reduced
 from harness.evaluation.samples import read_samples
+from harness.evaluation.tools import Toolbox
 from harness.gates.by_principle import of_each
 from harness.gates.valid import find_metric, require_valid
 from harness.hashing import sha256_json
@@ -53,6 +54,8 @@ class PreparedSuite:
     constitutions: tuple[Constitution, ...]
     panel: Panel
     """All distinct principles to be judged, with their critics, and all classifiers."""
+    tools: Toolbox | None
+    """What the candidate may call."""
     admission: Admission
     """What critics must have shown that its gates on adherence rest on."""
 
@@ -70,6 +73,7 @@ class PreparedSuite:
                 "suite": self.suite.fingerprint(),
                 "constitutions": [constitution.fingerprint for constitution in self.constitutions],
                 "critics": {name: critic.fingerprint() for name, critic in sorted(self.panel.critics.items())},
+                **({} if self.tools is None or not self.tools.functions else {"tools": self.tools.fingerprint()}),
                 "classifiers": [[status.name, status.fingerprint] for status in self.panel.classifier_status],
                 # What a metric says of itself names what it was made from, such as the hash of an evaluate module.
                 "metrics": [[metric.name, metric.kind, metric.direction, metric.about] for metric in self.metrics],
@@ -215,7 +219,8 @@ def prepare_suite(
     return PreparedSuite(
         suite=suite, samples=samples, limit=options.limit,
         metrics=metrics, gates=chosen_gates, gate_origins=origins, own_gates=own,
-        constitutions=judged, panel=panel, admission=options.admission,
+        constitutions=judged, panel=panel,
+        tools=Toolbox.of(suite.conversation, registries.tools), admission=options.admission,
     )  # fmt: skip
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.contracts import Metric
 from harness.engine.programs import Live, guarded, run, together
+from harness.evaluation.conversing import GoOn, going_on, talk
 from harness.evaluation.roles import with_system
 from harness.hashing import sha256_text
 from harness.plugin_code import check_requests, plugin_code
@@ -28,21 +29,17 @@ from harness.types import (
     RollingLogLikelihood,
     Row,
     Unscored,
-    ask,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from harness.reading.suite import ConversationSection
-    from harness.types import Candidate, Decoding, Findings, Role, Sample, Verdict, Version
+    from harness.evaluation.tools import Toolbox
+    from harness.reading.conversation import ConversationSection
+    from harness.types import Candidate, Decoding, Findings, Sample, Verdict, Version
 
-GoOn = Callable[[Generate, int], Program["str | NoReply | None"]]
-"""From a request that ends with a reply of the candidate, and how many there were, to what the user says next; None
-ends the conversation."""
 _REQUESTS = (Generate, LogLikelihood, RollingLogLikelihood)
 _SILENT = NoReply(reason="not asked yet")
-_BEGIN = "(The conversation begins.)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +63,12 @@ class Interview:
     decoding: Decoding
     conversation: ConversationSection | None = None
     """How conversations go on in samples without turns of their own."""
+    tools: Toolbox | None = None
+    """What answers the candidate's calls."""
 
     def gather(self, sample: Sample) -> Program[dict[str, Gathered]]:
         """Run all metrics' programs on a sample side by side; returns what they brought in, by metric."""
-        go_on = self._going_on(sample)
+        go_on = going_on(sample, self._opening(sample), self.conversation, self.tools)
         if go_on is not None:
             gathered = yield from together([Live(self._one(metric, sample, go_on)) for metric in self.metrics])
             return {metric.name: own for metric, own in zip(self.metrics, gathered, strict=True)}
@@ -131,6 +130,11 @@ class Interview:
             )  # fmt: skip
         return found or [Response(sample=sample, completion=None)]
 
+    def _opening(self, sample: Sample) -> tuple[Message, ...]:
+        """Return what a request that opens the sample's conversation holds."""
+        opened = with_system(Generate(messages=sample.messages, decoding=self.decoding), self.candidate.system)
+        return opened.messages if isinstance(opened, Generate) else sample.messages
+
     @property
     def _system(self) -> tuple[Message, ...]:
         system = self.candidate.system
@@ -162,70 +166,15 @@ class Interview:
                 replies = yield Asks(tuple(asked))
                 talks = [[(request, reply)] for (_, request), reply in zip(asked, replies, strict=True)]
             else:
-                system = () if sample.messages[:1] and sample.messages[0].role == "system" else self._system
-                opening = (*system, *sample.messages)
-                talks = yield from together([Live(_talk(*question, opening, go_on)) for question in asked])
-            for (role, _), talk in zip(asked, talks, strict=True):
+                opening = self._opening(sample)
+                talks = yield from together([Live(talk(*question, opening, go_on)) for question in asked])
+            for (role, _), own in zip(asked, talks, strict=True):
                 if role == "policy":
-                    said.update(talk)
-                    if went is sample and len(talk) > 1:
-                        went = self.responses(sample, dict(talk[-1:]))[0].sample
-            live.send(tuple(talk[-1][1] for talk in talks))
+                    said.update(own)
+                    if went is sample and len(own) > 1:
+                        went = self.responses(sample, dict(own[-1:]))[0].sample
+            live.send(tuple(own[-1][1] for own in talks))
         return Gathered(sample=went, replies=live.result, said=said)
-
-    def _going_on(self, sample: Sample) -> GoOn | None:
-        section = self.conversation
-        turns = sample.turns or (() if section is None else section.turns)
-        if turns:
-
-            def scripted(_: Generate, replies: int) -> Program[str | NoReply | None]:
-                yield from ()
-                return turns[replies - 1] if replies <= len(turns) else None
-
-            return scripted
-        if section is None or section.user is None or section.max_turns is None:
-            return None
-        instruction, most = section.user, section.max_turns
-
-        def simulated(request: Generate, replies: int) -> Program[str | NoReply | None]:
-            if replies >= most:
-                return None
-            (reply,) = yield ask("user", _to_the_user(request, instruction))
-            if isinstance(reply, Completion):
-                return reply.text.strip() or None
-            return reply if isinstance(reply, NoReply) else NoReply(reason=f"a {reply.type} is no text")
-
-        return simulated
-
-
-def _talk(
-    role: str, request: Request, opening: tuple[Message, ...], go_on: GoOn
-) -> Program[list[tuple[Request, Reply]]]:
-    """Ask, and go on where the request opens the sample's conversation; returns every request with its reply."""
-    talk: list[tuple[Request, Reply]] = []
-    opens = role == "policy" and isinstance(request, Generate) and request.messages == opening
-    while True:
-        (reply,) = yield ask(role, request)
-        talk.append((request, reply))
-        if not opens or not isinstance(request, Generate) or not isinstance(reply, Completion):
-            return talk
-        behind = replace(request, messages=(*request.messages, Message(role="assistant", content=reply.text)))
-        more = yield from go_on(behind, len(talk))
-        if more is None:
-            return talk
-        said = "" if isinstance(more, NoReply) else more
-        request = replace(behind, messages=(*behind.messages, Message(role="user", content=said)))
-        if isinstance(more, NoReply):
-            lost = NoReply(reason=f"the simulated user gave no reply: {more.reason}")
-            return [*talk, (request, lost)]
-
-
-def _to_the_user(request: Generate, instruction: str) -> Generate:
-    """Return the conversation as the simulated user sees it: what they said is their own turn, and the rest is not."""
-    seen: dict[Role, Role] = {"user": "assistant", "assistant": "user"}
-    turns = [replace(turn, role=seen[turn.role]) for turn in request.messages if turn.role in seen]
-    begin = (Message(role="system", content=instruction), Message(role="user", content=_BEGIN))
-    return replace(request, messages=(*begin, *turns))
 
 
 def silence(metric: Metric, sample: Sample, decoding: Decoding) -> Replies:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import InputError
 from harness.evaluation.resolve import resolve_base
+from harness.evaluation.tools import BEGIN as TOOLS
 from harness.hashing import sha256_json
 from harness.store.adapters import resolve_adapters
 from harness.types import BoundRole, Candidate, Generate, LogLikelihood, Message, RoleRef
@@ -33,7 +34,11 @@ def with_system(request: Request, system: str | None) -> Request:
     if system is None or not isinstance(request, Generate | LogLikelihood):
         return request
     if request.messages and request.messages[0].role == "system":
-        return request
+        own = request.messages[0]
+        if not own.content.startswith(TOOLS):
+            return request
+        joined = Message(role="system", content=f"{system}\n\n{own.content}")  # tools leave room for a candidate's own
+        return replace(request, messages=(joined, *request.messages[1:]))
     return replace(request, messages=(Message(role="system", content=system), *request.messages))
 
 

@@ -11,12 +11,14 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from harness.contracts import SourceInput
 from harness.errors import BrokenRunError, InputError
 from harness.evaluation.shaping import DRAWS_OF, Examples, drawn_often, picked
+from harness.evaluation.tools import declared
 from harness.hashing import ListHash, sha256_text, short_digest
 from harness.plugin_code import PluginError, broken, plugin_code
 from harness.types import Message, Sample
@@ -223,6 +225,8 @@ def read_samples(
     def read() -> Iterator[Sample]:
         found = picked(_read(suite, source, handed), suite.pick, seed=seed, file=suite.path)
         found = found if examples is None else map(examples.before, found)
+        if suite.conversation is not None and suite.conversation.tools:
+            found = map(partial(declared, suite.conversation.tools), found)
         return found if suite.epochs == 1 else drawn_often(found, suite.epochs)
 
     return SampleStream(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field
 
 from harness.errors import InputError
 from harness.hashing import sha256_file, sha256_json
 from harness.reading.changes import apply_changes, as_set
+from harness.reading.conversation import ConversationSection
 from harness.reading.gates import GateSection
 from harness.reading.roles import RolesSection, role_refs
 from harness.reading.strict import Document, StrictModel, read_document, validate
@@ -52,25 +53,6 @@ class ClassifierSection(StrictModel):
     def options(self) -> dict[str, Any]:
         """The classifier's own options."""
         return dict(self.__pydantic_extra__ or {})
-
-
-class ConversationSection(StrictModel):
-    """How each sample's conversation goes on after the first reply."""
-
-    turns: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(max_length=50)] = ()
-    """What the user says next, in each sample that has no `turns` of its own."""
-    user: Annotated[str, Field(min_length=1)] | None = None
-    """Instruction of a simulated user, whom the role `user` plays."""
-    max_turns: Annotated[int, Field(ge=2, le=50)] | None = None
-    """Most replies of the candidate; what a simulated user needs."""
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if bool(self.turns) == (self.user is not None):
-            raise ValueError("give either `turns`, what the user says next, or `user`, a simulated user's instruction")
-        if (self.user is None) != (self.max_turns is None):
-            raise ValueError("`max_turns` and `user` belong together: a simulated user goes on until `max_turns`")
-        return self
 
 
 class PickSection(StrictModel):
@@ -166,7 +148,7 @@ class Suite:
                 "classifiers": {name: section.model_dump() for name, section in self.classifiers.items()},
                 "critics": {name: dict(options) for name, options in self.critics.items()},
                 "measure": [[name, dict(options)] for name, options in self.measure],
-                **({} if self.conversation is None else {"conversation": self.conversation.model_dump()}),
+                **({} if self.conversation is None else {"conversation": self.conversation.content()}),
                 **({} if self.pick == PickSection() else {"pick": self.pick.model_dump()}),
                 **({"epochs": self.epochs} if self.epochs > 1 else {}),
                 **({} if self.epochs_reducer == "mean" else {"epochs_reducer": self.epochs_reducer}),

@@ -24,6 +24,7 @@ from harness.types.asking import (
     RollingLogLikelihood,
     Sample,
     Timing,
+    ToolCall,
     Unscored,
 )
 from harness.types.deciding import (
@@ -165,6 +166,7 @@ __all__ = [
     "StageOutput",
     "Status",
     "Timing",
+    "ToolCall",
     "Unscored",
     "Verdict",
     "Version",

@@ -119,6 +119,16 @@ class Message:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ToolCall:
+    """A call of a tool, as a reply writes it."""
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    problem: str = ""
+    """What is wrong with it; empty where it could be read."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sample:
     """One item of a suite. Its identity is its id and `content_hash`: runs pair on both."""
 

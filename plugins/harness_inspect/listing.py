@@ -9,8 +9,8 @@ import click
 from harness.api.commands import EXIT_PASSED, App, common_options
 
 KINDS = (
-    "models", "suites", "constitutions", "principles", "critics", "verifiers", "classifiers", "metrics", "stages",
-    "sources", "recipes", "policies", "plugins",
+    "models", "suites", "constitutions", "principles", "critics", "verifiers", "tools", "classifiers", "metrics",
+    "stages", "sources", "recipes", "policies", "plugins",
 )  # fmt: skip
 
 _EPILOG = """\b
@@ -26,7 +26,7 @@ Examples:
 def list_(app: App, kind: str | None) -> int:
     """List what is registered, all of it or one kind.
 
-    KIND is models, suites, constitutions, principles, critics, verifiers, classifiers, metrics, stages, sources,
+    KIND is models, suites, constitutions, principles, critics, verifiers, tools, classifiers, metrics, stages, sources,
     recipes, policies or plugins.
     """
     found = {name: _rows(app, name) for name in ((kind,) if kind else KINDS)}

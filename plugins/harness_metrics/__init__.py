@@ -26,6 +26,8 @@ _METRICS: tuple[tuple[str, str, str, str], ...] = (
     ("number_match", "matching:NumberMatch", "NumberOptions", "The reply's last number equals the target's"),
     ("answer_match", "matching:AnswerMatch", "NormaliseOptions",
      "An accepted answer stands in the reply as whole words"),
+    ("tool_calls", "tool_calls:ToolCallMatch", "ToolCallOptions",
+     "The calls of tools that a conversation made are those that the sample expects"),
     ("bleu", "translation:bleu", "BleuOptions", "Corpus BLEU through sacrebleu"),
     ("chrf", "translation:chrf", "ChrfOptions", "Corpus chrF or chrF++ through sacrebleu"),
     ("ter", "translation:ter", "TerOptions", "Corpus translation edit rate through sacrebleu"),

@@ -33,6 +33,7 @@ def test_every_kind_of_file_is_shown():
         "suite.yaml",
         "shots.yaml",
         "talk.yaml",
+        "orders.yaml",
         "roles.yaml",
         "constitution.yaml",
         "recipe.yaml",

@@ -162,6 +162,12 @@ def test_critic(load) -> None:
     assert isinstance(critic.score(SAMPLE, completion("Hello"), rule, silent, {})[0], Unscored)
 
 
+def test_tool(load) -> None:
+    find = load("orders.py").registries.tools.get("find_order")
+    assert find({"id": "7"}, SAMPLE) == {"status": "sent"}
+    assert find({"id": "9"}, SAMPLE) == {"status": "there is no such order"}
+
+
 def test_verifier(load) -> None:
     check = load("cites.py").registries.verifiers.get("cites_a_page")
     rule = load("brief.py").registries.principles.get("brief")
