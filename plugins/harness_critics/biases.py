@@ -63,7 +63,7 @@ def mean_difference(name: str, first: Sequence[float | None], second: Sequence[f
     spread = float(t.ppf(1 - _ALPHA, len(gaps) - 1)) * float(gaps.std(ddof=1)) / math.sqrt(len(gaps))
     mean = float(gaps.mean())
     if not gaps.any():
-        note = f"{note}; it is asked alike either way"
+        note = f"{note}; no score moves"
     return Bias(name=name, value=mean, low=mean - spread, high=mean + spread, n=len(gaps), note=note)
 
 

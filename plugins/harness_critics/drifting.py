@@ -93,6 +93,11 @@ def _changed(before: CriticCalibration, after: CriticCalibration) -> list[str]:
         found.append(f"the labels were {before.where or before.data[:8]} and are {after.where or after.data[:8]}")
     if before.threshold != after.threshold:
         found.append(f"the threshold was {before.threshold:g} and is {after.threshold:g}")
+    if before.outputs != after.outputs:
+        found.append(f"it was about {before.outputs} and is about {after.outputs}")
+    scalings = [None if one.scaling is None else one.scaling.method for one in (before, after)]
+    if scalings[0] != scalings[1]:
+        found.append(f"the scaling was {scalings[0] or 'none'} and is {scalings[1] or 'none'}")
     if before.labeller != after.labeller and not found:
         found.append("the principle's words or tags are others")
     return found

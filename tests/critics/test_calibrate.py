@@ -322,6 +322,10 @@ def test_drift_names_what_changed_and_what_moved(session, tmp_path):
     assert moved["sensitivity"].high < 0
     assert moved["specificity"].low < 0 < moved["specificity"].high
     assert (found.same_replies, found.flipped) == (120, 19)
+    other = replace(before, outputs="letters", scaling=None)
+    assert drift(before, other).changed == (
+        "it was about replies and is about letters", "the scaling was platt and is none",
+    )  # fmt: skip
     with pytest.raises(InputError, match="is about polite and"):
         drift(before, replace(after, principle="other"))
 
