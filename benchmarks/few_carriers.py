@@ -19,7 +19,7 @@ import numpy as np
 from harness.contracts import Metric
 from harness.stats.bounded import effective_count
 from harness.stats.interval import Inference
-from harness.stats.procedures import weighted
+from harness_statistics.procedures import weighted
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "statistics.md"
 SAMPLES, RUNS, RESAMPLES, ALPHA = 260, 2_000, 1_000, 0.05

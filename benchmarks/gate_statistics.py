@@ -24,9 +24,9 @@ from harness.stats.attempts import level_of_attempt
 from harness.stats.halving import halve
 from harness.stats.interval import RESAMPLES, Inference
 from harness.stats.paired import paired_difference, tango
-from harness.stats.procedures import weighted
 from harness.types import Gate
 from harness_gates.trinomial import paired_power
+from harness_statistics.procedures import weighted
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "statistics.md"
 SIZES = (60, 120, 240, 480, 1000)

@@ -25,12 +25,12 @@ from harness.gates.kinds import kind_of as gate_kind
 from harness.stats import assess, compare
 from harness.stats.attempts import level_of_attempt
 from harness.stats.interval import RESAMPLES
-from harness.stats.procedures import BEYOND, smallest_n
 from harness.stats.proportion import clopper_pearson
 from harness_audit.population import BASELINE, CANDIDATE
 from harness_audit.replay import _table, counts
 from harness_audit.ugly import ugly_cases
 from harness_gates.capped import capped_differences
+from harness_statistics.procedures import BEYOND, smallest_n
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "gate-audit.md"
 ATTEMPTS = (1, 2, 3, 5, 10, 20)

@@ -26,6 +26,7 @@ BUNDLED = (
     "harness_critics",
     "harness_classifiers",
     "harness_metrics",
+    "harness_statistics",
     "harness_gates",
     "harness_precision",
     "harness_audit",

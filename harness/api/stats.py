@@ -10,22 +10,21 @@ from harness.gates.kinds import kind_of as gate_kind
 from harness.gates.valid import find_metric, require_valid
 from harness.stats import Assessment, MetricTable, assess, estimate
 from harness.stats.attempts import level_of_attempt, spent
-from harness.stats.bounded import expected_reach
+from harness.stats.bounded import FEWEST_EFFECTIVE, effective_count, expected_reach
 from harness.stats.compare import Comparison, compare
 from harness.stats.halving import MOST, halve, smallest
-from harness.stats.interval import Interval, reach_of
+from harness.stats.interval import Inference, Interval, Spread, reach_of
+from harness.stats.kind import FEWEST_DIFFERENT, Bounds, MetricKind, Records, Sampled, SummedKind, Values
 from harness.stats.kinds import KINDS as METRIC_KINDS
 from harness.stats.kinds import bounds_of, is_weighted_mean, score_range
 from harness.stats.kinds import kind_of as metric_kind
 from harness.stats.misclassified import (
     calibration_problem,
     corrected_interval,
-    corrected_power,
-    corrected_samples,
     rogan_gladen,
     youden_bound,
 )
-from harness.stats.missing_mass import Weighed, linearised, spread_of
+from harness.stats.missing_mass import Weighed, by_group, linearised, spread_of, with_missing_mass
 from harness.stats.paired import null_variance, paired_difference
 from harness.stats.pairing import pair
 from harness.stats.power import POWER, binomial_power, mcnemar_power, quantile_sum
@@ -44,24 +43,35 @@ from harness.types import worst_status
 
 __all__ = [
     "FEWEST_CLUSTERS",
+    "FEWEST_DIFFERENT",
+    "FEWEST_EFFECTIVE",
     "METRIC_KINDS",
     "MOST",
     "POWER",
     "SEQUENTIAL",
     "Assessment",
+    "Bounds",
     "Comparison",
     "Design",
+    "Inference",
     "Interval",
+    "MetricKind",
     "MetricTable",
     "Outlook",
+    "Records",
+    "Sampled",
     "Scatter",
     "Scored",
+    "Spread",
+    "SummedKind",
+    "Values",
     "Weighed",
     "as_written",
     "assess",
     "auc",
     "binomial_power",
     "bounds_of",
+    "by_group",
     "calibration_problem",
     "check_gate",
     "clopper_pearson",
@@ -69,11 +79,10 @@ __all__ = [
     "compare",
     "conditions",
     "corrected_interval",
-    "corrected_power",
-    "corrected_samples",
     "describe",
     "detectable",
     "effective_clusters",
+    "effective_count",
     "effective_size",
     "estimate",
     "expected_reach",
@@ -103,6 +112,7 @@ __all__ = [
     "spread_of",
     "subset",
     "with_sizes",
+    "with_missing_mass",
     "worst_status",
     "youden_bound",
 ]

@@ -17,20 +17,29 @@ from harness.evaluation.policies import (
 from harness.evaluation.prepare import PreparedSuite, SuiteOptions, make_metrics, prepare_suite, resolve_suite
 from harness.evaluation.resolve import resolve_arms, resolve_base, resolve_baseline, resolve_candidate
 from harness.evaluation.runner import Setting, SuiteRun, identity_of, run_suites
+from harness.evaluation.samples import SampleStream
+from harness.evaluation.samples import read_samples as read_suite_samples
 from harness.evaluation.stored import StoredRun, open_run
-from harness.evaluation.suite_samples import suite_samples
 from harness.plugins import Plugins, Registries, load_plugins
 from harness.reading.changes import written_changes
 from harness.reading.config import CONFIG_NAME, Config, read_config
 from harness.reading.constitution import read_constitution
-from harness.reading.recipe import START, Recipe, SeparationSection, find_recipe, read_recipe
-from harness.reading.roles import role_ref
+from harness.reading.roles import RolesSection, role_ref, role_refs
 from harness.reading.suite import read_suite
 from harness.store.cache import CacheStats, Pruned, Verified
-from harness.store.decisions import find_decision, read_decision, read_entered_decision, reviews, store_decision
-from harness.store.promoted import Live, alias_path, live, live_after, mend_alias, promoted
-from harness.store.reconcile import problems, promoted_problems, require_known
+from harness.store.decisions import (
+    decision_path,
+    find_decision,
+    read_decision,
+    read_entered_decision,
+    reviews,
+    store_decision,
+)
+from harness.store.intents import intent_files, pending, read_intent
+from harness.store.promoted import Live, alias_path, alias_text, current_alias, live, live_after, mend_alias, promoted
 from harness.store.runs import (
+    NAME,
+    RUN_FILE,
     check_run,
     find_run,
     is_whole,
@@ -48,8 +57,9 @@ from harness.types import Policy
 __all__ = [
     "CONFIG_NAME",
     "MARKER",
+    "NAME",
     "REPLY_FORMAT",
-    "START",
+    "RUN_FILE",
     "CacheStats",
     "Config",
     "Constitutions",
@@ -58,9 +68,9 @@ __all__ = [
     "Policy",
     "PreparedSuite",
     "Pruned",
-    "Recipe",
     "Registries",
-    "SeparationSection",
+    "RolesSection",
+    "SampleStream",
     "Setting",
     "StoredRun",
     "SuiteOptions",
@@ -68,18 +78,21 @@ __all__ = [
     "Verified",
     "Workspace",
     "alias_path",
+    "alias_text",
     "check_run",
     "checks",
     "checks_as_calibrated",
     "counted",
+    "current_alias",
+    "decision_path",
     "declare",
     "declared",
     "default_policy",
     "find_decision",
     "find_policy",
-    "find_recipe",
     "find_run",
     "identity_of",
+    "intent_files",
     "is_whole",
     "list_runs",
     "live",
@@ -88,28 +101,27 @@ __all__ = [
     "make_metrics",
     "mend_alias",
     "open_run",
+    "pending",
     "plugin_versions",
     "plugin_versions_of",
     "precision_checker",
     "prepare_policy",
     "prepare_suite",
-    "problems",
     "promoted",
-    "promoted_problems",
     "read_config",
     "read_constitution",
     "read_constitutions",
     "read_decision",
     "read_entered_decision",
+    "read_intent",
     "read_prompts",
-    "read_recipe",
     "read_run",
     "read_samples",
     "read_suite",
+    "read_suite_samples",
     "refuse_inside",
     "remove_runs",
     "require_attainable_gates",
-    "require_known",
     "resolve_arms",
     "resolve_base",
     "resolve_baseline",
@@ -117,10 +129,10 @@ __all__ = [
     "resolve_suite",
     "reviews",
     "role_ref",
+    "role_refs",
     "run_sha256",
     "run_suites",
     "store_decision",
-    "suite_samples",
     "versions",
     "written_changes",
 ]

@@ -12,7 +12,6 @@ from typing import Any
 import click
 
 from harness import __version__
-from harness.cli.commands import register_commands
 from harness.commands import Commands
 from harness.hookspecs import BUNDLED
 from harness.threads import let_threads_doze
@@ -63,7 +62,6 @@ def _table(ctx: click.Context, *, more: bool = False, warn: bool = True) -> Comm
     table: Commands | None = ctx.meta.get("harness.commands")
     if table is None:
         ctx.meta["harness.commands"] = table = Commands()
-        register_commands(table)
         for name in BUNDLED:
             hook = getattr(import_module(name), "register_commands", None)
             if hook is not None and f"no:{name}" not in (ctx.params.get("plugins") or ()):

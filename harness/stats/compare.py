@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 
 from harness.stats.assess import cluster_obstacle
 from harness.stats.interval import RESAMPLES, Inference, Interval, Spread, reach_of
+from harness.stats.kind import Values
 from harness.stats.kinds import kind_of
-from harness.stats.kinds.kind import Values
 from harness.stats.pairing import pair
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from harness.stats.kinds import MetricKind
-    from harness.stats.kinds.kind import Sampled
+    from harness.stats.kind import MetricKind, Sampled
     from harness.stats.table import MetricTable
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from harness.errors import BrokenRunError, InputError
+from harness.stats.kind import Sampled
 from harness.stats.kinds import kind_of
-from harness.stats.kinds.kind import Sampled
 from harness.types import HumanLabels, NotApplicable, Reply, Row, Sample, Unscored
 
 if TYPE_CHECKING:

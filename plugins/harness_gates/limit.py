@@ -34,14 +34,12 @@ from harness.api.stats import (
     binomial_power,
     bounds_of,
     corrected_interval,
-    corrected_power,
-    corrected_samples,
     metric_kind,
     score_range,
     smallest,
 )
 from harness_gates.capped import capped_values, problem_of_cap, ratio_at, value_of
-from harness_gates.power import mean_samples, proportion_samples
+from harness_gates.power import corrected_power, corrected_samples, mean_samples, proportion_samples
 
 if TYPE_CHECKING:
     from harness.api import Estimate, Gate, Metric, Status

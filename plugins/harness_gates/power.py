@@ -13,19 +13,25 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from harness.api.stats import (
     MOST,
     POWER,
     binomial_power,
+    corrected_interval,
     expected_reach,
     halve,
     mcnemar_power,
     null_variance,
     quantile_sum,
+    rogan_gladen,
     smallest,
 )
 from harness_gates.trinomial import exact_samples, paired_power
+
+if TYPE_CHECKING:
+    from harness.api import Calibration
 
 _ENOUGH_PAIRS = 20_000
 
@@ -233,6 +239,61 @@ def paired_detectable(
     line = least if math.isfinite(least) else greatest
     best = 0.0 if both else math.copysign(discordant, -1.0 if math.isfinite(greatest) else 1.0)
     return abs(line - halve(best, line, enough, 30)[0]) if enough(best) else None
+
+
+def corrected_power(rate: float, limit: float, n: int, calibration: Calibration, alpha: float) -> float:
+    """Return how often a corrected bound clears `limit` when the true proportion is `rate`, by the binomial counts.
+
+    Args:
+        rate: true proportion; below the limit the upper bound must be at most it, above it the lower bound at least.
+        limit: what the bound must clear.
+        n: samples.
+        calibration: the labeller's, taken to be its true rates.
+        alpha: one-sided level.
+    """
+    from scipy.special import bdtr
+
+    sensitivity, specificity = (right / of for right, of in (calibration.sensitivity, calibration.specificity))
+    seen = rate * sensitivity + (1.0 - rate) * (1.0 - specificity)
+    below = rate < limit
+    # The bounds rise with the count: halve for the last count that still clears, seen from the good side.
+    inside, outside = (-1, n + 1) if below else (n + 1, -1)
+    while abs(inside - outside) > 1:
+        middle = (inside + outside) // 2
+        found = corrected_interval(middle, n, calibration, alpha)
+        clears = (found.high or 0.0) <= limit if below else (found.low or 0.0) >= limit
+        inside, outside = (middle, outside) if clears else (inside, middle)
+    if below:
+        return 0.0 if inside < 0 else float(bdtr(inside, n, seen))
+    return 0.0 if inside > n else 1.0 - (float(bdtr(inside - 1, n, seen)) if inside > 0 else 0.0)
+
+
+def corrected_samples(
+    share: float, limit: float, calibration: Calibration, alpha: float, power: float = POWER
+) -> int | None:
+    """Return about how many samples would decide on which side of `limit` a corrected proportion is.
+
+    The number labelled is taken at the `power` quantile of its normal approximation. None where no number would:
+    what is not known of the labeller does not shrink with more samples.
+
+    Args:
+        share: as labelled, in [0, 1].
+        limit: of the corrected proportion.
+        calibration: the labeller's.
+        alpha: one-sided level.
+        power: wanted.
+    """
+    from scipy.special import ndtri
+
+    below = rogan_gladen(share, calibration) < limit
+
+    def enough(n: int) -> bool:
+        reach = float(ndtri(power)) * math.sqrt(n * share * (1.0 - share))
+        events = min(float(n), max(0.0, n * share + (reach if below else -reach)))
+        found = corrected_interval(events, n, calibration, alpha)
+        return (found.high or 0.0) <= limit if below else (found.low or 0.0) > limit
+
+    return smallest(enough)
 
 
 def _whole(n: float) -> int | None:

@@ -25,8 +25,10 @@ from harness.api import (
 )
 from harness.api.artifacts import artifact_folder, content_path, find_made, keep_artifact
 from harness.api.commands import counted
-from harness.api.workspace import default_policy, suite_samples
+from harness.api.workspace import default_policy
+from harness_guards.recipes import Recipe, Rule
 from harness_guards.separation import GRAM, Evaluated, Match, evaluated, find_matches
+from harness_guards.suite_samples import suite_samples
 from harness_guards.trained_texts import is_rows, is_text, read_trained, rows_of
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.api import Progress, RunContext, Session, Stage
-    from harness.api.workspace import Config, Policy, Recipe, Registries, SeparationSection, Setting, Workspace
+    from harness.api.workspace import Config, Policy, Registries, Setting, Workspace
 
 _VERSION = 1
 """Of what counts as a match: another one looks at everything again."""
@@ -159,7 +161,7 @@ class Separation:
     """
 
     def __init__(
-        self, rule: SeparationSection, against: Sequence[Evaluated], *, workspace: Workspace, encoder: Encoder,
+        self, rule: Rule, against: Sequence[Evaluated], *, workspace: Workspace, encoder: Encoder,
         warn: Callable[[str], None],
     ) -> None:  # fmt: skip
         self._rule, self._workspace, self._encoder, self._warn = rule, workspace, encoder, warn

@@ -15,10 +15,10 @@ import yaml
 
 from harness.api import BrokenRunError, InputError, nearest, resolve_path, sha256_json
 from harness.api.artifacts import write_file
+from harness_guards.recipes import Recipe
 
 if TYPE_CHECKING:
     from harness.api import Session
-    from harness.api.workspace import Recipe
 
 METRIC = "validation_loss"
 _ALIASES = {"lr": "learning_rate", "rank": "r", "batch": "batch_size", "wd": "weight_decay"}

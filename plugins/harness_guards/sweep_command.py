@@ -53,11 +53,10 @@ def sweep(
     whole and goes to the gates, so that a search costs one attempt. What was trained is reused: a search that was
     stopped goes on.
     """
-    from harness.api.workspace import find_recipe, read_recipe
     from harness_guards.sweep import Search, parse_axis, parse_budget, search
 
     app.require_plugins()
-    found = read_recipe(find_recipe(recipe, app.plugins.registries))
+    found = app.session.job("recipe")(recipe)
     axes = tuple(parse_axis(text, found) for text in over)
     how = Search(axes=axes, budget=parse_budget(budget), eta=eta, device=device)
     count = math.prod(len(axis.values) for axis in axes)

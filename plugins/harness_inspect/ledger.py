@@ -39,10 +39,8 @@ def ledger() -> None:
 @common_options
 def verify(app: App, head: str | None, deep: bool) -> int:
     """Check every row's number, link and hash, and that the workspace's files are what the rows say of them."""
-    from harness.api.workspace import problems
-
     found = app.workspace.ledger.verify(head)
-    wrong = list(problems(app.workspace, deep=deep))
+    wrong = app.session.job("problems")(deep=deep)
     if app.json:
         app.print_json({"whole": not wrong, "entries": found.entries, "head": found.head, "problems": wrong})
     else:

@@ -141,12 +141,9 @@ def _policy(app: App, name: str) -> dict[str, Any]:
 
 
 def _recipe(app: App, name: str) -> dict[str, Any]:
-    from harness.api.workspace import find_recipe, read_recipe
-
-    path = find_recipe(name, app.plugins.registries)
-    recipe = read_recipe(path)
+    recipe = app.session.job("recipe")(name)
     return {
-        "id": recipe.id, "about": recipe.about, "file": str(path), "base": recipe.base, "seed": recipe.seed,
+        "id": recipe.id, "about": recipe.about, "file": str(recipe.path), "base": recipe.base, "seed": recipe.seed,
         "stages": [{stage: dict(options)} for stage, options in recipe.stages], "then": recipe.then.model_dump(),
     }  # fmt: skip
 

@@ -19,6 +19,9 @@ def register_jobs(register: Callable[..., None]) -> None:
     register(
         "decide_candidate", late("harness_promotion.jobs:decide_candidate"), about="The same on records, as commands do"
     )
+    register(
+        "problems", late("harness_promotion.jobs:problems"), about="What in the workspace is not as the ledger says"
+    )
     register("budget", late("harness_promotion.jobs:budget"), about="What is left to a version of a policy")
     register("promote", late("harness_promotion.jobs:promote"), about="Promote the candidate of a decision that passed")
     register("rollback", late("harness_promotion.jobs:rollback"), about="Go back to what was promoted before")

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.api import InputError, sha256_json
 from harness.api.stats import Design, level_of_attempt, levels_of_looks
-from harness.api.workspace import declared, require_known, versions
+from harness.api.workspace import declared, versions
+from harness_promotion.reconcile import require_known
 from harness_promotion.saffron import saffron_level
 
 if TYPE_CHECKING:

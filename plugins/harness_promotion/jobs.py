@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from harness.api import Candidate, CandidateOptions, RunOptions
 from harness.api.stats import Design
 from harness.api.workspace import find_policy, resolve_base
-from harness_promotion import attempts, promoting
+from harness_promotion import attempts, promoting, reconcile
 from harness_promotion import touched as touching
 from harness_promotion.policy_run import run_policy
 from harness_promotion.preflight import Preflight
@@ -84,6 +84,11 @@ def decide(
     candidate = session.candidate(CandidateOptions.of(adapter, model=model, system=system, template=template))
     chosen, design = RunOptions.of(**options), Design(fresh=fresh)
     return decide_candidate(session, session.policy(policy), candidate, chosen, design=design)
+
+
+def problems(session: Session, *, deep: bool = False) -> list[str]:
+    """Return a sentence for each thing that is not what the ledger says of it; `deep` hashes every file."""
+    return list(reconcile.problems(session.workspace, deep=deep))
 
 
 def budget(session: Session, policy: Policy) -> attempts.Budget:

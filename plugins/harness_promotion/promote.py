@@ -146,7 +146,8 @@ def status(app: App) -> int:
     """Say what is promoted, since when, and what was decided last; the bytes of what is promoted are checked."""
     from harness.api import to_plain
     from harness.api.commands import safe_text
-    from harness.api.workspace import alias_path, live, promoted_problems
+    from harness.api.workspace import alias_path, live
+    from harness_promotion.reconcile import promoted_problems
 
     workspace = app.workspace
     now = live(workspace)

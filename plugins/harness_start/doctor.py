@@ -154,12 +154,10 @@ def _workspace(app: App, *, deep: bool) -> Iterator[Row]:
     if not path.exists():
         yield ("workspace", "absent", str(path), "harness init")
         return
-    from harness.api.workspace import problems
-
     free = shutil.disk_usage(path).free / 2**30
     try:
         entries = app.workspace.ledger.verify().entries
-        wrong = list(problems(app.workspace, deep=deep))
+        wrong = app.session.job("problems")(deep=deep)
     except HarnessError as error:
         yield ("workspace", "broken", str(error), "harness ledger verify")
         return

@@ -1,4 +1,4 @@
-"""Suites from one's own data: `harness suite new`, `check` and `show`; and shell completion."""
+"""Running suites, and suites from one's own data: `harness run`, `suite new`, `check`, `show`; and shell completion."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 @hookimpl
 def register_commands(cli: Commands) -> None:
-    """Add `harness suite` and `harness completion`."""
+    """Add `harness run`, `harness suite` and `harness completion`."""
+    cli.add_section("evaluate", "harness_suites", {
+        "run": ("run:run", "Run suites on a model with adapters, and check the gates."),
+    })  # fmt: skip
     cli.add_late(
         "suite", "harness_suites.command:suite", about="Write, check and show suites of your own data.",
         section="own data",

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 @hookimpl
 def register_jobs(register: Callable[..., None]) -> None:
-    """Register `session.train`."""
+    """Register `session.train` and `session.recipe`."""
+    register("recipe", late("harness_training.jobs:recipe"), about="Read a recipe")
     register("train", late("harness_training.jobs:train"), about="Run a recipe's stages, each trained or reused")
 
 

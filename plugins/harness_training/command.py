@@ -22,8 +22,8 @@ from harness_training.jobs import TrainOptions
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.api.workspace import Recipe
     from harness_training.jobs import TrainingResult
+    from harness_training.recipe import Recipe
     from harness_training.results import StageResult
     from harness_training.then import Outcome
 
@@ -61,8 +61,8 @@ def train(app: App, recipe: str, seed: int | None, how: TrainOptions) -> int:
     A stage whose data, options, base and package versions did not change is reused. An adapter appears whole or not at
     all, whatever happens to the process.
     """
-    from harness.api.workspace import find_recipe, read_recipe
     from harness_training.jobs import train_recipe
+    from harness_training.recipe import find_recipe, read_recipe
 
     app.require_plugins()
     found = read_recipe(find_recipe(recipe, app.plugins.registries))

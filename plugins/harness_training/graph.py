@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.api import unknown_name
-from harness.api.workspace import START
+from harness_training.recipe import START
 
 if TYPE_CHECKING:
     from harness.api import Stage
-    from harness.api.workspace import Recipe
+    from harness_training.recipe import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from harness.api import AdapterSpec, Artifact, Session
-    from harness.api.workspace import Recipe
+    from harness_training.recipe import Recipe
     from harness_training.results import StageResult
     from harness_training.then import Outcome
 
@@ -96,10 +96,25 @@ def train(session: Session, recipe: str | Path, *, seed: int | None = None, **op
         InputError: naming file, line and key.
         BrokenRunError: when training breaks; no half-written adapter is left.
     """
-    from harness.api.workspace import find_recipe, read_recipe
+    from harness_training.recipe import find_recipe, read_recipe
 
     found = read_recipe(find_recipe(session.reference(str(recipe)), session.plugins.registries))
     return train_recipe(session.bind(seed=found.seed if seed is None else seed), found, TrainOptions(**options))
+
+
+def recipe(session: Session, reference: str | Path) -> Recipe:
+    """Return a recipe, read and checked as far as it can be without its plugins.
+
+    Args:
+        session: in whose folder a path is looked for.
+        reference: a registered name, or the path of a YAML file.
+
+    Raises:
+        InputError: naming file, line and key.
+    """
+    from harness_training.recipe import find_recipe, read_recipe
+
+    return read_recipe(find_recipe(session.reference(str(reference)), session.plugins.registries))
 
 
 def train_recipe(session: Session, recipe: Recipe, options: TrainOptions) -> TrainingResult:

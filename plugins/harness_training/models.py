@@ -24,7 +24,7 @@ from harness.api.asking import (
 
 if TYPE_CHECKING:
     from harness.api import Constitution, Stage
-    from harness.api.workspace import Recipe
+    from harness_training.recipe import Recipe
     from harness_training.runner import TrainSetting
 
 T = TypeVar("T")

@@ -12,7 +12,8 @@ from harness.api.asking import make_critic
 
 if TYPE_CHECKING:
     from harness.api import Critic, RunContext, Stage
-    from harness.api.workspace import Recipe, Registries, Workspace
+    from harness.api.workspace import Registries, Workspace
+    from harness_training.recipe import Recipe
 
 NONE = "none"
 """What a recipe says under `base` where all begins from nothing."""

@@ -56,8 +56,9 @@ from harness_training.results import Kept, StageResult
 
 if TYPE_CHECKING:
     from harness.api import Progress, RunContext, Stage
-    from harness.api.workspace import Plugins, Recipe, Workspace
+    from harness.api.workspace import Plugins, Workspace
     from harness_training.limits import Limits
+    from harness_training.recipe import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,8 @@ from harness_training.resources import make_stages, resolve_recipe_base
 
 if TYPE_CHECKING:
     from harness.api import Session
-    from harness.api.workspace import Config, Recipe, Registries
+    from harness.api.workspace import Config, Registries
+    from harness_training.recipe import Recipe
 
 T = TypeVar("T")
 

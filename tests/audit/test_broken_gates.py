@@ -10,7 +10,6 @@ import pytest
 from harness.plugins import load_plugins
 from harness.progress import NoProgress
 from harness.reading.config import read_config
-from harness.stats import procedures
 from harness.types import NotApplicable, Unscored
 from harness_audit import replay as replaying
 from harness_audit.audit import GROUPS, Origin, Prepared, Setup, prepare, run_audit
@@ -20,6 +19,7 @@ from harness_audit.limits import limit_cases
 from harness_audit.population import BASELINE, CANDIDATE
 from harness_audit.replay import Judge, real_check, replay
 from harness_planning.simulate import Planned, Pool, simulate
+from harness_statistics import procedures
 
 
 def value(table):

@@ -8,13 +8,13 @@ import pytest
 
 from harness.gates.attainable import require_attainable
 from harness.plugins import load_plugins
-from harness.reading.recipe import read_recipe
 from harness.reading.suite import read_suite
 from harness.stats.attempts import level_of_attempt
 from harness.types import Gate
 from harness_audit.full import Measured, Outcome, policies
 from harness_audit.known import ADAPTERS, CANARIES, HOUSE, suites, write_recipe, write_suite
 from harness_audit.noise import ruined
+from harness_training.recipe import read_recipe
 
 
 @pytest.mark.parametrize("known", [known for known in ADAPTERS if not known.noise], ids=lambda known: known.name)

@@ -61,7 +61,7 @@ def test_each_kind_stands_under_its_own_name_in_its_own_file():
     registered = load_plugins(installed=False).registries.gate_kinds
     shipped = {entry.name: GATES[entry.name] for entry in registered}
     assert len(shipped) == 7
-    for kinds, package in ((shipped, "harness_gates"), (METRICS, "harness.stats.kinds")):
+    for kinds, package in ((shipped, "harness_gates"), (METRICS, "harness_statistics")):
         for name, kind in kinds.items():
             assert kind.name == name
             assert type(kind).__module__ == f"{package}.{name}"

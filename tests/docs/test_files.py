@@ -15,8 +15,8 @@ from harness.gates.valid import find_metric, require_valid
 from harness.plugins import load_plugins
 from harness.reading.config import read_config
 from harness.reading.constitution import read_constitution
-from harness.reading.recipe import read_recipe
 from harness.reading.suite import read_suite
+from harness_training.recipe import read_recipe
 
 TEXT = (Path(__file__).parents[2] / "docs" / "files.md").read_text(encoding="utf-8")
 BLOCKS = dict(re.findall(r"```yaml\n# (\S+\.yaml)\n(.*?)```", TEXT, re.DOTALL))

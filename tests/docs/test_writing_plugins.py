@@ -29,7 +29,6 @@ from harness.gates.kinds import CORRECTIONS, KINDS, kind_of
 from harness.plugins import Plugins, load_plugins
 from harness.progress import NoProgress
 from harness.reading.config import read_policy
-from harness.reading.recipe import read_recipe
 from harness.reading.suite import read_suite
 from harness.types import (
     Candidate,
@@ -53,6 +52,7 @@ from harness.types import (
     StageInput,
     Unscored,
 )
+from harness_training.recipe import read_recipe
 from tests.stats.conftest import events
 
 __all__ = ["events"]

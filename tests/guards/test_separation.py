@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from harness.errors import InputError
-from harness.reading.recipe import SeparationSection, read_recipe
 from harness.store.artifacts import artifacts
 from harness.store.workspace import Workspace
 from harness.types import Message, Sample
@@ -16,6 +15,7 @@ from harness_guards.gating import Separation, without
 from harness_guards.separation import evaluated, find_matches
 from harness_guards.trained_texts import read_trained
 from harness_stages.sft import SFTStage
+from harness_training.recipe import SeparationSection, read_recipe
 
 LONG = "the lamp was lit every evening at dusk by an old keeper who never once forgot it in forty years"
 

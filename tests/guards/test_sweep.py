@@ -8,8 +8,8 @@ import pytest
 
 from harness.cli.main import run as harness_cli
 from harness.errors import InputError
-from harness.reading.recipe import read_recipe
 from harness_guards.sweep import parse_axis, parse_budget
+from harness_training.recipe import read_recipe
 
 SFT = {"data": "rows.jsonl", "epochs": 4, "batch_size": 2, "dtype": "float32", "validation": 0.34}
 

@@ -28,10 +28,10 @@ import pyarrow.parquet  # noqa: F401 - imported before the forks, which would ea
 from harness.store.adapters import check_adapter, list_adapters, resolve_adapters
 from harness.store.decisions import find_decision
 from harness.store.promoted import alias_path, alias_text, live
-from harness.store.reconcile import problems
 from harness.store.runs import check_run, list_runs
 from harness.store.workspace import Workspace
 from harness_promotion.promoting import promote, rollback
+from harness_promotion.reconcile import problems
 
 BATCH = 5
 

@@ -8,10 +8,10 @@ from harness.errors import HarnessError
 from harness.store.adapters import resolve_adapters
 from harness.store.decisions import read_decision
 from harness.store.promoted import live
-from harness.store.reconcile import problems
 from harness.store.workspace import Workspace
 from harness_promotion.attempts import attempts
 from harness_promotion.promoting import promote
+from harness_promotion.reconcile import problems
 from tests.store import builders
 
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from harness.errors import InputError
 from harness.reading.config import read_config
 from harness.reading.constitution import read_constitution
-from harness.reading.recipe import read_recipe
 from harness.reading.strict import read_document
 from harness.reading.suite import read_suite
 from harness.types import Gate
+from harness_training.recipe import read_recipe
 
 SUITE = """\
 id: tiny

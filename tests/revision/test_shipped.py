@@ -11,11 +11,11 @@ import pytest
 import harness_revision
 from harness.evaluation.roles import resolve_roles
 from harness.plugins import load_plugins
-from harness.reading.recipe import read_recipe
 from harness.types import Candidate, ModelSpec, RoleRef
 from harness_revision.promptfiles import read_prompts
 from harness_revision.prompts import exemplars
 from harness_revision.sentences import commonest_share
+from harness_training.recipe import read_recipe
 
 DATA = Path(harness_revision.__file__).parent / "data"
 SUITES = Path(__file__).parents[2] / "suites" / "data"

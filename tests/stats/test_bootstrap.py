@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as reference
 
-from harness.stats import procedures
-from harness.stats.bootstrap import Resampled, bca, resampled_sums
 from harness.stats.interval import Inference
+from harness_statistics import procedures
+from harness_statistics.bootstrap import Resampled, bca, resampled_sums
 
 
 def resampled(rows, seed=0, resamples=10_000):

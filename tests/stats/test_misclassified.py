@@ -11,13 +11,13 @@ from scipy.stats import binom
 from harness.stats.misclassified import (
     calibration_problem,
     corrected_interval,
-    corrected_samples,
     exact_together,
     lang_reiczigel,
     rogan_gladen,
     youden_bound,
 )
 from harness.types import Calibration
+from harness_gates.power import corrected_samples
 
 
 def labeller(sensitivity, specificity):

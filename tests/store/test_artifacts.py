@@ -11,8 +11,8 @@ import pytest
 from harness.errors import BrokenRunError, InputError
 from harness.store.adapters import adapter_id, resolve_adapters, store_adapter
 from harness.store.artifacts import artifact_folder, artifacts, content_of, find_made, keep_artifact, read_artifact
-from harness.store.reconcile import problems
 from harness.types import Artifact
+from harness_promotion.reconcile import problems
 
 
 def keep(workspace, text=b"rows", **changes):

@@ -12,9 +12,9 @@ import yaml
 from harness.contracts import RunContext
 from harness.plugins import BUNDLED, load_plugins
 from harness.progress import NoProgress
-from harness.reading.recipe import read_recipe
 from harness.store.workspace import Workspace
 from harness.types import ModelSpec, StageInput
+from harness_training.recipe import read_recipe
 from harness_training.runner import TrainSetting, train
 
 SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]

@@ -107,7 +107,7 @@ from pathlib import Path
 from harness.contracts import RunContext
 from harness.plugins import load_plugins
 from harness.progress import NoProgress
-from harness.reading.recipe import read_recipe
+from harness_training.recipe import read_recipe
 from harness.store.workspace import Workspace
 from harness_training.runner import TrainSetting, train
 ws = Workspace.open({str(lab.workspace.root)!r})

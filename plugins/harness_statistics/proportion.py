@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.stats.kinds.kind import Bounds, Sampled, SummedKind
-from harness.stats.misclassified import corrected_interval, rogan_gladen
-from harness.stats.paired import paired_difference
-from harness.stats.proportion import clopper_pearson, effective_size
+from harness.api.stats import (
+    Bounds,
+    Sampled,
+    SummedKind,
+    clopper_pearson,
+    corrected_interval,
+    effective_size,
+    paired_difference,
+    rogan_gladen,
+)
 
 if TYPE_CHECKING:
-    from harness.contracts import Metric
-    from harness.stats.interval import Inference, Interval
-    from harness.types import Row
+    from harness.api import Metric, Row
+    from harness.api.stats import Inference, Interval
 
 
 class Proportion(SummedKind):

@@ -20,9 +20,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.contracts import Metric
-from harness.stats.bootstrap import (
+from harness.api import Metric
+from harness.api.stats import (
     FEWEST_DIFFERENT,
+    FEWEST_EFFECTIVE,
+    Inference,
+    Interval,
+    Spread,
+    Weighed,
+    by_group,
+    effective_count,
+    linearised,
+    reach_of,
+    with_missing_mass,
+)
+from harness_statistics.bootstrap import (
     Resampled,
     bca,
     bootstrap_t,
@@ -30,10 +42,7 @@ from harness.stats.bootstrap import (
     relative_errors,
     resampled_sums,
 )
-from harness.stats.bounded import FEWEST_EFFECTIVE, effective_count
-from harness.stats.interval import Inference, Interval, Spread, reach_of
-from harness.stats.jackknife import deal
-from harness.stats.missing_mass import Weighed, by_group, linearised, with_missing_mass
+from harness_statistics.jackknife import deal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.stats.interval import Interval
+from harness.api.stats import Interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,9 +25,6 @@ _CELLS = 1_000_000
 """Weights held at once: 4 MB as float32, whatever the number of samples and resamples."""
 _SHORT = 2_000
 """Below so many rows a chunk is counted at once; above, row by row, so that counts stay in the cache."""
-FEWEST_DIFFERENT = 10
-"""A bootstrap needs at least so many samples (or clusters) that differ from the commonest value: one of equal values
-has no width, and one of nearly equal values too little, since it cannot know of what it has not seen."""
 
 
 def different(values: NDArray[np.float64]) -> int:

@@ -5,22 +5,37 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from harness.errors import BrokenRunError, HarnessError
-from harness.hashing import sha256_file
-from harness.store.adapters import check_kept, list_adapters, stored_adapter
-from harness.store.artifacts import artifact_folder, ids, is_whole, kinds
-from harness.store.decisions import decision_path
-from harness.store.intents import intent_files, pending, read_intent
-from harness.store.models import check_model
-from harness.store.promoted import alias_path, alias_text, current_alias, live, live_after
-from harness.store.runs import NAME, RUN_FILE, check_run
-from harness.types import AdapterSpec
+from harness.api import AdapterSpec, BrokenRunError, HarnessError, sha256_file
+from harness.api.artifacts import (
+    artifact_folder,
+    check_kept,
+    check_model,
+    ids,
+    is_whole,
+    kinds,
+    list_adapters,
+    stored_adapter,
+)
+from harness.api.workspace import (
+    NAME,
+    RUN_FILE,
+    alias_path,
+    alias_text,
+    check_run,
+    current_alias,
+    decision_path,
+    intent_files,
+    live,
+    live_after,
+    pending,
+    read_intent,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from harness.store.workspace import Workspace
-    from harness.types import LedgerEntry
+    from harness.api import LedgerEntry
+    from harness.api.workspace import Workspace
 
 
 def problems(workspace: Workspace, *, deep: bool = False) -> Iterator[str]:

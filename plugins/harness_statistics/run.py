@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.stats.interval import Inference, Interval
-from harness.stats.kinds.kind import Sampled, SummedKind
+from harness.api.stats import Inference, Interval, Sampled, SummedKind
 
 if TYPE_CHECKING:
-    from harness.contracts import Metric
+    from harness.api import Metric
 
 
 class Run(SummedKind):

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.stats.interval import reach_of
-from harness.stats.jackknife import deal, jackknife
-from harness.stats.kinds.kind import MetricKind, Sampled, Values
+from harness.api.stats import MetricKind, Sampled, Values, reach_of
+from harness_statistics.jackknife import deal, jackknife
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from harness.contracts import Metric
-    from harness.stats.interval import Inference, Interval
+    from harness.api import Metric
+    from harness.api.stats import Inference, Interval
 
 
 class Corpus(MetricKind):

@@ -13,13 +13,15 @@ import numpy as np
 
 from harness.contracts import Metric
 from harness.plugin_code import broken
-from harness.stats.bootstrap import FEWEST_DIFFERENT
 from harness.stats.interval import Inference, Interval
 from harness.types import NotApplicable, Reply, Row, Sample, Unscored
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+FEWEST_DIFFERENT = 10
+"""A bootstrap needs at least so many samples (or clusters) that differ from the commonest value: one of equal values
+has no width, and one of nearly equal values too little, since it cannot know of what it has not seen."""
 Bounds = tuple[float, float] | None
 Records = Sequence[tuple[Sample, tuple[Reply, ...]]]
 Values = tuple[float | None, float | None]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.stats.kinds.kind import Sampled, SummedKind
-from harness.stats.procedures import smallest_n, weighted, weighted_difference
+from harness.api.stats import Sampled, SummedKind
+from harness_statistics.procedures import smallest_n, weighted, weighted_difference
 
 if TYPE_CHECKING:
-    from harness.contracts import Metric
-    from harness.stats.interval import Inference, Interval
-    from harness.types import Row
+    from harness.api import Metric, Row
+    from harness.api.stats import Inference, Interval
 
 _NEARLY = 1e-6
 """By how much rounding may carry a value out of its bounds."""

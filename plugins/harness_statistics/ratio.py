@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.stats.kinds.mean import Mean
+from harness_statistics.mean import Mean
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from harness.contracts import Metric
-    from harness.types import Row
+    from harness.api import Metric, Row
 
 
 class Ratio(Mean):

@@ -1,27 +1,21 @@
-"""The kinds of metric, by name. Each is one file: what a row is, its interval, and how its values are written."""
+"""The kinds of metric, by name.
+
+Each is one file of `plugins/harness_statistics`: what a row is, its interval, and how its values are written.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from harness.errors import unknown_name
-from harness.stats.kinds.corpus import Corpus
-from harness.stats.kinds.kind import MetricKind
-from harness.stats.kinds.mean import Mean
-from harness.stats.kinds.proportion import Proportion
-from harness.stats.kinds.ratio import Ratio
-from harness.stats.kinds.run import Run
+from harness.registry import Known
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from harness.contracts import Metric
-    from harness.stats.kinds.kind import Bounds
+    from harness.stats.kind import Bounds, MetricKind
     from harness.types import Estimate
 
-KINDS: Mapping[str, MetricKind] = {kind.name: kind for kind in (Proportion(), Mean(), Ratio(), Corpus(), Run())}
-
-__all__ = ["KINDS", "MetricKind", "bounds_of", "is_weighted_mean", "kind_of", "score_range"]
+KINDS: Known[MetricKind] = Known("metric_kinds")
 
 
 def kind_of(measured: Metric | Estimate) -> MetricKind:

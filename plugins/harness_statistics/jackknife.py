@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.stats.interval import Interval
+from harness.api.stats import Interval
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

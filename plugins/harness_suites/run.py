@@ -7,24 +7,28 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.context import (
+from harness.api import CandidateOptions, RunOptions, to_plain
+from harness.api.commands import (
+    EXIT_GATE,
+    EXIT_PASSED,
     App,
+    Checked,
     FiniteRange,
+    Outputs,
     WholeRange,
     candidate_options,
     common_options,
     gathered,
+    output_options,
     precision_check_option,
     remote_options,
     role_option,
+    run_parts,
     seed_option,
 )
-from harness.cli.outputs import Checked, Outputs, output_options
-from harness.errors import EXIT_GATE, EXIT_PASSED
-from harness.session.options import CandidateOptions, RunOptions
 
 if TYPE_CHECKING:
-    from harness.evaluation.runner import SuiteRun
+    from harness.api.workspace import SuiteRun
 
 _EPILOG = """\b
 Examples:
@@ -78,8 +82,6 @@ def run(
     outputs: Outputs,
 ) -> int:  # fmt: skip
     """Run suites on a model with adapters, and check their gates."""
-    from harness.session.drawing import run_parts
-
     app.require_plugins()
     session = app.bind(seed=seed)
     candidate = session.candidate(who)
@@ -101,8 +103,6 @@ def run(
 
 
 def _plain(outcome: SuiteRun) -> dict[str, Any]:
-    from harness.serial import to_plain
-
     return {
         "status": outcome.run.status,
         "run": to_plain(outcome.run),

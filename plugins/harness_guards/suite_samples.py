@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.evaluation.prepare import resolve_suite
-from harness.evaluation.samples import SampleStream, read_samples
-from harness.reading.suite import read_suite
+from harness.api.workspace import SampleStream, read_suite, read_suite_samples, resolve_suite
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.contracts import RunContext
-    from harness.plugins import Registries
+    from harness.api import RunContext
+    from harness.api.workspace import Registries
 
 
 def suite_samples(
@@ -33,4 +31,4 @@ def suite_samples(
     source = registries.sources.get(
         suite.source, file=str(suite.path), line=suite.document.line(("samples", "source")), key="samples.source"
     )
-    return suite.id, read_samples(suite, source, offline=context.offline, seed=context.seed)
+    return suite.id, read_suite_samples(suite, source, offline=context.offline, seed=context.seed)
