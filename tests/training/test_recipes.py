@@ -10,9 +10,10 @@ import pytest
 from harness.errors import BrokenRunError, InputError
 from harness.plugins import BUNDLED, load_plugins
 from harness.progress import NoProgress
+from harness.reading.recipe import resolve_path
 from harness.types import ModelSpec, StageInput
 from harness_stages.sft_options import SFTOptions
-from harness_training.recipe import read_recipe, resolve_path
+from harness_training.recipe import read_recipe
 
 PLUGIN = '''
 """A stage that asks the model and hands what it says on, and one that breaks."""
