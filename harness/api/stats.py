@@ -111,8 +111,8 @@ __all__ = [
     "spent",
     "spread_of",
     "subset",
-    "with_sizes",
     "with_missing_mass",
+    "with_sizes",
     "worst_status",
     "youden_bound",
 ]
