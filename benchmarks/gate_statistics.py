@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import binom
 
+from harness.api.stats import Scatter, detectable, samples_needed
 from harness.contracts import Metric
-from harness.gates import Scatter, detectable, samples_needed
 from harness.stats.attempts import level_of_attempt
 from harness.stats.halving import halve
 from harness.stats.interval import RESAMPLES, Inference

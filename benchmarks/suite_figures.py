@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from harness.api.stats import Scatter, detectable
 from harness.contracts import Metric
-from harness.gates import Scatter, detectable
 from harness.plugins import load_plugins
 from harness.types import Gate
 from harness_gates.trinomial import paired_power

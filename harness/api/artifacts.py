@@ -27,8 +27,7 @@ from harness.store.artifacts import (
     made_by,
     read_artifact,
 )
-from harness.store.atomic import explained, temporary_beside, write_file
-from harness.store.models import check_model, model_files
+from harness.store.atomic import explained, remove_folder, temporary_beside, write_file
 
 __all__ = [
     "DIGITS",
@@ -36,7 +35,6 @@ __all__ = [
     "artifacts",
     "check_adapter",
     "check_kept",
-    "check_model",
     "content_of",
     "content_path",
     "distinct",
@@ -52,8 +50,8 @@ __all__ = [
     "kinds",
     "list_adapters",
     "made_by",
-    "model_files",
     "read_artifact",
+    "remove_folder",
     "resolve_adapters",
     "store_adapter",
     "stored_adapter",

@@ -12,9 +12,6 @@ from harness.gates.kind import (
     Scatter,
     Section,
     Write,
-    exact_range,
-    farthest,
-    fewest_within,
 )
 from harness.gates.numbers import (
     amount,
@@ -23,9 +20,6 @@ from harness.gates.numbers import (
     limit_text,
     number,
     points_text,
-    too_small,
-    unscored_text,
-    would_decide,
 )
 
 __all__ = [
@@ -43,13 +37,7 @@ __all__ = [
     "amount",
     "bounds_text",
     "change",
-    "exact_range",
-    "farthest",
-    "fewest_within",
     "limit_text",
     "number",
     "points_text",
-    "too_small",
-    "unscored_text",
-    "would_decide",
 ]

@@ -2,7 +2,7 @@
 
 from harness.evaluation.looks import SEQUENTIAL, Design, levels_of_looks, with_sizes
 from harness.evaluation.policies import schedule
-from harness.gates.attainable import describe, detectable, samples_needed
+from harness.gates.attainable import describe, detectable, require_attainable, samples_needed
 from harness.gates.by_principle import as_written, conditions, of_each
 from harness.gates.check import check_gate
 from harness.gates.kind import Outlook, Scatter
@@ -10,11 +10,11 @@ from harness.gates.kinds import kind_of as gate_kind
 from harness.gates.valid import find_metric, require_valid
 from harness.stats import Assessment, MetricTable, assess, estimate
 from harness.stats.attempts import level_of_attempt, spent
-from harness.stats.bounded import FEWEST_EFFECTIVE, effective_count, expected_reach
+from harness.stats.bounded import FEWEST_EFFECTIVE, effective_count, expected_reach, fade, never_seen
 from harness.stats.compare import Comparison, compare
 from harness.stats.halving import MOST, halve, smallest
 from harness.stats.interval import Inference, Interval, Spread, reach_of
-from harness.stats.kind import FEWEST_DIFFERENT, Bounds, MetricKind, Records, Sampled, SummedKind, Values
+from harness.stats.kind import FEWEST_DIFFERENT, Bounds, MetricKind, Records, Sampled, Values
 from harness.stats.kinds import KINDS as METRIC_KINDS
 from harness.stats.kinds import bounds_of, is_weighted_mean, score_range
 from harness.stats.kinds import kind_of as metric_kind
@@ -24,7 +24,7 @@ from harness.stats.misclassified import (
     rogan_gladen,
     youden_bound,
 )
-from harness.stats.missing_mass import Weighed, by_group, linearised, spread_of, with_missing_mass
+from harness.stats.missing_mass import Weighed, by_group, linearised, spread_of
 from harness.stats.paired import null_variance, paired_difference
 from harness.stats.pairing import pair
 from harness.stats.power import POWER, binomial_power, mcnemar_power, quantile_sum
@@ -63,7 +63,6 @@ __all__ = [
     "Scatter",
     "Scored",
     "Spread",
-    "SummedKind",
     "Values",
     "Weighed",
     "as_written",
@@ -86,6 +85,7 @@ __all__ = [
     "effective_size",
     "estimate",
     "expected_reach",
+    "fade",
     "find_metric",
     "gate_kind",
     "halve",
@@ -96,12 +96,14 @@ __all__ = [
     "look_levels",
     "mcnemar_power",
     "metric_kind",
+    "never_seen",
     "null_variance",
     "of_each",
     "pair",
     "paired_difference",
     "quantile_sum",
     "reach_of",
+    "require_attainable",
     "require_valid",
     "rogan_gladen",
     "samples_needed",
@@ -111,7 +113,6 @@ __all__ = [
     "spent",
     "spread_of",
     "subset",
-    "with_missing_mass",
     "with_sizes",
     "worst_status",
     "youden_bound",

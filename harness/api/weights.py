@@ -3,7 +3,7 @@
 from harness.paths import weights_dir
 from harness.weights.catalog import CatalogEntry, HubSource, Pin, WheelSource, catalog, catalog_entry
 from harness.weights.lora import read_vocabulary
-from harness.weights.memo import reading_anew
+from harness.weights.memo import file_hashes, reading_anew
 from harness.weights.store import is_present, lock, weights_folder
 from harness.weights.vocabulary import (
     FIELD,
@@ -30,6 +30,7 @@ __all__ = [
     "catalog",
     "catalog_entry",
     "extend",
+    "file_hashes",
     "is_present",
     "lock",
     "read_rows",

@@ -26,7 +26,7 @@ from harness.reading.config import CONFIG_NAME, Config, read_config
 from harness.reading.constitution import read_constitution
 from harness.reading.roles import RolesSection, role_ref, role_refs
 from harness.reading.suite import read_suite
-from harness.store.cache import CacheStats, Pruned, Verified
+from harness.store.cache import CacheStats
 from harness.store.decisions import (
     decision_path,
     find_decision,
@@ -48,7 +48,6 @@ from harness.store.runs import (
     read_prompts,
     read_run,
     read_samples,
-    remove_runs,
     run_sha256,
 )
 from harness.store.workspace import MARKER, Workspace, refuse_inside
@@ -67,7 +66,6 @@ __all__ = [
     "Plugins",
     "Policy",
     "PreparedSuite",
-    "Pruned",
     "Registries",
     "RolesSection",
     "SampleStream",
@@ -75,7 +73,6 @@ __all__ = [
     "StoredRun",
     "SuiteOptions",
     "SuiteRun",
-    "Verified",
     "Workspace",
     "alias_path",
     "alias_text",
@@ -120,7 +117,6 @@ __all__ = [
     "read_suite",
     "read_suite_samples",
     "refuse_inside",
-    "remove_runs",
     "require_attainable_gates",
     "resolve_arms",
     "resolve_base",

@@ -6,19 +6,12 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from harness.errors import InputError
-from harness.stats.bounded import expected_reach
-from harness.stats.halving import halve, smallest
 from harness.stats.interval import RESAMPLES
-from harness.stats.kinds import kind_of as metric_kind
-from harness.stats.kinds import score_range
-from harness.stats.power import POWER, quantile_sum
-from harness.stats.proportion import clopper_pearson
+from harness.stats.power import POWER
 
 if TYPE_CHECKING:
     from harness.contracts import Metric
@@ -118,37 +111,6 @@ class Outlook:
     worst: float = 0.0
     """Of bounded scores: how far from the value the worst possible one lies, times its weight in samples."""
     kurtosis: float = 3.0
-
-    @classmethod
-    def of_run(
-        cls, gate: Gate, spread: Spread | None, found: tuple[float, float, float], n: int, scores: tuple[float, float],
-        line: float,
-    ) -> Outlook:  # fmt: skip
-        """Return what an interval's spread tells, or of what has none the interval's width.
-
-        Args:
-            gate: at whose level the interval is.
-            spread: of bounded scores.
-            found: the value and both ends of its interval.
-            n: samples.
-            scores: least and greatest possible score.
-            line: of the gate.
-        """
-        value, low, high = found
-        if spread is None:
-            error = (high - low) / quantile_sum(gate.alpha, 1 - gate.alpha)
-            return cls(value=value, counted=False, error=error, n=n)
-        # Above the line it is the lower bound that has to clear it.
-        away, side = (value - scores[0], 0) if value > line else (scores[1] - value, 1)
-        kurtosis = n / max(1.0, spread.effective_count)
-        return cls(
-            value=value,
-            counted=False,
-            error=spread.error,
-            n=n,
-            worst=away * n / spread.effective_n[side],
-            kurtosis=kurtosis,
-        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -275,15 +237,6 @@ class GateKind(ABC):
         return min(n for end, n in zip((region.least, region.greatest), spread.effective_n, strict=True)
                    if math.isfinite(end))  # fmt: skip
 
-    def _by_spread(self, gate: Gate, metric: Metric, n: int, scatter: Scatter, power: float) -> float | None:
-        """Return what can be detected where standard errors decide."""
-        if scatter.spread is None:
-            raise InputError(f"what can be detected in {metric.name} depends on its spread", hint="give the spread")
-        worst, error = self.worst_distance(gate, metric) * scatter.unseen, scatter.spread / math.sqrt(n)
-        reach = expected_reach(error, worst / n, gate.alpha, n / scatter.kurtosis)
-        distance = reach + error * quantile_sum(0.5, power)
-        return distance if distance <= self.room(gate, metric) else None
-
 
 class Correction(ABC):
     """How a gate goes by more than the rows of a run, such as labels by people; YAML names it under `correction`."""
@@ -301,25 +254,3 @@ class Correction(ABC):
     @abstractmethod
     def check(self, gate: Gate, kind: GateKind, arms: Arms) -> Check:
         """Return the verdict on a run."""
-
-
-def exact_range(metric: Metric) -> tuple[float, float] | None:
-    """Return the range that exact bounds of perfect data go by; None where only a bootstrap tells."""
-    kind = metric_kind(metric)
-    return kind.bounds(metric) if kind.shares else score_range(metric)
-
-
-@lru_cache(maxsize=1024)  # a sentence says it of every inconclusive check, and an audit makes thousands
-def fewest_within(share: float, alpha: float, *, strict: bool = False) -> int | None:
-    """Return the fewest samples without one event whose exact bound is at most `share`, or below it."""
-
-    def clears(n: int) -> bool:
-        most = clopper_pearson(0, n, alpha).high or 0.0
-        return most < share if strict else most <= share
-
-    return smallest(clears)
-
-
-def farthest(good: float, line: float, enough: Callable[[float], bool], steps: int = 50) -> float | None:
-    """Return how far from `line` the truth must be, by halving between it and `good`; None where that is too near."""
-    return abs(line - halve(good, line, enough, steps)[0]) if enough(good) else None

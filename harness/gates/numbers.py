@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING
 
 from harness.stats.kinds import kind_of
-from harness.stats.power import POWER
 
 if TYPE_CHECKING:
     from harness.contracts import Metric
@@ -71,27 +70,3 @@ def bounds_text(metric: Metric, low: float | None, high: float | None) -> str:
         return f"[{', '.join(_alike(low, high))}]"
     ends = [("-∞" if low is None else _scaled(metric, low)), ("∞" if high is None else _scaled(metric, high))]
     return f"[{', '.join(ends)}]"
-
-
-def unscored_text(unscored: int, n: int, *, bounded: bool, pairs: bool = False) -> str:
-    """Return what the unscored samples, or pairs of them, do to the gate; empty where there are none."""
-    if not unscored:
-        return ""
-    return f", with {unscored} of {n} {'pairs ' if pairs else ''}unscored " + (
-        "taken as the worst" if bounded else "that could be anything"
-    )
-
-
-def would_decide(needed: int | None, n: int, at: str) -> str:
-    """Return how many samples would decide; `n` were not enough."""
-    if needed is None:
-        return f"no practical number of samples would decide {at}"
-    # An approximation can fall below what was not enough.
-    return f"about {max(needed, n + 1):,} samples would decide {at} with {100 * POWER:.0f} % power"
-
-
-def too_small(needed: int | None, n: int, ideal: str) -> str:
-    """Return that so few samples could not decide at all; empty where they could."""
-    if needed is None or n >= needed:
-        return ""
-    return f"{n} samples could not pass even with {ideal}, at least {needed} are needed"

@@ -1,21 +1,8 @@
-"""The mean of bounded scores: bounds that reckon with scores that a sample happens not to hold.
+"""Bounded scores: what a sample may not have seen of them, and about how far that puts a bound of their mean.
 
-A bootstrap knows only of what it has seen, and fails in two ways. Scores that are never seen: if none of n samples has
-the worst possible score, up to 1 − α^(1/n) of all may have it (Clopper and Pearson's bound of no event). And scores
-that are seldom seen: where most are alike and a few far away, those few decide the mean, and a sample may hold too few
-of them. How many decide is told by the residuals r: (Σr²)² / Σr⁴ samples *carry* the spread, n over the kurtosis.
-
-Gaffke's bound adds one score at the worse end of the range and gives all scores weights from the flat Dirichlet
-distribution, as the Bayesian bootstrap does. On zeros and ones it is the Clopper–Pearson bound; that it holds for every
-distribution on the range is a conjecture without a known counterexample. With weights D = E / ΣE of independent
-standard exponential E, the mean Σ Dᵢxᵢ is at most m where Σ Eᵢ(xᵢ − m) is at most 0: the distribution of a weighted sum
-of exponentials. Its saddlepoint approximation takes the place of random draws. Where it is least exact (all scores
-alike but the one that was added) it errs on the careful side: by 2 % of a tail of 5 %, by up to 10 % of one of 1e-7.
-
-Sources: N. Gaffke, Three test statistics for a nonparametric one-sided hypothesis on the mean of a nonnegative
-variable, Mathematical Methods of Statistics 14 (2005) 451–467; E. Learned-Miller and P. S. Thomas, A new confidence
-interval for the mean of a bounded random variable, arXiv:1905.06208 (2019); O. E. Barndorff-Nielsen, Modified signed
-log likelihood ratio, Biometrika 78 (1991) 557–563 (the form of the tail approximation that is used here).
+If none of n samples has the worst possible score, up to 1 − α^(1/n) of all may have it (Clopper and Pearson's bound of
+no event). And where most scores are alike and a few far away, those few decide the mean; how many do is told by the
+residuals r: (Σr²)² / Σr⁴ samples *carry* the spread. The mean's bounds are in `plugins/harness_statistics`.
 """
 
 from __future__ import annotations
@@ -30,10 +17,6 @@ from harness.stats.interval import Interval
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-_FLAT = 1e-3
-"""Below this distance from its centre the tail is taken from the limit of the approximation, which is 0 / 0 there."""
-
 
 FEWEST_EFFECTIVE = 20
 """Where no more samples (or clusters) carry the spread, a bootstrap is not trusted alone; with twice as many it is:
@@ -88,31 +71,6 @@ def never_seen(
     )  # fmt: skip
 
 
-def bounded_mean(
-    sums: NDArray[np.float64], weights: NDArray[np.float64], bounds: tuple[float, float], alpha: float,
-    *, added: tuple[float, float] | None = None, null: float | None = None,
-) -> Interval:  # fmt: skip
-    """Return Gaffke's bounds of a weighted mean, each at one-sided level `alpha`.
-
-    Args:
-        sums: weight times score of each sample, or summed over each cluster, shape (n,), n at least 1.
-        weights: of each, positive, shape (n,).
-        bounds: least and greatest possible score.
-        alpha: one-sided level, in (0, 0.5).
-        added: weight of the score that is added at the least and at the greatest end; None is the mean of `weights`.
-        null: the mean to test against; a bound clears it exactly where its p is at most `alpha`.
-    """
-    least, greatest = bounds
-    weight = float(weights.mean())
-    lower, upper = (weight, weight) if added is None else added
-    below, above = _Side(sums, weights, lower, bounds), _Side(-sums, weights, upper, (-greatest, -least))
-    return Interval(
-        low=below.bound(alpha), high=-above.bound(alpha),
-        p_above=None if null is None else below.p(null), p_below=None if null is None else above.p(-null),
-        method="Gaffke's bound",
-    )  # fmt: skip
-
-
 def expected_reach(error: float, unseen: float, alpha: float, effective_count: float) -> float:
     """Return about how far from the mean its bound will lie, for planning.
 
@@ -143,86 +101,3 @@ def expected_reach(error: float, unseen: float, alpha: float, effective_count: f
         return float(ndtr(-reach / error)) + math.exp(min(log_tail, 0.0))
 
     return max(halve(normal, normal + never, lambda reach: beyond(reach) > alpha)[1], never)
-
-
-class _Side:
-    """The lower side: what is below the mean is tested with one more score at the least possible value."""
-
-    def __init__(
-        self, sums: NDArray[np.float64], weights: NDArray[np.float64], added: float, bounds: tuple[float, float]
-    ) -> None:
-        self._weights = np.append(weights, added)
-        self._sums = np.append(sums, bounds[0] * added)
-        self._range = bounds
-
-    def p(self, null: float) -> float:
-        """Return how likely the randomly weighted mean is to be at most `null`."""
-        from scipy.special import ndtr
-
-        return float(ndtr(self._quantile(null)))
-
-    def bound(self, alpha: float) -> float:
-        """Return where `p` is `alpha`, by regula falsi (Illinois) on the nearly straight quantiles of p."""
-        from scipy.special import ndtri
-
-        target = float(ndtri(alpha))
-        left, right = self._range
-        value = float(self._sums.sum() / self._weights.sum())  # at about the median, so a good second point
-        at_left, at_right = -math.inf, math.inf
-        point = value
-        side = 0
-        for _ in range(100):
-            off = self._quantile(point) - target
-            if abs(off) < 1e-9 or right - left <= 1e-13 * (self._range[1] - self._range[0]):
-                break
-            if off < 0.0:
-                left, at_left = point, off
-                at_right = 0.5 * at_right if side < 0 else at_right
-                side = -1
-            else:
-                right, at_right = point, off
-                at_left = 0.5 * at_left if side > 0 else at_left
-                side = 1
-            straight = math.isfinite(at_left) and math.isfinite(at_right)
-            point = (left * at_right - right * at_left) / (at_right - at_left) if straight else 0.5 * (left + right)
-        return min(max(point, self._range[0]), self._range[1])
-
-    def _quantile(self, mean: float) -> float:
-        """Return the normal quantile of P(Σ Eᵢwᵢ ≤ 0), with wᵢ the distance of each score from `mean`."""
-        distances = self._sums - mean * self._weights
-        return _tail(distances / (float(np.abs(distances).max()) or 1.0))
-
-
-def _tail(w: NDArray[np.float64]) -> float:
-    """Return the normal quantile of P(Σ Eᵢwᵢ ≤ 0) for independent standard exponential E.
-
-    The cumulant generating function is K(t) = −Σ log(1 − twᵢ) between the reciprocals of the least and the greatest
-    w; at its least value, r = sign(t) √(−2K) and u = t √K″, and the quantile is r + log(u / r) / r.
-    """
-    least, greatest = float(w.min()), float(w.max())
-    if greatest <= 0.0:
-        return math.inf
-    if least >= 0.0:
-        return -math.inf
-    t = _saddlepoint(w, 1.0 / least, 1.0 / greatest)
-    pulls = w / (1.0 - t * w)
-    second = float((pulls**2).sum())
-    r = math.copysign(math.sqrt(max(0.0, 2.0 * float(np.log1p(-t * w).sum()))), t)
-    if abs(r) < _FLAT:
-        # log(u / r) / r tends to a sixth of the skewness, K‴ / K″^1.5.
-        return float(r + (pulls**3).sum() / (3.0 * second**1.5))
-    return r + math.log(t * math.sqrt(second) / r) / r
-
-
-def _saddlepoint(w: NDArray[np.float64], low: float, high: float) -> float:
-    """Return t in (low, high) with Σ wᵢ / (1 − twᵢ) = 0, by Newton's steps within halving."""
-    t = 0.0
-    for _ in range(200):
-        pulls = w / (1.0 - t * w)
-        slope, curvature = float(pulls.sum()), float((pulls**2).sum())
-        low, high = (low, t) if slope > 0.0 else (t, high)
-        step = slope / curvature
-        if abs(step) * math.sqrt(curvature) < 1e-10:
-            break
-        t = t - step if low < t - step < high else 0.5 * (low + high)
-    return t

@@ -1,19 +1,15 @@
-"""What a bootstrap of bounded scores may not have seen: its interval, made as wide as that asks for.
-
-The parts are in `harness.stats.bounded`; here is how much each weighs, on samples that differ in weight and come in
-clusters.
-"""
+"""What scores tell of their mean's error, on samples that differ in weight and come in clusters."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.stats.bounded import bounded_mean, effective_count, fade, never_seen
-from harness.stats.interval import Inference, Interval, Spread
+from harness.stats.bounded import effective_count
+from harness.stats.interval import Spread
 from harness.stats.proportion import FEWEST_APART, effective_size
 
 if TYPE_CHECKING:
@@ -40,46 +36,6 @@ class Weighed:
         return cls(sums=rows[:, 0], weights=rows[:, 1], heavy=rows[:, 1])
 
 
-def with_missing_mass(
-    found: Interval | None, weighed: Weighed, groups: NDArray[np.int64], bounds: tuple[float, float], how: Inference
-) -> Interval:
-    """Return the interval of a weighted mean of bounded scores.
-
-    It covers the bootstrap's, that of scores that were never seen, and that of Gaffke's bound, whose added score counts
-    in full where up to `FEWEST_EFFECTIVE` samples carry the spread, and fades until twice as many do. Where rows are
-    filled in, Gaffke's bound counts in full, and clusters whole, so that no rule which a lost score moves narrows an
-    interval.
-
-    Args:
-        found: the bootstrap's; None where too few scores differ for one.
-        weighed: the scores.
-        groups: cluster number of each sample, from 0 without gaps, shape (n,).
-        bounds: least and greatest possible score.
-        how: level, and the mean to test against.
-    """
-    alpha, null = how.alpha, how.null
-    spread = spread_of(weighed, groups, bounds, alpha, filled=how.filled)
-    sums, weights = weighed.sums, weighed.weights
-    total = float(weights.sum())
-    parts = [] if found is None else [found]
-    parts.append(never_seen(float(sums.sum()) / total, spread.effective_n, bounds, alpha, null=null))
-    share = 1.0 if how.filled or found is None else fade(spread.effective_count)
-    if share > 0.0 and spread.effective_count > 0.0:
-        units = by_group(np.column_stack([sums, weights]), groups)
-        below, above = (share * total / n for n in spread.effective_n)
-        parts.append(bounded_mean(units[:, 0], units[:, 1], bounds, alpha, added=(below, above), null=null))
-    whole = parts[0]
-    for part in parts[1:]:
-        whole = whole.hull(part)
-    decisive = [part.method for part in parts if part is found or whole.low == part.low or whole.high == part.high]
-    method = decisive[0]
-    if found is not None and (whole.low, whole.high) != (found.low, found.high):
-        method = f"the farther of {', '.join(decisive[:-1])} and {decisive[-1]}"
-    elif found is None:
-        method = " and ".join(decisive)
-    return replace(whole, method=method, spread=spread)
-
-
 def spread_of(
     weighed: Weighed, groups: NDArray[np.int64], bounds: tuple[float, float], alpha: float, *, filled: bool = False
 ) -> Spread:
@@ -90,7 +46,7 @@ def spread_of(
         groups: cluster number of each sample, shape (n,).
         bounds: least and greatest possible score.
         alpha: one-sided level of the interval it is for.
-        filled: see `with_missing_mass`.
+        filled: whether rows are filled in for lost ones, so that clusters count whole.
     """
     sums, weights = weighed.sums, weighed.weights
     total = float(weights.sum())

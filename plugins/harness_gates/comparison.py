@@ -19,10 +19,6 @@ from harness.api.gates import (
     amount,
     bounds_text,
     change,
-    fewest_within,
-    too_small,
-    unscored_text,
-    would_decide,
 )
 from harness.api.stats import (
     POWER,
@@ -37,6 +33,7 @@ from harness.api.stats import (
     smallest,
 )
 from harness_gates.capped import capped_differences, problem_of_cap
+from harness_gates.outlooks import fewest_within, outlook_of_run, too_small, unscored_text, would_decide
 from harness_gates.power import mean_samples, paired_samples
 
 if TYPE_CHECKING:
@@ -238,7 +235,7 @@ class ComparisonKind(GateKind):
         else:
             reach = self.worst_distance(gate, metric)
             seen = found.difference, found.low, found.high
-            outlook = Outlook.of_run(gate, found.spread, seen, found.n, (-reach, reach), found.null)
+            outlook = outlook_of_run(gate, found.spread, seen, found.n, (-reach, reach), found.null)
         needed = self.samples(replace(gate, margin=margin), metric, outlook)
         return would_decide(needed, found.n, "at this difference")
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from harness.api.gates import Outlook, Region, Scatter, Write, farthest, points_text
+from harness.api.gates import Outlook, Region, Scatter, Write, points_text
 from harness.api.stats import POWER, metric_kind
 from harness_gates.comparison import MarginKind, Part, ToSection
+from harness_gates.outlooks import farthest
 from harness_gates.power import (
     equivalence_power,
     equivalence_samples,

@@ -19,13 +19,7 @@ from harness.api.gates import (
     Write,
     amount,
     bounds_text,
-    exact_range,
-    farthest,
-    fewest_within,
     limit_text,
-    too_small,
-    unscored_text,
-    would_decide,
 )
 from harness.api.stats import (
     POWER,
@@ -39,6 +33,16 @@ from harness.api.stats import (
     smallest,
 )
 from harness_gates.capped import capped_values, problem_of_cap, ratio_at, value_of
+from harness_gates.outlooks import (
+    by_spread,
+    exact_range,
+    farthest,
+    fewest_within,
+    outlook_of_run,
+    too_small,
+    unscored_text,
+    would_decide,
+)
 from harness_gates.power import corrected_power, corrected_samples, mean_samples, proportion_samples
 
 if TYPE_CHECKING:
@@ -129,7 +133,7 @@ class LimitKind(GateKind):
     def detectable(self, gate: Gate, metric: Metric, n: int, scatter: Scatter, power: float) -> float | None:
         """Return how far from the limit the truth must be."""
         if not metric_kind(metric).shares:
-            return self._by_spread(gate, metric, n, scatter, power)
+            return by_spread(self, gate, metric, n, scatter, power)
         limit, known, alpha = gate.limit or 0.0, metric.calibration, gate.alpha
         if gate.corrected and known is not None:
             best = 0.0 if self.upper else 1.0
@@ -249,7 +253,7 @@ class LimitKind(GateKind):
         else:
             line = min(region.ends, key=lambda end: abs(end - value))
             scores = score_range(metric) or (value, value)
-            outlook = Outlook.of_run(gate, found.worst.spread, (value, low, high), estimate.n, scores, line)
+            outlook = outlook_of_run(gate, found.worst.spread, (value, low, high), estimate.n, scores, line)
             needed = self.samples(gate, metric, outlook)
         return would_decide(needed, estimate.n, "at this rate" if shares else "at this value") + note
 

@@ -22,14 +22,11 @@ from harness.api.gates import (
     Region,
     Scatter,
     Write,
-    farthest,
-    fewest_within,
     points_text,
-    unscored_text,
-    would_decide,
 )
 from harness.api.stats import MetricTable, assess, binomial_power, metric_kind, pair
 from harness_gates.comparison import ToSection
+from harness_gates.outlooks import farthest, fewest_within, unscored_text, would_decide
 from harness_gates.power import proportion_samples
 
 if TYPE_CHECKING:

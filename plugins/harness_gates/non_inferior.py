@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from harness.api.gates import Problem, Region, Scatter, Write, points_text
 from harness.api.stats import metric_kind
 from harness_gates.comparison import MarginKind, Part, ToSection, margin_problem
+from harness_gates.outlooks import by_spread
 from harness_gates.power import paired_detectable
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class NonInferior(MarginKind):
     def detectable(self, gate: Gate, metric: Metric, n: int, scatter: Scatter, power: float) -> float | None:
         """Return how far from a loss of the margin the truth must be."""
         if not metric_kind(metric).shares:
-            return self._by_spread(gate, metric, n, scatter, power)
+            return by_spread(self, gate, metric, n, scatter, power)
         return paired_detectable(n, gate.alpha, power, scatter.discordant, least=-(gate.margin or 0.0))
 
     def clause(self, metric: Metric, part: Part) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from harness.api.gates import Outlook, Problem, Region, Scatter, Write, farthest
+from harness.api.gates import Outlook, Problem, Region, Scatter, Write
 from harness.api.stats import POWER, mcnemar_power, metric_kind
 from harness_gates.comparison import ComparisonKind, Part, ToSection
+from harness_gates.outlooks import by_spread, farthest
 from harness_gates.power import mcnemar_samples
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Superior(ComparisonKind):
     def detectable(self, gate: Gate, metric: Metric, n: int, scatter: Scatter, power: float) -> float | None:
         """Return how much oftener the candidate must be right."""
         if not metric_kind(metric).shares:
-            return self._by_spread(gate, metric, n, scatter, power)
+            return by_spread(self, gate, metric, n, scatter, power)
         differ = scatter.discordant
 
         def enough(gain: float) -> bool:

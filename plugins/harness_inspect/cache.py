@@ -12,7 +12,7 @@ from harness.api.commands import EXIT_GATE, EXIT_PASSED, App, common_options
 from harness_inspect.quantities import duration, size, size_text
 
 if TYPE_CHECKING:
-    from harness.api.workspace import Pruned
+    from harness_inspect.pruning import Pruned
 
 _STATS = """\b
 Examples:
@@ -67,11 +67,11 @@ def verify(app: App, forget: bool) -> int:
     """Say how many rows are not what this workspace wrote. Exit code 1 if any are left, or others may read the key."""
     from dataclasses import asdict
 
-    from harness.api.workspace import Verified
+    from harness_inspect.pruning import Verified, verify
 
     workspace = app.workspace
     there = workspace.cache_path.exists()
-    found = workspace.cache.verify(forget=forget) if there else Verified(entries=0, refused=0)
+    found = verify(workspace.cache, forget=forget) if there else Verified(entries=0, refused=0)
     if app.json:
         app.print_json(asdict(found))
     else:
@@ -96,7 +96,7 @@ def prune(app: App, older_than: float | None, keep_bytes: int | None, dry_run: b
     """Forget the oldest entries, and give their room back to the disk; refuses while another command writes."""
     from dataclasses import asdict
 
-    from harness.api.workspace import Pruned
+    from harness_inspect.pruning import Pruned, prunable, prune
 
     if older_than is None and keep_bytes is None:
         raise InputError("nothing says what is to go", hint="give --older-than 30d, --keep 2GB, or --keep 0 for all")
@@ -104,10 +104,10 @@ def prune(app: App, older_than: float | None, keep_bytes: int | None, dry_run: b
     if not workspace.cache_path.exists():
         found = Pruned(entries=0, kept=0, freed_bytes=0)
     elif dry_run:
-        found = workspace.cache.prunable(older_than=older_than, keep_bytes=keep_bytes)
+        found = prunable(workspace.cache, older_than=older_than, keep_bytes=keep_bytes)
     else:
         with workspace.alone("harness cache prune"):
-            found = workspace.cache.prune(older_than=older_than, keep_bytes=keep_bytes)
+            found = prune(workspace.cache, older_than=older_than, keep_bytes=keep_bytes)
     if app.json:
         app.print_json({**asdict(found), "dry_run": dry_run})
     else:

@@ -161,7 +161,7 @@ def _score(value: float | None) -> str:
 @common_options
 def rm(app: App, names: tuple[str, ...]) -> int:
     """Remove runs that no decision rests on."""
-    from harness.api.workspace import remove_runs
+    from harness_inspect.removing import remove_runs
 
     meant = remove_runs(app.workspace, names)
     if app.json:

@@ -27,9 +27,7 @@ from harness.api import (
 from harness.api.artifacts import (
     check_adapter,
     check_kept,
-    check_model,
     file_hashes,
-    model_files,
     store_adapter,
     stored_adapter,
 )
@@ -45,6 +43,7 @@ from harness.api.workspace import (
     read_entered_decision,
 )
 from harness_promotion.deciding import Evidence, collect_vetoes
+from harness_promotion.model_files import check_model, model_files
 from harness_promotion.preflight import Preflight, check_preflight, read_weights
 from harness_promotion.reviewing import PromotionRefusedError, check_review
 from harness_promotion.touched import touched

@@ -9,7 +9,6 @@ from harness.api import AdapterSpec, BrokenRunError, HarnessError, sha256_file
 from harness.api.artifacts import (
     artifact_folder,
     check_kept,
-    check_model,
     ids,
     is_whole,
     kinds,
@@ -30,6 +29,7 @@ from harness.api.workspace import (
     pending,
     read_intent,
 )
+from harness_promotion.model_files import check_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.api.stats import Sampled, SummedKind
+from harness.api.stats import Sampled
 from harness_statistics.procedures import smallest_n, weighted, weighted_difference
+from harness_statistics.summed import SummedKind
 
 if TYPE_CHECKING:
     from harness.api import Metric, Row

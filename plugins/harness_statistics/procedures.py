@@ -32,7 +32,6 @@ from harness.api.stats import (
     effective_count,
     linearised,
     reach_of,
-    with_missing_mass,
 )
 from harness_statistics.bootstrap import (
     Resampled,
@@ -42,6 +41,7 @@ from harness_statistics.bootstrap import (
     relative_errors,
     resampled_sums,
 )
+from harness_statistics.bounded_mean import with_missing_mass
 from harness_statistics.jackknife import deal
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ RARE = 0.02
 def weighted(metric: Metric, rows: NDArray[np.float64], groups: NDArray[np.int64], how: Inference) -> Interval:
     """Return the interval of a mean or ratio from rows of shape (n, k): BCa over clusters.
 
-    For weighted means of bounded scores, made as wide as `harness.stats.missing_mass` asks for.
+    For weighted means of bounded scores, made as wide as what was not seen asks for.
     """
     units = by_group(rows, groups)
     if not _is_weighted_mean(metric):

@@ -10,13 +10,13 @@ import numpy as np
 from harness.api.stats import (
     Bounds,
     Sampled,
-    SummedKind,
     clopper_pearson,
     corrected_interval,
     effective_size,
     paired_difference,
     rogan_gladen,
 )
+from harness_statistics.summed import SummedKind
 
 if TYPE_CHECKING:
     from harness.api import Metric, Row

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.api.stats import Inference, Interval, Sampled, SummedKind
+from harness.api.stats import Inference, Interval, Sampled
+from harness_statistics.summed import SummedKind
 
 if TYPE_CHECKING:
     from harness.api import Metric

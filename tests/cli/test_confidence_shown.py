@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.gates import check_gate
+from harness.api.stats import check_gate
 from harness.stats import estimate
 from harness.tables import checks_table, confidence_text, interval, one_confidence
 from harness.types import Gate

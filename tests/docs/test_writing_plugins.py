@@ -18,13 +18,13 @@ from click.testing import CliRunner
 
 import harness
 from harness import hookspecs
+from harness.api.stats import check_gate, require_attainable
 from harness.cli.main import cli
 from harness.contracts import RunContext, SourceInput
 from harness.engine.programs import guarded
 from harness.engine.programs import run as run_program
 from harness.errors import InputError
 from harness.evaluation.constitutions import Constitutions
-from harness.gates import check_gate, require_attainable
 from harness.gates.kinds import CORRECTIONS, KINDS, kind_of
 from harness.plugins import Plugins, load_plugins
 from harness.progress import NoProgress

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.errors import InputError
-from harness.gates import (
+from harness.api.stats import (
     Scatter,
     check_gate,
     detectable,
@@ -15,6 +14,7 @@ from harness.gates import (
     require_valid,
     samples_needed,
 )
+from harness.errors import InputError
 from harness.types import Gate
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.api.stats import check_gate
 from harness.errors import InputError
-from harness.gates import check_gate
 from harness.serial import from_json, to_json
 from harness.stats import MetricTable
 from harness.types import Check, Gate, Unscored

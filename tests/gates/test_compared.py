@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.weightstats import ttost_paired
 
+from harness.api.stats import check_gate, require_attainable, require_valid, samples_needed
 from harness.errors import InputError
-from harness.gates import check_gate, require_attainable, require_valid, samples_needed
 from harness.serial import from_json, to_json
 from harness.types import Check, Gate
 

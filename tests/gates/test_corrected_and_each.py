@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from harness.api.stats import as_written, check_gate, of_each, require_attainable, require_valid
 from harness.errors import InputError
-from harness.gates import as_written, check_gate, of_each, require_attainable, require_valid
 from harness.serial import from_json, to_json
 from harness.types import Calibration, Check, Gate, Unscored
 

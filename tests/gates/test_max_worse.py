@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from harness.api.stats import check_gate, samples_needed
 from harness.contracts import Metric
 from harness.errors import InputError
-from harness.gates import check_gate, samples_needed
 from harness.gates.valid import require_valid
 from harness.reading.config import PolicyFile
 from harness.stats import MetricTable

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.gates import check_gate
+from harness.api.stats import check_gate
 from harness.types import DrawnSample, Gate, HumanLabels, LabelSample
 from tests.stats.conftest import Plain
 from tests.stats.conftest import table as make_table

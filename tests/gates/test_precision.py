@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.gates import check_gate
+from harness.api.stats import check_gate
 from harness.types import Calibration, Gate, PrecisionCheck, PrecisionShift
 from harness_precision.verdicts import with_precision
 

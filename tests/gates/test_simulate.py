@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from harness.api.stats import Scatter, detectable
 from harness.errors import InputError
-from harness.gates import Scatter, detectable
 from harness.stats.misclassified import lang_reiczigel
 from harness.stats.power import binomial_power
 from harness.types import Calibration, Gate, NotApplicable, Unscored

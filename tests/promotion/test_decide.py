@@ -12,6 +12,7 @@ from harness.store import runs
 from harness.store.atomic import write_file
 from harness.store.decisions import decision_path, find_decision, read_decision
 from harness.types import Gate, PolicySuite, Veto
+from harness_inspect.removing import remove_runs
 from harness_promotion.deciding import collect_vetoes
 
 
@@ -167,5 +168,5 @@ def test_runs_behind_a_decision_cannot_be_removed(workspace, make, good):
     decision = make.decide(workspace, make.policy(), good)
     for run in (*decision.runs, *decision.baseline_runs):
         with pytest.raises(InputError, match=f"the decision {decision.id} rests on it"):
-            runs.remove_runs(workspace, [run])
+            remove_runs(workspace, [run])
         runs.check_run(workspace, run)

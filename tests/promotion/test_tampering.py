@@ -13,8 +13,8 @@ import pytest
 from harness.errors import BrokenRunError
 from harness.store.adapters import adapter_id
 from harness.store.promoted import alias_path, live
-from harness.store.runs import remove_runs
 from harness.store.workspace import Workspace
+from harness_inspect.removing import remove_runs
 from harness_promotion.attempts import Trial, budget, plan_attempt
 from harness_promotion.promoting import promote
 from tests.promotion.lived_in import complaints, live_in, verdicts

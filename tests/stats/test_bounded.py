@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.gates import check_gate
+from harness.api.stats import check_gate
 from harness.stats import assess, compare
-from harness.stats.bounded import FEWEST_EFFECTIVE, bounded_mean, effective_count, expected_reach, never_seen
+from harness.stats.bounded import FEWEST_EFFECTIVE, effective_count, expected_reach, never_seen
 from harness.stats.proportion import clopper_pearson
 from harness.types import Gate, Unscored
+from harness_statistics.bounded_mean import bounded_mean
 
 UNIT = (0.0, 1.0)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta, binom
 
-from harness.gates import check_gate
+from harness.api.stats import check_gate
 from harness.stats.paired import mcnemar_p, paired_difference
 from harness.types import Gate
 from harness_gates.power import (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from harness.api.stats import check_gate, require_valid, samples_needed
 from harness.errors import InputError
-from harness.gates import check_gate, require_valid, samples_needed
 from harness.stats import assess, compare
 from harness.stats.proportion import clopper_pearson, effective_clusters
 from harness.types import Gate, Unscored

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from harness.errors import BrokenRunError, InputError
 from harness.store.cache import Cache
+from harness_inspect.pruning import prunable, prune, verify
 
 
 @pytest.fixture
@@ -87,18 +88,18 @@ def test_a_row_that_the_workspace_did_not_write_is_not_believed(cache, forgery):
     rows(cache).execute(forgery + f" WHERE key = x'{key(1)}'")
     assert cache.get_many([key(1), key(2)]) == {key(2): b"yes"}
     assert cache.refused == 1
-    found = cache.verify()
+    found = verify(cache)
     assert (found.entries, found.refused, found.forgotten) == (2, 1, 0)
     cache.put_many({key(1): b"yes"})  # asked again
     assert cache.get_many([key(1)]) == {key(1): b"yes"}
-    assert cache.verify().refused == 0
+    assert verify(cache).refused == 0
 
 
 def test_a_reply_cannot_be_moved_to_another_key(cache):
     cache.put_many({key(1): b"safe", key(2): b"unsafe"})
     rows(cache).execute(f"UPDATE entries SET value = (SELECT value FROM entries WHERE key = x'{key(1)}')")
     assert cache.get_many([key(1), key(2)]) == {key(1): b"safe"}
-    assert cache.verify(forget=True).forgotten == 1
+    assert verify(cache, forget=True).forgotten == 1
     assert cache.stats().entries == 1
 
 
@@ -116,9 +117,9 @@ def test_rows_of_another_key_are_not_believed(tmp_path):
 
 def test_a_key_that_others_may_read_is_told(cache):
     cache.put_many({key(1): b"x"})
-    assert cache.verify().private
+    assert verify(cache).private
     cache.path.with_suffix(".key").chmod(0o644)
-    assert not cache.verify().private
+    assert not verify(cache).private
 
 
 def test_processes_that_begin_together_agree_on_the_key(tmp_path):
@@ -132,7 +133,7 @@ with Cache(Path({str(tmp_path / "c.db")!r})) as cache:
     started = [subprocess.Popen([sys.executable, "-c", code, digit]) for digit in "0123"]
     assert [process.wait() for process in started] == [0] * 4
     with Cache(tmp_path / "c.db") as cache:
-        assert (cache.verify().entries, cache.verify().refused) == (4, 0)
+        assert (verify(cache).entries, verify(cache).refused) == (4, 0)
 
 
 def test_threads_share_it(cache):
@@ -194,8 +195,8 @@ def test_prune_by_age(cache, monkeypatch):
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 1000)
     cache.put_many({key("new"): b"x"})
-    assert cache.prunable(older_than=500).entries == 1
-    assert cache.prune(older_than=500).entries == 1
+    assert prunable(cache, older_than=500).entries == 1
+    assert prune(cache, older_than=500).entries == 1
     assert set(cache.get_many([key("old"), key("new")])) == {key("new")}
 
 
@@ -205,11 +206,11 @@ def test_prune_by_size_keeps_the_newest(cache, monkeypatch):
         monkeypatch.setattr(time, "time", lambda number=number: now + number)
         cache.put_many({key(number): b"x" * 100})
     room = 3 * (100 + 32 + 56) + 10
-    assert cache.prunable(keep_bytes=room).entries == 7
-    found = cache.prune(keep_bytes=room)
+    assert prunable(cache, keep_bytes=room).entries == 7
+    found = prune(cache, keep_bytes=room)
     assert (found.entries, found.kept) == (7, 3)
     assert set(cache.get_many([key(n) for n in range(10)])) == {key(7), key(8), key(9)}
-    assert cache.prune(keep_bytes=room).entries == 0
+    assert prune(cache, keep_bytes=room).entries == 0
 
 
 @pytest.mark.parametrize("size", [20, 150, 900, 6000])
@@ -217,7 +218,7 @@ def test_what_is_kept_fits_and_the_rest_is_given_back(cache, size):
     for step in range(20):
         cache.put_many({key((step, number)): os.urandom(size) for number in range(4_000_000 // 20 // size)})
     before = cache.stats()
-    found = cache.prune(keep_bytes=1_000_000)
+    found = prune(cache, keep_bytes=1_000_000)
     after = cache.stats()
     assert 700_000 <= after.file_bytes <= 1_150_000
     assert found.freed_bytes == before.file_bytes - after.file_bytes
@@ -226,7 +227,15 @@ def test_what_is_kept_fits_and_the_rest_is_given_back(cache, size):
 
 def test_nothing_said_takes_nothing_away(cache):
     cache.put_many({key(1): b"x"})
-    assert cache.prune().entries == cache.prunable().entries == 0
+    assert (
+        prune(
+            cache,
+        ).entries
+        == prunable(
+            cache,
+        ).entries
+        == 0
+    )
 
 
 def test_both_conditions_take_away_what_either_would(cache, monkeypatch):
@@ -234,9 +243,9 @@ def test_both_conditions_take_away_what_either_would(cache, monkeypatch):
     for number in range(10):
         monkeypatch.setattr(time, "time", lambda number=number: now + 100 * number)
         cache.put_many({key(number): b"x" * 100})
-    assert cache.prunable(older_than=250, keep_bytes=10**9).entries == 7
-    assert cache.prunable(older_than=10**6, keep_bytes=400).entries == 8
-    assert cache.prune(older_than=250, keep_bytes=400).kept == 2
+    assert prunable(cache, older_than=250, keep_bytes=10**9).entries == 7
+    assert prunable(cache, older_than=10**6, keep_bytes=400).entries == 8
+    assert prune(cache, older_than=250, keep_bytes=400).kept == 2
 
 
 def test_the_ages_are_told(cache, monkeypatch):

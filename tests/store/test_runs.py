@@ -19,6 +19,7 @@ from harness.errors import BrokenRunError, InputError
 from harness.store import runs
 from harness.store.atomic import write_file
 from harness.store.sample_writer import SAMPLES_FILE
+from harness_inspect.removing import remove_runs
 
 
 def test_what_is_written_is_read_back(workspace, make):
@@ -145,7 +146,7 @@ def test_names_never_leave_the_folder(workspace, make, name):
     for use in (
         runs.read_run,
         runs.run_folder,
-        lambda w, n: runs.remove_runs(w, [n]),
+        lambda w, n: remove_runs(w, [n]),
         lambda w, n: next(runs.read_samples(w, n)),
     ):
         with pytest.raises(InputError):
@@ -230,11 +231,11 @@ def test_cut_short_samples_are_one_sentence(workspace, make):
 
 def test_a_run_is_removed_whole(workspace, make):
     record = make.stored_run(workspace, make.run_record())
-    assert runs.remove_runs(workspace, [record.id[:12]]) == [record.id]
+    assert remove_runs(workspace, [record.id[:12]]) == [record.id]
     assert list(workspace.runs.iterdir()) == []
     assert [entry.kind for entry in workspace.ledger.entries()] == ["run", "removal"]
     with pytest.raises(InputError, match="no run is called"):
-        runs.remove_runs(workspace, [record.id])
+        remove_runs(workspace, [record.id])
     workspace.ledger.verify()
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import BrokenRunError, InputError
-from harness.weights.memo import file_hashes, memoised_sha256
+from harness.api import BrokenRunError, InputError, memoised_sha256
+from harness.api.weights import file_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from harness.types import ModelSpec
+    from harness.api import ModelSpec
 
 
 def model_files(model: ModelSpec) -> dict[str, str]:
