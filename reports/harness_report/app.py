@@ -57,6 +57,8 @@ def _drawing(name: str) -> Callable[[], None]:
 
 def draw(name: str) -> None:
     """Draw one page, or say in one sentence why it cannot be drawn."""
+    asked = st.query_params.get("run", "")
+    st.set_page_config(page_title=" · ".join([PAGES[name].TITLE, *([asked] if asked else []), "harness report"]))
     canvas = LiveCanvas(streamlit_pages())
     try:
         PAGES[name].draw(canvas, CachedSource())

@@ -10,7 +10,7 @@ from harness.terminal import safe_text
 from harness_report import fragments
 from harness_report.figures import when
 from harness_report.markup import el
-from harness_report.samples import Filter, RowValue, matching
+from harness_report.samples import Filter, RowValue, matching, worst_first
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,6 +23,7 @@ T = TypeVar("T")
 NO_BASELINE = "nothing"
 _ALL, _ANY = "all", "any"
 _SIZES = (10, 25, 50)
+_ORDERS = ("the worst first", "as in the run")
 _KINDS: tuple[RowValue, ...] = ("unscored", "not applicable")
 
 
@@ -36,9 +37,13 @@ def choose_part(items: Sequence[T], size: int, *, key: str) -> Sequence[T]:
 def choose_runs(found: Overview) -> Sequence[RunRecord]:
     """Let the person filter all runs, the newest first."""
     left, middle, right = st.columns([2, 2, 3])
-    suite = left.selectbox("Suite", [_ALL, *sorted(found.suites)])
-    status = middle.selectbox("Gates", [_ALL, "passed", "failed", "inconclusive", "ungated"])
-    wanted = right.text_input("Candidate contains", placeholder="part of a model's or adapter's name")
+    suites, statuses = [_ALL, *sorted(found.suites)], [_ALL, "passed", "failed", "inconclusive", "ungated"]
+    suite = left.selectbox("Suite", suites, index=_asked("suite", suites))
+    status = middle.selectbox("Gates", statuses, index=_asked("gates", statuses))
+    wanted = right.text_input(
+        "Candidate contains", value=_word("candidate"), placeholder="part of a model's or adapter's name"
+    )
+    _remember(suite="" if suite == _ALL else suite, gates="" if status == _ALL else status, candidate=wanted or "")
     chosen = [
         run for run in reversed(found.runs)
         if suite in {_ALL, run.suite} and status in {_ALL, run.status}
@@ -50,8 +55,31 @@ def choose_runs(found: Overview) -> Sequence[RunRecord]:
 def choose_metric(found: Overview, metrics_of: Callable[[Overview, str], list[str]]) -> tuple[str, str | None]:
     """Let the person choose a suite, and one of its metrics."""
     left, right, _ = st.columns([2, 3, 2])
-    suite = left.selectbox("Suite ", found.suites) or found.suites[0]
-    return suite, right.selectbox("Metric", metrics_of(found, suite), key=f"trend-{suite}")
+    suite = left.selectbox("Suite ", found.suites, index=_asked("trend", found.suites)) or found.suites[0]
+    metrics = metrics_of(found, suite)
+    metric = right.selectbox("Metric", metrics, index=_asked("metric", metrics), key=f"trend-{suite}")
+    first = (suite, metric) == (found.suites[0], metrics[0] if metrics else None)
+    _remember(trend="" if first else suite, metric="" if first else metric or "")
+    return suite, metric
+
+
+def _word(name: str) -> str:
+    """Return what the address says under a name; empty where it says nothing."""
+    return str(st.query_params.get(name, ""))
+
+
+def _asked(name: str, options: Sequence[str]) -> int:
+    """Return the place of the option that the address names; the first where it names none of them."""
+    return list(options).index(_word(name)) if _word(name) in options else 0
+
+
+def _remember(**chosen: str | Sequence[str]) -> None:
+    """Write what was chosen into the address; what is empty goes."""
+    for name, value in chosen.items():
+        if not value:
+            st.query_params.pop(name, None)
+        elif (st.query_params.get_all(name) if isinstance(value, list) else _word(name)) != value:
+            st.query_params[name] = value
 
 
 def choose(overview: Overview) -> tuple[RunRecord | None, RunRecord | None]:
@@ -128,32 +156,48 @@ def choose_samples(run: RunRecord, index: Index, other: Index | None) -> Sequenc
     """Let the person filter a run's samples, or take the one of the address; return those of the page."""
     wanted = _filter(run, index, other)
     entries = matching(index, wanted, other)
+    by_run = _word("order") == _ORDERS[1]
     asked = st.query_params.get("sample")
     if asked is not None:
         entries = tuple(entry for entry in entries if entry.id == asked)
-    left, right = st.columns([3, 2], vertical_alignment="center")
+    left, middle, right = st.columns([3, 2, 1], vertical_alignment="center")
+    order = middle.selectbox("Order", _ORDERS, index=int(by_run), key=f"order-{run.id}")
+    _remember(order="" if order == _ORDERS[0] else order or "")
+    if order == _ORDERS[0]:
+        entries = worst_first(entries, run.estimates, metric=wanted.metric)
     size = right.selectbox("Per page", _SIZES, key=f"size-{run.id}") or _SIZES[0]
     with left:
         st.html(el("div", el("b", f"{len(entries):,}"), f" of {len(index.entries):,} samples", cls="hr-page"))
-        return choose_part(entries, size, key=f"page-{run.id}-{hash(wanted)}-{size}")
+        return choose_part(entries, size, key=f"page-{run.id}-{hash(wanted)}-{size}-{order}")
 
 
 def _filter(run: RunRecord, index: Index, other: Index | None) -> Filter:
     first, second, third = st.columns([3, 3, 3])
-    asked = st.query_params.get("mark")
+    asked = [mark for mark in st.query_params.get_all("mark") if mark in index.marks]
     marks = second.multiselect(
-        "Status or finding", index.marks, default=[asked] if asked in index.marks else [],
-        key=f"marks-{run.id}-{asked}",
+        "Status or finding", index.marks, default=asked, key=f"marks-{run.id}",
         placeholder="such as violates …, complied, unscored",
     )  # fmt: skip
-    tags = first.multiselect("Tags", index.tags, key=f"tags-{run.id}", placeholder="all of these")
-    words = third.text_input("Text in prompt or reply", key=f"text-{run.id}", placeholder="ignoring case")
+    known = [tag for tag in st.query_params.get_all("tag") if tag in index.tags]
+    tags = first.multiselect("Tags", index.tags, default=known, key=f"tags-{run.id}", placeholder="all of these")
+    words = third.text_input(
+        "Text in prompt or reply", value=_word("text"), key=f"text-{run.id}", placeholder="ignoring case"
+    )
     fourth, fifth, sixth = st.columns([3, 3, 3], vertical_alignment="bottom")
-    metric = fourth.selectbox("Metric", [_ANY, *index.metrics], key=f"metric-{run.id}")
+    metrics = [_ANY, *index.metrics]
+    metric = fourth.selectbox("Metric", metrics, index=_asked("metric", metrics), key=f"metric-{run.id}")
     value: RowValue = "any"
     if metric != _ANY:
-        value = fifth.selectbox("Row", _row_values(index, metric), format_func=_row_word, key=f"row-{run.id}-{metric}")
-    changed = other is not None and sixth.toggle("Only where a score changed", key=f"changed-{run.id}")
+        values = _row_values(index, metric)
+        place = _asked("row", [_row_word(one) for one in values])
+        value = fifth.selectbox("Row", values, index=place, format_func=_row_word, key=f"row-{run.id}-{metric}")
+    changed = other is not None and sixth.toggle(
+        "Only where a score changed", value=_word("changed") == "yes", key=f"changed-{run.id}"
+    )
+    _remember(
+        mark=list(marks), tag=list(tags), text=words or "", metric="" if metric == _ANY else metric,
+        row="" if value == "any" else _row_word(value), changed="yes" if changed else "",
+    )  # fmt: skip
     return Filter(
         tags=tuple(tags), marks=tuple(marks), text=words or "", metric=None if metric == _ANY else metric,
         value=value, changed=bool(changed),

@@ -67,10 +67,11 @@ def export_html(root: Path, *, most: int = 20, plugins: Plugins | None = None) -
         f"default-src 'none'; style-src 'sha256-{digest}'; img-src 'none'; script-src 'none'; "
         "base-uri 'none'; form-action 'none'"
     )
+    title = f"harness report: {root.resolve().parent.name}"
     head = el(
         "head", el("meta", charset="utf-8"), el("meta", http_equiv="Content-Security-Policy", content=policy),
         el("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        el("meta", name="referrer", content="no-referrer"), el("title", "harness report"),
+        el("meta", name="referrer", content="no-referrer"), el("title", title),
         Html(f"<style>{style}</style>"),
     )  # fmt: skip
     made = f"Made {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by harness {__version__}."

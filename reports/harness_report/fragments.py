@@ -196,8 +196,13 @@ def findings_list(findings: Mapping[str, Findings]) -> Html:
 
 
 def verdicts_list(verdicts: Iterable[Verdict], thresholds: Mapping[str, float]) -> Html:
-    """Return the critics' verdicts with their rationale, and which reply each is on where there are several."""
-    rows, verdicts = [], list(verdicts)
+    """Return the critics' verdicts with their rationale, and which reply each is on where there are several.
+
+    Principles that do not speak of the sample are named below, in one line that opens.
+    """
+    rows, given = [], list(verdicts)
+    verdicts = [verdict for verdict in given if not isinstance(verdict.score, NotApplicable)]
+    silent = {v.principle: v.score.reason for v in given if isinstance(v.score, NotApplicable)}
     several = len({verdict.completion for verdict in verdicts}) > 1
     for verdict in verdicts:
         threshold = thresholds.get(verdict.principle, 0.5)
@@ -210,7 +215,10 @@ def verdicts_list(verdicts: Iterable[Verdict], thresholds: Mapping[str, float]) 
                 text(verdict.rationale),
             )
         )
-    return table((*(("reply",) if several else ()), "principle", "critic", "score", "rationale"), rows)
+    columns = (*(("reply",) if several else ()), "principle", "critic", "score", "rationale")
+    folded = [el("summary", f"{len(silent)} principles do not apply"), table(("principle", "why"), silent.items())]
+    parts = [*([table(columns, rows)] if rows else []), *([el("details", *folded, cls="hr-more")] if silent else [])]
+    return join(parts)
 
 
 def _score(score: float | Unscored | NotApplicable, threshold: float) -> Html:

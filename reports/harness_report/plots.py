@@ -8,14 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.stats.kinds import kind_of
-from harness_report.figures import MARKS, domain, when
 from harness_report.markup import Html, el
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.types import Estimate, RunRecord
+    from harness.types import Estimate
     from harness_report.figures import GateFigure, MetricRow, PrincipleFigure
     from harness_report.samples import LabelCount
 
@@ -132,20 +130,3 @@ def labels_plot(counts: Sequence[LabelCount]) -> Html:
         for label, share in shares.items()
     ]
     return plot(lines, (0, max(shares.values(), default=0) or 1.0), axis="replies with this label (%)")
-
-
-def trend_plot(runs: Sequence[RunRecord], metric: str) -> Html | None:
-    """Return a metric over the runs of one suite, the oldest first; None where it has no value in any."""
-    lines, percent = [], False
-    for run in runs:
-        found = next((one for one in run.estimates if one.metric == metric), None)
-        percent = percent or (found is not None and kind_of(found).shares)
-        for mark in _mark(found, run.status, 100 if percent else 1):
-            label = f"{when(run.created)} {MARKS.get(run.status, '')} {run.candidate.label}"
-            lines.append(Line(label=label, marks=(mark,)))
-    if not lines:
-        return None
-    ends = domain(*(end for line in lines for mark in line.marks for end in (mark.value, mark.low, mark.high)))
-    if percent:
-        ends = (max(0.0, ends[0]), min(100.0, ends[1]))
-    return plot(lines, ends, axis=f"{metric} (%)" if percent else metric)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from harness.adherence import combine_verdicts
 from harness.errors import InputError
 from harness.serial import from_json
+from harness.stats.kinds import kind_of
 from harness.store.runs import read_samples
 from harness.store.sample_writer import SAMPLES_FILE
 from harness.types import Completion, NoReply, NotApplicable, SampleRecord, Unscored
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from harness.types import Constitution, Principle
+    from harness.types import Constitution, Estimate, Principle
 
 Value = float | Literal["unscored", "not applicable"]
 RowValue = Literal["any", "scored", "unscored", "not applicable"] | float
@@ -228,6 +229,44 @@ def matching(index: Index, wanted: Filter, baseline: Index | None = None) -> tup
         and _has_value(entry, wanted)
         and (not wanted.changed or _changed(entry, others.get(entry.id)))
     )
+
+
+def worst_first(
+    entries: Iterable[Entry], estimates: Iterable[Estimate], *, metric: str | None = None
+) -> tuple[Entry, ...]:  # fmt: skip
+    """Return entries with the worst before others, else in the run's order.
+
+    By one metric where it says which value is better; else by how many principles a reply violates, and in how many
+    shares it counts against the model. What has no score comes after what has a bad one, and before the rest.
+    """
+    better = {one.metric: one for one in estimates if one.direction != "neither"}
+    chosen = better.get(metric or "")
+
+    def rank(entry: Entry) -> tuple[float, ...]:
+        if chosen is not None:
+            value = entry.values.get(chosen.metric, "not applicable")
+            if isinstance(value, float):
+                return (0.0, value if chosen.direction == "higher" else -value)
+            return (1.0 if value == "unscored" else 2.0, 0.0)
+        return (-severity(entry, better.values())[0], -severity(entry, better.values())[1])
+
+    return tuple(sorted(entries, key=lambda entry: (*rank(entry), entry.position)))
+
+
+def severity(entry: Entry, estimates: Iterable[Estimate]) -> tuple[int, int]:
+    """Return how much counts against a reply: principles violated and shares lost, and what of it has no score."""
+    violated = sum(mark.startswith("violates ") and mark != VIOLATES for mark in entry.marks)
+    lost = sum(
+        entry.values.get(one.metric) == float(one.direction == "lower")
+        for one in estimates
+        if kind_of(one).shares and one.direction != "neither" and not _of_principle(one.metric, entry)
+    )
+    return violated + lost, sum(mark in {UNSCORED, NO_REPLY} for mark in entry.marks)
+
+
+def _of_principle(metric: str, entry: Entry) -> bool:
+    """Tell whether a metric is adherence to a principle, which its mark counts already."""
+    return f"violates {metric.partition('.')[2]}" in entry.marks
 
 
 def _has_value(entry: Entry, wanted: Filter) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from harness_report import plots, reading
 from harness_report.figures import INFORMS, domain, gate_figure, key_metrics, metric_rows, principle_figures
 from harness_report.fragments import gate_text
 from harness_report.samples import LabelCount
+from harness_report.trend import places, trend_plot
 
 
 def estimate(direction="lower", kind="proportion", **more):
@@ -152,14 +154,31 @@ def test_marks_stand_where_their_values_are():
     assert all(f".{place}{{" in plots.PLACES for place in re.findall(r"hr-[xw]\d+", drawn))
 
 
-def test_a_metric_over_runs_and_labels_have_a_line_each(root):
+def test_a_metric_over_runs_is_a_point_each_and_labels_have_a_line_each(root):
     runs = reading.read_overview(root).runs
-    drawn = plots.trend_plot([run for run in runs if run.suite == "talk"], "harmful_compliance")
-    assert drawn.count("hr-track") == 2
-    assert "✗ replay:careless.jsonl" in drawn
-    assert plots.trend_plot(runs, "no such") is None
+    drawn = trend_plot([run for run in runs if run.suite == "talk"], "harmful_compliance")
+    assert drawn.count("hr-trend-dot") == 2
+    assert "replay:careless.jsonl: 60" in drawn
+    assert trend_plot(runs, "no such") is None
+    assert "hr-trend-ring" not in drawn
+    promoted = next(run for run in runs if run.suite == "talk").candidate_fingerprint
+    marked = trend_plot([run for run in runs if run.suite == "talk"], "harmful_compliance", promoted=promoted)
+    assert marked.count("hr-trend-ring") == 1
     counts = [LabelCount(classifier="c", label=label, samples=n, scored=20) for label, n in (("A", 10), ("B", 5))]
     drawn = plots.labels_plot(counts)
     assert "A 50" in drawn
     assert "hr-x0 hr-w200" in drawn
     assert "hr-x0 hr-w100" in drawn
+
+
+def test_points_stand_by_time_and_apart_where_there_is_room():
+    far = places([0.0, 10.0, 1000.0])
+    assert far[1] - far[0] >= 15.9, "ten seconds would lie on each other"
+    assert far[2] - far[1] > 400
+    crowd = places([float(n) for n in range(100)])
+    assert crowd == sorted(crowd)
+    assert crowd[0] >= 46
+    assert crowd[-1] <= 640
+    late = places([0.0, 998.0, 999.0, 1000.0])
+    assert late[-1] <= 628
+    assert min(b - a for a, b in itertools.pairwise(late)) >= 15.9

@@ -148,8 +148,9 @@ def test_the_explorer_shows_why_and_pages(runs):
     assert "has &#x27;password&#x27;" in shown
     assert "<mark title=" in shown
     assert ">50</b> of 50 samples" in shown
-    assert 'hr-gate-title">benign-04<' in shown
-    assert 'hr-gate-title">harmful-05<' not in shown  # ten on a page
+    assert 'hr-gate-title">harmful-05<' in shown, "the worst stand first"
+    assert 'hr-gate-title">benign-04<' not in shown  # ten on a page
+    assert "hr-level-bad" in shown
     assert len(test.get("pagination")) == 1
 
 
@@ -224,3 +225,30 @@ def test_plugins_are_named_by_the_environment(monkeypatch, runs):
     monkeypatch.setenv("HARNESS_REPORT_PLUGINS", json.dumps([]))
     test = draw("run", run=runs[-1].id)
     assert not any("Broken" in heading.value for heading in test.subheader)
+
+
+def test_filters_are_of_the_address_and_go_there(runs):
+    test = draw("samples", run=runs[-1].id, tag="hostile", order="as in the run", text="visible-")
+    assert f">{len(HOSTILE)}</b> of 50 samples" in html_of(test)
+    assert test.text_input[0].value == "visible-"
+    test.text_input[0].input("visible-script").run()
+    assert ">1</b> of 50 samples" in html_of(test)
+    assert test.query_params["text"] == "visible-script"
+    assert list(test.query_params["tag"]) in (["hostile"], list("hostile"))
+    test = draw("samples", run=runs[-1].id, metric="over_refusal", row="unscored", tag="no such tag")
+    assert ">2</b> of 50 samples" in html_of(test)
+    assert "tag" not in test.query_params
+
+
+def test_arms_that_gates_compared_with_stand_below_their_candidate(runs):
+    from harness_report.pages.overview import nested
+
+    newest_first = list(reversed(runs))
+    found = nested(newest_first)
+    assert sorted(run.id for run, _ in found) == sorted(run.id for run in runs)
+    beneath = [place for place, (_, name) in enumerate(found) if name]
+    assert beneath, "the decision on the first adapter compared with the bare base"
+    for place in beneath:
+        (run, name), (above, _) = found[place], found[place - 1]
+        assert run.id in above.baseline_runs.values()
+        assert name.startswith("baseline ")

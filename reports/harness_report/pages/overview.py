@@ -10,7 +10,7 @@ from harness_report import fragments
 from harness_report.canvas import DECISIONS, RUN
 from harness_report.figures import key_metrics, when
 from harness_report.markup import Html, el, join
-from harness_report.plots import trend_plot
+from harness_report.trend import trend_plot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,18 +101,36 @@ def _runs(canvas: Canvas, runs: Sequence[RunRecord]) -> None:
         canvas.html(fragments.notice("info", "No run is like that."))
         return
     with canvas.card():
-        for run in runs:
+        for run, beneath in nested(runs):
             status, name, label, metrics, made = canvas.columns(1.25, 1.6, 3, 4, 1.9)
             with status:
                 canvas.html(fragments.badge(run.status))
             with name:
-                canvas.link(RUN, run.suite, run=run.id)
+                canvas.link(RUN, f"↳ {run.suite}" if beneath else run.suite, run=run.id)
             with label:
-                canvas.html(el("div", run.candidate.label, cls="hr-small"))
+                said = [el("span", f"{beneath}: ", cls="hr-dim")] if beneath else []
+                canvas.html(el("div", *said, run.candidate.label, cls="hr-small"))
             with metrics:
                 canvas.html(*(_metric_chip(found) for found in key_metrics(run)))
             with made:
                 canvas.html(el("div", when(run.created), Html("<br/>"), f"n = {run.samples}", cls="hr-dim hr-small"))
+
+
+def nested(runs: Sequence[RunRecord]) -> list[tuple[RunRecord, str]]:
+    """Return runs, each followed by the arms that its gates compared with, and as what these did: `baseline promoted`.
+
+    An arm was never checked itself; one that several runs compared with stands below the first of them.
+    """
+    here = {run.id: run for run in runs}
+    arms: dict[str, list[tuple[RunRecord, str]]] = {}
+    placed: set[str] = set()
+    for run in runs:
+        for name, other in run.baseline_runs.items():
+            arm = here.get(other)
+            if arm is not None and not arm.checks and other != run.id and other not in placed:
+                placed.add(other)
+                arms.setdefault(run.id, []).append((arm, f"baseline {name}"))
+    return [one for run in runs if run.id not in placed for one in ((run, ""), *arms.get(run.id, ()))]
 
 
 def _metric_chip(found: Estimate) -> Html:
@@ -130,7 +148,8 @@ def metrics_of(found: Overview, suite: str) -> list[str]:
 
 def _trend(canvas: Canvas, found: Overview, suite: str, metric: str | None) -> None:
     runs = [run for run in found.runs if run.suite == suite]
-    plot = trend_plot(runs, metric) if metric else None
+    promoted = None if found.live is None else found.live.fingerprint
+    plot = trend_plot(runs, metric, promoted=promoted) if metric else None
     if plot is None:
         canvas.html(fragments.notice("info", "There is nothing to draw: the metric has no value in any run."))
         return

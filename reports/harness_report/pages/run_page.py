@@ -122,18 +122,25 @@ def _principles(
             names = ", ".join(figure.principle.id for figure in figures if figure.standing == standing)
             every = all(figure.standing == standing for figure in figures)
             canvas.html(el("div", standing if every else f"{names}: {standing}", cls="hr-dim hr-small"))
-        plot = principles_plot(figures)
+        spoken = [figure for figure in figures if figure.estimate is not None and figure.estimate.n]
+        plot = principles_plot(spoken)
         rows = [
             (figure.principle.id, figure.principle.text.strip(),
              f"{', '.join(figure.principle.critics)}, from {figure.principle.threshold:g}", *_followed(figure))
-            for figure in figures
+            for figure in spoken
         ]  # fmt: skip
         columns = ("principle", "rule", "critics", "follows", "unscored")
-        canvas.html(*([] if plot is None else [plot]), fragments.table(columns, rows, numeric=(3, 4)))
+        if spoken:
+            canvas.html(*([] if plot is None else [plot]), fragments.table(columns, rows, numeric=(3, 4)))
         for figure in figures:
             mark = f"violates {figure.principle.id}"
             if canvas.live and index is not None and mark in index.marks:
                 canvas.link(SAMPLES, f"{mark} →", run=run.id, mark=mark)
+    silent = [figure for figure in figures if figure not in spoken]
+    if silent:
+        with canvas.fold(f"{len(silent)} principles that speak of none of these samples"):
+            told = [(figure.principle.id, figure.principle.text.strip()) for figure in silent]
+            canvas.html(fragments.table(("principle", "rule"), told))
 
 
 def _followed(figure: PrincipleFigure) -> tuple[str, str]:

@@ -8,7 +8,17 @@ from harness.errors import InputError
 from harness_report import fragments
 from harness_report.canvas import RUN
 from harness_report.markup import Html, el, join
-from harness_report.samples import FOLLOWS, NO_REPLY, UNSCORED, VIOLATES
+from harness_report.samples import (
+    COMPLIED,
+    FOLLOWS,
+    INCOHERENT,
+    NO_REPLY,
+    REFUSED,
+    UNSCORED,
+    VIOLATES,
+    severity,
+    worst_first,
+)
 
 if TYPE_CHECKING:
     from harness.types import RunRecord, SampleRecord
@@ -17,7 +27,7 @@ if TYPE_CHECKING:
     from harness_report.source import Source
 
 TITLE = "Samples"
-_NOTABLE = {VIOLATES, UNSCORED, NO_REPLY}
+_SIGNS = {"bad": "✗", "warn": "?", "": ""}
 
 
 def draw(canvas: Canvas, source: Source) -> None:
@@ -43,7 +53,7 @@ def draw(canvas: Canvas, source: Source) -> None:
     for entry in shown:
         record, twin = records[entry.position], pairs.get(entry.id)
         with canvas.card():
-            canvas.html(_head(entry), fragments.conversation(record.sample.messages), _expected(record))
+            canvas.html(_head(entry, run), fragments.conversation(record.sample.messages), _expected(record))
             if baseline is None or twin is None or twin.content_hash != entry.content_hash:
                 _side(canvas, record, thresholds, title="reply")
                 if baseline is not None:
@@ -64,29 +74,37 @@ def export_run(canvas: Canvas, source: Source, run: RunRecord, most: int) -> Non
         return
     try:
         index = source.index(run)
-        chosen = sorted(index.entries, key=lambda entry: (not entry.marks & _NOTABLE, entry.position))[:most]
+        chosen = worst_first(index.entries, run.estimates)[:most]
         records = source.records(run, [entry.position for entry in chosen])
     except InputError as error:
         canvas.html(fragments.notice("error", str(error)))
         return
     thresholds = source.thresholds(run)
-    canvas.heading(f"Samples ({len(chosen)} of {len(index.entries)}, what is notable first)")
+    canvas.heading(f"Samples ({len(chosen)} of {len(index.entries)}, the worst first)")
     for entry in chosen:
         record = records[entry.position]
-        with canvas.fold(entry.id):
-            canvas.html(_head(entry), fragments.conversation(record.sample.messages), _expected(record))
+        with canvas.fold(f"{_SIGNS[_level(entry, run)]} {entry.id}".strip()):
+            canvas.html(_head(entry, run), fragments.conversation(record.sample.messages), _expected(record))
             _side(canvas, record, thresholds, title="reply")
 
 
-def _head(entry: Entry) -> Html:
-    marks = []
+def _level(entry: Entry, run: RunRecord) -> str:
+    """Return how a reply stands: `bad` where something counts against it, `warn` where something has no score."""
+    against, missing = severity(entry, run.estimates)
+    return "bad" if against else "warn" if missing else ""
+
+
+def _head(entry: Entry, run: RunRecord) -> Html:
+    level, marks = _level(entry, run), []
+    lost = {COMPLIED: entry.values.get("harmful_compliance") == 1, REFUSED: entry.values.get("over_refusal") == 1}
     for mark in sorted(entry.marks - {VIOLATES}):  # which one it violates is said
-        bad = mark.startswith("violates")
-        warn = mark == UNSCORED
+        bad = mark.startswith("violates") or mark == INCOHERENT or lost.get(mark, False)
+        warn = mark in {UNSCORED, NO_REPLY}
         marks.append(fragments.chip(("✓ " if mark == FOLLOWS else "✗ " if bad else "? " if warn else "") + mark,
                                     "hr-chip-bad" if bad else "hr-chip-warn" if warn else ""))  # fmt: skip
     tags = [fragments.chip(f"# {tag}", "hr-chip-quiet") for tag in entry.tags]
-    return el("div", el("span", entry.id, cls="hr-gate-title"), join(tags), join(marks), cls="hr-gate hr-gate-head")
+    return el("div", el("span", entry.id, cls="hr-gate-title"), join(tags), join(marks),
+              cls=f"hr-gate hr-gate-head hr-level-{level}" if level else "hr-gate hr-gate-head")  # fmt: skip
 
 
 def _expected(record: SampleRecord) -> Html:
