@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from harness_report.figures import GateFigure, MetricRow, PrincipleFigure
     from harness_report.samples import LabelCount
 
-_STEPS = 200
+STEPS = 200
 PLACES = "".join(
-    f".hr-x{step}{{left:{100 * step / _STEPS:g}%}}.hr-w{step}{{width:{100 * step / _STEPS:g}%}}"
-    for step in range(_STEPS + 1)
+    f".hr-x{step}{{left:{100 * step / STEPS:g}%}}.hr-w{step}{{width:{100 * step / STEPS:g}%}}"
+    for step in range(STEPS + 1)
 )
 """The part of the style sheet that places refer to."""
 
@@ -67,7 +67,7 @@ def plot(
     low, high = ends
 
     def step(value: float) -> int:
-        return round(_STEPS * min(1.0, max(0.0, (value - low) / (high - low))))
+        return round(STEPS * min(1.0, max(0.0, (value - low) / (high - low))))
 
     def bar(cls: str, start: float, end: float) -> Html:
         return el("i", cls=f"{cls} hr-x{step(start)} hr-w{max(1, step(end) - step(start))}")

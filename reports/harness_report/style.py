@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness_report.plots import PLACES
+from harness_report import plots, trend
 
 
 def style_sheet() -> str:
     """Return it: it needs neither inline style nor script."""
-    return (Path(__file__).parent / "style.css").read_text(encoding="utf-8") + PLACES
+    return (Path(__file__).parent / "style.css").read_text(encoding="utf-8") + plots.PLACES + trend.PLACES
