@@ -65,6 +65,8 @@ def resolve_candidate(
             f"what is promoted stands on {now.model.reference}, and not on {model.reference}",
             hint="name it whole, with --model promoted",
         )
+    if now is not None and not now.adapters:
+        raise InputError(f"what is promoted, {now.label}, has no adapters", hint="name it whole, with --model promoted")
     return Candidate(model=model, adapters=resolve_adapters(adapters, workspace), system=system, template=template)
 
 

@@ -186,6 +186,8 @@ def test_a_prompt_or_a_template_alone_is_a_candidate(cli, options, label):
     assert alias(cli)["candidate"] == found["decision"]["candidate"]
     again = cli.json("run", "tiny.yaml", "--model", "promoted")[1]["runs"][0]["run"]["candidate"]
     assert again == found["decision"]["candidate"]
+    assert cli("run", "tiny.yaml", "--adapter", "promoted") == 2
+    assert "has no adapters; name it whole, with --model promoted" in cli.err
     assert cli("decide", *options) == 2
     assert "is what is promoted already" in cli.err
     assert cli("rollback") == 0
