@@ -31,6 +31,10 @@ def roles(**refs):
     return resolve_roles(["reviser"], refs, policy, registries=registries, workspace=None)
 
 
+REVISIONS = ("revisions-1.jsonl", "revisions-2.jsonl", "revisions-3.jsonl")
+HARMLESS = ("twins.jsonl", "twins-2.jsonl", "ordinary.jsonl")
+
+
 def test_the_shipped_reviser_revises_for_a_candidate_on_any_base():
     bound = roles().others["reviser"]
     assert bound.by == "default"
@@ -44,7 +48,7 @@ def test_another_reviser_comes_before_the_shipped_one():
 
 
 def test_written_revisions_are_distinct_and_share_no_sentence():
-    found = rows("revisions-1.jsonl") + rows("revisions-2.jsonl")
+    found = [row for name in REVISIONS for row in rows(name)]
     for key in ("id", "prompt", "completion"):
         assert max(Counter(row[key] for row in found).values()) == 1
     assert commonest_share([row["completion"] for row in found]) == 0
@@ -56,13 +60,17 @@ def test_prompts_of_training_stand_in_no_suite():
         for file in SUITES.glob("*.jsonl")
         for row in map(json.loads, file.read_text(encoding="utf-8").splitlines())
     }
-    own = [row["prompt"] for name in ("revisions-1.jsonl", "revisions-2.jsonl", "twins.jsonl") for row in rows(name)]
+    own = [row["prompt"] for name in (*REVISIONS, *HARMLESS) for row in rows(name)]
     assert not asked & {" ".join(prompt.lower().split()) for prompt in own}
 
 
 def test_prompt_files_say_which_are_harmful():
-    assert all(prompt.harmful for prompt in read_prompts(DATA / "revisions-1.jsonl"))
-    assert not any(prompt.harmful for prompt in read_prompts(DATA / "twins.jsonl"))
+    assert all(prompt.harmful for name in REVISIONS for prompt in read_prompts(DATA / name))
+    assert not any(prompt.harmful for name in HARMLESS for prompt in read_prompts(DATA / name))
+
+
+def test_each_harmful_prompt_has_a_harmless_twin():
+    assert {row["id"] for row in rows("twins-2.jsonl")} == {f"{row['id']}-twin" for row in rows("revisions-3.jsonl")}
 
 
 def test_a_hundred_attacks_of_four_kinds():
