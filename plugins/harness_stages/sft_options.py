@@ -17,6 +17,8 @@ class SFTOptions(TuningOptions, MonitorOptions):
     """System prompt of the rows that have none of their own; candidates must then be run with the same one."""
     packing: bool = False
     """Join rows into blocks of `max_length` tokens that do not see each other, instead of padding them."""
+    opening_weight: Annotated[float, Field(ge=1, le=100)] = 1.0
+    """Weight in the loss of an answer's first six tokens, which decide whether it declines; the rest weigh 1."""
     mix: Annotated[list[Source], Field(min_length=2)] | None = None
     """Several sources instead of `data`, each with its weight."""
     rows: Annotated[int, Field(ge=1)] | None = None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.api import StageInput, StageOutput, asking_no_hub
+from harness.api import InputError, StageInput, StageOutput, asking_no_hub
 from harness_stages.collapse import generated_share
 from harness_stages.encoding import Encoded, Encoder, read_end_ids
 from harness_stages.fitting import Measured, common_arguments, fit, on_one_device, quiet_libraries
@@ -103,8 +103,14 @@ class _Fitting:
 def _fit(given: _Fitting, inputs: StageInput, plan: SFTPlan, device: str) -> Watcher:
     from datasets import Dataset
 
-    from harness_stages.trainer import AnswerTrainer
+    from harness_stages.trainer import AnswerTrainer, is_plain
     from harness_stages.watcher import Watcher
+
+    if plan.options.opening_weight != 1 and not is_plain(given.model):
+        raise InputError(
+            "the logits of this base are more than one matrix product, and its openings cannot be weighted",
+            **plan.error_at("opening_weight"), hint="leave the key out",
+        )  # fmt: skip
 
     dataset = Dataset.from_dict(
         {"input_ids": [part.input_ids for part in given.encoded], "labels": [part.labels for part in given.encoded]}
@@ -116,6 +122,7 @@ def _fit(given: _Fitting, inputs: StageInput, plan: SFTPlan, device: str) -> Wat
             processing_class=given.tokenizer,
             callbacks=[watcher, *filter(None, (given.validation, given.monitor))],
         )  # fmt: skip
+        trainer.opening_weight = plan.options.opening_weight
         fit(trainer, watcher, plan.options, device, inputs=inputs)
     return watcher
 

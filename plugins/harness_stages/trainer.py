@@ -16,6 +16,8 @@ _UNUSUAL_HEADS = (
 """Settings of architectures whose logits are more than one matrix product: TRL's own loss handles them."""
 _CHUNK = 1024
 """Positions whose logits are held at once."""
+OPENING = 6
+"""Tokens with which an answer opens: they decide whether it declines (arXiv 2406.05946, section 2)."""
 
 
 class AnswerTrainer(SFTTrainer):  # type: ignore[misc]  # TRL is not typed
@@ -23,8 +25,11 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]  # TRL is not typed
 
     Without a CUDA device TRL projects every position onto the vocabulary and masks afterwards. Prompts are most of a
     chat row, so projecting only the answers' positions halves the time of a step of a small model. The loss is the
-    same: the mean negative log-likelihood of the answers' tokens.
+    same: the mean negative log-likelihood of the answers' tokens, where no more weight is put on how they open.
     """
+
+    opening_weight = 1.0
+    """In training, of each answer's first `OPENING` tokens; the rest weigh 1."""
 
     def compute_loss(  # the signature is the trainer's
         self,
@@ -34,10 +39,11 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]  # TRL is not typed
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:  # noqa: ANN401 - a tensor, or a tensor and the outputs
         """Return the loss of one batch, in nats per answer token."""
-        device = inputs["input_ids"].device
-        if return_outputs or device.type == "cuda" or not is_plain(self.model):
+        weight = self.opening_weight if model.training else 1.0
+        cheaper = inputs["input_ids"].device.type != "cuda" and is_plain(self.model)
+        if return_outputs or (weight == 1 and not cheaper):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        return answer_loss(model, inputs, num_items_in_batch)
+        return answer_loss(model, inputs, num_items_in_batch, opening_weight=weight)
 
 
 def is_plain(model: Any) -> bool:  # noqa: ANN401 - PEFT is not typed
@@ -46,13 +52,22 @@ def is_plain(model: Any) -> bool:  # noqa: ANN401 - PEFT is not typed
     return not any(getattr(config, name, None) for name in _UNUSUAL_HEADS)
 
 
-def answer_loss(model: Any, inputs: dict[str, Any], count: torch.Tensor | int | None = None) -> torch.Tensor:  # noqa: ANN401
+def answer_loss(
+    model: Any,  # noqa: ANN401
+    inputs: dict[str, Any],
+    count: torch.Tensor | int | None = None,
+    *,
+    opening_weight: float = 1.0,
+) -> torch.Tensor:
     """Return the summed negative log-likelihood of the labelled tokens over `count`, by default their number.
+
+    With an opening weight it is the weighted mean over the batch, times the batch's share of `count`.
 
     Args:
         model: a causal language model, or a PEFT model around one.
         inputs: `input_ids` and `labels` of shape (rows, tokens), and what else the backbone takes.
         count: labelled tokens of the whole optimizer step, when it spans several batches.
+        opening_weight: of each answer's first `OPENING` tokens; the rest weigh 1.
     """
     from torch.utils.checkpoint import checkpoint
 
@@ -61,15 +76,29 @@ def answer_loss(model: Any, inputs: dict[str, Any], count: torch.Tensor | int | 
     others = {name: value for name, value in inputs.items() if name not in {"labels", "use_cache"}}
     hidden = causal.base_model(**others, use_cache=False).last_hidden_state[:, :-1]
     wanted = labels != IGNORED
+    weights = opening_weights(wanted, opening_weight)[wanted]
     hidden, labels = hidden[wanted], labels[wanted]
     head = causal.get_output_embeddings()
 
-    def chunk_loss(rows: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.cross_entropy(head(rows).float(), targets, reduction="sum")
+    def chunk_loss(rows: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        losses = torch.nn.functional.cross_entropy(head(rows).float(), targets, reduction="none")
+        return (losses * weights).sum()
 
     if len(labels) <= _CHUNK:
-        total = chunk_loss(hidden, labels)
+        total = chunk_loss(hidden, labels, weights)
     else:
-        chunks = zip(hidden.split(_CHUNK), labels.split(_CHUNK), strict=True)
+        chunks = zip(hidden.split(_CHUNK), labels.split(_CHUNK), torch.split(weights, _CHUNK), strict=True)
         total = torch.stack([checkpoint(chunk_loss, *chunk, use_reentrant=False) for chunk in chunks]).sum()
-    return total / (len(labels) if count is None else count)
+    return total * (len(labels) / weights.sum()) / (len(labels) if count is None else count)
+
+
+def opening_weights(wanted: torch.Tensor, weight: float) -> torch.Tensor:
+    """Return `weight` where an answer opens, at the first `OPENING` of neighbouring wanted tokens, and 1 elsewhere.
+
+    Args:
+        wanted: bool of shape (rows, tokens).
+        weight: above 0.
+    """
+    number = wanted.long().cumsum(1)
+    before = torch.where(wanted, torch.zeros_like(number), number).cummax(1).values
+    return torch.where(wanted & (number - before <= OPENING), weight, 1.0)

@@ -155,6 +155,26 @@ def test_prompts_bear_no_loss(tiny_llama, tokenizer, pairs):
     torch.testing.assert_close(before, per_token)
 
 
+def test_the_opening_of_an_answer_weighs_more_in_training_alone(tiny_llama, tokenizer, pairs):
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from harness_stages.trainer import OPENING, answer_loss, opening_weights
+
+    wanted = torch.tensor([[0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1]], dtype=torch.bool)
+    assert opening_weights(wanted, 5.0).tolist() == [[1, 1, 5, 5, 5, 5, 5, 5, 1, 1, 1, 5, 5]]
+    model = AutoModelForCausalLM.from_pretrained(str(tiny_llama), dtype=torch.float32)
+    inputs = batch(model, tokenizer, pairs[:1])
+    first = int((inputs["labels"][0] != -100).nonzero()[0])
+    losses = torch.nn.functional.cross_entropy(
+        model(input_ids=inputs["input_ids"]).logits[0, first - 1 : -1], inputs["input_ids"][0, first:], reduction="none"
+    )
+    weights = torch.tensor([5.0] * OPENING + [1.0] * (len(losses) - OPENING))
+    torch.testing.assert_close(
+        answer_loss(model, dict(inputs), opening_weight=5.0), (losses * weights).sum() / weights.sum()
+    )
+
+
 def test_packed_rows_do_not_see_each_other(lab):
     """One step over all rows, without dropout: packed or padded, it is the same step."""
     same = {**QUICK, "max_steps": 1, "batch_size": 6, "dropout": 0.0, "max_length": 250, "warmup": 0.0}
