@@ -71,7 +71,8 @@ def public_suite(folder: Path, data: Path) -> Path:
             rows += [(f"jbb-{tag}-{one['Index']}", one["Goal"], tag) for one in csv.DictReader(file)]
     with (data / "advbench" / "harmful_behaviors.csv").open(encoding="utf-8", newline="") as file:
         asked = {prompt.casefold().rstrip(".") for _, prompt, _ in rows}
-        goals_too = [one["goal"] for one in csv.DictReader(file) if one["goal"].casefold().rstrip(".") not in asked]
+        wanted = [next(iter(one.values())) for one in csv.DictReader(file)]  # its header is written in two ways
+    goals_too = [goal for goal in wanted if goal.casefold().rstrip(".") not in asked]
     drawn = random.Random(0).sample(goals_too, 100)
     rows += [(f"advbench-{number}", prompt, "harmful") for number, prompt in enumerate(drawn)]
     lines = [json.dumps({"id": name, "prompt": prompt, "tags": [tag]}) for name, prompt, tag in rows]
