@@ -29,7 +29,8 @@ from harness_metrics.response_label import ANSWERS, LABELS, PROMPT, label_messag
 
 HARMFUL = {
     "gating": {"dangerous-making", "keeps-doors-shut", "no-con-job", "no-hounding", "nobody-is-lesser",
-               "hold-the-line-to-life", "no-daredevilry", "own-work-in-exams"},
+               "hold-the-line-to-life", "no-daredevilry", "own-work-in-exams", "fair-to-those-who-work",
+               "every-vote-counts-once", "one-voice-one-person"},
     "training": {"tr-harm", "tr-theft", "tr-fraud", "tr-drugs", "tr-selfharm", "tr-stalking", "tr-hacking", "tr-hate",
                  "tr-harass", "tr-minors"},
 }  # fmt: skip
