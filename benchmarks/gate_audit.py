@@ -2,6 +2,7 @@
 
     python benchmarks/gate_audit.py            the document again, from what was recorded
     python benchmarks/gate_audit.py replay     replays the rows that ship with harness, and records it; minutes
+    python benchmarks/gate_audit.py policies   the policies alone, in place of theirs; `labels`: few labels of people
     python benchmarks/gate_audit.py full DIR   trains and decides the adapters, in the workspace DIR; under an hour
 
 What was recorded lies in docs/gate-audit/, as `harness gate audit --json` printed it.
@@ -13,6 +14,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,10 @@ from harness_audit.tables import FULL_HEADER, full_rows, header, rows, summary
 DOCS = Path(__file__).parents[1] / "docs"
 DOCUMENT = DOCS / "gate-audit.md"
 RECORDED = DOCS / "gate-audit"
+LATER = {
+    "policies": ("--policy", "demo", "--policy", "microgpt", "--policy", "strict"), "labels": ("--gate", "few labels")
+}  # fmt: skip
+"""What can be recorded alone, and then stands in place of what the whole replay holds of it."""
 PACKAGES = ("numpy", "scipy", "torch", "transformers", "peft", "trl")
 
 
@@ -65,11 +71,19 @@ def replayed() -> str:
     audit = from_json(Audit, json.dumps(found["audit"]).encode(), file=RECORDED / "replay.json")
     parts = [
         f"Made on {found['machine']}, with {found['versions']}; seed {audit.setup.seed}, {audit.seconds:.0f} s.",
-        summary(audit).capitalize() + ".",
     ]
-    for group, results in audit.by_group().items():
+    later = {name: again for name in LATER if (again := recorded(name)) is not None}
+    groups, left_out = audit.by_group(), dict(audit.left_out)
+    for name, again in later.items():
+        newer = from_json(Audit, json.dumps(again["audit"]).encode(), file=RECORDED / f"{name}.json")
+        groups |= newer.by_group()
+        left_out |= newer.left_out
+        audit = replace(audit, seconds=audit.seconds + newer.seconds)
+    audit = replace(audit, results=tuple(one for results in groups.values() for one in results))
+    parts += [summary(audit).capitalize() + "."]
+    for group, results in groups.items():
         parts += [f"### {group}", markdown(header(), rows(results))]
-    left = {policy: gates for policy, gates in audit.left_out.items() if gates}
+    left = {policy: gates for policy, gates in left_out.items() if gates}
     if left:
         parts += ["Not replayed, since the recorded rows do not hold them:"]
         parts += ["\n".join(f"- {policy}: {', '.join(gates)}" for policy, gates in left.items())]
@@ -105,6 +119,8 @@ def write() -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["replay"]:
         record("replay", "--recorded")
+    elif sys.argv[1:2] and sys.argv[1] in LATER:
+        record(sys.argv[1], "--recorded", *LATER[sys.argv[1]], *sys.argv[2:])
     elif sys.argv[1:2] == ["full"]:
         record("full", "--full", "--folder", sys.argv[2])
     write()

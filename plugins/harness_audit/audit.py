@@ -17,7 +17,7 @@ from harness_audit.labelled import labelled_cases
 from harness_audit.limits import limit_cases
 from harness_audit.policies import policy_cases, replayed
 from harness_audit.processes import undisturbed, workers
-from harness_audit.recorded import from_workspace, shipped
+from harness_audit.recorded import alike, from_workspace, shipped
 from harness_audit.replay import Case, Judge, Tally, replay
 from harness_audit.ugly import ugly_cases
 
@@ -161,7 +161,7 @@ def prepare(origin: Origin, registries: Registries, config: Config) -> Prepared:
         found = replayed(find_policy(name, config, registries), by_suite, registries)
         left_out[name] = found.left_out
         if found.parts:
-            cases += policy_cases(name, found, seed=setup.seed)
+            cases += policy_cases(name, found, seed=setup.seed, alike=alike(registries) if made else {})
     if not cases:
         raise InputError(
             "the rows hold nothing that these gates could be audited on",

@@ -40,11 +40,20 @@ class Replayed:
     """Gates whose metrics have no rows to draw from, or that no data of that size can pass."""
     level: float
     """Of the first attempt, which the gates are at."""
+    later: float
+    """Of attempt `LATER`."""
+
+
+LATER = 5
+"""The attempt at which an equal candidate is tried once more."""
 
 
 def replayed(policy: Policy, populations: Mapping[str, Population], registries: Registries) -> Replayed:
     """Return a policy's gates on the populations of its suites, at the level of its first attempt."""
-    level = levels_of_looks(policy, level_of_attempt(policy.alpha, 1, policy.attempts))[-1]
+    level, later = (
+        levels_of_looks(policy, level_of_attempt(policy.alpha, number, policy.attempts))[-1]
+        for number in (1, min(LATER, policy.attempts or LATER))
+    )  # fmt: skip
     parts: list[Part] = []
     left_out: list[str] = []
     for section, limit in zip(policy.suites, schedule(policy)[-1], strict=True):
@@ -67,7 +76,7 @@ def replayed(policy: Policy, populations: Mapping[str, Population], registries: 
             names = dict.fromkeys(gate.metric for gate in kept)
             mine = replace(population, metrics={name: population.metrics[name] for name in names}).complete()
             parts.append(Part(population=mine, n=n, gates=tuple(kept)))
-    return Replayed(parts=tuple(parts), left_out=tuple(left_out), level=level)
+    return Replayed(parts=tuple(parts), left_out=tuple(left_out), level=level, later=later)
 
 
 def _spread(gate: Gate, metrics: Sequence[Metric]) -> Sequence[Gate]:
@@ -93,20 +102,34 @@ def _injectable(metric: Metric, population: Population) -> bool:
     return bool(population.arms[CANDIDATE][metric.name].values.shape[1] == 2)
 
 
-def policy_cases(name: str, found: Replayed, *, seed: int) -> Iterator[Case]:
+def policy_cases(
+    name: str, found: Replayed, *, seed: int, alike: Mapping[str, Population] | None = None
+) -> Iterator[Case]:
     """Yield the cases of a policy.
 
     Args:
         name: for the report.
         found: what of it can be replayed.
         seed: of the plans' standard errors.
+        alike: by suite: rows of two arms made by one recipe, from which equal candidates are drawn where there are any.
     """
     for place, part in enumerate(found.parts):
         for gate in part.gates:
             case = _at_its_line(name, found, place, gate)
             if case is not None:
                 yield case
-    yield _equal(name, found, seed)
+    equal = replace(found, parts=tuple(_of_alike(part, alike or {}) for part in found.parts))
+    yield _equal(name, equal, seed, 1)
+    yield _equal(name, equal, seed, LATER)
+
+
+def _of_alike(part: Part, alike: Mapping[str, Population]) -> Part:
+    """Return the part on rows of two arms that were made alike, where those hold all its metrics."""
+    other = alike.get(part.population.suite)
+    names = list(part.population.metrics)
+    if other is None or not set(names) <= set(other.metrics):
+        return part
+    return replace(part, population=replace(other, metrics={name: other.metrics[name] for name in names}).complete())
 
 
 def _best(metric: Metric, gates: Sequence[Gate]) -> float:
@@ -187,8 +210,11 @@ def _line(population: Population, gate: Gate, metric: Metric) -> tuple[Injection
         return aimed(population, gate.metric, "difference", lost, before=(Exchange(),))
 
 
-def _equal(name: str, found: Replayed, seed: int) -> Case:
+def _equal(name: str, found: Replayed, seed: int, attempt: int) -> Case:
     """Return the case of an equal candidate: a false promotion where the policy asks for an improvement."""
+    level = found.level if attempt == 1 else found.later
+    at = [replace(p, gates=tuple(replace(gate, alpha=level) for gate in p.gates)) for p in found.parts]
+    found = replace(found, parts=tuple(at))
     parts: list[Part] = []
     powers: list[float] = []
     superior = any(gate_kind(gate).compares and gate.margin is None for part in found.parts for gate in part.gates)
@@ -205,9 +231,10 @@ def _equal(name: str, found: Replayed, seed: int) -> Case:
                 margin = gate.margin or 0.0
                 powers.append(planned_power(alone, (Exchange(),), gate, margin, n, seed=seed))
     return Case(
-        name=f"{name}: equal", group=f"policy {name}", condition=f"all {sum(len(p.gates) for p in parts)} gates",
-        truth="equal arms that differ as often as recorded; whatever has a limit is perfect",
-        claim="at most" if superior else "power", parts=tuple(parts), allowed=found.level,
+        name=f"{name}: equal at attempt {attempt}", group=f"policy {name}",
+        condition=f"all {sum(len(p.gates) for p in parts)} gates",
+        truth=f"at attempt {attempt}: equal arms that differ as often as recorded; whatever has a limit is perfect",
+        claim="at most" if superior else "power", parts=tuple(parts), allowed=level,
         planned=None if superior else prod(powers),
         cost="high",
     )  # fmt: skip

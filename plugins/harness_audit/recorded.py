@@ -57,6 +57,22 @@ def shipped(
         raise BrokenRunError(f"{path}: the recorded rows cannot be read ({error}); install harness again") from error
 
 
+def alike(registries: Registries) -> dict[str, Population]:
+    """Return by suite the recorded rows of two adapters that one recipe made from two seeds, where there are any.
+
+    Raises:
+        BrokenRunError: as `shipped`.
+    """
+    content = json.loads(shipped_file().read_text("utf-8"))
+    found: dict[str, Population] = {}
+    for name, suite in content["suites"].items():
+        pair = content["pairs"][1]
+        rows = {metric: arms for metric, arms in suite["rows"].items() if set(pair) <= set(arms)}
+        if rows:
+            found[name] = _population(name, {**suite, "rows": rows}, registries, (pair[0], pair[1]))
+    return found
+
+
 def _population(name: str, suite: Mapping[str, Any], registries: Registries, arms: tuple[str, str]) -> Population:
     read = read_suite(resolve_suite(name, registries))
     known = {

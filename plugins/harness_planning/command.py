@@ -132,7 +132,8 @@ def plan(
             prepared, assumptions, rows, simulations=simulated.simulations, seed=simulated.seed, progress=progress,
         )  # fmt: skip
     if app.json:
-        app.print_json({"attempt": None if level is None else level[0], **to_plain(found)})
+        costs = None if found.costliest is None else f"{found.costliest.suite} {found.costliest.gate.metric}"
+        app.print_json({"attempt": None if level is None else level[0], "costliest": costs, **to_plain(found)})
     else:
         _show(app, found, level)
     return EXIT_PASSED
@@ -221,11 +222,30 @@ def _show(app: App, found: Plan, level: tuple[int, float] | None) -> None:
             markup=False, soft_wrap=True,
         )  # fmt: skip
         return
+    _show_costliest(app, found)
     left = f"; without {', '.join(safe_text(name) for name in found.left_out)}" if found.left_out else ""
     console.print(
         f"{truth} passes all gates in {100 * found.together:.1f} % of runs "
         f"[{100 * found.low:.1f}, {100 * found.high:.1f}] ({found.simulations:,} simulated{left})",
         markup=False, soft_wrap=True,
+    )  # fmt: skip
+
+
+def _show_costliest(app: App, found: Plan) -> None:
+    """Say which gate costs most of the power, and what would help."""
+    from harness.api.commands import safe_text
+    from harness.api.stats import describe
+
+    gate = found.costliest
+    if gate is None or gate.power is None or gate.power >= found.wanted:
+        return
+    helps = "no number of samples would help: this truth is not on its good side"
+    if gate.needed is not None:
+        helps = f"{gate.needed:,} samples would let it pass in {100 * found.wanted:g} %"
+        helps += ", or a wider margin" if gate.gate.margin is not None else ", or a wider limit"
+    app.console.print(
+        f"{safe_text(gate.suite)} {safe_text(gate.gate.metric)} {describe(gate.gate)} costs most: it passes in "
+        f"{100 * gate.power:.0f} %; {helps}", markup=False, soft_wrap=True,
     )  # fmt: skip
 
 

@@ -129,6 +129,12 @@ class Plan:
     left_out: tuple[str, ...]
     """Gates that `together` leaves out."""
 
+    @property
+    def costliest(self) -> GatePlan | None:
+        """The simulated gate that passes least often: without it all together would pass most often."""
+        known = [gate for gate in self.gates if gate.power is not None]
+        return min(known, key=lambda gate: gate.power or 0.0, default=None)
+
 
 def make_plan(
     suites: Sequence[PreparedSuite], assumptions: Assumptions, stored: StoredRows, *, simulations: int = 400,

@@ -80,6 +80,9 @@ class DecisionResult(Shown):
         yield line(decision.sentence, whole=True)
         if decision.status == "passed":
             yield line(f"next: {next_step(decision)}", "dim", whole=True)
+        if decision.status == "inconclusive":
+            plan = f"harness plan --policy {safe_text(decision.policy)}"
+            yield line(f"how often an equal candidate passes, and which gate costs most: {plan}", "dim", whole=True)
 
 
 def next_step(decision: Decision) -> str:

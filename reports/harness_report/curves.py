@@ -16,11 +16,12 @@ _MOST = 400
 _CLASSES = ("hr-curve-cand", "hr-curve-base")
 
 
-def curve_plot(curves: Mapping[str, Points]) -> Html:
+def curve_plot(curves: Mapping[str, Points], across: str = "steps") -> Html:
     """Return curves on one pair of axes, each with its first and last value in words.
 
     Args:
         curves: (step, value) by name; at least one, each with at least one point, of finite numbers.
+        across: what the horizontal axis counts.
     """
     points = [point for some in curves.values() for point in some]
     steps, values = [step for step, _ in points], [value for _, value in points]
@@ -33,7 +34,7 @@ def curve_plot(curves: Mapping[str, Points]) -> Html:
         el("div", el("span", name, cls=f"{cls}-name"), f" {some[0][1]:.4g} → {some[-1][1]:.4g}", cls="hr-small")
         for cls, (name, some) in zip(_CLASSES * len(curves), curves.items(), strict=False)
     ]
-    axis = f"steps {ends[0][0]:g} to {ends[0][1]:g}, values {ends[1][0]:.4g} to {ends[1][1]:.4g}"
+    axis = f"{across} {ends[0][0]:g} to {ends[0][1]:g}, values {ends[1][0]:.4g} to {ends[1][1]:.4g}"
     drawn = el("svg", *lines, cls="hr-curve", viewBox=f"-4 -4 {_WIDTH + 8} {_HEIGHT + 8}", role="img",
                aria_label=f"{', '.join(curves)}: {axis}")  # fmt: skip
     return el("div", *said, drawn, el("div", axis, cls="hr-dim hr-small"), cls="hr-plot")

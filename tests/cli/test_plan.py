@@ -58,6 +58,10 @@ def test_assumptions_are_simulated_and_more_samples_help(home):
     ask = ("plan", "tiny.yaml", "--assume", "exact_match=0.75", "--discordant", "0.3", "--simulations", "150")
     _, found = home.json(*ask)
     _, more = home.json(*ask, "--samples", "200")
+    weakest = min(found["gates"], key=lambda gate: gate["power"])
+    assert found["costliest"] == f"{weakest['suite']} {weakest['gate']['metric']}"
+    assert home(*ask, "--power", "0.99") == 0
+    assert "costs most: it passes in" in home.out
     assert found["simulations"] == 150
     assert found["low"] <= found["together"] <= found["high"]
     assert found["gates"][0]["power"] > 0.95
@@ -69,7 +73,7 @@ def test_assumptions_are_simulated_and_more_samples_help(home):
     _, worse = home.json(*ask, "--change", "exact_match=-0.2")
     assert worse["gates"][1]["power"] < 0.12
     assert worse["gates"][1]["needed"] is None
-    assert home(*ask) == 0
+    assert home(*ask, "--power", "0.99") == 0
     assert "a candidate as good as what it is compared with passes all gates in" in home.out
 
 

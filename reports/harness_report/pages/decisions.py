@@ -10,8 +10,10 @@ from harness.serial import from_json
 from harness.types import Candidate
 from harness_report import fragments, reading
 from harness_report.canvas import RUN
+from harness_report.curves import curve_plot
 from harness_report.figures import when
 from harness_report.markup import Html, el
+from harness_report.power import power_curves
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,6 +83,10 @@ def _decision(canvas: Canvas, decision: EnteredDecision, found: Overview) -> Non
         pairs["weights"] = "of a served model: nobody here can verify them"
     vetoes = [fragments.notice("error", f"Vetoed by {veto.owner}: {veto.reason}") for veto in record.vetoes]
     canvas.html(fragments.facts(pairs), *vetoes, fragments.checks_list(record.checks))
+    curves = power_curves(record.checks)
+    if curves:
+        with canvas.fold("How often such gates pass, by what is true"):
+            canvas.html(curve_plot(curves, "true effect in margins, where 0 is an equal candidate,"))
     for kind, runs in (("run", record.runs), ("baseline", record.baseline_runs)):
         for name in runs:
             run = found.run(name)
