@@ -6,7 +6,7 @@ By the normal approximation, a comparison whose bound lies z standard errors fro
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,14 @@ def power_curves(checks: Iterable[tuple[str, Check]]) -> dict[str, Points]:
     )
     worst = min(found, key=lambda name: found[name][_STEPS][1])
     return {TOGETHER: together, f"{worst}, which costs most": found[worst]}
+
+
+def power_rows(curves: Mapping[str, Points]) -> list[tuple[str, ...]]:
+    """Return the same in words and percent, at five true effects: where a browser shows no curve, this is read."""
+    at = ((-1.0, "worse by the margin"), (-0.5, "worse by half of it"), (0.0, "equal"), (0.5, "better by half of it"),
+          (1.0, "better by the margin"))  # fmt: skip
+    known = [dict(points) for points in curves.values()]
+    return [(words, *(f"{100 * points[effect]:.0f} %" for points in known)) for effect, words in at]
 
 
 def _power(check: Check) -> Points:

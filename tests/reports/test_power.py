@@ -6,7 +6,7 @@ import pytest
 
 from harness.types import Check, Estimate, Gate
 from harness_report.curves import curve_plot
-from harness_report.power import TOGETHER, power_curves
+from harness_report.power import TOGETHER, power_curves, power_rows
 
 
 def check(kind="non_inferior", margin=0.1, half=0.05, **fields):
@@ -27,6 +27,7 @@ def test_at_the_margin_it_passes_as_often_as_its_level_and_an_equal_one_more_oft
 
 def test_together_is_the_product_and_the_widest_interval_costs_most():
     curves = power_curves([("wide", check(half=0.1)), ("narrow", check(half=0.05))])
+    assert power_rows(curves)[2] == ("equal", "48 %", "50 %")
     assert list(curves) == [TOGETHER, "wide m, which costs most"]
     assert dict(curves[TOGETHER])[0.0] == pytest.approx(0.5 * 0.95)
 

@@ -13,7 +13,7 @@ from harness_report.canvas import RUN
 from harness_report.curves import curve_plot
 from harness_report.figures import when
 from harness_report.markup import Html, el
-from harness_report.power import power_curves
+from harness_report.power import power_curves, power_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,6 +87,7 @@ def _decision(canvas: Canvas, decision: EnteredDecision, found: Overview) -> Non
     if curves:
         with canvas.fold("How often such gates pass, by what is true"):
             canvas.html(curve_plot(curves, "true effect in margins, where 0 is an equal candidate,"))
+            canvas.html(fragments.table(("true effect", *curves), power_rows(curves), numeric=(1, 2)))
     for kind, runs in (("run", record.runs), ("baseline", record.baseline_runs)):
         for name in runs:
             run = found.run(name)
