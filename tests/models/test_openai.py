@@ -301,7 +301,9 @@ def test_yes_and_no_are_read_off_one_request(server: Server) -> None:
     assert (no.logprob, no.is_greedy) == (-1.5, False)
     assert isinstance(never, NoReply)
     assert "'Never'" in never.reason
-    assert len(server.bodies) == 1
+    assert [body.get("prompt_logprobs") for body in server.bodies] == [None, 0], "one question whether it tells prompts"
+    ask(model, candidate, asked)
+    assert len(server.bodies) == 3, "a server that does not tell them is not asked again"
     assert server.bodies[0]["top_logprobs"] == 20
     assert server.bodies[0]["max_tokens"] == 1
 
@@ -340,7 +342,7 @@ def test_what_a_server_cannot_take_is_refused(server: Server) -> None:
     with pytest.raises(InputError, match="adapter mine"):
         model.fingerprint(Candidate(model=candidate.model, adapters=(adapter,)))
     with pytest.raises(InputError, match="template"):
-        model.fingerprint(Candidate(model=candidate.model, template="none"))
+        model.fingerprint(Candidate(model=candidate.model, template="{{ messages }}"))
 
 
 def test_the_fingerprint_names_server_model_and_day(server: Server) -> None:
@@ -413,3 +415,75 @@ def test_an_answer_that_cannot_be_decoded_is_no_reply(server: Server, headers: d
     server.answer = lambda body: (200, headers, b"this is \xff not what it says")
     model, candidate = make_remote(server.url)
     assert len(reasons(ask(model, candidate, generates("hi")))) == 1
+
+
+LOGS = {"1": -0.5, "2": -1.0, "31": -0.25, "32": -2.0, "4": -0.125, "9": -0.75}
+
+
+def prompt_teller(body: dict[str, Any]) -> Answer:
+    """A server that tells a chat's prompt tokens: one for the question, one for the turn, and some for its reply."""
+    if body.get("prompt_logprobs") != 0:
+        return said("hello")
+    reply = body["messages"][-1]["content"] if body.get("continue_final_message") else None
+    ids = ["1", "2", *({"a fox": ["31", "4"], "a hen": ["32", "9", "4"]}[reply] if reply is not None else [])]
+    told: list[Any] = [{name: {"logprob": LOGS[name], "rank": 1 if name in "31 4" else 5}} for name in ids]
+    answer = said("x")[2] | {"prompt_logprobs": [None, *told[1:]]}
+    return 200, {}, answer
+
+
+def test_continuations_of_many_tokens_are_scored_where_the_server_tells_its_prompt(server: Server) -> None:
+    server.answer = prompt_teller
+    model, candidate = make_remote(server.url)
+    asked = [LogLikelihood(messages=user("who?"), continuation=text) for text in ("a fox", "a hen")]
+    fox, hen = ask(model, candidate, asked)
+    assert isinstance(fox, LogProb)
+    assert isinstance(hen, LogProb)
+    assert (fox.logprob, fox.tokens, fox.is_greedy) == (-0.375, 2, True)
+    assert (hen.logprob, hen.tokens, hen.is_greedy) == (-2.875, 3, False)
+
+
+def echo(body: dict[str, Any]) -> Answer:
+    """A server of `/completions` whose tokens are words with the space before them."""
+    words = [word if at == 0 else f" {word}" for at, word in enumerate(body["prompt"].split(" "))]
+    begins = [sum(map(len, words[:at])) for at in range(len(words))]
+    values = [None, *(-float(len(word)) for word in words[1:])]
+    tops = [None, *({word: -float(len(word)), " other": -4.0} for word in words[1:])]
+    told = {
+        "tokens": [*words, " more"], "token_logprobs": [*values, -9.0], "text_offset": [*begins, len(body["prompt"])],
+        "top_logprobs": [*tops, None],
+    }  # fmt: skip
+    return 200, {}, {"choices": [{"text": " more", "logprobs": told, "finish_reason": "length"}]}
+
+
+def test_without_a_template_scores_come_from_the_echo(server: Server) -> None:
+    server.answer = echo
+    model, candidate = make_remote(server.url)
+    bare = Candidate(model=candidate.model, template="none")
+    choice, text, said_ = ask(
+        model,
+        bare,
+        [
+            LogLikelihood(messages=user("the quick"), continuation="red fox"),
+            RollingLogLikelihood(text="the red fox"),
+            generates("go")[0],
+        ],
+    )
+    assert isinstance(choice, LogProb)
+    assert isinstance(text, LogProb)
+    assert (choice.logprob, choice.tokens, choice.is_greedy) == (-8.0, 2, True)
+    assert (text.logprob, text.tokens) == (-8.0, 2), "the first token stands behind nothing"
+    assert isinstance(said_, Completion)
+    assert said_.text == " more"
+    assert {header["path"] for header in server.headers} == {"/v1/completions"}
+
+
+@pytest.mark.parametrize("logprobs", [None, {"tokens": ["a"], "token_logprobs": [], "text_offset": [0]}, {"tokens": 3}])
+def test_an_echo_that_makes_no_sense_is_no_score(server: Server, logprobs: Any) -> None:
+    server.answer = lambda body: (200, {}, {"choices": [{"text": "", "logprobs": logprobs}]})
+    model, candidate = make_remote(server.url)
+    (reply,) = ask(
+        model,
+        Candidate(model=candidate.model, template="none"),
+        [LogLikelihood(messages=user("the quick"), continuation="fox")],
+    )
+    assert isinstance(reply, NoReply)

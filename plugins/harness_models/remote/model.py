@@ -9,10 +9,24 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from harness.api import Candidate, Generate, InputError, LogLikelihood, Message, Model, NoReply, Reply, Request, Timing
+from harness.api import (
+    Candidate,
+    Generate,
+    InputError,
+    LogLikelihood,
+    LogProb,
+    Message,
+    Model,
+    NoReply,
+    Reply,
+    Request,
+    RollingLogLikelihood,
+    Timing,
+)
 from harness_models.remote.answers import RequestFailedError
 from harness_models.remote.limits import Limits
 from harness_models.remote.replies import likelihood, read_alternatives, read_completion
+from harness_models.remote.scoring import PromptScores, plain
 
 if TYPE_CHECKING:
     from harness.api import ModelSpec, RunContext
@@ -31,10 +45,12 @@ class OpenAIModel(Model):
     """A remote model. Its weights cannot be checked, so that replies are keyed by server, name and day.
 
     Log-likelihoods are had for continuations of one token, such as Yes and No, from the probabilities that the server
-    gives with the first token of its reply; a continuation that is not among them is a NoReply.
+    gives with the first token of its reply. Where one is not among them, all of its conversation are asked of the
+    prompt's own tokens, which some servers tell (`prompt_logprobs`); where the server does not, it is a NoReply.
+    Without a template (`none`), texts go to `/completions`, and scores come from what it echoes.
     """
 
-    supports: ClassVar[frozenset[str]] = frozenset({"generate", "log_likelihood"})
+    supports: ClassVar[frozenset[str]] = frozenset({"generate", "log_likelihood", "rolling_log_likelihood"})
     verifiable: ClassVar[bool] = False
     limits: ClassVar[Limits] = Limits()
 
@@ -42,12 +58,13 @@ class OpenAIModel(Model):
         super().__init__(spec, context)
         self._opened: tuple[SideBySide, Client] | None = None
         self._length_key = "max_tokens"
+        self._scores: PromptScores | None = None
 
     def fingerprint(self, candidate: Candidate) -> Mapping[str, str]:
         """Return server, model and the day in UTC.
 
         Raises:
-            InputError: when the candidate has what a server cannot use: adapters, or a template.
+            InputError: when the candidate has what a server cannot use: adapters, or a template of its own.
         """
         self._check(candidate)
         return {
@@ -74,11 +91,12 @@ class OpenAIModel(Model):
                 hint="run without --offline, or use a local model",
             )
         side, client = self._open()
+        chat = candidate.template == "auto"
         for index, request in enumerate(requests):
-            if not isinstance(request, Generate | LogLikelihood):
-                deliver(index, NoReply(reason="a server's chat endpoint gives no probability of a whole text"))
+            if chat and isinstance(request, RollingLogLikelihood):
+                deliver(index, NoReply(reason="a chat gives no probability of a whole text; ask with --template none"))
         try:
-            with closing(side.each(self._jobs(client, requests), self.context.concurrency)) as answered:
+            with closing(side.each(self._jobs(client, requests, chat=chat), self.context.concurrency)) as answered:
                 for replies in answered:
                     for index, reply in replies:
                         deliver(index, reply)
@@ -100,13 +118,20 @@ class OpenAIModel(Model):
             self._opened = side, side.run(connect())
         return self._opened
 
-    def _jobs(self, client: Client, requests: Sequence[Request]) -> Jobs:
+    def _jobs(self, client: Client, requests: Sequence[Request], *, chat: bool) -> Jobs:
         """Give what is to be asked, one by one: nothing waits in memory but what is in flight."""
+        if self._scores is None:
+            self._scores = PromptScores(client.post, self.spec.name)
         for messages, indices in _by_conversation(requests).items():
-            yield partial(self._likelihoods, client, messages, indices)
+            if chat:
+                yield partial(self._likelihoods, client, messages, indices)
+            else:
+                yield partial(self._scores.of_plain, messages, indices)
         for index, request in enumerate(requests):
             if isinstance(request, Generate):
-                yield partial(self._completion, client, index, request)
+                yield partial(self._completion, client, index, request, chat=chat)
+            elif isinstance(request, RollingLogLikelihood) and not chat:
+                yield partial(self._scores.of_text, index, request.text)
 
     def facts(self) -> Mapping[str, str]:
         """Say which server answered."""
@@ -115,7 +140,7 @@ class OpenAIModel(Model):
     def close(self) -> None:
         """Close the connections."""
         if self._opened is not None:
-            (side, client), self._opened = self._opened, None
+            (side, client), self._opened, self._scores = self._opened, None, None
             try:
                 side.run(client.close())
             finally:
@@ -127,14 +152,15 @@ class OpenAIModel(Model):
                 f"the server behind {self.spec.reference} cannot take the adapter {candidate.adapters[0].reference}",
                 hint="serve the adapter there under a name of its own, and ask for that name",
             )
-        if candidate.template != "auto":
+        if candidate.template not in {"auto", "none"}:
             raise InputError(
-                f"the server behind {self.spec.reference} applies its own chat template", hint="leave out --template"
+                f"the server behind {self.spec.reference} applies its own chat template",
+                hint="leave out --template, or say none for plain text",
             )
 
     # ------------------------------------------------------------ one request
 
-    async def _completion(self, client: Client, index: int, request: Generate) -> Answered:
+    async def _completion(self, client: Client, index: int, request: Generate, *, chat: bool) -> Answered:
         decoding = request.decoding
         body: dict[str, Any] = {
             "temperature": decoding.temperature,
@@ -146,7 +172,11 @@ class OpenAIModel(Model):
             body["stop"] = list(decoding.stop[:_MOST_STOPS])
         begin = time.perf_counter()
         try:
-            answer = await self._ask(client, request.messages, body)
+            if chat:
+                answer = await self._ask(client, request.messages, body)
+            else:
+                given = {"model": self.spec.name, "prompt": plain(request.messages), **body}
+                answer = await client.post("completions", given)
             reply: Reply = read_completion(answer, decoding.stop, time.perf_counter() - begin)
         except RequestFailedError as error:
             reply = NoReply(reason=str(error))
@@ -155,15 +185,22 @@ class OpenAIModel(Model):
     async def _likelihoods(
         self, client: Client, messages: tuple[Message, ...], wanted: Sequence[tuple[int, str]]
     ) -> Answered:
-        """One token of reply gives the probabilities of all single-token continuations of a conversation."""
+        """One token of reply gives the probabilities of all single-token continuations of a conversation.
+
+        Where it does not give all, all are asked of the prompt's tokens: choices are compared by one measure.
+        """
         body = {"temperature": 1.0, "logprobs": True, "top_logprobs": _TOP, self._length_key: 1}
         begin = time.perf_counter()
         try:
             found = read_alternatives(await self._ask(client, messages, body))
+            timing = Timing(total=time.perf_counter() - begin)
+            first: Answered = [(index, likelihood(text, found, timing)) for index, text in wanted]
         except RequestFailedError as error:
-            return [(index, NoReply(reason=str(error))) for index, _ in wanted]
-        timing = Timing(total=time.perf_counter() - begin)
-        return [(index, likelihood(text, found, timing)) for index, text in wanted]
+            first = [(index, NoReply(reason=str(error))) for index, _ in wanted]
+        scores, found_all = self._scores, all(isinstance(reply, LogProb) for _, reply in first)
+        if found_all or scores is None or not scores.tells:
+            return first
+        return await scores.of_chat(messages, wanted) or first
 
     async def _ask(self, client: Client, messages: Sequence[Message], body: Mapping[str, Any]) -> dict[str, Any]:
         turns = [{"role": message.role, "content": message.content} for message in messages]

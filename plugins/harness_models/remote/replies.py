@@ -10,7 +10,12 @@ from harness.api import Completion, LogProb, NoReply, Reply, Timing
 from harness_models.remote.answers import RequestFailedError
 
 
-def _choice(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+def choice_of(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the answer's first choice.
+
+    Raises:
+        RequestFailedError: when it has none.
+    """
     choices = answer.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise RequestFailedError("the server's reply has no choices")
@@ -23,9 +28,9 @@ def read_completion(answer: Mapping[str, Any], stop: Sequence[str], seconds: flo
     Raises:
         RequestFailedError: when the answer holds no text.
     """
-    choice = _choice(answer)
+    choice = choice_of(answer)
     message = choice.get("message")
-    text = message.get("content") if isinstance(message, dict) else None
+    text = message.get("content") if isinstance(message, dict) else choice.get("text")
     ended = choice.get("finish_reason")
     if ended == "content_filter":
         raise RequestFailedError("the server filtered its reply")
@@ -53,7 +58,7 @@ def read_alternatives(answer: Mapping[str, Any]) -> dict[str, float]:
     Raises:
         RequestFailedError: when the answer names none.
     """
-    logprobs = _choice(answer).get("logprobs")
+    logprobs = choice_of(answer).get("logprobs")
     content = logprobs.get("content") if isinstance(logprobs, dict) else None
     first = content[0] if isinstance(content, list) and content else None
     tops = first.get("top_logprobs") if isinstance(first, dict) else None
