@@ -109,3 +109,13 @@ def test_a_continuation_is_split_where_the_contexts_own_tokens_end(
     context: list[int], whole: list[int], expected: tuple[tuple[int, ...], tuple[int, ...]]
 ) -> None:
     assert split_continuation(context, whole, 9) == expected
+
+
+def test_a_long_prefix_leaves_fewer_rows_to_a_batch_because_a_mask_has_its_columns() -> None:
+    budget = Budget(tokens=10_000, rows=64, mask=100 * 1_000 * 4)
+    assert max(map(len, batches([100] * 64, budget))) == 40
+    for behind in (0, 900, 3_900):
+        for batch in batches([100] * 64, budget, behind):
+            assert len(batch) == 1 or len(batch) * 100 * (behind + 100) <= budget.mask
+    assert max(map(len, batches([100] * 64, budget, 900))) == 4
+    assert max(map(len, batches([100] * 64, budget, 10**6))) == 1

@@ -28,6 +28,8 @@ class Budget:
     """Most tokens of one packed sequence of many paths."""
     cached: int = 32_768
     """Tokens whose keys and values are held at a time."""
+    mask: int = 2**26
+    """Most elements of one dense mask: rows times their longest length times that with the prefix before it."""
 
     def halve(self) -> bool:
         """Allow half as much; False when a single row is the least there is."""
@@ -36,16 +38,25 @@ class Budget:
         self.rows = max(1, self.rows // 2)
         self.tokens = max(1, self.tokens // 2)
         self.cached = max(1, self.cached // 2)
+        self.mask = max(1, self.mask // 2)
         return True
 
 
-def batches(lengths: Sequence[int], budget: Budget) -> list[list[int]]:
-    """Group indices by length, longest first, so that too large a batch fails early. A row always fits alone."""
+def batches(lengths: Sequence[int], budget: Budget, behind: int = 0) -> list[list[int]]:
+    """Group indices by length, longest first, so that too large a batch fails early. A row always fits alone.
+
+    Args:
+        lengths: of the rows.
+        budget: what a batch may hold.
+        behind: tokens of the prefix that all stand behind, which a mask has columns for.
+    """
     order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
     result: list[list[int]] = []
     for index in order:
         last = result[-1] if result else []
-        if last and len(last) < budget.rows and (len(last) + 1) * lengths[last[0]] <= budget.tokens:
+        tokens = (len(last) + 1) * lengths[last[0]] if last else 0
+        fits = tokens <= budget.tokens and last and tokens * (behind + lengths[last[0]]) <= budget.mask
+        if fits and len(last) < budget.rows:
             last.append(index)
         else:
             result.append([index])

@@ -58,10 +58,11 @@ def _dated(spec: ModelSpec, template: str) -> bool:
 def backend(*, with_adapters: bool) -> str:
     """Return the packages that compute, with their versions."""
     packages = ["transformers", "torch", "tokenizers", *(["peft"] if with_adapters else [])]
-    return " ".join(f"{package} {_version(package)}" for package in packages)
+    return " ".join(f"{package} {package_version(package)}" for package in packages)
 
 
-def _version(package: str) -> str:
+def package_version(package: str) -> str:
+    """Return an installed package's version, or `absent`."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -18,6 +18,8 @@ _SHARE = 0.5
 _HIDDEN_COPIES = 14
 _WIDE_COPIES = 4
 """Activations of a token that live at the same time in one layer: measured on SmolLM2 and rounded up."""
+_MASK_BYTES = 16
+"""Of an element while a mask is made: what is seen, what is added, and a layer's scores."""
 _ON_CPU = Budget(tokens=1_024, rows=64, pack=256, cached=16_384)
 _ON_GPU = Budget(tokens=32_768, rows=256, pack=1_024, cached=524_288)
 """More than this made nothing faster where it was measured; see docs/engine.md."""
@@ -50,8 +52,9 @@ def budget_of(device: str, activation: int, cache: int) -> Budget:
     tokens = max(64, min(best.tokens, int(half / activation)))
     cached = max(256, min(best.cached, int(half / cache)))
     return Budget(
-        tokens=tokens, rows=max(1, min(best.rows, cached // 64)), pack=max(32, min(best.pack, tokens)), cached=cached
-    )
+        tokens=tokens, rows=max(1, min(best.rows, cached // 64)), pack=max(32, min(best.pack, tokens)), cached=cached,
+        mask=max(4_096, min(best.mask, int(half / _MASK_BYTES))),
+    )  # fmt: skip
 
 
 def activation_bytes(loaded: Loaded) -> int:

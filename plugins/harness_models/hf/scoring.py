@@ -96,7 +96,7 @@ def _run_group(
     scores: _Scores,
 ) -> None:  # fmt: skip
     """Run the packs behind one prefix, batched by length; on lost memory with less at a time, down to one path."""
-    queue = batched(group.packs, budget, equal=loaded.equal_lengths)
+    queue = batched(group.packs, budget, behind=group.depth, equal=loaded.equal_lengths)
     while queue:
         batch = queue.pop(0)
         begin, lone = time.perf_counter(), -1
@@ -108,7 +108,7 @@ def _run_group(
                 lone = batch[0].first
                 batch = _smaller(trie, batch[0], group.depth)
                 budget.pack = max(1, budget.pack // 2)
-            queue = batched([*batch, *left], budget, equal=loaded.equal_lengths)
+            queue = batched([*batch, *left], budget, behind=group.depth, equal=loaded.equal_lengths)
             if batch:
                 continue
             found = {lone: None}
@@ -118,12 +118,13 @@ def _run_group(
             scores.add(trie.paths[index].row, trie.paths[index].number, one, seconds, contexts)
 
 
-def batched(packs: Sequence[Pack], budget: Budget, *, equal: bool = False) -> list[list[Pack]]:
+def batched(packs: Sequence[Pack], budget: Budget, *, behind: int = 0, equal: bool = False) -> list[list[Pack]]:
     """Group packs by length; those without branches apart, since they need no mask.
 
     Args:
         packs: behind one prefix.
         budget: what a batch may hold.
+        behind: tokens of that prefix.
         equal: whether only packs of equal length may share a batch.
     """
     kinds: dict[tuple[bool, int], list[Pack]] = {}
@@ -132,7 +133,7 @@ def batched(packs: Sequence[Pack], budget: Budget, *, equal: bool = False) -> li
     return [
         [alike[index] for index in batch]
         for _, alike in sorted(kinds.items())
-        for batch in batches([pack.size for pack in alike], budget)
+        for batch in batches([pack.size for pack in alike], budget, behind)
     ]
 
 

@@ -1,0 +1,1 @@
+"""The `vllm` model: vLLM's offline engine in this process."""
