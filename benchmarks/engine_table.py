@@ -68,5 +68,5 @@ def _row(one: dict[str, Any]) -> list[str]:
         one["workload"] + number, str(one["n"]), f"{ours['cpu']:.1f} s", f"{peer['cpu']:.1f} s",
         f"**{peer['cpu'] / ours['cpu']:.1f}**", f"{ours['memory'] / 1e9:.2f} GB", f"{peer['memory'] / 1e9:.2f} GB",
         f"{100 * ours['memory'] / peer['memory']:.0f} %", one["agreement"], f"{one['batch']} ({searched}{part})",
-        f"{one['date']}, {runs}, {one['threads']} threads, {one['load']}",
+        f"{one['date']}, {runs}, {one['threads']} {'thread' if one['threads'] == 1 else 'threads'}, {one['load']}",
     ]  # fmt: skip
