@@ -98,6 +98,10 @@ def run(
     else:
         for outcome in outcomes:
             app.show(run_parts(outcome.run, outcome.baselines))
+        if not options.gates:
+            app.console.print(
+                "next: harness samples latest (what was said, the worst first), harness report", style="dim"
+            )
     outputs.write([Checked(run=outcome.run, checks=outcome.run.checks) for outcome in outcomes])
     return EXIT_PASSED if all(outcome.run.accepted for outcome in outcomes) else EXIT_GATE
 
