@@ -174,7 +174,8 @@ def through(
             verdicts: list[tuple[Verdict, ...]] = [()] * len(flat)
             if panel.principles:
                 verdicts = panel.verdicts(flat, judges, found=found, part=judging.share(size))
-            each, versions = iter(verdicts), iter(rewrites.versions(flat, verdicts))
+            written = rewrites.versions(flat, verdicts) if rewrites.rewriters else [{}] * len(flat)
+            each, versions = iter(verdicts), iter(written)
             members = [
                 Member(
                     sample=sample, gathered=own, said=replies,

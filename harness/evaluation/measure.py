@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.evaluation.reducing import Draws, undrawn_columns
-from harness.evaluation.respond import Interview, compared, row_of
+from harness.evaluation.respond import Interview
 from harness.evaluation.roles import with_system
 from harness.hashing import sha256_json
+from harness.plugin_code import plugin_code
 from harness.stats.kinds import kind_of
 from harness.stats.rows import Rows
 from harness.stats.table import MetricTable
@@ -221,3 +222,36 @@ def _peak_resident() -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def row_of(
+    metric: Metric,
+    sample: Sample,
+    replies: tuple[Reply, ...],
+    findings: Mapping[str, Findings],
+    verdicts: tuple[Verdict, ...],
+) -> Row | Unscored | NotApplicable:
+    """Return a metric's row for one sample.
+
+    Raises:
+        PluginError: when the metric raises, or its row is not what its kind asks for.
+    """
+    with plugin_code(f"the metric {metric.name!r} on the sample {sample.id!r}", metric):
+        given = metric.observe(sample, replies, findings, verdicts)
+    return kind_of(metric).check_row(metric, sample.id, given)
+
+
+def compared(
+    metric: Metric, sample: Sample, versions: Sequence[tuple[Version, ...]]
+) -> Row | Unscored | NotApplicable:  # fmt: skip
+    """Return a metric's row from all versions of a sample's completions; Unscored where there is none.
+
+    Raises:
+        PluginError: when the metric raises, or its row is not what its kind asks for.
+    """
+    said = tuple(one for one in versions if one)
+    if not said:
+        return Unscored(reason="there is no reply to rewrite")
+    with plugin_code(f"the metric {metric.name!r} on the sample {sample.id!r}", metric):
+        given = metric.compare(sample, said)
+    return kind_of(metric).check_row(metric, sample.id, given)

@@ -27,8 +27,6 @@ from harness.types import (
     Request,
     Response,
     RollingLogLikelihood,
-    Row,
-    Unscored,
 )
 
 if TYPE_CHECKING:
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
 
     from harness.evaluation.tools import Toolbox
     from harness.reading.conversation import ConversationSection
-    from harness.types import Candidate, Decoding, Findings, Sample, Verdict, Version
+    from harness.types import Candidate, Decoding, Sample
 
 _REQUESTS = (Generate, LogLikelihood, RollingLogLikelihood)
 _SILENT = NoReply(reason="not asked yet")
@@ -192,40 +190,10 @@ def silence(metric: Metric, sample: Sample, decoding: Decoding) -> Replies:
 
 def passed_over(metric: Metric, sample: Sample, ask: Decoding) -> bool:
     """Tell whether a metric calls a sample not applicable, whatever the candidate would say."""
-    return isinstance(row_of(metric, sample, silence(metric, sample, ask), {}, ()), NotApplicable)
-
-
-def row_of(
-    metric: Metric,
-    sample: Sample,
-    replies: tuple[Reply, ...],
-    findings: Mapping[str, Findings],
-    verdicts: tuple[Verdict, ...],
-) -> Row | Unscored | NotApplicable:
-    """Return a metric's row for one sample.
-
-    Raises:
-        PluginError: when the metric raises, or its row is not what its kind asks for.
-    """
+    silent = silence(metric, sample, ask)
     with plugin_code(f"the metric {metric.name!r} on the sample {sample.id!r}", metric):
-        given = metric.observe(sample, replies, findings, verdicts)
-    return kind_of(metric).check_row(metric, sample.id, given)
-
-
-def compared(
-    metric: Metric, sample: Sample, versions: Sequence[tuple[Version, ...]]
-) -> Row | Unscored | NotApplicable:  # fmt: skip
-    """Return a metric's row from all versions of a sample's completions; Unscored where there is none.
-
-    Raises:
-        PluginError: when the metric raises, or its row is not what its kind asks for.
-    """
-    said = tuple(one for one in versions if one)
-    if not said:
-        return Unscored(reason="there is no reply to rewrite")
-    with plugin_code(f"the metric {metric.name!r} on the sample {sample.id!r}", metric):
-        given = metric.compare(sample, said)
-    return kind_of(metric).check_row(metric, sample.id, given)
+        given = metric.observe(sample, silent, {}, ())
+    return isinstance(kind_of(metric).check_row(metric, sample.id, given), NotApplicable)
 
 
 def _requests(metric: Metric, sample: Sample, decoding: Decoding) -> tuple[Request, ...]:
