@@ -4,6 +4,7 @@ from harness.evaluation.calibrated import (
     Labellers,
     admission_problem,
     as_calibrated_now,
+    calibrations,
     keep_calibration,
     labeller_of,
 )
@@ -12,6 +13,7 @@ __all__ = [
     "Labellers",
     "admission_problem",
     "as_calibrated_now",
+    "calibrations",
     "keep_calibration",
     "labeller_of",
 ]

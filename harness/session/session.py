@@ -24,14 +24,9 @@ if TYPE_CHECKING:
     from harness.session.results import RunResult
     from harness.types import (
         Candidate,
-        CriticCalibration,
-        Message,
         Policy,
-        Principle,
         RoleRef,
         RunSpec,
-        StageModels,
-        Verdict,
     )
 
 
@@ -240,98 +235,6 @@ class Session(Opened):
                 roles=resolve_roles(panel.roles, refs, base, registries=registries, workspace=workspace), pool=pool,
                 label="judge",
             )  # fmt: skip
-
-    @contextmanager
-    def models(
-        self, principles: Sequence[Principle], *, roles: Sequence[str] = (), policy: Candidate | None = None,
-        options: RunOptions | None = None,
-    ) -> Iterator[StageModels]:  # fmt: skip
-        """Give what a training stage is given to ask with, for the length of a `with` block.
-
-        Args:
-            principles: by whose critics replies are judged.
-            roles: whom programs ask besides `policy` and those whom the critics ask.
-            policy: the candidate; None is the bare base of harness.yaml.
-            options: `judge` and `roles` bind roles.
-
-        Raises:
-            InputError: for critics and classifiers that cannot run.
-        """
-        from harness.evaluation.panel import make_panel
-        from harness.session.asking import Asker
-
-        panel = make_panel(principles, self.require_plugins().registries, self.context)
-        try:
-            with self.judging(options or RunOptions(), policy) as asking:
-                yield Asker(panel=panel, asking=asking(replace(panel, also=tuple(roles))))
-        finally:
-            panel.close()
-
-    def calibrations(self, principle: str | None = None) -> list[CriticCalibration]:
-        """Return the critics' calibrations that are kept, of one principle or all, the oldest first."""
-        from harness.evaluation.calibrated import calibrations
-
-        return calibrations(self.workspace, principle)
-
-    def judge(
-        self, replies: Sequence[tuple[str | Sequence[Message], str]], constitution: str, **options: Any  # noqa: ANN401
-    ) -> list[tuple[Verdict, ...]]:  # fmt: skip
-        """Judge replies by every principle of a constitution; returns the verdicts of each, one for each critic.
-
-        Args:
-            replies: (prompt or conversation, reply).
-            constitution: a registered constitution or principle, or the path of a YAML file.
-            options: `judge` and `roles`, as for `run`.
-
-        Raises:
-            InputError: for names that nothing answers to.
-        """
-        from harness.evaluation.constitutions import Constitutions
-        from harness.evaluation.panel import make_panel
-        from harness.types import Completion, Message, Response, Sample
-
-        registries = self.require_plugins().registries
-        rules = Constitutions(registries, self.options.folder).record(constitution)
-        responses = [
-            Response(
-                sample=Sample(
-                    id=str(number),
-                    messages=(Message(role="user", content=asked),) if isinstance(asked, str) else tuple(asked),
-                ),
-                completion=Completion(text=reply, prompt_tokens=None, completion_tokens=None, finish="stop"),
-            )
-            for number, (asked, reply) in enumerate(replies)
-        ]
-        panel = make_panel(rules.principles, registries, self.context)
-        try:
-            with self.judging(RunOptions.of(**options)) as asking:
-                return panel.verdicts(responses, asking(panel))
-        finally:
-            panel.close()
-
-    # ------------------------------------------------------------ what is stored
-
-    def runs(self, suite: str | None = None) -> list[RunResult]:
-        """Return the stored runs, the oldest first, of one suite or of all."""
-        from harness.session.results import RunResult
-        from harness.store.runs import list_runs
-
-        return [
-            RunResult(record=record, baselines={}, workspace=self.workspace)
-            for record in list_runs(self.workspace, problems=[])
-            if suite in {None, record.suite}
-        ]
-
-    def stored(self, run: str = "latest") -> RunResult:
-        """Return a stored run by its id, the beginning of one, or `latest`.
-
-        Raises:
-            InputError: when none or several are meant.
-        """
-        from harness.session.results import RunResult
-        from harness.store.runs import read_run
-
-        return RunResult(record=read_run(self.workspace, run), baselines={}, workspace=self.workspace)
 
     # ------------------------------------------------------------ what the commands build on
 

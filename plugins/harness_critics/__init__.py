@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from harness import hookimpl
+from harness import hookimpl, late
 
 if TYPE_CHECKING:
     from harness.api import Critic, CriticCalibration, Session
@@ -69,7 +69,9 @@ def _calibrate(session: Session, critics: Sequence[str] = (), **options: Any) ->
 
 @hookimpl
 def register_jobs(register: Callable[..., None]) -> None:
-    """Register `session.calibrate`."""
+    """Register `session.calibrate`, `session.calibrations` and `session.judge`."""
+    register("calibrations", late("harness_critics.jobs:calibrations"), about="The critics' calibrations that are kept")
+    register("judge", late("harness_critics.jobs:judge"), about="Judge replies by the principles of a constitution")
     register("calibrate", _calibrate, about="Count how often critics are right on labelled replies")
 
 

@@ -1,11 +1,12 @@
-"""The job `session.compare`, and how a comparison is drawn."""
+"""The jobs `session.compare`, `session.runs` and `session.stored`, and how a comparison is drawn."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.api import Shown, frame
+from harness.api import RunResult, Shown, frame
+from harness.api.workspace import list_runs, read_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from harness.api import RunRecord, RunResult, Session
+    from harness.api import RunRecord, Session
     from harness_inspect.difference import Difference, MetricDifference
 
 
@@ -93,3 +94,21 @@ def _difference_row(row: MetricDifference, runs: Difference) -> tuple[str, ...]:
         row.metric.name, value(runs.baseline, found.baseline), value(runs.candidate, found.candidate),
         write(found.difference, "+"), interval, p, row.verdict,
     )  # fmt: skip
+
+
+def runs(session: Session, suite: str | None = None) -> list[RunResult]:
+    """Return the stored runs, the oldest first, of one suite or of all."""
+    return [
+        RunResult(record=record, baselines={}, workspace=session.workspace)
+        for record in list_runs(session.workspace, problems=[])
+        if suite in {None, record.suite}
+    ]
+
+
+def stored(session: Session, run: str = "latest") -> RunResult:
+    """Return a stored run by its id, the beginning of one, or `latest`.
+
+    Raises:
+        InputError: when none or several are meant.
+    """
+    return RunResult(record=read_run(session.workspace, run), baselines={}, workspace=session.workspace)

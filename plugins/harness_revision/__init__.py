@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness import hookimpl
+from harness import hookimpl, late
 
 if TYPE_CHECKING:
     from harness.api import Metric, Principle, Stage
@@ -34,6 +34,12 @@ def make_metrics(options: Mapping[str, Any], constitutions: Mapping[str, tuple[P
     from harness_revision.metrics import make
 
     return make(options, constitutions)
+
+
+@hookimpl
+def register_jobs(register: Callable[..., None]) -> None:
+    """Register `session.models`."""
+    register("models", late("harness_revision.asking:models"), about="What a training stage is given to ask with")
 
 
 @hookimpl
