@@ -66,7 +66,8 @@ class Interview:
 
     def gather(self, sample: Sample) -> Program[dict[str, Gathered]]:
         """Run all metrics' programs on a sample side by side; returns what they brought in, by metric."""
-        go_on = going_on(sample, self._opening(sample), self.conversation, self.tools)
+        talks = sample.turns or self.conversation is not None or self.tools is not None
+        go_on = going_on(sample, self._opening(sample), self.conversation, self.tools) if talks else None
         if go_on is not None:
             gathered = yield from together([Live(self._one(metric, sample, go_on)) for metric in self.metrics])
             return {metric.name: own for metric, own in zip(self.metrics, gathered, strict=True)}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def register_jobs(register: Callable[..., None]) -> None:
-    """Register `session.compare`."""
+    """Register `session.runs`, `session.stored` and `session.compare`."""
     register("runs", late("harness_inspect.jobs:runs"), about="The stored runs, the oldest first")
     register("stored", late("harness_inspect.jobs:stored"), about="A stored run")
     register("compare", late("harness_inspect.jobs:compare"), about="Compare two stored runs sample by sample")
