@@ -44,7 +44,11 @@ def choose_dtype(wanted: str, device: str) -> str:
 
 
 def _cpu_has_bfloat16() -> bool:
-    """Without these instructions a CPU emulates bfloat16, many times slower than float32."""
+    """Without these instructions a CPU emulates bfloat16, many times slower than float32; oneDNN must know them too."""
+    import torch
+
+    if not torch.backends.mkldnn.is_available():
+        return False
     try:
         flags = Path("/proc/cpuinfo").read_text("ascii", "replace")
     except OSError:

@@ -62,6 +62,7 @@ def fit(
     import torch
     from transformers import PrinterCallback
 
+    from harness_stages.quickness import keeping_memory
     from harness_stages.resuming import Checkpoints
 
     trainer.remove_callback(PrinterCallback)
@@ -70,7 +71,8 @@ def fit(
             one.observe = inputs.observe
     checkpoints = Checkpoints(trainer, inputs, device, also)
     try:
-        trainer.train(resume_from_checkpoint=checkpoints.path)
+        with keeping_memory():
+            trainer.train(resume_from_checkpoint=checkpoints.path)
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise _out_of_memory(options, device) from error
     except RuntimeError as error:

@@ -98,6 +98,8 @@ def load_lora(inputs: StageInput, options: LoraOptions, where: Where, error_at: 
     """
     from peft import PeftModel
 
+    from harness_stages.quickness import lighten
+
     model = load_base(inputs.base_path, where, quantise=options.quantise)
     if inputs.adapter is None:
         return add_lora(model, options, error_at=error_at, task="CAUSAL_LM")
@@ -108,7 +110,7 @@ def load_lora(inputs: StageInput, options: LoraOptions, where: Where, error_at: 
         )
     if "dropout" in options.model_fields_set:
         _set_dropout(peft_model, options.dropout)
-    return peft_model
+    return lighten(peft_model)
 
 
 @contextmanager
@@ -133,6 +135,8 @@ def add_lora(
     """Return a model with a new LoRA adapter around it; raises as `choose_targets`."""
     from peft import LoraConfig, get_peft_model
 
+    from harness_stages.quickness import lighten
+
     targets = choose_targets(model, options.target_modules, error_at=error_at("target_modules"))
     layers = int(model.config.get_text_config().num_hidden_layers)
     if options.from_layer >= layers:
@@ -144,7 +148,7 @@ def add_lora(
         layers_to_transform=chosen, use_dora=options.dora, use_rslora=options.rslora, task_type=task,
         fan_in_fan_out=_keeps_weights_transposed(model, targets), **(more or {}),
     )  # fmt: skip
-    return get_peft_model(model, config)
+    return lighten(get_peft_model(model, config))
 
 
 def _keeps_weights_transposed(model: Any, targets: Sequence[str]) -> bool:  # noqa: ANN401

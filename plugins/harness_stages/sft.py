@@ -94,6 +94,9 @@ def _options(inputs: StageInput) -> tuple[SFTOptions, Places]:
     if options.stop_if.perplexity is not None and not (options.validation or options.validation_data):
         raise InputError("nothing is held out to measure", **error_at("stop_if", "perplexity"),
                          hint="add validation: 0.1")  # fmt: skip
+    if options.packing and options.batch_tokens is not None:
+        raise InputError("packed blocks are all of one length", **error_at("batch_tokens"),
+                         hint="leave out packing or batch_tokens")  # fmt: skip
     if options.patience is not None and not (options.validation or options.validation_data):
         raise InputError("nothing is held out to stop by", **error_at("patience"), hint="add validation: 0.1")
     return options, error_at

@@ -123,6 +123,7 @@ def _fit(given: _Fitting, inputs: StageInput, plan: SFTPlan, device: str) -> Wat
             callbacks=[watcher, *filter(None, (given.validation, given.monitor))],
         )  # fmt: skip
         trainer.opening_weight = plan.options.opening_weight
+        trainer.batch_tokens = plan.options.batch_tokens
         fit(trainer, watcher, plan.options, device, inputs=inputs)
     return watcher
 

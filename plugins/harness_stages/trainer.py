@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from trl import SFTTrainer
 
 from harness_stages.encoding import IGNORED
+from harness_stages.quickness import TokenBatches, short_attention, without_needless_mask
 
 _UNUSUAL_HEADS = (
     "final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier", "output_multiplier",
@@ -30,6 +32,19 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]  # TRL is not typed
 
     opening_weight = 1.0
     """In training, of each answer's first `OPENING` tokens; the rest weigh 1."""
+    batch_tokens: int | None = None
+    """Tokens of a batch, padding included, instead of as many rows in each; several processes go by rows."""
+
+    def get_train_dataloader(self) -> Any:  # noqa: ANN401 - accelerate's
+        """Return the batches of a pass."""
+        if self.batch_tokens is None or self.accelerator.num_processes > 1:
+            return super().get_train_dataloader()
+        lengths = [len(ids) for ids in self.train_dataset["input_ids"]]
+        rows = self._remove_unused_columns(self.train_dataset, description="training")
+        loader: Any = torch.utils.data.DataLoader(
+            rows, batch_sampler=TokenBatches(lengths, self.batch_tokens), collate_fn=self.data_collator
+        )
+        return self.accelerator.prepare(loader)
 
     def compute_loss(  # the signature is the trainer's
         self,
@@ -43,7 +58,9 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]  # TRL is not typed
         cheaper = inputs["input_ids"].device.type != "cuda" and is_plain(self.model)
         if return_outputs or (weight == 1 and not cheaper):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        return answer_loss(model, inputs, num_items_in_batch, opening_weight=weight)
+        # With checkpointing the forward pass is done again while going backward, and must be done in the same way.
+        plain = inputs["input_ids"].device.type == "cpu" and not self.args.gradient_checkpointing
+        return answer_loss(model, inputs, num_items_in_batch, opening_weight=weight, plain=plain)
 
 
 def is_plain(model: Any) -> bool:  # noqa: ANN401 - PEFT is not typed
@@ -53,11 +70,12 @@ def is_plain(model: Any) -> bool:  # noqa: ANN401 - PEFT is not typed
 
 
 def answer_loss(
-    model: Any,  # noqa: ANN401
+    model: Any,  # noqa: ANN401 - PEFT is not typed
     inputs: dict[str, Any],
     count: torch.Tensor | int | None = None,
     *,
     opening_weight: float = 1.0,
+    plain: bool = False,
 ) -> torch.Tensor:
     """Return the summed negative log-likelihood of the labelled tokens over `count`, by default their number.
 
@@ -68,13 +86,16 @@ def answer_loss(
         inputs: `input_ids` and `labels` of shape (rows, tokens), and what else the backbone takes.
         count: labelled tokens of the whole optimizer step, when it spans several batches.
         opening_weight: of each answer's first `OPENING` tokens; the rest weigh 1.
+        plain: whether rows that are short attend plainly.
     """
     from torch.utils.checkpoint import checkpoint
 
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
     labels = inputs["labels"][:, 1:]
     others = {name: value for name, value in inputs.items() if name not in {"labels", "use_cache"}}
-    hidden = causal.base_model(**others, use_cache=False).last_hidden_state[:, :-1]
+    others = without_needless_mask(others)
+    with short_attention(causal, labels.shape[1]) if plain else nullcontext():
+        hidden = causal.base_model(**others, use_cache=False).last_hidden_state[:, :-1]
     wanted = labels != IGNORED
     weights = opening_weights(wanted, opening_weight)[wanted]
     hidden, labels = hidden[wanted], labels[wanted]

@@ -23,7 +23,10 @@ def workload(options: OptimiserOptions, lengths: Iterable[float]) -> dict[str, f
         lengths: characters of each row; what is longer than `max_length` tokens is cut.
     """
     tokens = [min(options.max_length, length / CHARACTERS + MARKS) for length in lengths]
-    per_step = options.batch_size * options.gradient_accumulation
+    per_step: float = options.batch_size * options.gradient_accumulation
+    budget = getattr(options, "batch_tokens", None)
+    if budget is not None and tokens:
+        per_step = max(1.0, budget * len(tokens) / sum(tokens)) * options.gradient_accumulation
     steps = math.ceil(math.ceil(len(tokens) / per_step) * options.epochs)
     if options.max_steps is not None:
         steps = options.max_steps

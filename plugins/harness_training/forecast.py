@@ -84,6 +84,7 @@ def _earlier(workspace: Workspace, draft: Artifact) -> Artifact | None:
     """Return the newest training by the same stage on the same base and device, with the same size of a step."""
     same = (
         "batch_size",
+        "batch_tokens",
         "gradient_accumulation",
         "max_length",
         "dtype",

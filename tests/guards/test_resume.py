@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -137,34 +136,55 @@ def test_a_checkpoint_that_lost_bytes_gives_way_to_the_one_before(prepared, stop
     assert again.record.figures["resumed_from_step"] == 3
 
 
+KILLED = """
+import os, signal, sys
+from harness_stages import resuming
+
+real, wrote = resuming._write, []
+
+def write(path, content):
+    if path.name == "state.safetensors":
+        wrote.append(path)
+        if len(wrote) == 4:  # within the fourth checkpoint: half of it lies there, under a temporary name
+            path.write_bytes(content[: len(content) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+    real(path, content)
+
+resuming._write = write
+from harness.cli.main import main
+sys.argv = ["harness", *sys.argv[1:]]
+main()
+"""
+MADE = {
+    **STAGES,
+    "budget": {"sft": {**SFT, "batch_tokens": 100}},
+    "pretrain": {"pretrain": {"data": "text.txt", "context": 16, "max_steps": 6, "batch_size": 2, "warmup": 0.0,
+                              "start": "base", "dtype": "float32"}},
+    "tokenizer": {"tokenizer": {"data": "text.txt", "context": 16, "max_steps": 6, "batch_size": 2,
+                                "dtype": "float32"}},
+}  # fmt: skip
+
+
 @pytest.mark.slow
-def test_kill_9_and_the_same_command_gives_the_same_adapter(prepared, tmp_path):
-    path = prepared.write({"sft": {**SFT, "epochs": 40}})
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HARNESS_WEIGHTS": str(tmp_path / "weights")}
-
-    def command(workspace):
-        return [sys.executable, "-m", "harness.cli.main", "train", str(path), "--workspace", str(workspace), "--device",
-                "cpu", "--offline", "--json", "--checkpoint-every", "0"]  # fmt: skip
-
-    def trained(workspace):
-        done = subprocess.run(
-            command(workspace), check=False, capture_output=True, text=True, env=environment, cwd=prepared.folder
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)["stages"][0]
-
-    wanted = trained(tmp_path / "whole")["adapter"]["id"]
-    killed = tmp_path / "killed"
-    for wait in (2, 20, 60):  # checkpoints to see before each kill
-        process = subprocess.Popen(command(killed), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                   env=environment, cwd=prepared.folder, start_new_session=True)  # fmt: skip
-        while process.poll() is None:
-            steps = sorted((killed / "checkpoints").glob("*/step-*"))
-            if steps and int(steps[-1].name.removeprefix("step-")) >= wait:
-                process.send_signal(signal.SIGKILL)
-                break
-        process.wait()
-    result = trained(killed)
-    assert result["adapter"]["id"] == wanted
-    assert "bit for bit the same" in result["note"]
-    assert not list((killed / "checkpoints").iterdir())
+@pytest.mark.parametrize("stage", MADE)
+def test_kill_9_and_the_same_command_ends_with_the_same_bytes(prepared, monkeypatch, stage):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    (prepared.folder / "text.txt").write_text(" ".join(f"The light of tower {n} burns from dusk." for n in range(200)))
+    first = [{"reward": {**STAGES["reward"]["reward"], "max_steps": 1}}] if stage == "rlaif" else []
+    path = prepared.write(*first, MADE[stage], separation="off")
+    (*_, whole) = prepared.train(path, checkpoint_seconds=0)
+    root = prepared.workspace.root
+    for folder in root.glob("artifacts/*"):
+        if folder.name != "reward" or stage == "reward":
+            shutil.rmtree(folder)
+    command = [sys.executable, "-c", KILLED, "train", str(path), "--workspace", str(root), "--device", "cpu", "--offline",
+               "--checkpoint-every", "0"]  # fmt: skip
+    killed = subprocess.run(command, check=False, capture_output=True, text=True, cwd=prepared.folder)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    (checkpoints,) = (root / "checkpoints").iterdir()
+    assert [one for one in checkpoints.iterdir() if one.name.startswith(".tmp-")]
+    (*_, again) = prepared.train(path, checkpoint_seconds=0)
+    assert identity(again) == identity(whole)
+    assert again.record.figures["resumed_from_step"] == 3
+    assert "bit for bit the same" in again.note
+    assert not list((root / "checkpoints").iterdir())

@@ -1,0 +1,98 @@
+"""What makes training quicker changes nothing but rounding, and batches of like lengths hold every row once."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from harness.errors import InputError
+from harness_stages.encoding import IGNORED
+from harness_stages.loading import Where, add_lora, load_base
+from harness_stages.quickness import TokenBatches, keeping_memory, short_attention, token_batches, without_needless_mask
+from harness_stages.trainer import answer_loss
+from harness_stages.tuning import LoraOptions
+from tests.training.conftest import chat_rows, write_rows
+
+
+def test_batches_hold_every_row_once_within_the_budget():
+    lengths = [3, 9, 4, 4, 20, 5, 8, 3, 3]
+    batches = token_batches(lengths, 16, [0.5] * len(lengths))
+    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+    assert all(len(batch) == 1 or len(batch) * max(lengths[index] for index in batch) <= 16 for batch in batches)
+    assert max(map(len, batches)) > 2
+    other = token_batches(lengths, 16, [float(-index) for index in range(len(lengths))])
+    assert [sorted(lengths[index] for index in batch) for batch in other] == [
+        sorted(lengths[index] for index in batch) for batch in batches
+    ]
+    sampler = TokenBatches(lengths, 16)
+    torch.manual_seed(0)
+    first, second = list(sampler), list(sampler)
+    assert len(first) == len(second) == len(sampler)
+    torch.manual_seed(0)
+    assert list(sampler) == first
+
+
+def test_padding_behind_tokens_needs_no_mask(tiny_llama):
+    model = AutoModelForCausalLM.from_pretrained(str(tiny_llama), dtype=torch.float32)
+    ids = torch.tensor([[5, 6, 7, 8, 9], [10, 11, 12, 2, 2]])
+    labels = torch.tensor([[IGNORED, IGNORED, 7, 8, 9], [IGNORED, 11, 12, IGNORED, IGNORED]])
+    mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
+    wanted = model(input_ids=ids, attention_mask=mask, labels=labels).loss
+    found = answer_loss(model, {"input_ids": ids, "attention_mask": mask, "labels": labels}, plain=True)
+    assert float(found.detach()) == pytest.approx(float(wanted.detach()), rel=1e-5)
+    assert "attention_mask" not in without_needless_mask({"attention_mask": mask})
+    assert "attention_mask" in without_needless_mask({"attention_mask": mask.flip(1)})
+    assert "attention_mask" in without_needless_mask({"attention_mask": mask, "position_ids": ids})
+
+
+def test_short_rows_attend_plainly_and_the_setting_comes_back(tiny_llama):
+    model = AutoModelForCausalLM.from_pretrained(str(tiny_llama), dtype=torch.float32)
+    before = model.config._attn_implementation
+    assert before == "sdpa"
+    with short_attention(model, 128):
+        assert model.config._attn_implementation == "eager"
+    with short_attention(model, 129):
+        assert model.config._attn_implementation == before
+    assert model.config._attn_implementation == before
+
+
+def test_lora_in_bfloat16_differs_by_rounding_alone(tiny_llama):
+    ids = torch.arange(3, 35)[None]
+    batch = {"input_ids": ids, "labels": ids}
+
+    def made(*, light):
+        torch.manual_seed(0)
+        base = load_base(tiny_llama, Where(device="cpu", dtype="bfloat16"))
+        model = add_lora(base, LoraOptions(r=4, dropout=0.0), error_at=lambda *_: {}, task="CAUSAL_LM")
+        weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+        for number, weight in enumerate(weights.values()):
+            torch.manual_seed(number)
+            torch.nn.init.normal_(weight, std=0.1)
+        layers = [module for module in model.modules() if "forward" in vars(module) and hasattr(module, "lora_A")]
+        assert len(layers) == 4
+        if not light:
+            for layer in layers:
+                del layer.forward
+        loss = answer_loss(model, batch)
+        loss.backward()
+        assert {weight.grad.dtype for weight in weights.values()} == {torch.float32}
+        return float(loss.detach()), torch.cat([weight.grad.flatten() for weight in weights.values()])
+
+    (loss, gradient), (wanted, wanted_gradient) = made(light=True), made(light=False)
+    assert loss == pytest.approx(wanted, rel=5e-3)
+    assert torch.cosine_similarity(gradient, wanted_gradient, dim=0) > 0.995
+
+
+def test_memory_is_kept_and_given_back_without_harm():
+    with keeping_memory():
+        assert torch.zeros(1000).sum() == 0
+
+
+def test_a_token_budget_trains_goes_on_and_is_refused_beside_packing(lab):
+    write_rows(lab.folder / "rows.jsonl", chat_rows())
+    options = {"data": "rows.jsonl", "epochs": 2, "batch_tokens": 90, "dtype": "float32"}
+    (result,) = lab.train(lab.write(options))
+    assert 2 < result.record.figures["steps"] <= 12
+    with pytest.raises(InputError, match="packed blocks are all of one length"):
+        lab.train(lab.write({**options, "packing": True}))
