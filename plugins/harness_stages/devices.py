@@ -47,7 +47,7 @@ def _cpu_has_bfloat16() -> bool:
     """Without these instructions a CPU emulates bfloat16, many times slower than float32; oneDNN must know them too."""
     import torch
 
-    if not torch.backends.mkldnn.is_available():
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     try:
         flags = Path("/proc/cpuinfo").read_text("ascii", "replace")

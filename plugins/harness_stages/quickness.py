@@ -128,6 +128,7 @@ class TokenBatches(torch.utils.data.Sampler[list[int]]):
         return self._count
 
     def __iter__(self) -> Iterator[list[int]]:
+        # Drawn with the first batch and not before, as by the samplers of transformers: what goes on draws the same.
         keys = torch.rand(len(self._lengths), dtype=torch.float64).tolist()
         batches = token_batches(self._lengths, self._most, keys)
-        return iter([batches[index] for index in torch.randperm(len(batches)).tolist()])
+        yield from (batches[index] for index in torch.randperm(len(batches)).tolist())

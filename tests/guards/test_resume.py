@@ -177,14 +177,32 @@ def test_kill_9_and_the_same_command_ends_with_the_same_bytes(prepared, monkeypa
     for folder in root.glob("artifacts/*"):
         if folder.name != "reward" or stage == "reward":
             shutil.rmtree(folder)
-    command = [sys.executable, "-c", KILLED, "train", str(path), "--workspace", str(root), "--device", "cpu", "--offline",
-               "--checkpoint-every", "0"]  # fmt: skip
-    killed = subprocess.run(command, check=False, capture_output=True, text=True, cwd=prepared.folder)
+    given = [
+        "train",
+        str(path),
+        "--workspace",
+        str(root),
+        "--device",
+        "cpu",
+        "--offline",
+        "--checkpoint-every",
+        "0",
+        "--json",
+    ]
+
+    def command(*python):
+        return subprocess.run(
+            [sys.executable, *python, *given], check=False, capture_output=True, text=True, cwd=prepared.folder
+        )
+
+    killed = command("-c", KILLED)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     (checkpoints,) = (root / "checkpoints").iterdir()
     assert [one for one in checkpoints.iterdir() if one.name.startswith(".tmp-")]
-    (*_, again) = prepared.train(path, checkpoint_seconds=0)
-    assert identity(again) == identity(whole)
-    assert again.record.figures["resumed_from_step"] == 3
-    assert "bit for bit the same" in again.note
+    done = command("-m", "harness.cli.main")
+    assert done.returncode == 0, done.stderr
+    again = json.loads(done.stdout)["stages"][-1]
+    assert next(iter(again["artifacts"].values()))["id"] == identity(whole)
+    assert again["figures"]["resumed_from_step"] == 3
+    assert "bit for bit the same" in again["note"]
     assert not list((root / "checkpoints").iterdir())

@@ -72,7 +72,8 @@ def train(inputs: StageInput, plan: VocabularyPlan) -> StageOutput:
         "validation_loss_first": first, "validation_loss": last,
         "adapter_bytes": float(sum(path.stat().st_size for path in folder.iterdir())),
     }  # fmt: skip
-    return StageOutput(adapter=folder, figures=figures, note=plan.texts.note)
+    note = "; ".join(filter(None, (plan.texts.note, watcher.note)))
+    return StageOutput(adapter=folder, figures=figures, curves=watcher.curves(), note=note)
 
 
 def _vocabulary(tokenizer: Any, plan: VocabularyPlan) -> tuple[list[Term], Vocabulary]:  # noqa: ANN401
