@@ -3,14 +3,17 @@
 from harness.engine.replies import REPLY_FORMAT
 from harness.evaluation.calibrated import checks_as_calibrated
 from harness.evaluation.checks import checks, counted, require_attainable_gates
+from harness.evaluation.choosing import Choose, Columns, in_turn, whole_units
 from harness.evaluation.constitutions import Constitutions
 from harness.evaluation.environment import plugin_versions, plugin_versions_of
+from harness.evaluation.halves import chosen_among, is_deciding, marked
 from harness.evaluation.number_formats import precision_checker
 from harness.evaluation.policies import (
     declare,
     declared,
     default_policy,
     find_policy,
+    policies,
     prepare_policy,
     versions,
 )
@@ -42,14 +45,17 @@ from harness.store.runs import (
     RUN_FILE,
     check_run,
     find_run,
+    hidden_count,
     is_whole,
     list_runs,
+    read_all_samples,
     read_constitutions,
     read_prompts,
     read_run,
     read_samples,
     run_sha256,
 )
+from harness.store.seen import Seen, find_draw, item_of, note_shown, seen_items
 from harness.store.workspace import MARKER, Workspace, refuse_inside
 from harness.types import Policy
 
@@ -60,6 +66,8 @@ __all__ = [
     "REPLY_FORMAT",
     "RUN_FILE",
     "CacheStats",
+    "Choose",
+    "Columns",
     "Config",
     "Constitutions",
     "Live",
@@ -69,6 +77,8 @@ __all__ = [
     "Registries",
     "RolesSection",
     "SampleStream",
+    "Seen",
+    "SeparationSection",
     "Setting",
     "StoredRun",
     "SuiteOptions",
@@ -79,6 +89,7 @@ __all__ = [
     "check_run",
     "checks",
     "checks_as_calibrated",
+    "chosen_among",
     "counted",
     "current_alias",
     "decision_path",
@@ -86,25 +97,35 @@ __all__ = [
     "declared",
     "default_policy",
     "find_decision",
+    "find_draw",
     "find_policy",
     "find_run",
+    "hidden_count",
     "identity_of",
+    "in_turn",
     "intent_files",
+    "is_deciding",
     "is_whole",
+    "item_of",
     "list_runs",
     "live",
     "live_after",
     "load_plugins",
     "make_metrics",
+    "marked",
     "mend_alias",
+    "note_shown",
     "open_run",
     "pending",
     "plugin_versions",
     "plugin_versions_of",
+    "policies",
     "precision_checker",
     "prepare_policy",
     "prepare_suite",
     "promoted",
+    "promoted_problems",
+    "read_all_samples",
     "read_config",
     "read_constitution",
     "read_constitutions",
@@ -128,7 +149,9 @@ __all__ = [
     "role_refs",
     "run_sha256",
     "run_suites",
+    "seen_items",
     "store_decision",
     "versions",
+    "whole_units",
     "written_changes",
 ]

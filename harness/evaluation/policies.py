@@ -8,9 +8,10 @@ candidate's numbers were known can then be told from gates that were declared be
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from harness.errors import InputError, unknown_name
+from harness.evaluation.halves import choose_marked
 from harness.evaluation.prepare import PreparedSuite, SuiteOptions, prepare_suite, resolve_suite
 from harness.hashing import sha256_json
 from harness.reading.config import read_policy, without_unused
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.contracts import RunContext
+    from harness.evaluation.choosing import Choose
     from harness.plugins import Registries
     from harness.reading.config import Config
     from harness.reading.strict import Place
@@ -95,10 +97,11 @@ def declare_all(workspace: Workspace, config: Config, registries: Registries) ->
         InputError: when another process writes in the workspace.
         BrokenRunError: when the ledger cannot be written.
     """
-    declare(workspace, _readable(config, registries))
+    declare(workspace, policies(config, registries))
 
 
-def _readable(config: Config, registries: Registries) -> Iterator[Policy]:
+def policies(config: Config, registries: Registries) -> Iterator[Policy]:
+    """Yield the policies that could decide here, without those that cannot be read."""
     for name in _names(config, registries):
         try:
             yield find_policy(name, config, registries)
@@ -144,18 +147,34 @@ def schedule(policy: Policy) -> tuple[tuple[int | None, ...], ...]:
     )
 
 
+class Draws(Protocol):
+    """Says which samples of a policy's suites decide, where it hides some."""
+
+    def choose(self, index: int, limit: int | None, seed: int) -> Choose | None:
+        """Return what picks the samples of the suite at `index`; None where all may be seen."""
+        ...
+
+    def note(self, index: int) -> str:
+        """Return what people should know of the samples that were picked; empty where none were."""
+        ...
+
+
 def prepare_policy(
     policy: Policy, adapters: Sequence[AdapterSpec], registries: Registries, context: RunContext,
-    limits: Sequence[int | None],
+    limits: Sequence[int | None], draws: Draws | None = None,
 ) -> list[PreparedSuite]:  # fmt: skip
-    """Return a policy's suites with its gates, each at its limit; raises as `prepare_suite`."""
-    return [
-        prepare_suite(
-            section.suite, registries, context,
-            SuiteOptions(
-                limit=limit, alpha=policy.alpha, gates=section.gates, constitution=section.constitution,
-                adapters=adapters, admission=policy.admission,
-            ),
-        )
-        for section, limit in zip(policy.suites, limits, strict=True)
-    ]  # fmt: skip
+    """Return a policy's suites with its gates, each at its limit; raises as `prepare_suite`.
+
+    `draws` says which samples decide where the policy hides some; without it as many take part as would decide.
+    """
+    prepared = []
+    for index, (section, limit) in enumerate(zip(policy.suites, limits, strict=True)):
+        marked = choose_marked(section, limit, context.seed)
+        options = SuiteOptions(
+            limit=limit, alpha=policy.alpha, gates=section.gates, constitution=section.constitution,
+            adapters=adapters, admission=policy.admission,
+            choose=marked if draws is None else draws.choose(index, limit, context.seed),
+        )  # fmt: skip
+        suite = prepare_suite(section.suite, registries, context, options)
+        prepared.append(suite if draws is None else replace(suite, note=draws.note(index)))
+    return prepared

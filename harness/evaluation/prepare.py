@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from harness.errors import InputError, unknown_name
 from harness.evaluation.check_metrics import check_metrics
+from harness.evaluation.choosing import chosen
 from harness.evaluation.constitutions import Constitutions
 from harness.evaluation.panel import Panel, PanelOptions, make_panel
 from harness.evaluation.reducing import reduced
@@ -24,6 +25,7 @@ from harness.types import Admission, Constitution, Gate
 
 if TYPE_CHECKING:
     from harness.contracts import Metric, RunContext
+    from harness.evaluation.choosing import Choose
     from harness.evaluation.samples import SampleStream
     from harness.plugins import Registries
     from harness.types import AdapterSpec
@@ -58,6 +60,8 @@ class PreparedSuite:
     """What the candidate may call."""
     admission: Admission
     """What critics must have shown that its gates on adherence rest on."""
+    note: str = ""
+    """What people should know of which samples take part."""
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -137,6 +141,8 @@ class SuiteOptions:
 
     limit: int | None = None
     """At most this many samples, clusters kept whole."""
+    choose: Choose | None = None
+    """Which samples take part, where it is not as `limit` says."""
     data: Path | None = None
     """Replaces the suite's own data file."""
     principles: Sequence[str] = ()
@@ -196,7 +202,7 @@ def prepare_suite(
         source,
         offline=context.offline,
         seed=seed,
-        limit=options.limit,
+        choose=options.choose or (lambda columns: chosen(columns, options.limit, seed=seed)),
         injected=injected_in(options.adapters),
     )
 

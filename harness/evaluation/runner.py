@@ -27,6 +27,7 @@ from harness.reading.changes import written_changes
 from harness.store.cache import Cache
 from harness.store.runs import finish_run, is_whole, list_runs, read_samples
 from harness.store.sample_writer import SampleWriter
+from harness.store.seen import note_shown, seen_items
 from harness.types import Candidate, Check, OverallStatus, PrecisionCheck, RunRecord, RunSpec
 
 if TYPE_CHECKING:
@@ -221,7 +222,9 @@ class _Run:
         count, available = len(prepared.samples) // draws, prepared.samples.available // draws
         if draws > 1:
             notes.append(f"each sample was drawn {draws} times{said_of(prepared.suite, prepared.metrics)}")
-        if count < available:
+        if prepared.note:
+            notes.append(prepared.note)
+        elif count < available:
             notes.append(f"a subset of {count} of {available} samples, whole clusters drawn by hash")
         statuses = prepared.panel.classifier_status
         notes += [f"the classifier {s.name} did not run: {s.reason}" for s in statuses if not s.ran]
@@ -260,10 +263,15 @@ class _Run:
             settings=suite.changes, few_shot=suite.few_shot.n, admission=prepared.admission,
             shared_critics=self._shared(arm),
         )  # fmt: skip
-        return finish_run(
+        made = finish_run(
             setting.workspace, record, arm.writer, suite_text=suite.document.text,
             constitutions=prepared.constitutions,
         )  # fmt: skip
+        if prepared.samples.in_bank:  # nothing that was asked in the open is fresh for a decision
+            hidden = seen_items(setting.workspace)
+            shown = [digest for digest in prepared.samples.content_hashes if not hidden.hides(digest)]
+            note_shown(setting.workspace, shown, reason=f"asked in the open by the run {run_id}")
+        return made
 
 
 def _require_measured(prepared: PreparedSuite, arm: Arm) -> None:

@@ -7,8 +7,6 @@ against it.
 
 from __future__ import annotations
 
-from array import array
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,9 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from harness.contracts import SourceInput
 from harness.errors import BrokenRunError, InputError
-from harness.evaluation.shaping import DRAWS_OF, Examples, drawn_often, picked
+from harness.evaluation.choosing import FILLING, Choose, Columns
+from harness.evaluation.shaping import Examples, drawn_often, picked
 from harness.evaluation.tools import declared
-from harness.hashing import ListHash, sha256_text, short_digest
+from harness.hashing import ListHash, short_digest
 from harness.plugin_code import PluginError, broken, plugin_code
 from harness.types import Message, Sample
 
@@ -46,8 +45,7 @@ class SampleStream(Sequence[Sample]):
         read: yields all samples of the source, afresh at each call.
         name: of the suite, for errors.
         file: where the samples lie, for errors.
-        limit: at most so many samples take part, clusters kept whole; draws of one sample count once.
-        seed: of that subset.
+        choose: which samples take part; all without it.
 
     Attributes:
         ids: of the samples, in order.
@@ -55,11 +53,12 @@ class SampleStream(Sequence[Sample]):
         clusters: of the samples, in order; None is a cluster of its own.
         fingerprint: SHA-256 over ids, content hashes, tags and clusters in order. Tags say which metrics and principles
             a sample is for, and clusters what is independent: both decide verdicts.
-        available: how many samples there are without the limit, each draw of one sample counted.
+        available: how many samples there are in all, each draw of one sample counted.
         draws: how often each sample is asked.
+        in_bank: whether they come of a bank, more of whose items later decisions may ask.
 
     Raises:
-        InputError: where an id stands twice, there is no sample at all, or no cluster fits the limit.
+        InputError: where an id stands twice, or there is no sample at all; and as `choose` does.
         BrokenRunError: at any later reading that yields other samples than the first.
     """
 
@@ -69,8 +68,7 @@ class SampleStream(Sequence[Sample]):
         *,
         name: str,
         file: Path | None = None,
-        limit: int | None = None,
-        seed: int = 0,
+        choose: Choose = lambda _: None,
         examples: Examples | None = None,
     ) -> None:
         self._read = read
@@ -87,11 +85,12 @@ class SampleStream(Sequence[Sample]):
         self.available = len(first.ids)
         if not first.ids:
             raise InputError(f"the suite {name} has no samples", file=file, hint="add at least one line")
-        self.draws = first.draws
-        self._places = subset(first.clusters, first.ids, limit, seed=seed, draws=self.draws)
+        self.draws = first.columns.draws
+        self._places = choose(first.columns)
         self.ids = self._kept(first.ids)
-        self.content_hashes = self._kept(first.content_hashes)
-        self.clusters = self._kept(first.clusters)
+        self.content_hashes = self._kept(first.columns.content_hashes)
+        self.clusters = self._kept(first.columns.clusters)
+        self.in_bank = first.columns.in_bank
         self.fingerprint, self._marks = _marks(self.ids, self.content_hashes, self._kept(first.tags), self.clusters)
         if held is not None:
             self._held = self._kept(held)
@@ -161,14 +160,15 @@ class _FirstReading:
     """Columns over all samples; texts that repeat are kept once."""
 
     file: Path | None
-    draws: int = 1
-    ids: list[str] = field(default_factory=list)
-    content_hashes: list[str] = field(default_factory=list)
+    columns: Columns = field(default_factory=Columns)
     tags: list[tuple[str, ...]] = field(default_factory=list)
-    clusters: list[str | None] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
     _tags: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
-    _clusters: dict[str | None, str | None] = field(default_factory=dict)
+    _names: dict[str | None, str | None] = field(default_factory=dict)
+
+    @property
+    def ids(self) -> list[str]:
+        return self.columns.ids
 
     def add(self, sample: Sample) -> None:
         if sample.id in self._seen:
@@ -177,11 +177,16 @@ class _FirstReading:
                 file=self.file, hint="ids pair the samples of two runs: give each its own",
             )  # fmt: skip
         self._seen.add(sample.id)
-        self.draws = max(self.draws, sample.draw)
+        self.columns.draws = max(self.columns.draws, sample.draw)
         self.ids.append(sample.id)
-        self.content_hashes.append(sample.content_hash)
+        self.columns.content_hashes.append(sample.content_hash)
         self.tags.append(self._tags.setdefault(sample.tags, sample.tags))
-        self.clusters.append(self._clusters.setdefault(sample.cluster, sample.cluster))
+        self.columns.clusters.append(self._names.setdefault(sample.cluster, sample.cluster))
+        unit = sample.metadata.get(FILLING)
+        unit = unit if isinstance(unit, str) else None
+        self.columns.in_bank = self.columns.in_bank or unit is not None
+        unit = unit or (sample.id.rpartition("#")[0] if sample.draw else None)
+        self.columns.units.append(self._names.setdefault(unit, unit))
 
 
 def _marks(
@@ -197,13 +202,13 @@ def _marks(
 
 
 def read_samples(
-    suite: Suite, source: Source, *, offline: bool, seed: int, limit: int | None = None,
+    suite: Suite, source: Source, *, offline: bool, seed: int, choose: Choose = lambda _: None,
     injected: tuple[Mapping[str, Any], ...] = (),
 ) -> SampleStream:  # fmt: skip
     """Read all samples of a suite once, and return them as a stream.
 
     Raises:
-        InputError: where the data is wrong, an id stands twice, there is no sample at all, or no cluster fits `limit`.
+        InputError: where the data is wrong, an id stands twice, there is no sample at all, or `choose` refuses.
     """
     handed = SourceInput(
         path=suite.data_path,
@@ -231,8 +236,7 @@ def read_samples(
 
     return SampleStream(
         read,
-        name=suite.id, file=suite.data_path or suite.path, limit=limit, seed=seed,
-        examples=examples,
+        name=suite.id, file=suite.data_path or suite.path, choose=choose, examples=examples,
     )  # fmt: skip
 
 
@@ -250,48 +254,6 @@ def _read(suite: Suite, source: Source, handed: SourceInput) -> Iterator[Sample]
                 hint="check the path, which is relative to the suite's file",
             ) from error  # fmt: skip
         raise
-
-
-def subset(
-    clusters: Sequence[str | None], ids: Sequence[str], limit: int | None, *, seed: int, draws: int = 1
-) -> array[int] | None:
-    """Return the places of at most `limit` samples, each with all its draws: whole clusters, by hash, in order.
-
-    Which are taken depends on the seed and the cluster's name alone, so that a larger limit contains a smaller one, and
-    all arms of a comparison, and runs that ask more or less often, see the same samples. A cluster that does not fit
-    any more is passed over.
-
-    Returns:
-        Places from 0, rising; None where all samples are taken.
-
-    Raises:
-        InputError: when no cluster fits.
-    """
-    if limit is None or limit * draws >= len(ids):
-        return None
-    names = [cluster_of(cluster, sample) for cluster, sample in zip(clusters, ids, strict=True)]
-    sizes = Counter(names)
-    chosen: set[str] = set()
-    room = limit * draws
-    for name in sorted(sizes, key=lambda cluster: sha256_text(f"{seed}\n{cluster}")):
-        if sizes[name] <= room:
-            chosen.add(name)
-            room -= sizes[name]
-        if room == 0:
-            break
-    if not chosen:
-        smallest = min(sizes.values()) // draws
-        raise InputError(
-            f"--limit {limit} is less than the smallest cluster of {smallest} samples", hint=f"use {smallest} or more"
-        )
-    return array("q", (place for place, name in enumerate(names) if name in chosen))
-
-
-def cluster_of(cluster: str | None, sample: str) -> str:
-    """Return the name of a sample's cluster; a sample without one is a cluster of its own, and so are its draws."""
-    if cluster is not None and cluster.startswith(DRAWS_OF):
-        return f"sample {cluster.removeprefix(DRAWS_OF)}"
-    return f"cluster {cluster}" if cluster is not None else f"sample {sample}"
 
 
 def check_sample(given: object, number: int, source: str, code: object) -> Sample:

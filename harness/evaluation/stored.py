@@ -14,7 +14,7 @@ from harness.evaluation.measure import tables
 from harness.reading.suite import read_suite
 from harness.stats.kinds import kind_of
 from harness.stats.table import MetricTable
-from harness.store.runs import SUITE_FILE, check_run, find_run, read_constitutions, read_samples
+from harness.store.runs import SUITE_FILE, check_run, find_run, read_all_samples, read_constitutions
 from harness.types import RunRecord, Unscored
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def open_run(workspace: Workspace, registries: Registries, run: str) -> StoredRu
     suite = read_suite(workspace.runs / name / SUITE_FILE, seed=record.seed, changes=record.settings)
     constitutions = read_constitutions(workspace, name)
     made, notes = _metrics(suite, registries, _Stored(constitutions))
-    held = {metric for sample in islice(read_samples(workspace, name), 1) for metric in sample.rows}
+    held = {metric for sample in islice(read_all_samples(workspace, name), 1) for metric in sample.rows}
     values = {estimate.metric: estimate.value for estimate in record.estimates}
     usable = [m for m in made if (m.name in values if not kind_of(m).per_sample else m.name in held)]
     left_out = sorted((held | set(values)) - {metric.name for metric in usable})
@@ -58,7 +58,7 @@ def open_run(workspace: Workspace, registries: Registries, run: str) -> StoredRu
         notes.append(f"of {name}, left out since the suite's own file does not measure them: {', '.join(left_out)}")
     seen = [metric for metric in usable if kind_of(metric).per_sample]
     try:
-        found = tables(read_samples(workspace, name), seen, record.candidate, suite.ask)
+        found = tables(read_all_samples(workspace, name), seen, record.candidate, suite.ask)
     except KeyError as error:
         raise InputError(
             f"the run {name} does not hold what its metrics read: their plugin has changed since it was made",

@@ -25,6 +25,8 @@ class PolicySuiteSection(StrictModel):
     suite: str
     limit: Annotated[int, Field(ge=1)] | None = None
     samples: list[Annotated[int, Field(ge=1)]] = []
+    deciding: Annotated[float, Field(gt=0, le=1)] | None = None
+    fresh: bool | None = None
     constitution: str | None = None
     gates: list[GateSection] | None = None
 
@@ -32,6 +34,8 @@ class PolicySuiteSection(StrictModel):
     def _one_size(self) -> Self:
         if self.samples and self.limit is not None:
             raise ValueError("`limit` and `samples` both say how many samples are looked at; keep one")
+        if self.fresh and (self.deciding is None or not (self.samples or self.limit)):
+            raise ValueError("`fresh` needs `deciding`, the share that decides, and `limit` or `samples`, the size")
         if any(later <= earlier for earlier, later in pairwise(self.samples)):
             raise ValueError(f"the sizes in `samples` must rise; these are {self.samples}")
         return self
@@ -46,7 +50,9 @@ class AdmissionSection(StrictModel):
     shared: list[str] = []
 
 
-_LATER_KEYS = frozenset({"attempts", "cap", "admission", "unverifiable", "looks", "fdr", "max_worse"})
+_LATER_KEYS = frozenset(
+    {"attempts", "cap", "admission", "unverifiable", "looks", "fdr", "max_worse", "deciding", "fresh"}
+)
 
 
 def without_unused(content: Any) -> Any:  # noqa: ANN401 - plain data of any depth
@@ -111,7 +117,7 @@ class PolicyFile(StrictModel):
             if isinstance(section, str)
             else PolicySuite(
                 suite=section.suite, limit=section.limit, samples=tuple(section.samples),
-                constitution=section.constitution,
+                constitution=section.constitution, deciding=section.deciding, fresh=section.fresh or None,
                 gates=None if section.gates is None else tuple(gate.gate(self.alpha) for gate in section.gates),
             )
             for section in self.suites

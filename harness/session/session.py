@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from harness.evaluation.panel import Panel
-    from harness.evaluation.prepare import PreparedSuite
+    from harness.evaluation.prepare import PreparedSuite, SuiteOptions
     from harness.evaluation.roles import Asking
     from harness.evaluation.runner import Setting, SuiteRun
     from harness.reading.config import Config
@@ -106,8 +106,12 @@ class Session(Opened):
         meant = [name for name in ids(self.workspace, "model") if name.startswith(reference)]
         return str(artifact_folder(self.workspace, "model", meant[0])) if len(meant) == 1 else reference
 
-    def prepare(self, suites: Sequence[str], candidate: Candidate, options: RunOptions) -> list[PreparedSuite]:
+    def prepare(
+        self, suites: Sequence[str], candidate: Candidate, options: RunOptions, *, open_only: bool = False
+    ) -> list[PreparedSuite]:
         """Return suites read and checked, with their plugins made and nothing loaded.
+
+        With `open_only`, samples by which a policy decides are left out.
 
         Raises:
             InputError: for what cannot work, naming file, line, key and cause.
@@ -126,7 +130,24 @@ class Session(Opened):
             changes=options.changes(),
             constitution=named_rules(registries, self.options.folder, options.principles, options.constitution),
         )  # fmt: skip
-        return [prepare_suite(self.reference(suite), registries, self.context, asked) for suite in suites]
+        names = [self.reference(suite) for suite in suites]
+        if not open_only:
+            return [prepare_suite(name, registries, self.context, asked) for name in names]
+        return [self._prepare_open(name, asked) for name in names]
+
+    def _prepare_open(self, name: str, asked: SuiteOptions) -> PreparedSuite:
+        from harness.evaluation.halves import choose_open, open_half
+        from harness.evaluation.policies import policies
+        from harness.evaluation.prepare import prepare_suite, resolve_suite
+
+        registries = self.plugins.registries
+        half = open_half(policies(self.config, registries), resolve_suite(name, registries), registries)
+        if half is None or asked.data is not None:
+            return prepare_suite(name, registries, self.context, asked)
+        choose = choose_open(half[0], asked.limit, self.context.seed, name=name, policy=half[1])
+        found = prepare_suite(name, registries, self.context, replace(asked, choose=choose))
+        note = f"a look at {len(found.samples)} open samples of {found.samples.available}: by others decides {half[1]}"
+        return replace(found, note=note)
 
     def run_suites(self, suites: Sequence[str], candidate: Candidate, options: RunOptions) -> tuple[SuiteRun, ...]:
         """Run suites on a candidate, as `run` does; warnings are handed on.
@@ -139,7 +160,7 @@ class Session(Opened):
 
         self.require_plugins()
         self.declare_policies()
-        prepared = self.prepare(suites, candidate, options)
+        prepared = self.prepare(suites, candidate, options, open_only=True)
         spec = self.spec(suites, candidate, options)
         with self.workspace.working("harness run"), self.setting(spec, options) as setting:
             outcomes = run_suites(prepared, candidate, setting, baseline=options.baseline)

@@ -16,6 +16,7 @@ from harness.store.atomic import explained, put_in_place, write_into
 from harness.store.intents import begin, commit
 from harness.store.promoted import promoted
 from harness.store.sample_writer import BATCH, SAMPLES_FILE
+from harness.store.seen import seen_items
 from harness.types import Candidate, Constitution, ModelSpec, RunRecord, SampleRecord
 
 if TYPE_CHECKING:
@@ -215,20 +216,78 @@ def read_constitutions(workspace: Workspace, run: str) -> tuple[Constitution, ..
 
 
 def read_samples(workspace: Workspace, run: str) -> Iterator[SampleRecord]:
-    """Yield a run's samples in order, a batch in memory at a time.
+    """Yield a run's samples in order, a batch in memory at a time, without those that decide and are hidden.
+
+    Everything that shows samples to people or to training reads them here.
 
     Raises:
         InputError: when no run or several are meant, or the file cannot be read.
     """
+    seen = seen_items(workspace)
     path = run_folder(workspace, run) / SAMPLES_FILE
-    for (text,) in _rows(path, "record"):
-        yield from_json(SampleRecord, text, file=path)
+    if not seen.drawn:
+        return (from_json(SampleRecord, text, file=path) for (text,) in _rows(path, "record"))
+    return (
+        from_json(SampleRecord, text, file=path)
+        for text, digest in _rows(path, "record", "content_hash")
+        if not seen.hides(digest)
+    )
+
+
+def read_all_samples(workspace: Workspace, run: str) -> Iterator[SampleRecord]:
+    """Yield a run's samples, those that are hidden too: for gates and checks, which show aggregates only."""
+    path = run_folder(workspace, run) / SAMPLES_FILE
+    return (from_json(SampleRecord, text, file=path) for (text,) in _rows(path, "record"))
+
+
+def hidden_count(workspace: Workspace, run: str) -> int:
+    """Return how many of a run's samples `read_samples` leaves out."""
+    seen = seen_items(workspace)
+    if not seen.drawn:
+        return 0
+    return sum(seen.hides(digest) for (digest,) in _rows(run_folder(workspace, run) / SAMPLES_FILE, "content_hash"))
 
 
 def read_prompts(workspace: Workspace, run: str, ids: Collection[str]) -> dict[str, str]:
-    """Return the prompts of some of a run's samples by id; errors as `read_samples`."""
+    """Return the prompts of some of a run's samples by id, hidden ones left out; errors as `read_samples`."""
+    seen = seen_items(workspace)
     path = run_folder(workspace, run) / SAMPLES_FILE
-    return {name: prompt for name, prompt in _rows(path, "id", "prompt") if name in ids}
+    return {
+        name: prompt
+        for name, prompt, digest in _rows(path, "id", "prompt", "content_hash")
+        if name in ids and not seen.hides(digest)
+    }
+
+
+def read_samples_at(workspace: Workspace, run: str, positions: Iterable[int]) -> dict[int, SampleRecord]:
+    """Return whole records at some positions among those that `read_samples` yields; errors as it."""
+    seen, path = seen_items(workspace), run_folder(workspace, run) / SAMPLES_FILE
+    wanted = sorted(set(positions))
+    if seen.drawn:
+        rows = (at for at, (digest,) in enumerate(_rows(path, "content_hash")) if not seen.hides(digest))
+        shown = dict(enumerate(rows))
+        places = {shown[at]: at for at in wanted if at in shown}
+    else:
+        places = {at: at for at in wanted}
+    return {places[at]: from_json(SampleRecord, text, file=path) for at, text in _texts_at(path, sorted(places))}
+
+
+def _texts_at(path: Path, places: Sequence[int]) -> Iterator[tuple[int, str]]:
+    """Yield the records at some places, reading no more than the row groups that hold them."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            start = 0
+            for group in range(file.num_row_groups):
+                size = file.metadata.row_group(group).num_rows
+                inside = [place for place in places if start <= place < start + size]
+                column = file.read_row_group(group, columns=["record"]).column(0) if inside else ()
+                yield from ((place, column[place - start].as_py()) for place in inside)
+                start += size
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"cannot be read ({str(error).splitlines()[0]})", file=path) from error
 
 
 def _rows(path: Path, *columns: str) -> Iterator[tuple[Any, ...]]:

@@ -19,7 +19,8 @@ OverallStatus = Literal["passed", "failed", "inconclusive", "ungated"]
 DeviceKind = Literal["cpu", "cuda", "mps"]
 Review = Literal["none", "manual"]
 LedgerKind = Literal[
-    "run", "removal", "policy", "attempt", "decision", "review", "promotion", "refusal", "rollback", "reset"
+    "run", "removal", "policy", "attempt", "decision", "review", "promotion", "refusal", "rollback", "reset", "draw",
+    "reveal"
 ]  # fmt: skip
 
 
@@ -183,6 +184,10 @@ class PolicySuite:
     limit: int | None = None
     samples: tuple[int, ...] = ()
     """The schedule of looks, rising: so many samples at the first look, more at the next; empty is one look."""
+    deciding: float | None = None
+    """Share of the suite's clusters, by hash, that decide and whose replies and rows are hidden; None hides nothing."""
+    fresh: bool | None = None
+    """Whether each attempt draws samples by which none has decided and that nobody saw, as long as there are some."""
     constitution: str | None = None
     """Replaces the constitution that the suite's adherence is judged by."""
     gates: tuple[Gate, ...] | None = None
@@ -389,6 +394,8 @@ class Decision:
     """`manual` where a person must approve it first."""
     left_out: tuple[str, ...] = ()
     """What the policy says that it does not ask for."""
+    drawn: tuple[str, ...] = ()
+    """What is said of the samples that it rests on, where its policy hides some."""
     weights: Mapping[str, str] = field(default_factory=dict)
     """What the model said of the candidate's bytes: hash of the base, ids of the adapters, template."""
     verifiable: bool = True

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from harness.api import Sample, SourceInput
+    from harness.api.commands import Commands
 
 
 def _read_template(source: SourceInput) -> Iterator[Sample]:
@@ -22,3 +23,12 @@ def _read_template(source: SourceInput) -> Iterator[Sample]:
 def register_sources(register: Callable[..., None]) -> None:
     """Register the source."""
     register("template", _read_template, about="Items made from templates with slots; the template is the cluster")
+
+
+@hookimpl
+def register_commands(cli: Commands) -> None:
+    """Add the commands."""
+    cli.add_section("decide", "harness_banks", {
+        "bank": ("command:bank", "Say how many samples are fresh for the next decision."),
+        "reveal": ("command:reveal", "Show samples of a run that decide, and retire them."),
+    })  # fmt: skip

@@ -48,7 +48,7 @@ def choose(app: App, name: str, wanted: Wanted) -> Found:
         InputError: for an unknown run, metric, tag or sample, or an expression that is none.
     """
     from harness.api.stats import metric_kind
-    from harness.api.workspace import read_run, read_samples
+    from harness.api.workspace import hidden_count, read_run, read_samples
     from harness_inspect.worst import metric_to_show, scored, worst
 
     run = read_run(app.workspace, name)
@@ -80,6 +80,8 @@ def choose(app: App, name: str, wanted: Wanted) -> Found:
             raise InputError(f"no sample that {estimate.metric} is for has the tag {tag!r}", hint=f"tags: {known}")
     words = "flipped" if before is not None else "match" if wanted.failed or wanted.grep or wanted.tags else "samples"
     gap = f", {unscored} of them unscored" if unscored else ""
+    hidden = hidden_count(app.workspace, run.id)
+    gap += f"; {hidden} more decide and are hidden" if hidden else ""
     summary = f"{len(found)} of {count} {words}{gap}, the worst by {estimate.metric} first; run {run.id}"
     return Found(run=run, samples=found, matching=count, summary=summary, before=before or {})
 

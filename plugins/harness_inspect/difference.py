@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from harness.api import InputError, to_plain
 from harness.api.stats import Comparison, compare
 from harness.api.stats import metric_kind as kind_of
-from harness.api.workspace import StoredRun, find_run, open_run, read_prompts, read_run, written_changes
+from harness.api.workspace import StoredRun, find_run, open_run, read_prompts, read_run, seen_items, written_changes
 
 if TYPE_CHECKING:
     from harness.api import Direction, Metric, NotApplicable, Row, RunRecord, Unscored
@@ -105,14 +105,32 @@ def difference(
         )
         for name in sorted(shared, key=lambda name: not kind_of(second.metrics[name]).per_sample)
     )
-    flips = [flip for row in rows for flip in _flips(row.metric, first, second)]
+    flips, hidden = _shown(workspace, second, [flip for row in rows for flip in _flips(row.metric, first, second)])
     order: dict[Verdict, int] = {"worse": 0, "higher": 1, "lower": 1, "unclear": 1, "better": 2}
     prompts = read_prompts(workspace, second.record.id, {flip.sample for flip in flips}) if flips else {}
     flips = [replace(flip, prompt=prompts[flip.sample]) for flip in flips]
     flips.sort(key=lambda flip: order[flip.verdict])
     return Difference(
-        baseline=first.record, candidate=second.record, rows=rows, flips=tuple(flips), notes=_notes(first, second)
+        baseline=first.record,
+        candidate=second.record,
+        rows=rows,
+        flips=tuple(flips),
+        notes=(*_notes(first, second), *hidden),
     )
+
+
+def _shown(workspace: Workspace, run: StoredRun, flips: list[Flip]) -> tuple[list[Flip], list[str]]:
+    """Return the flips of samples that are not hidden, and a note on those that are."""
+    seen = seen_items(workspace)
+    hidden = {
+        name
+        for table in run.tables.values()
+        for name, digest in zip(table.ids, table.content_hashes, strict=True)
+        if seen.hides(digest)
+    }
+    kept = [flip for flip in flips if flip.sample not in hidden]
+    lost = len(flips) - len(kept)
+    return kept, [f"{lost} changed answers are to samples that decide, and are hidden"] if lost else []
 
 
 def _word(direction: Direction, *, rises: bool) -> Verdict:

@@ -133,6 +133,8 @@ def _show(app: App, found: Why) -> None:
             say(f"  {text}", "dim")
     for veto in decision.vetoes:
         say(f"veto by {veto.owner}: {_one_line(veto.reason)}", "red")
+    for text in decision.drawn:
+        say(f"decided by {text}")
     for text in decision.left_out:
         say(f"not asked for: {text}", "dim")
     for entry in found.reviews:

@@ -64,6 +64,8 @@ class Attempt:
     """Why what comes of it can never be promoted; empty where it can."""
     next_step: str = "decide at a size that the policy declares: harness decide without --samples"
     """What can be done where it is exploratory."""
+    drawn: tuple[str, ...] = ()
+    """What is said of the samples that it decides by, where the policy hides some."""
 
     samples: tuple[str, ...] = ()
     """Hashes of the samples of its suites."""

@@ -140,7 +140,7 @@ def decide(
             vetoes=tuple(vetoes), status=status, sentence=sentence(policy, checks, vetoes, status, attempt, look),
             attempt=attempt.number, level=attempt.at_look(look), look=look, looks=attempt.looks,
             exploratory=attempt.exploratory, review=policy.review, left_out=policy.left_out,
-            weights=dict(weights or {}), verifiable=verifiable,
+            weights=dict(weights or {}), verifiable=verifiable, drawn=attempt.drawn,
         )  # fmt: skip
         decision = replace(decision, id=sha256_json(to_plain(decision))[:12])
         store_decision(workspace, decision)

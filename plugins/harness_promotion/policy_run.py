@@ -32,6 +32,7 @@ from harness.api.workspace import (
 )
 from harness_promotion.attempts import Attempt, Trial, plan_attempt, spend
 from harness_promotion.deciding import PROMOTED, Evidence, collect_vetoes, decide, refuse_same
+from harness_promotion.draws import Draws
 from harness_promotion.result import DecisionResult
 from harness_promotion.wording import which
 
@@ -69,15 +70,18 @@ def run_policy(
     plugins, workspace = setting.plugins, setting.workspace
     plugins.require_whole()
 
+    draws = Draws.of(workspace, policy, candidate, resolve_baseline(PROMOTED, candidate, setting.around))
+
     def prepare(limits: Sequence[int | None]) -> list[PreparedSuite]:
-        return prepare_policy(policy, candidate.adapters, plugins.registries, setting.context, limits)
+        return prepare_policy(policy, candidate.adapters, plugins.registries, setting.context, limits, draws)
 
     design = design or Design()
     if (design.looks or policy.looks) and design.samples is None:
         policy = with_sizes(policy, design, [len(suite.samples) for suite in prepare(schedule(policy)[-1])])
     looks, exploratory = _looks(policy, design.samples)
 
-    prepared = [_Look(number=number, suites=prepare(limits)) for number, limits in looks]
+    # The largest look comes first: what it draws holds what the others take.
+    prepared = [_Look(number=number, suites=prepare(limits)) for number, limits in reversed(looks)][::-1]
     last = schedule(policy)[-1]
     largest = prepared[-1].suites if exploratory or looks[-1][1] == last else prepare(last)
     spec = RunSpec(
@@ -97,7 +101,7 @@ def run_policy(
                 hint="name the weights themselves with --model, or decide under another policy",
             )
         tested = known.tested(largest)
-        with workspace.lock():  # from counting to spending no other attempt comes in between
+        with workspace.lock(), workspace.ledger.transaction():  # no other attempt comes in between
             attempt = plan_attempt(
                 workspace, policy, known.fingerprint, tested, exploratory=exploratory, design=design
             )  # fmt: skip
@@ -106,6 +110,8 @@ def run_policy(
             )  # fmt: skip
             attempt_was = attempt.replay
             attempt = spend(workspace, policy, known.fingerprint, attempt)
+            draws.record(attempt.key)
+            attempt = replace(attempt, drawn=draws.sentences)
         earlier: list[Decision] = []
         for look in possible:
             outcomes, reused = _outcomes(look.suites, candidate, setting, known)

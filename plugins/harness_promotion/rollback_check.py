@@ -16,8 +16,8 @@ from harness.api.workspace import (
     check_run,
     live,
     live_after,
+    read_all_samples,
     read_decision,
-    read_samples,
 )
 from harness_promotion.preflight import check_weights, differences_of_machine
 from harness_promotion.promoting import target_of
@@ -138,7 +138,7 @@ def _stored(workspace: Workspace, run: str, most: int) -> Iterator[tuple[str, st
     record = check_run(workspace, run)
     step = max(1, record.samples // most)
     taken = 0
-    for sample in islice(read_samples(workspace, run), 0, None, step):
+    for sample in islice(read_all_samples(workspace, run), 0, None, step):
         answer = next((pair for pair in sample.replies if not isinstance(pair[1], NoReply)), None)
         if answer is None:
             continue

@@ -17,7 +17,7 @@ from harness.api import (
     sha256_text,
 )
 from harness.api.stats import metric_kind
-from harness.api.workspace import open_run, read_samples
+from harness.api.workspace import hidden_count, open_run, read_samples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -71,6 +71,12 @@ def open_population(workspace: Workspace, registries: Registries, run: str, want
         BrokenRunError: where a file is not what it was.
     """
     found = open_run(workspace, registries, run)
+    if hidden := hidden_count(workspace, found.record.id):
+        raise InputError(
+            f"{hidden} samples of the run {found.record.id} decide under a policy, and their replies are hidden",
+            hint="label another run, or show them, so that they never decide again: "
+            f'harness reveal {found.record.id} --all --reason "…"',
+        )
     metric = _metric(found, wanted)
     table = found.tables[metric.name]
     ids = {table.ids[i] for i in table.applicable}

@@ -7,13 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from harness.adherence import combine_verdicts
-from harness.errors import InputError
-from harness.serial import from_json
 from harness.stats.kinds import kind_of
-from harness.store.runs import read_samples
-from harness.store.sample_writer import SAMPLES_FILE
+from harness.store.runs import read_samples, read_samples_at
 from harness.types import Completion, NoReply, NotApplicable, SampleRecord, Unscored
-from harness_report.reading import folder_of, opened
+from harness_report.reading import opened
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -34,7 +31,7 @@ class Entry:
     """What is known of a sample without its texts."""
 
     position: int
-    """0-based row in samples.parquet."""
+    """0-based, among the samples that may be shown."""
     id: str
     content_hash: str
     tags: tuple[str, ...]
@@ -283,31 +280,13 @@ def _changed(entry: Entry, other: Entry | None) -> bool:
 
 
 def read_at(root: Path, run: str, positions: Iterable[int]) -> dict[int, SampleRecord]:
-    """Return the whole records at some positions, reading no more than the row groups that hold them.
+    """Return the whole records at some positions of the index.
 
     Raises:
         InputError: when the file cannot be read.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    wanted = sorted(set(positions))
-    path = folder_of(root, run) / SAMPLES_FILE
-    records: dict[int, SampleRecord] = {}
-    try:
-        with pq.ParquetFile(path) as file:
-            start = 0
-            for group in range(file.num_row_groups):
-                size = file.metadata.row_group(group).num_rows
-                inside = [position for position in wanted if start <= position < start + size]
-                if inside:
-                    column = file.read_row_group(group, columns=["record"]).column(0)
-                    for position in inside:
-                        records[position] = from_json(SampleRecord, column[position - start].as_py(), file=path)
-                start += size
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"cannot be read ({str(error).splitlines()[0]})", file=path) from error
-    return records
+    with opened(root) as workspace:
+        return read_samples_at(workspace, run, positions)
 
 
 def completions(record: SampleRecord) -> tuple[Completion | NoReply, ...]:

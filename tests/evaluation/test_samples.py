@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from harness.errors import BrokenRunError, InputError
 from harness.evaluation import samples as module
+from harness.evaluation.choosing import chosen
 from harness.evaluation.samples import SampleStream
 from harness.hashing import sha256_json
 from harness.types import Message, Sample
@@ -24,7 +25,7 @@ def twins(count: int) -> list[Sample]:
 
 
 def stream(samples, limit=None, *, seed=0) -> SampleStream:
-    return SampleStream(lambda: iter(samples), name="tiny", limit=limit, seed=seed)
+    return SampleStream(lambda: iter(samples), name="tiny", choose=lambda columns: chosen(columns, limit, seed=seed))
 
 
 def take(samples, limit, *, seed) -> tuple[Sample, ...]:
@@ -134,7 +135,7 @@ def test_few_samples_are_read_once_and_many_again(monkeypatch):
     large = SampleStream(read, name="tiny")
     assert len(tuple(large)) + len(tuple(large)) == 40
     assert len(readings) == 4
-    limited = SampleStream(read, name="tiny", limit=4)
+    limited = SampleStream(read, name="tiny", choose=lambda columns: chosen(columns, 4, seed=0))
     assert len(tuple(limited)) + len(tuple(limited)) == 8
     assert len(readings) == 6, "read once to choose and once to hold"
 
@@ -180,7 +181,7 @@ def test_a_source_that_cannot_be_read_again_is_refused(monkeypatch):
 def test_a_change_behind_the_last_sample_of_a_subset_does_not_matter(monkeypatch):
     monkeypatch.setattr(module, "HELD", 0)
     kept = twins(10)
-    made = SampleStream(lambda: iter(kept), name="tiny", limit=4)
+    made = SampleStream(lambda: iter(kept), name="tiny", choose=lambda columns: chosen(columns, 4, seed=0))
     last = max(kept.index(sample) for sample in made)
     few = tuple(made)
     kept = kept[: last + 1]

@@ -105,7 +105,7 @@ def test_positions_beyond_the_first_row_group(root, tmp_path, monkeypatch):
     folder.mkdir()
     table = pq.read_table(root / "runs" / run.id / "samples.parquet")
     pq.write_table(table, folder / "samples.parquet", row_group_size=7)
-    monkeypatch.setattr(samples, "folder_of", lambda *_: folder)
+    monkeypatch.setattr("harness.store.runs.run_folder", lambda *_: folder)
     wanted = table.column("id").to_pylist()
     records = samples.read_at(root, run.id, [6, 7, 30, len(wanted) - 1])
     assert {position: record.sample.id for position, record in records.items()} == {
@@ -115,7 +115,7 @@ def test_positions_beyond_the_first_row_group(root, tmp_path, monkeypatch):
 
 def test_damaged_samples_are_a_sentence(root, tmp_path, monkeypatch):
     (tmp_path / "samples.parquet").write_bytes(b"PAR1 no more PAR1")
-    monkeypatch.setattr(samples, "folder_of", lambda *_: tmp_path)
+    monkeypatch.setattr("harness.store.runs.run_folder", lambda *_: tmp_path)
     with pytest.raises(InputError, match="cannot be read"):
         samples.read_at(root, "any", [0])
 

@@ -1,0 +1,65 @@
+"""How much is left to decide by, suite by suite."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.api.workspace import find_policy, is_deciding, item_of, policies, seen_items, suite_samples
+
+if TYPE_CHECKING:
+    from harness.api import Session
+
+
+@dataclass(frozen=True, kw_only=True)
+class Left:
+    """One suite of a policy that hides some of it."""
+
+    policy: str
+    suite: str
+    open: int
+    """Samples that anybody may look at."""
+    deciding: int
+    """Samples of the share that decides."""
+    shown: int
+    """Of these, those that a person or an open run has seen: they decide no more."""
+    drawn: int
+    """Of these, those by which an attempt has decided."""
+    fresh: int
+    """Of these, those that nobody has seen and no attempt has drawn."""
+    clusters: int
+    """Clusters that hold a fresh one: what a decision counts."""
+    decisions: int | None
+    """Further attempts that fresh samples are enough for; None where the policy asks for no fresh ones."""
+
+
+def left(session: Session, name: str | None = None) -> list[Left]:
+    """Return what is left under the policies of the session's folder, or under one of them.
+
+    Raises:
+        InputError: for an unknown policy, or a suite that cannot be read.
+    """
+    registries = session.plugins.registries
+    wanted = [find_policy(name, session.config, registries)] if name else policies(session.config, registries)
+    seen = seen_items(session.workspace)
+    found = []
+    for policy in wanted:
+        for section in policy.suites:
+            if section.deciding is None:
+                continue
+            _, samples = suite_samples(section.suite, registries, session.context)
+            rows = [
+                (cluster if cluster is not None else ident, item_of(digest))
+                for ident, digest, cluster in zip(samples.ids, samples.content_hashes, samples.clusters, strict=True)
+                if is_deciding(cluster, section.deciding, ident)
+            ]
+            items = {item for _, item in rows}
+            fresh = items - set(seen.drawn) - seen.shown
+            size = max(section.samples, default=section.limit or 0)
+            found.append(Left(
+                policy=policy.id, suite=section.suite, open=len(samples) - len(rows), deciding=len(rows),
+                shown=len(items & seen.shown), drawn=len(items & set(seen.drawn)), fresh=len(fresh),
+                clusters=len({cluster for cluster, item in rows if item in fresh}),
+                decisions=len(fresh) // size if section.fresh and size else None,
+            ))  # fmt: skip
+    return found

@@ -1,0 +1,166 @@
+"""Which samples decide: a hidden share of a suite, and of a bank those that no attempt in this workspace asked before.
+
+Candidates of one workspace may have learned from each other and from what people saw, so all of them count as one
+lineage: a sample that any attempt drew is not fresh for the next. A draw belongs to candidate, baseline and policy, and
+is in the ledger before anything is measured: a retried or resumed attempt has the same samples, and so have both arms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from harness.api import InputError, sha256_json
+from harness.api.workspace import (
+    Columns,
+    chosen_among,
+    find_draw,
+    in_turn,
+    item_of,
+    marked,
+    seen_items,
+    whole_units,
+)
+
+if TYPE_CHECKING:
+    from harness.api import Candidate, Policy, PolicySuite
+    from harness.api.workspace import Choose, Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """What an attempt decides by, of one suite."""
+
+    suite: str
+    key: str
+    items: tuple[str, ...]
+    """As the ledger keeps samples, in the order in which looks take them."""
+    reused: int
+    """How many of them decided before."""
+    left: int
+    """Samples that would still be fresh for the next attempt."""
+    kept: bool
+    """Whether the ledger has it already."""
+    fresh: bool
+    """Whether the policy asks for fresh ones."""
+
+    @property
+    def sentence(self) -> str:
+        """What a person should know."""
+        if not self.fresh:
+            return f"{len(self.items)} deciding samples of {self.suite}, whose replies and rows are hidden"
+        again = f"; {self.reused} of them DECIDED BEFORE: this evidence is reused" if self.reused else ""
+        return (
+            f"{len(self.items) - self.reused} fresh samples of {self.suite}, hidden{again}; {self.left} fresh ones "
+            "are left"
+        )
+
+
+@dataclass(kw_only=True)
+class Draws:
+    """The draws of one attempt.
+
+    Attributes:
+        made: what was drawn, by the place of the suite in the policy.
+    """
+
+    workspace: Workspace
+    policy: Policy
+    who: str
+    """Hash of candidate and baseline."""
+    made: dict[int, Drawn] = field(default_factory=dict)
+    since: int = 0
+    """Number of the newest draw in the ledger when this began."""
+
+    @classmethod
+    def of(cls, workspace: Workspace, policy: Policy, candidate: Candidate, baseline: Candidate) -> Draws:
+        """Return the draws of a candidate's attempt, none made yet."""
+        who = sha256_json([_plain(candidate), _plain(baseline)])
+        return cls(workspace=workspace, policy=policy, who=who, since=_newest(workspace))
+
+    def choose(self, index: int, limit: int | None, seed: int) -> Choose | None:
+        """Return what picks the samples of the policy's suite at `index`; None where the policy hides nothing.
+
+        The first call for a suite must be that of its largest look.
+        """
+        section = self.policy.suites[index]
+        if section.deciding is None:
+            return None
+
+        def pick(columns: Columns) -> Sequence[int]:
+            if index not in self.made:
+                self.made[index] = self._draw(section, columns, limit, seed)
+            place_of = {item_of(digest): place for place, digest in enumerate(columns.content_hashes)}
+            places = [place_of[item] for item in self.made[index].items if item in place_of]
+            return sorted(whole_units(columns, places, limit))
+
+        return pick
+
+    def note(self, index: int) -> str:
+        """Return what people should know of what was drawn of a suite."""
+        return self.made[index].sentence if index in self.made else ""
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What a person should know of them, in the policy's order."""
+        return tuple(dict.fromkeys(drawn.sentence for _, drawn in sorted(self.made.items())))
+
+    def record(self, attempt: str) -> None:
+        """Put the draws into the ledger that are not there; the caller holds the lock.
+
+        Raises:
+            InputError: when another attempt drew in the meantime, so that what was fresh may not be any more.
+        """
+        new = {drawn.key: drawn for drawn in self.made.values() if not drawn.kept}
+        if new and _newest(self.workspace) != self.since:
+            raise InputError("another attempt drew samples at the same time", hint="decide again")
+        for drawn in new.values():
+            self.workspace.ledger.append("draw", {
+                "policy": self.policy.id, "policy_fingerprint": self.policy.fingerprint, "suite": drawn.suite,
+                "key": drawn.key, "attempt": attempt, "reused": drawn.reused, "left": drawn.left,
+                "items": list(drawn.items),
+            })  # fmt: skip
+
+    def _draw(self, section: PolicySuite, columns: Columns, limit: int | None, seed: int) -> Drawn:
+        seen = seen_items(self.workspace)
+        items = [item_of(digest) for digest in columns.content_hashes]
+        able_all = marked(columns, section.deciding or 1.0)
+        able = [place for place in able_all if items[place] not in seen.shown]
+        if not able:
+            raise InputError(
+                f"no sample of {section.suite} is left to decide: all {len(able_all)} that could were shown",
+                hint="add samples to the suite, or a larger share under deciding:",
+            )
+        key = sha256_json([
+            self.policy.id, self.policy.fingerprint, self.who, section.suite, seed, limit,
+            sorted(items[place] for place in able_all),
+        ])  # fmt: skip
+        before = find_draw(self.workspace, key) if section.fresh else None
+        if before is not None:
+            body = before.body
+            return Drawn(
+                suite=section.suite, key=key, items=tuple(body["items"]), reused=body["reused"], left=body["left"],
+                kept=True, fresh=True,
+            )  # fmt: skip
+        if section.fresh:
+            order = in_turn(columns, able, key=key, last_drawn=lambda place: seen.drawn.get(items[place], 0))
+            order = whole_units(columns, order, limit)
+        else:
+            order = chosen_among(columns, able, limit, seed)
+        drawn = {items[place] for place in order}
+        return Drawn(
+            suite=section.suite, key=key, items=tuple(items[place] for place in order),
+            reused=len(drawn & set(seen.drawn)),
+            left=len({items[place] for place in able} - set(seen.drawn) - drawn),
+            kept=not section.fresh and drawn <= set(seen.drawn), fresh=bool(section.fresh),
+        )  # fmt: skip
+
+
+def _newest(workspace: Workspace) -> int:
+    last = workspace.ledger.last("draw")
+    return 0 if last is None else last.number
+
+
+def _plain(candidate: Candidate) -> list[object]:
+    return [candidate.model.reference, [adapter.id for adapter in candidate.adapters], candidate.system]

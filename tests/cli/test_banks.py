@@ -1,0 +1,239 @@
+"""Item banks and hidden halves: what decides is fresh and hidden, and what was seen never decides again."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from harness.api.workspace import read_all_samples, read_prompts, read_samples
+from harness.session import open_session
+from tests.cli.adapters import write_adapter
+
+CONFIG = """\
+model: "echo:"
+policy: half
+policies:
+  half:
+    suites:
+      - {suite: tiny.yaml, deciding: 0.5}
+"""
+BANKED = """\
+model: "echo:"
+policy: bank
+policies:
+  bank:
+    suites:
+      - {suite: bank.yaml, deciding: 0.8, fresh: true, limit: 40}
+"""
+SUITE = """\
+id: bank
+samples: {source: jsonl, path: bank.jsonl}
+measure: [exact_match]
+gates:
+  - {metric: exact_match, min: 0.4}
+"""
+MARK = "zebra"
+
+
+@pytest.fixture
+def home(cli):
+    """A folder whose policy hides half of a suite; every prompt and reply holds the mark and a number."""
+    cli.write("harness.yaml", CONFIG)
+    rows = [{"id": f"s{n}", "prompt": f"{MARK} {n}", "target": f"{MARK} {n}" if n % 3 else "other"} for n in range(120)]
+    cli.write("tiny.jsonl", "\n".join(map(json.dumps, rows)) + "\n")
+    for number in range(1, 6):
+        write_adapter(cli.folder / f"a{number}", float(number))
+    return cli
+
+
+@pytest.fixture
+def banked(home):
+    """A folder whose policy draws fresh samples from a bank of thirty templates of eight fillings."""
+    home.write("harness.yaml", BANKED)
+    rows = [
+        {"id": f"t{t}-{f}-{form}", "prompt": f"{MARK} {t} {f} {form}", "target": f"{MARK} {t} {f} {form}",
+         "cluster": f"t{t}", "metadata": {"filling": f"t{t}-{f}"}}
+        for t in range(30) for f in range(8) for form in ("one", "two")
+    ]  # fmt: skip
+    home.write("bank.jsonl", "\n".join(map(json.dumps, rows)) + "\n")
+    home.write("bank.yaml", SUITE)
+    return home
+
+
+def decided(home, adapter):
+    code, found = home.json("decide", "--adapter", adapter)
+    assert code in {0, 1}, home.err
+    return found["decision"]
+
+
+def drawn(home):
+    """What the ledger holds of each draw."""
+    with open_session(home.folder) as session:
+        return [entry.body for entry in session.workspace.ledger.entries("draw")]
+
+
+def test_run_takes_the_open_half_and_decide_the_other(home):
+    code, shown = home.json("run", "tiny.yaml", "--adapter", "./a1")
+    assert code == 0, home.err
+    (run,) = shown.get("runs", [shown])
+    opened = run["run"]["samples"] if "run" in run else run["samples"]
+    decision = decided(home, "./a1")
+    (hidden,) = [body["items"] for body in drawn(home)]
+    assert 30 < len(hidden) < 90
+    assert opened + len(hidden) == 120
+    assert any("hidden" in text for text in decision["drawn"])
+
+
+def looks(home, run):
+    """Every command that shows replies or rows of a run."""
+    return (
+        ("samples", run), ("samples", run, "--failed"), ("samples", run, "--grep", MARK), ("samples", run, "--json"),
+        ("samples", run, "--csv", home.folder / "out.csv", "--force"), ("why", "latest"),
+        ("samples", run, "--jsonl", home.folder / "out.jsonl", "--force"),
+        ("runs", "show", run), ("runs", "diff", "base", run), ("runs", "diff", "base", run, "--json"),
+        ("report", "--export", home.folder / "out.html", "--force"),
+    )  # fmt: skip
+
+
+def test_nothing_that_decided_is_shown_by_any_command(home):
+    decision = decided(home, "./a1")
+    (run,) = decision["runs"]
+    told = re.compile(rf"{MARK} \d+")
+    for command in looks(home, run):
+        assert home(*command) in {0, 1}, (command, home.err)
+        assert not told.search(home.out), command
+    for name in ("out.csv", "out.jsonl", "out.html"):
+        assert not told.search((home.folder / name).read_text("utf-8")), name
+    assert home("samples", run) == 0, home.err
+    assert "decide and are hidden" in home.out
+
+
+def test_python_shows_none_either(home):
+    decision = decided(home, "./a1")
+    (run,) = decision["runs"]
+    with open_session(home.folder) as session:
+        assert list(read_samples(session.workspace, run)) == []
+        hidden = [one.sample.id for one in read_all_samples(session.workspace, run)]
+        assert hidden
+        assert read_prompts(session.workspace, run, hidden) == {}
+
+
+def test_reviewing_retires_and_is_in_the_ledger(home):
+    decision = decided(home, "./a1")
+    (run,) = decision["runs"]
+    (before,) = [body["items"] for body in drawn(home)]
+    with open_session(home.folder) as session:
+        first = next(read_all_samples(session.workspace, run)).sample.id
+    assert home("reveal", run, "--reason", "why") == 2
+    assert home("reveal", run, "--id", "none", "--reason", "why") == 2
+    assert home("reveal", run, "--id", first, "--reason", "the rule looks wrong") == 0, home.err
+    assert "1 sample of" in home.out
+    assert home("samples", run) == 0
+    assert MARK in home.out
+    decided(home, "./a2")
+    _, exported = home.json("samples", run)
+    assert exported["matching"] == 1
+    (other,) = decided(home, "./a3")["runs"]
+    with open_session(home.folder) as session:
+        assert len(list(read_all_samples(session.workspace, other))) == len(before) - 1
+    assert home("reveal", run, "--all", "--reason", "done") == 0
+    assert home("decide", "--adapter", "./a4") == 2
+    assert "is left to decide" in home.err
+
+
+def test_each_attempt_draws_fresh_samples_and_a_retry_keeps_its_draw(banked):
+    one = decided(banked, "./a1")
+    again = decided(banked, "./a1")
+    assert again["attempt"] == one["attempt"] == 1
+    assert len(drawn(banked)) == 1
+    decided(banked, "./a2")
+    first, second = (set(body["items"]) for body in drawn(banked))
+    assert len(first) == len(second) == 40
+    assert not first & second
+    assert [body["reused"] for body in drawn(banked)] == [0, 0]
+    assert drawn(banked)[1]["left"] == drawn(banked)[0]["left"] - 40
+
+
+def test_both_arms_have_the_same_draw_of_whole_fillings_over_all_templates(banked):
+    decision = decided(banked, "./a1")
+    with open_session(banked.folder) as session:
+        arms = [
+            [one.sample for one in read_all_samples(session.workspace, run)]
+            for run in (*decision["runs"], *decision["baseline_runs"])
+        ]
+    assert len(arms) >= 1
+    assert all([one.id for one in arm] == [one.id for one in arms[0]] for arm in arms)
+    fillings = [one.metadata["filling"] for one in arms[0]]
+    assert all(fillings.count(name) == 2 for name in fillings)
+    assert len({one.cluster for one in arms[0]}) == 20
+
+
+def test_used_up_it_says_plainly_that_evidence_is_reused(banked):
+    text = (banked.folder / "harness.yaml").read_text()
+    banked.write("harness.yaml", text.replace("limit: 40", "limit: 300"))
+    decided(banked, "./a1")
+    decision = decided(banked, "./a2")
+    assert drawn(banked)[1]["reused"] > 0
+    assert "reused" in " ".join(decision["drawn"])
+    assert banked("why", decision["id"]) == 0
+    assert "evidence is reused" in banked.out
+
+
+def test_what_a_run_asks_in_the_open_is_not_fresh(banked):
+    banked.write("harness.yaml", BANKED.replace("deciding: 0.8, fresh: true, limit: 40", "limit: 40"))
+    assert banked("run", "bank.yaml", "--adapter", "./a1") == 0, banked.err
+    banked.write("harness.yaml", BANKED)
+    assert banked("decide", "--adapter", "./a2") == 2
+    assert "were shown" in banked.err
+
+
+def test_the_bank_says_what_is_left(banked):
+    decided(banked, "./a1")
+    _, before = banked.json("bank")
+    decided(banked, "./a2")
+    code, after = banked.json("bank")
+    assert code == 0
+    (was,), (now,) = before["suites"], after["suites"]
+    assert now["fresh"] == was["fresh"] - 40
+    assert was["open"] + was["deciding"] == 480
+    assert now["decisions"] == now["fresh"] // 40
+    assert banked("bank") == 0
+    assert "bank" in banked.out
+
+
+def test_fresh_needs_a_share_and_a_size(banked):
+    banked.write("harness.yaml", BANKED.replace("deciding: 0.8, ", ""))
+    assert banked("decide", "--adapter", "./a1") == 2
+    assert "needs `deciding`" in banked.err
+
+
+def test_training_is_kept_apart_from_both_halves(home):
+    decided(home, "./a1")
+    home.write(
+        "train.jsonl", "".join(json.dumps({"prompt": f"{MARK} {n}", "response": "yes"}) + "\n" for n in range(120))
+    )
+    code, found = home.json("data", "check", "train.jsonl", "--against", "tiny.yaml")
+    assert code in {0, 1}, home.err
+    assert len({one["sample"] for one in found["matches"]}) == 120
+
+
+def test_only_gates_and_checks_read_what_is_hidden():
+    """Whatever shows samples reads them where hidden ones are left out."""
+    root = Path(__file__).parents[2]
+    allowed = {
+        "harness/store/runs.py", "harness/store/sample_writer.py",  # which write and read the file
+        "harness/evaluation/stored.py",  # tables for gates
+        "harness/api/workspace.py",
+        "plugins/harness_promotion/rollback_check.py",  # asks again, and says how many answers differ
+        "plugins/harness_banks/command.py",  # finds what to reveal
+    }  # fmt: skip
+    found = {
+        path.relative_to(root).as_posix()
+        for folder in ("harness", "plugins", "reports")
+        for path in (root / folder).rglob("*.py")
+        if re.search(r"read_all_samples|SAMPLES_FILE|samples\.parquet[\"']\)?$", path.read_text("utf-8"), re.MULTILINE)
+    }
+    assert found <= allowed | {"reports/harness_report/reading.py"}, found - allowed  # which asks for its size and time
