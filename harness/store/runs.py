@@ -20,7 +20,7 @@ from harness.store.seen import seen_items
 from harness.types import Candidate, Constitution, ModelSpec, RunRecord, SampleRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from harness.store.sample_writer import SampleWriter

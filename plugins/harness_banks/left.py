@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.api.workspace import find_policy, is_deciding, item_of, policies, seen_items, suite_samples
+from harness.api.workspace import (
+    find_policy,
+    is_deciding,
+    item_of,
+    policies,
+    read_suite,
+    read_suite_samples,
+    resolve_suite,
+    seen_items,
+)
 
 if TYPE_CHECKING:
     from harness.api import Session
@@ -47,7 +56,11 @@ def left(session: Session, name: str | None = None) -> list[Left]:
         for section in policy.suites:
             if section.deciding is None:
                 continue
-            _, samples = suite_samples(section.suite, registries, session.context)
+            suite = read_suite(resolve_suite(section.suite, registries), seed=session.context.seed)
+            source = registries.sources.get(suite.source, file=str(suite.path))
+            samples = read_suite_samples(
+                suite, source, offline=session.context.offline, seed=session.context.seed
+            )  # fmt: skip
             rows = [
                 (cluster if cluster is not None else ident, item_of(digest))
                 for ident, digest, cluster in zip(samples.ids, samples.content_hashes, samples.clusters, strict=True)
