@@ -59,10 +59,7 @@ class DecisionResult(Shown):
             run = outcome.run
             yield line(f"\n{run.suite}: {run.samples} samples, run {run.id}")
             yield estimates_table(run, outcome.baselines.get("promoted"))
-            for note in run.notes:
-                if note in decision.drawn:
-                    continue
-                yield line(f"note: {note}", "dim")
+            yield from (line(f"note: {note}", "dim") for note in run.notes if note not in decision.drawn)
         yield line(f"\ncandidate {decision.candidate.label}")
         yield line(f"baseline  {decision.baseline.label}")
         if not decision.verifiable:
@@ -72,8 +69,7 @@ class DecisionResult(Shown):
             yield line(f"veto by {veto.owner}: {safe_text(veto.reason, one_line=True)}", "red")
         if self.reused:
             yield line(f"{self.reused} of {len(self.outcomes)} runs were stored already", "dim")
-        for text in decision.drawn:
-            yield line(f"decided by {text}", whole=True)
+        yield from (line(f"decided by {text}", whole=True) for text in decision.drawn)
         for text in decision.left_out:
             yield line(f"not asked for: {text}", "dim")
         if self.replay:
