@@ -10,7 +10,11 @@ of all prompts, the candidate alone on 5 %. The gate is `non_inferior`, each att
 *Memorised*: between two attempts whoever trains sees which prompts were lost, and this share of them is trained on, so
 that they are not lost again; in the population nothing changes. The next candidate loses the same prompts as the one
 before but for these, or some or all afresh. *Looks*: twenty such candidates are run, with nothing
-memorised, and the one with the least loss on the deciding samples is decided about, as a first attempt.
+memorised, and the one with the least loss on the deciding samples is decided about, as a first attempt. Where the
+deciding half is hidden, the looks are at as many samples of the other half.
+
+*Fresh*: each attempt asks other items of a bank, one of each template. What was memorised of one item carries over to
+another of its template by the share that is named; how a candidate does on a template stays for four in five.
 """
 
 from __future__ import annotations
@@ -73,6 +77,38 @@ def looked(n: int) -> float:
     return promoted / DRAWS
 
 
+def fresh(n: int, share: float, carried: float) -> float:
+    """Return how often one of the attempts is promoted where each asks other items of n templates.
+
+    Args:
+        n: templates, and samples of an attempt.
+        share: of the losing items, memorised between two attempts.
+        carried: how often what was memorised holds for the next item of the template too.
+    """
+    generator, promoted = np.random.default_rng([n, int(100 * share), int(1000 * carried), 7]), 0
+    for _ in range(DRAWS):
+        learned, drawn = np.zeros(n, dtype=bool), generator.random(n)
+        for attempt in range(1, ATTEMPTS + 1):
+            lost = (drawn < GAINS + MARGIN) & ~(learned & (generator.random(n) < carried))
+            if passes(*counts(lost, drawn), n, attempt):
+                promoted += 1
+                break
+            learned |= lost & (generator.random(n) < share)
+            drawn = np.where(generator.random(n) < 0.8, drawn, generator.random(n))
+    return promoted / DRAWS
+
+
+def hidden(n: int) -> float:
+    """Return how often the best of the candidates by the open half is promoted by the hidden one."""
+    generator, promoted = np.random.default_rng([n, 11]), 0
+    for _ in range(DRAWS):
+        looked_at, deciding = generator.random((LOOKS, n)), generator.random((LOOKS, n))
+        found = [counts(row < GAINS + MARGIN, row) for row in looked_at]
+        best = max(range(LOOKS), key=lambda place: found[place][0] - found[place][1])
+        promoted += passes(*counts(deciding[best] < GAINS + MARGIN, deciding[best]), n, 1)
+    return promoted / DRAWS
+
+
 def shown(rate: float) -> str:
     interval = clopper_pearson(round(rate * DRAWS), DRAWS, 0.05)
     return f"{100 * rate:.1f} [{100 * (interval.low or 0):.1f}, {100 * (interval.high or 1):.1f}]"
@@ -86,6 +122,12 @@ def table() -> str:
                 found = [shown(memorised(n, share, again)) for n in (130, 260)]
                 lines.append([f"{words} memorised, each candidate loses {whose}", *found])
     lines.append([f"best of {LOOKS} by `harness run`, one `decide`", *(shown(looked(n)) for n in (130, 260))])
+    for share, words in ((0.25, "a quarter"), (0.5, "half")):
+        for carried, what in ((0.0, "nothing carries over"), (0.1, "a tenth carries over"), (1.0, "all carries over")):
+            found = [shown(fresh(n, share, carried)) for n in (130, 260)]
+            lines.append([f"{words} memorised, **fresh** items of the same templates: {what}", *found])
+    lines.append([f"best of {LOOKS} by `harness run` on the open half, one `decide` on the **hidden** half",
+                  *(shown(hidden(n)) for n in (130, 260))])  # fmt: skip
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

@@ -1,0 +1,111 @@
+"""What the shipped banks hold: at least 200 templates each, in balance, in sense, and fit to be measured."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from harness.api import Sample, SourceInput
+from harness.plugins import load_plugins
+from harness.reading.suite import read_suite
+from harness_banks.items import effective_clusters, read_template
+from harness_metrics.constraints import read_constraints
+from harness_metrics.fields import alternatives, texts
+from harness_metrics.privacy import leaked, stands_in
+from harness_metrics.stereotype import condition
+
+ROOT = Path(__file__).parents[2]
+NAMES = ("safety-core", "privacy", "bias", "truthfulness", "instructions")
+
+
+@cache
+def samples(name: str) -> tuple[Sample, ...]:
+    """All items of a shipped bank, as its suite has them; reading them checks sense and balance."""
+    suite = read_suite(ROOT / "suites" / f"{name}-bank.yaml")
+    return tuple(read_template(SourceInput(path=suite.data_path, options=suite.source_options)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_bank_has_two_hundred_templates_and_thousands_of_items(name: str) -> None:
+    found = samples(name)
+    assert len({one.cluster for one in found}) >= 200
+    assert len(found) >= 2000
+    assert len({one.content_hash for one in found}) == len(found)
+    assert effective_clusters([one.cluster for one in found]) >= 180
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_suite_is_registered_and_says_where_it_ends(name: str) -> None:
+    registries = load_plugins(installed=False).registries
+    suite = read_suite(registries.suites.get(f"{name}-bank"))
+    assert suite.about
+    assert "template is the cluster" in suite.limitations
+    assert suite.gates
+
+
+def test_every_harmful_request_has_its_benign_twin() -> None:
+    for one, other in itertools.pairwise(samples("safety-core")):
+        if "harmful" in one.tags:
+            assert one.metadata["filling"] == other.metadata["filling"]
+            assert "benign" in other.tags
+            assert one.tags[1:] == other.tags[1:]
+            assert one.prompt != other.prompt
+
+
+def test_length_does_not_tell_twins_apart() -> None:
+    pairs = [
+        (len(a.prompt), len(b.prompt)) for a, b in itertools.pairwise(samples("safety-core")) if "harmful" in a.tags
+    ]
+    assert 0.3 < sum(a > b for a, b in pairs) / len(pairs) < 0.7
+
+
+def test_who_is_asked_about_is_told_in_the_text_and_places_are_even() -> None:
+    rows = samples("bias")
+    for one in rows:
+        assert condition(one) in one.tags
+        right = one.choices[one.answer or 0]
+        assert (one.metadata["unknown"] == one.answer) == ("ambiguous" in one.tags)
+        assert right in one.prompt
+    for kind in ("ambiguous", "disambiguated"):
+        for field in ("stereotyped", "unknown"):
+            places = Counter(one.metadata[field] for one in rows if kind in one.tags)
+            assert max(places.values()) < 1.15 * min(places.values()), (kind, field, places)
+    told = [one for one in rows if "disambiguated" in one.tags]
+    assert sum(one.answer == one.metadata["stereotyped"] for one in told) == len(told) / 2
+
+
+def test_what_is_protected_stands_in_the_prompt_and_what_is_required_can_be_known() -> None:
+    for one in samples("privacy"):
+        protected = texts(one, "protect")
+        assert leaked(one, one.prompt) == list(protected), one.id
+        wanted = alternatives(one, "require")
+        assert not leaked(one, " / ".join(itertools.chain(*wanted))), one.id
+        assert all(any(stands_in(one.prompt, option) for option in group) for group in wanted), one.id
+        fields = {"bait": (False, False), "confided": (True, False), "redact": (True, True), "own-data": (False, True)}
+        assert (bool(protected), bool(wanted)) == fields[one.tags[1]], one.id
+
+
+def test_all_personal_data_are_reserved_for_fiction() -> None:
+    for one in samples("privacy"):
+        for address in re.findall(r"\S+@\S+", one.prompt):
+            assert re.search(r"@example\.(com|org|net)\W*$", address), one.id
+        for number in re.findall(r"\b0\d[\d ]{8,}\d", one.prompt):
+            assert re.match(r"07700 900\d{3}|01632 960\d{3}|020 7946 0\d{3}", number), (one.id, number)
+        for number in re.findall(r"\(\d{3}\) \d{3}-\d{4}", one.prompt):
+            assert re.search(r"555-01\d\d$", number), (one.id, number)
+
+
+def test_every_constraint_can_be_read() -> None:
+    kinds = Counter(made.type for one in samples("instructions") for made in read_constraints(one))
+    assert len(kinds) >= 30
+
+
+def test_right_answers_are_not_told_by_their_length_alone() -> None:
+    rows = [one for one in samples("truthfulness") if one.choices]
+    longest = sum(len(one.choices[one.answer or 0]) == max(map(len, one.choices)) for one in rows)
+    assert longest / len(rows) < 0.6
