@@ -120,7 +120,7 @@ def check(app: App, name: str, options: RunOptions) -> int:
     if app.json:
         app.print_json(facts)
         return EXIT_PASSED
-    grouped = f" in {clusters} clusters, which weigh as {weigh:.0f} even ones," if clusters else ""
+    grouped = f" in {clusters} clusters, which weigh as {weigh:.0f} even ones" if clusters else ""
     _say(app, f"{facts['suite']}: {facts['samples']} samples{grouped}, {len(prepared.metrics)} metrics")
     gates = "it has no gates" if not prepared.gates else f"its {len(prepared.gates)} gates can be passed at this size"
     _say(app, f"{gates}; besides the candidate it asks {', '.join(prepared.roles) or 'nobody'}")
