@@ -6,7 +6,7 @@ Reads the stored runs of a workspace on one suite, one run for each candidate (t
 (cluster) the number of items, the mean difficulty and the mean discrimination; `--json` writes every item's.
 
 *Difficulty* is the share of candidates that miss the item, from 0 to 1. *Discrimination* is the correlation of an
-item's score over candidates with their mean score on all other items, from -1 to 1 (the corrected item-total correlation:
+item's score over candidates with their mean score on all other items, from -1 to 1 (corrected item-total correlation:
 Lord and Novick, Statistical Theories of Mental Test Scores, 1968, ch. 15); items that all candidates answer alike have
 none. With four candidates a single item's discrimination is noise: read it by template. Samples by which a policy
 decides are hidden here as everywhere.
