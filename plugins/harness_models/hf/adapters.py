@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from harness.api import BrokenRunError, InputError, adapter_id, asking_no_hub, open_regular, tensor_shapes
 from harness.api.weights import read_vocabulary, write_plain
 from harness_models.hf.checking import check_adapter
-from harness_models.hf.deferred import deferred
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -151,8 +150,10 @@ class AdapterRack:
             self._peft.delete_adapter(name)
 
     def _add(self, adapter: AdapterSpec) -> None:
-        with deferred():
-            from peft import PeftModel
+        # Nothing is put off here: peft reads accelerate's version as it is imported, and takes it that whoever loaded
+        # the base imported torch.distributed.tensor, which is what loading puts off.
+        import torch.distributed.tensor  # noqa: F401
+        from peft import PeftModel
 
         check_adapter(adapter, self._spec, self._shapes)
         self._active = None  # peft leaves the new one active or not by its own rules: it is set anew
