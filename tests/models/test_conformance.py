@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,17 @@ from harness.types import Candidate, Generate, LogLikelihood, ModelSpec, NoReply
 from tests.models.conftest import ask, greedy, user
 
 MODELS = load_plugins(installed=False).registries.models
-LOCAL = [entry.name for entry in MODELS if entry.name != "openai"]  # a server has its own tests
+NEEDS_VLLM = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
+LOCAL = [
+    pytest.param(entry.name, marks=NEEDS_VLLM if entry.name == "vllm" else ())
+    for entry in MODELS if entry.name != "openai"  # a server has its own tests
+]  # fmt: skip
 
 
 def build(scheme: str, tiny_base: Path, surroundings: RunContext, tmp_path: Path) -> tuple[Model, Candidate]:
     log = tmp_path / "log.jsonl"
     log.write_text('{"prompt": "Yes or No?", "response": "Yes"}\n')
-    names = {"hf": str(tiny_base), "echo": "", "replay": str(log)}
+    names = {"hf": str(tiny_base), "vllm": str(tiny_base), "echo": "", "replay": str(log)}
     spec = ModelSpec(reference=f"{scheme}:", scheme=scheme, name=names[scheme], device="cpu")
     return MODELS.get(scheme)(spec, surroundings), Candidate(model=spec)
 
