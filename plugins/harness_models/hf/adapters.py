@@ -150,9 +150,6 @@ class AdapterRack:
             self._peft.delete_adapter(name)
 
     def _add(self, adapter: AdapterSpec) -> None:
-        # Nothing is put off here: peft reads accelerate's version as it is imported, and takes it that whoever loaded
-        # the base imported torch.distributed.tensor, which is what loading puts off.
-        import torch.distributed.tensor  # noqa: F401
         from peft import PeftModel
 
         check_adapter(adapter, self._spec, self._shapes)

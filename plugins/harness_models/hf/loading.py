@@ -22,7 +22,6 @@ from harness.api import (
     use_threads,
 )
 from harness.api.weights import extend, read_vocabulary
-from harness_models.hf.deferred import deferred
 from harness_models.hf.device import Placement, placement
 from harness_models.hf.probing import probe
 from harness_models.hf.reach import Reach
@@ -169,7 +168,7 @@ def _load_from(folder: Path, spec: ModelSpec, place: Placement) -> Loaded:
     import torch
 
     try:
-        with asking_no_hub(), deferred():
+        with asking_no_hub():
             from transformers import AutoModelForCausalLM
 
             tokenizer = _tokenizer_from(folder)
@@ -212,7 +211,7 @@ def load_tokenizer(spec: ModelSpec, context: RunContext) -> tuple[Any, int, int 
     folder = materialise(spec, context)
     _quieten()
     try:
-        with asking_no_hub(), deferred():
+        with asking_no_hub():
             from transformers import AutoConfig
 
             tokenizer = _tokenizer_from(folder)
