@@ -69,8 +69,13 @@ class Attempt:
 
     samples: tuple[str, ...] = ()
     """Hashes of the samples of its suites."""
-    among: int = 1
-    """How many candidates it was chosen from by these samples; `level` is its part."""
+    contenders: tuple[str, ...] = ()
+    """Fingerprints of the candidates that it was chosen from by these samples; `level` is its part."""
+
+    @property
+    def among(self) -> int:
+        """How many candidates it was chosen from."""
+        return max(1, len(self.contenders))
 
     @property
     def looks(self) -> int:
@@ -110,8 +115,8 @@ def plan_attempt(
     def attempt(number: int, *, replay: bool) -> Attempt:
         level = level_of(workspace, policy, number) / among
         return Attempt(
-            key=key, number=number, level=level, levels=levels_of_looks(policy, level), replay=replay, among=among,
-            samples=tuple(t.samples for t in tested),
+            key=key, number=number, level=level, levels=levels_of_looks(policy, level), replay=replay,
+            contenders=tuple(sorted(how.among)), samples=tuple(t.samples for t in tested),
         )  # fmt: skip
 
     # A promotion in between makes nothing new of what was tried before: its numbers are known.
@@ -125,13 +130,32 @@ def plan_attempt(
             key=key, number=0, level=policy.alpha, levels=(policy.alpha,), replay=False, exploratory=reason
         )  # fmt: skip
         return free if exploratory else replace(free, next_step=_FRESH)
+    number = _next(policy, counted)
+    if policy.fdr:
+        _require_fresh(policy, tested, counted)
+    return attempt(number, replay=False)
+
+
+def _next(policy: Policy, counted: Sequence[LedgerEntry]) -> int:
+    """Return the number of the next attempt, or refuse where the policy declares no more."""
     number = len(counted) + 1
     if policy.attempts is not None and number > policy.attempts:
         made = f"all {policy.attempts} attempts that the policy {policy.id} declares between two promotions are made"
         raise InputError(made, hint=f'declare more, or begin anew: harness policy reset {policy.id} --reason "…"')
-    if policy.fdr:
-        _require_fresh(policy, tested, counted)
-    return attempt(number, replay=False)
+    return number
+
+
+def number_among(workspace: Workspace, policy: Policy, contenders: Sequence[str]) -> int:
+    """Return the number of the attempt that chooses among candidates: of the one that did before, else the next.
+
+    Raises:
+        InputError: where all attempts that the policy declares are made.
+    """
+    wanted = sorted(contenders)
+    for entry in reversed(_since_reset(workspace, policy.id, policy.fingerprint)):
+        if entry.kind == "attempt" and wanted and entry.body.get("contenders") == wanted:
+            return int(entry.body["attempt"])
+    return _next(policy, _counted(workspace, policy))
 
 
 def _require_fresh(policy: Policy, tested: Sequence[Trial], before: Sequence[LedgerEntry]) -> None:
@@ -156,18 +180,20 @@ def level_of(workspace: Workspace, policy: Policy, number: int) -> float:
 def _history(workspace: Workspace, policy: Policy) -> list[tuple[float, bool]]:
     """Return p and whether it passed of each attempt; one without a decision counts as p = 1."""
     found: dict[int, tuple[float, bool]] = {}
+    decided: set[int] = set()
     version = policy.id, policy.fingerprint
     for entry in workspace.ledger.entries("attempt", "reset", "decision"):
         body = entry.body
         if (body.get("policy"), body.get("policy_fingerprint")) != version:
             continue
         if entry.kind == "reset":
-            found = {}
+            found, decided = {}, set()
         elif entry.kind == "attempt":
             found[int(body["attempt"])] = (1.0, False)
-        elif found.get(int(body["attempt"])) == (1.0, False):  # the first word on an attempt is the one that counts
+        elif (number := int(body["attempt"])) in found and number not in decided:  # the first word is what counts
+            decided.add(number)
             p = body.get("p")
-            found[int(body["attempt"])] = (1.0 if p is None else float(p), body["status"] == "passed")
+            found[number] = (1.0 if p is None else float(p), body["status"] == "passed")
     return [found[number] for number in sorted(found)]
 
 
@@ -208,6 +234,7 @@ def spend(workspace: Workspace, policy: Policy, candidate: str, attempt: Attempt
             "policy": policy.id, "policy_fingerprint": policy.fingerprint, "attempt": attempt.number,
             "level": attempt.level * attempt.among, "key": attempt.key, "candidate_fingerprint": candidate,
             "samples": sorted({one for one in attempt.samples if one}), "among": attempt.among,
+            "contenders": list(attempt.contenders),
         }  # fmt: skip
         ledger.append("attempt", body)
     return replace(attempt, replay=True)

@@ -96,6 +96,18 @@ def budget(session: Session, policy: Policy) -> attempts.Budget:
     return attempts.budget(session.workspace, policy)
 
 
+def level_among(session: Session, policy: Policy, contenders: Sequence[str]) -> tuple[int, float]:
+    """Return number and level of the attempt that chooses among candidates, given by their fingerprints.
+
+    The level is that of each of them. Where they were chosen among before, it is that attempt's.
+
+    Raises:
+        InputError: where all attempts that the policy declares are made.
+    """
+    number = attempts.number_among(session.workspace, policy, contenders)
+    return number, attempts.level_of(session.workspace, policy, number) / len(contenders)
+
+
 def promote(
     session: Session, decision: str | DecisionResult = "latest", *, policy: Policy | None = None
 ) -> LedgerEntry:

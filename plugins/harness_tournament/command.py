@@ -47,13 +47,15 @@ def tournament(
     session = app.bind(seed=seed)
     if dry_run:
         chosen = session.policy(policy)
-        number, level = 1, level_of_attempt(chosen.alpha, 1, chosen.attempts)
+        entered = playing.entrants(session, chosen, adapters, model)
+        number, level = 1, level_of_attempt(chosen.alpha, 1, chosen.attempts) / len(entered)
         if app.workspace_path.is_dir():
-            left = session.job("budget")(chosen)
-            number, level = left.attempts + 1, left.next_level
+            number, level = session.job("level_among")(
+                chosen, playing.fingerprints(session, chosen, entered, options)
+            )  # fmt: skip
         app.console.print(
             f"attempt {number} of the policy {chosen.id}: {len(adapters)} candidates, each checked at "
-            f"{level / len(adapters):.3g}; nothing was asked", markup=False, soft_wrap=True,
+            f"{level:.3g}; nothing was asked", markup=False, soft_wrap=True,
         )  # fmt: skip
         return EXIT_PASSED
     found: TournamentResult = playing.tournament(

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.api import CandidateOptions, InputError, RunOptions, Shown
+from harness.api.asking import ModelPool
 from harness.api.stats import Design, schedule
 from harness.api.workspace import prepare_policy, role_ref, run_suites
 
@@ -101,25 +102,56 @@ def tournament(
         options: judge and roles.
 
     Raises:
-        InputError: for fewer than two candidates, the same one twice, or a policy that looks at rising sizes.
+        InputError: for fewer than two candidates, the same one twice, a policy that looks at rising sizes
+            or hides what decides, or one whose attempts are all made; nothing is measured then.
         BrokenRunError: when a run breaks.
     """
     session.require_plugins()
-    chosen = session.policy(policy)
-    _require(chosen, adapters)
+    chosen, how = session.policy(policy), options or RunOptions()
+    entered = entrants(session, chosen, adapters, model)
     session.declare_policies()
-    how = options or RunOptions()
-    entered = [session.candidate(CandidateOptions.of(adapter, model=model)) for adapter in adapters]
-    level = session.job("budget")(chosen).next_level / len(entered)
+    names = fingerprints(session, chosen, entered, how)
+    _, level = session.job("level_among")(chosen, names)
     contenders = [_measured(session, chosen, candidate, how, level) for candidate in entered]
-    names = [one.fingerprint for one in contenders]
-    if len(set(names)) < len(names):
-        raise InputError("two of the candidates are the same", hint="name each once")
     contenders.sort(key=lambda one: (one.p, -one.passed))
     decided = session.job("decide_candidate")(
         chosen, contenders[0].candidate, how, design=Design(among=tuple(sorted(names)))
     )  # fmt: skip
-    return TournamentResult(contenders=tuple(contenders), level=level, decided=decided)
+    return TournamentResult(contenders=tuple(contenders), level=decided.decision.level, decided=decided)
+
+
+def entrants(
+    session: Session, policy: Policy, adapters: Sequence[str | Path], model: str | None
+) -> list[Candidate]:  # fmt: skip
+    """Return the candidates; nothing is loaded.
+
+    Raises:
+        InputError: for fewer than two, the same one twice, or a policy that takes several looks or hides samples.
+    """
+    _require(policy, adapters)
+    found = [session.candidate(CandidateOptions.of(adapter, model=model)) for adapter in adapters]
+    if len({tuple(spec.id for spec in one.adapters) for one in found}) < len(found):
+        raise InputError("two of the candidates are the same", hint="name each once")
+    return found
+
+
+def fingerprints(
+    session: Session, policy: Policy, entered: Sequence[Candidate], options: RunOptions
+) -> list[str]:  # fmt: skip
+    """Return the candidates' fingerprints, without loading a model.
+
+    Raises:
+        InputError: where two are the same, or weights or adapters do not fit.
+    """
+    spec = session.spec([section.suite for section in policy.suites], entered[0], options)
+    with (
+        session.setting(spec, options) as setting,
+        ModelPool(setting.plugins.registries, setting.context, None, setting.progress) as pool,
+    ):
+        found = [pool.fingerprint(candidate) for candidate in entered]
+    if len(set(found)) < len(found):
+        raise InputError("two of the candidates are the same", hint="name each once")
+    return found
 
 
 def _require(policy: Policy, adapters: Sequence[str | Path]) -> None:
@@ -129,6 +161,12 @@ def _require(policy: Policy, adapters: Sequence[str | Path]) -> None:
         raise InputError(
             f"the policy {policy.id} takes looks or has `fdr`, and a tournament takes one look at one level",
             hint="name a policy without `looks`, `samples` and `fdr` with --policy",
+        )
+    hidden = next((section.suite for section in policy.suites if section.deciding is not None), None)
+    if hidden is not None:
+        raise InputError(
+            f"the policy {policy.id} hides what decides of {hidden}, and a tournament asks it of every candidate",
+            hint="choose by `harness run`, which asks the open samples, and decide about one: harness decide",
         )
 
 

@@ -63,3 +63,39 @@ def test_who_would_be_checked_is_said_without_asking(home):
 def test_what_is_no_tournament_is_refused(home, arguments, said):
     assert home("tournament", *arguments) == 2
     assert said in home.err
+
+
+def test_the_same_once_more_is_at_the_level_of_its_attempt(home):
+    """Level and gates of a replay are those of the attempt that it repeats, not of the next one."""
+    arguments = ("tournament", "--adapter", "./a1", "--adapter", "./a2", "--json")
+    assert home(*arguments) == 0, home.err
+    first = json.loads(home.out)
+    assert home(*arguments) == 0, home.err
+    again = json.loads(home.out)
+    assert again["level"] == first["level"] == again["decision"]["level"]
+    assert again["contenders"] == first["contenders"]
+    assert again["decision"]["attempt"] == 1
+
+
+def test_a_policy_that_hides_what_decides_holds_no_tournament(home):
+    """It would ask the hidden samples of each candidate without a draw, and show them."""
+    home.write("harness.yaml", CONFIG.replace("suites: [tiny.yaml]", "suites: [{suite: tiny.yaml, deciding: 0.5}]", 1))
+    assert home("tournament", "--adapter", "./a1", "--adapter", "./a2") == 2
+    assert "hides what decides" in home.err
+    assert not list(home.folder.rglob("run.json"))
+
+
+def test_nothing_is_measured_where_no_attempt_is_left(home):
+    home.write("harness.yaml", CONFIG.replace("  mine:\n", "  mine:\n    attempts: 1\n"))
+    assert home("tournament", "--adapter", "./a1", "--adapter", "./a2") == 0, home.err
+    made = len(list(home.folder.rglob("run.json")))
+    assert home("tournament", "--adapter", "./a1", "--adapter", "./a3") == 2
+    assert "all 1 attempts" in home.err
+    assert len(list(home.folder.rglob("run.json"))) == made
+    assert home("tournament", "--adapter", "./a1", "--adapter", "./a3", "--dry-run") == 2
+    assert "all 1 attempts" in home.err
+
+
+@pytest.mark.parametrize("arguments", [("--adapter", "./a1"), ("--adapter", "./a1", "--adapter", "./a1")])
+def test_a_dry_run_refuses_what_the_tournament_would(home, arguments):
+    assert home("tournament", *arguments, "--dry-run") == 2

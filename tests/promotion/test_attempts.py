@@ -221,3 +221,17 @@ def test_a_false_discovery_rate_needs_fresh_samples_and_gives_level_back(workspa
     with workspace.lock(), workspace.ledger.transaction() as ledger:
         ledger.append("decision", body)
     assert plan_attempt(workspace, made, "b", [trial]).level > first.level
+
+
+def test_the_first_decision_of_an_attempt_is_the_one_that_counts_for_the_rate(workspace, make):
+    """An attempt that failed and passes when it is made anew earns no level for the next."""
+    made = replace(make.policy(), fdr="saffron")
+    declare(workspace, [made])
+    take(workspace, made, "a", replace(TRIAL, measured="1", samples="s1"))
+    before = plan_attempt(workspace, made, "b", [replace(TRIAL, measured="2", samples="s2")]).level
+    for number, (p, status) in enumerate(((1.0, "failed"), (1e-5, "passed"))):
+        body = {"policy": made.id, "policy_fingerprint": made.fingerprint, "attempt": 1, "p": p, "status": status,
+                "decision": str(number) * 12}  # fmt: skip
+        with workspace.lock(), workspace.ledger.transaction() as ledger:
+            ledger.append("decision", body)
+    assert plan_attempt(workspace, made, "b", [replace(TRIAL, measured="2", samples="s2")]).level == before
