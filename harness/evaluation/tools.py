@@ -146,9 +146,13 @@ def argument_problem(tool: ToolSection, arguments: Mapping[str, Any]) -> str:
     """Return how arguments break a tool's JSON schema; empty where they fit."""
     from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-    errors = sorted(
-        Draft202012Validator(tool.parameters).iter_errors(dict(arguments)), key=lambda one: list(map(str, one.path))
-    )
+    try:
+        errors = sorted(
+            Draft202012Validator(tool.parameters).iter_errors(dict(arguments)),
+            key=lambda one: list(map(str, one.path)),
+        )
+    except RecursionError:  # a reply may nest them as deep as it likes
+        return "the arguments are nested too deep"
     if not errors:
         return ""
     where = ".".join(map(str, errors[0].path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Self
+from urllib.parse import unquote
 
 from pydantic import Field, JsonValue, model_validator
 
@@ -86,7 +87,22 @@ def schema_problem(schema: Mapping[str, Any]) -> str:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
         return f"it is no JSON schema: {error.message}"
-    return ""
+    lost = next((str(target) for target in _references(schema) if not _leads(schema, str(target))), "")
+    return f"the $ref {lost} leads nowhere in this schema: write #, or #/$defs/NAME" if lost else ""
+
+
+def _leads(schema: Mapping[str, Any], target: str) -> bool:
+    """Tell whether a reference into a schema finds something: a JSON pointer, RFC 6901."""
+    found: Any = schema
+    for part in target.removeprefix("#").split("/")[1:]:
+        name = unquote(part).replace("~1", "/").replace("~0", "~")
+        if isinstance(found, list) and name.isascii() and name.isdigit() and int(name) < len(found):
+            found = found[int(name)]
+        elif isinstance(found, Mapping) and name in found:
+            found = found[name]
+        else:
+            return False
+    return target == "#" or target.startswith("#/")
 
 
 def _references(value: object) -> Iterator[object]:

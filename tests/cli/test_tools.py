@@ -7,12 +7,13 @@ import json
 
 import pytest
 
-from harness.evaluation.tools import Toolbox, declared, is_response, read_calls
-from harness.reading.conversation import ConversationSection
+from harness.evaluation.tools import Toolbox, argument_problem, declared, is_response, read_calls
+from harness.reading.conversation import ConversationSection, ToolSection
 from harness.registry import Registry
 from harness.store.runs import read_samples
 from harness.store.workspace import Workspace
-from harness.types import Message, Sample
+from harness.types import Completion, Message, Sample
+from harness_metrics.tool_calls import ToolCallMatch, ToolCallOptions
 
 SUITE = """\
 id: orders
@@ -191,3 +192,42 @@ def test_calls_are_read_and_wrong_ones_are_answered_with_an_error():
         0
     ]
     assert system.content.startswith("Be brief.\n\n# Tools\n")
+
+
+@pytest.mark.parametrize("target", ["#/$defs/missing", "#missing", "#/properties/id/3"])
+def test_a_reference_that_leads_nowhere_is_refused(target):
+    schema = {"type": "object", "properties": {"id": {"$ref": target}}}
+    with pytest.raises(ValueError, match="leads nowhere in this schema"):
+        ToolSection(name="find", parameters=schema)
+
+
+def test_a_reference_that_leads_somewhere_is_followed():
+    schema = {
+        "type": "object",
+        "properties": {"id": {"$ref": "#/$defs/a~1b%20c"}},
+        "$defs": {"a/b c": {"type": "string"}},
+    }
+    tool = ToolSection(name="find", parameters=schema)
+    assert argument_problem(tool, {"id": "7"}) == ""
+    assert "id" in argument_problem(tool, {"id": 7})
+
+
+def test_arguments_that_are_nested_too_deep_are_an_answer_and_no_crash():
+    tool = ToolSection(name="find", parameters={"type": "object", "additionalProperties": {"$ref": "#"}})
+    deep: dict[str, object] = {}
+    for _ in range(900):
+        deep = {"a": deep}
+    assert argument_problem(tool, deep) == "the arguments are nested too deep"
+
+
+def test_in_any_order_a_call_with_any_arguments_leaves_the_others_theirs():
+    metric = ToolCallMatch(ToolCallOptions(order=False))
+    expected = [{"name": "find"}, {"name": "find", "arguments": {"id": 1}}]
+    asked = Sample(
+        id="s", messages=(Message(role="user", content="?"),), metadata={"calls": expected}
+    )  # fmt: skip
+    calls = "".join(
+        f'<tool_call>{{"name": "find", "arguments": {{"id": {number}}}}}</tool_call>' for number in (1, 2)
+    )  # fmt: skip
+    reply = Completion(text=calls, prompt_tokens=1, completion_tokens=1, finish="stop")
+    assert metric.observe(asked, (reply,), {}, ()) == (1.0, 1.0)
