@@ -85,7 +85,12 @@ def open_half(policies: Iterable[Policy], suite: Path, registries: Registries) -
     found: tuple[float, str] | None = None
     for policy in policies:
         for section in policy.suites:
-            if section.deciding is None or resolve_suite(section.suite, registries) != suite:
+            if section.deciding is None:
+                continue
+            try:
+                if resolve_suite(section.suite, registries) != suite:
+                    continue
+            except InputError:  # of no suite that is there
                 continue
             if found is None or section.deciding > found[0]:
                 found = section.deciding, policy.id

@@ -147,6 +147,20 @@ def schedule(policy: Policy) -> tuple[tuple[int | None, ...], ...]:
     )
 
 
+def as_written(config: Config, registries: Registries) -> Iterator[Policy]:
+    """Yield the policies as their files have them, those too whose suites or gates cannot be read.
+
+    What they hide stays hidden while one of their other lines is wrong.
+    """
+    yield from config.policies.values()
+    for entry in registries.policies:
+        if entry.name not in config.policies:
+            try:
+                yield read_policy(registries.policies.get(entry.name), entry.name)
+            except InputError:
+                continue
+
+
 class Draws(Protocol):
     """Says which samples of a policy's suites decide, where it hides some."""
 

@@ -137,11 +137,11 @@ class Session(Opened):
 
     def _prepare_open(self, name: str, asked: SuiteOptions) -> PreparedSuite:
         from harness.evaluation.halves import choose_open, open_half
-        from harness.evaluation.policies import policies
+        from harness.evaluation.policies import as_written
         from harness.evaluation.prepare import prepare_suite, resolve_suite
 
         registries = self.plugins.registries
-        half = open_half(policies(self.config, registries), resolve_suite(name, registries), registries)
+        half = open_half(as_written(self.config, registries), resolve_suite(name, registries), registries)
         if half is None or asked.data is not None:
             return prepare_suite(name, registries, self.context, asked)
         choose = choose_open(half[0], asked.limit, self.context.seed, name=name, policy=half[1])

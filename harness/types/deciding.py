@@ -211,7 +211,7 @@ class Policy:
     looks: tuple[float, ...] = ()
     """Shares of every suite's samples that are looked at in order until one decides, the last 1; empty is one look."""
     fdr: str = ""
-    """`saffron`: alpha is the false discovery rate of promotions on fresh samples; see `harness.stats.saffron`."""
+    """`saffron`: alpha is the false discovery rate of promotions on fresh samples; see docs/promotion.md."""
     left_out: tuple[str, ...] = ()
     """What a reader might expect it to ask for, and why it does not."""
     admission: Admission = Admission()

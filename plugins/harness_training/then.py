@@ -19,11 +19,9 @@ from harness.api import (
 )
 from harness.api.workspace import (
     Setting,
-    SuiteOptions,
     SuiteRun,
     default_policy,
     find_policy,
-    prepare_suite,
     resolve_suite,
     run_suites,
 )
@@ -113,15 +111,16 @@ def follow(
     """
     if policy is None and not recipe.then.run:
         return None
-    registries, context = setting.plugins.registries, setting.context
+    registries = setting.plugins.registries
     base = resolve_recipe_base(recipe, registries, device=device)
     candidate = Candidate(model=base, adapters=(adapter,))
     covered = set() if policy is None else {section.suite for section in policy.suites}
     alone = [name for name in recipe.then.run if name not in covered]  # the policy runs the others
     runs: tuple[SuiteRun, ...] = ()
     if alone:
-        options = SuiteOptions(adapters=candidate.adapters)
-        prepared = [prepare_suite(_suite(recipe, name), registries, context, options) for name in alone]
+        bound = session.bind(seed=setting.context.seed, offline=setting.context.offline)
+        named = [_suite(recipe, name) for name in alone]
+        prepared = bound.prepare(named, candidate, RunOptions(), open_only=True)  # as `harness run`: no hidden samples
         spec = replace(setting.spec, suites=tuple(alone), model=base.reference, adapters=(adapter.id,))
         runs = run_suites(prepared, candidate, replace(setting, spec=spec))
     if policy is None:

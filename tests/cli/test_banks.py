@@ -87,6 +87,13 @@ def test_run_takes_the_open_half_and_decide_the_other(home):
     assert any("hidden" in text for text in decision["drawn"])
 
 
+def test_what_a_policy_hides_stays_hidden_while_another_of_its_lines_is_wrong(home):
+    home.write("harness.yaml", CONFIG + "      - safty-core\n")
+    code, shown = home.json("run", "tiny.yaml", "--adapter", "./a1")
+    assert code == 0, home.err
+    assert shown["runs"][0]["run"]["samples"] < 120
+
+
 def looks(home, run):
     """Every command that shows replies or rows of a run."""
     return (

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from harness.api.workspace import is_deciding, read_samples
 from harness.errors import InputError
 from harness_training.command import train
 
@@ -160,6 +161,20 @@ def test_then_runs_suites(lab, command):
     assert document["decision"] is None
     assert not document["promoted"]
     assert json.loads(command(path, "--json", "--no-then")[1])["runs"] == []
+
+
+def test_then_runs_open_samples_alone_where_a_policy_hides_some(lab, command):
+    path = prepare_then(lab, "{metric: answer_match, max_unscored: 0.5}", run=["./mine.yaml"])
+    (lab.folder / "harness.yaml").write_text(
+        "policies:\n  own:\n    suites: [{suite: ./mine.yaml, deciding: 0.5}]\n"
+    )  # fmt: skip
+    code, text = command(path, "--json")
+    (run,) = json.loads(text)["runs"]
+    hidden = [f"q{i}" for i in range(6) if is_deciding(None, 0.5, f"q{i}")]
+    assert code == 0
+    assert hidden
+    asked = {one.sample.id for one in read_samples(lab.workspace, run["id"])}
+    assert asked == {f"q{i}" for i in range(6)} - set(hidden)
 
 
 def test_then_promotes_nothing_while_a_suite_that_the_recipe_runs_fails(lab, command):
