@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from threading import RLock
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 
 from harness.contracts import RunContext
 from harness.errors import InputError
-from harness.types import Candidate, Completion, Generate, LogLikelihood, LogProb, NoReply
+from harness.types import Candidate, Completion, Generate, LogLikelihood, LogProb, ModelSpec, NoReply
 from harness_models.hf.handles import Handle, QueueFullError
 from harness_models.hf.open_queue import OpenQueue
 from tests.models.conftest import Plain, adapter_of, ask, greedy, make, user
@@ -238,3 +240,33 @@ def test_what_goes_wrong_reaches_the_one_who_asked_and_no_other(
     with pytest.raises(InputError):
         wrong.result(timeout=0)
     assert text(right) == alone[0]
+
+
+class NoMemory:
+    """A base that runs out of memory, when it is loaded or when it answers."""
+
+    busy = RLock()
+    limits = SimpleNamespace(rows=4, cached=64)
+    rack = None
+
+    def __init__(self, loads: bool) -> None:
+        self.loads = loads
+
+    def prepare(self, *_: object, **__: object) -> object:
+        if self.loads:
+            return SimpleNamespace(generates="whole texts")
+        raise MemoryError("no room")
+
+    def answer(self, *_: object, **__: object) -> None:
+        raise MemoryError("no room")
+
+
+@pytest.mark.parametrize("loads", [False, True])
+def test_who_waits_hears_of_an_error_that_ends_the_queues_thread(loads: bool) -> None:
+    queue = ByHand(NoMemory(loads))
+    candidate = Candidate(model=ModelSpec(reference="hf:none", scheme="hf", name="none"))
+    handle = queue.submit(candidate, REQUESTS[0])
+    with pytest.raises(MemoryError):
+        queue.turn()
+    with pytest.raises(MemoryError, match="no room"):
+        handle.result(timeout=0)

@@ -204,6 +204,9 @@ class OpenQueue:
                 self._admit(job)
             except (InputError, OSError) as error:
                 job.handle.fail(error)
+            except BaseException as error:  # such as no memory: it stands in no list any more, and somebody waits
+                job.handle.fail(error)
+                raise
         if self._whole:
             self._answer_whole()
         self._pack(lent)
@@ -317,9 +320,11 @@ class OpenQueue:
             self._model.answer(candidate, requests, deliver, on_text=grown)
         except _GivenUpError:
             jobs[0].handle.finish(CANCELLED)
-        except InputError as error:
+        except BaseException as error:
             for job in jobs:
                 job.handle.fail(error)
+            if not isinstance(error, InputError):
+                raise
 
     def _pack(self, lent: ExitStack) -> None:
         """Lend the model quicker products once so much was asked that their copy of the weights pays."""
