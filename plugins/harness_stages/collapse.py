@@ -119,7 +119,7 @@ class Signs:
         return any(getattr(self._limits, name) is not None for name in self._limits.model_fields_set)
 
     def note(self, step: int, values: Mapping[str, float]) -> None:
-        """Take what was measured at a step; what is no number counts as the largest there is."""
+        """Take what was measured at a step; what is no number is beyond every limit."""
         for name, value in values.items():
             self.seen.setdefault(name, []).append((step, value if math.isfinite(value) else math.inf))
 
@@ -134,7 +134,7 @@ class Signs:
             return ""
         first, last = self.first_and_last(measured)
         ratio = 1.0 if last == first else last / first if first else math.inf
-        beyond = {
+        beyond = not math.isfinite(last) or {
             "most": last > limit, "growth": ratio > limit, "shrink": ratio < limit,
             "either": max(ratio, 1 / ratio if ratio else math.inf) > limit,
         }[kind]  # fmt: skip

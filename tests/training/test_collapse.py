@@ -121,3 +121,14 @@ def test_too_much_of_its_own_writing_ends_it_before_the_first_step(watched):
 def test_a_limit_on_what_is_not_held_out_is_refused(watched):
     with pytest.raises(InputError, match=r"sft.stop_if.perplexity: nothing is held out to measure; add validation"):
         watched.train(watched.write({**SFT, "validation": 0, "stop_if": {"perplexity": 2}}))
+
+
+@pytest.mark.parametrize("name", ["entropy", "distinct", "perplexity", "length"])
+def test_what_is_no_number_is_beyond_every_limit(name):
+    measured = {"distinct": "distinct_2"}.get(name, name)
+    limit = {"entropy": 0.5, "distinct": 0.5}.get(name, 2.0)
+    for first in (2.0, math.nan):
+        signs = Signs(StopIf(**{name: limit}))
+        signs.note(0, {measured: first})
+        signs.note(1, {measured: math.nan})
+        assert signs.breach(), first
