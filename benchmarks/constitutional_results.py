@@ -191,8 +191,7 @@ def page(found: dict[str, Any]) -> str:
         lines += [f"**{name}**.{arm.get('told', '')}", ""]
         for about, one in arm["changes"].items():
             lines.append(
-                f"- {about}: {100 * one['mine']:.1f} % against {100 * one['base']:.1f} % of {one['n']:.0f},"
-                f" {100 * one['change']:+.0f} % relative [{100 * one['low']:+.0f}, {100 * one['high']:+.0f}],"
+                f"- {about}: {100 * one['mine']:.1f} % against {100 * one['base']:.1f} % of {one['n']:.0f},{share(one)}"
                 f" {100 * one['points']:+.1f} points [{100 * one['points_low']:+.1f}, {100 * one['points_high']:+.1f}]"
             )
         lines.append("")
@@ -202,6 +201,13 @@ def page(found: dict[str, Any]) -> str:
         lines += [f"- {prompt} → {reply}" for prompt, reply in arm["shown"]]
         lines.append("")
     return "\n".join(lines)
+
+
+def share(one: dict[str, float]) -> str:
+    """Return the relative change; nothing where the base has none to change."""
+    if not one["base"]:
+        return ""
+    return f" {100 * one['change']:+.0f} % relative [{100 * one['low']:+.0f}, {100 * one['high']:+.0f}],"
 
 
 def cell(one: dict[str, Any] | None) -> str:

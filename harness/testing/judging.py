@@ -20,7 +20,19 @@ from harness.testing.contract import (
 
 if TYPE_CHECKING:
     from harness.contracts import Classifier, Critic, Metric
-    from harness.types import Case, Findings, Principle, Reply, Request, Row, Sample, Unscored, Verdict
+    from harness.types import (
+        Case,
+        Findings,
+        NotApplicable,
+        Principle,
+        Reply,
+        Request,
+        Row,
+        Sample,
+        Unscored,
+        Verdict,
+        Version,
+    )  # fmt: skip
 
 
 def assert_classifier(name: str, *, plugins: Where = (), options: Mapping[str, Any] | None = None) -> None:
@@ -179,6 +191,8 @@ class Observed:
     findings: Mapping[str, Findings] = field(default_factory=dict)
     verdicts: tuple[Verdict, ...] = ()
     constitutions: Mapping[str, tuple[Principle, ...]] = field(default_factory=dict)
+    versions: tuple[tuple[Version, ...], ...] = ()
+    """What became of each completion, itself first, for a metric with a rewriter."""
 
 
 def assert_metric(
@@ -251,6 +265,9 @@ def _observed(metric: Metric, shown: Observed) -> tuple[Row | Unscored | None, l
 
     def row(replies: Sequence[Reply]) -> Row | Unscored | NotApplicable:
         given = metric.observe(shown.sample, tuple(replies), shown.findings, shown.verdicts)
+        rewritten = metric.rewriter is not None and shown.versions and not isinstance(given, NotApplicable)
+        if rewritten and not all(isinstance(reply, NoReply) for reply in replies):
+            given = metric.compare(shown.sample, shown.versions)
         return kind_of(metric).check_row(metric, shown.sample.id, given)
 
     first = row(replies)

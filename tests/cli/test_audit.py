@@ -102,7 +102,7 @@ def seconds_of(pid: int) -> float:
         return 0.0
 
 
-def awaited(condition, seconds=60.0) -> bool:
+def awaited(condition, seconds=240.0) -> bool:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -50,7 +50,7 @@ def read(suite: str) -> PreparedSuite:
         metrics=metrics, gates=file.gates, gate_origins=tuple(range(len(file.gates))), own_gates=True,
         constitutions=judged,
         panel=Panel(principles=tuple({rule.id: rule for one in judged for rule in one.principles}.values())),
-        admission=Admission(),
+        admission=Admission(), tools=None,
     )  # fmt: skip
 
 

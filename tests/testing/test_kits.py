@@ -72,7 +72,7 @@ def test_metrics(name: str) -> None:
     given = case.best
     shown = Observed(
         sample=case.sample, replies=given.replies, findings=given.findings, verdicts=given.verdicts,
-        constitutions=PRINCIPLES,
+        constitutions=PRINCIPLES, versions=given.versions,
     )  # fmt: skip
     assert_metric(name, options=case.options, observed=shown)
 
@@ -124,7 +124,11 @@ def source_input(name: str, folder: Path) -> SourceInput:
     return SourceInput(path=path)
 
 
-@pytest.mark.parametrize("name", [name for name in names("sources") if name != "datasets"])
+SOURCES = [name for name in names("sources") if name not in {"datasets", "template"}]
+"""But for the hub's, and for templates, which tests/banks holds to the contract."""
+
+
+@pytest.mark.parametrize("name", SOURCES)
 def test_sources(name: str, tmp_path: Path) -> None:
     assert_source(name, source_input(name, tmp_path))
 
@@ -145,7 +149,7 @@ def test_stages(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("scheme", ["echo", "hf", "replay"])
 def test_models(scheme: str, tmp_path: Path, tiny_base: Path) -> None:
-    """What a server answers is up to the server: `openai` has tests of its own."""
+    """What a server answers is up to the server: `openai` has tests of its own, and so has `vllm`."""
     log = tmp_path / "log.jsonl"
     asked = {request.messages[-1].content for request in questions() if request.type == "generate"}
     log.write_text("".join(json.dumps({"prompt": text, "response": "Hello"}) + "\n" for text in asked))
@@ -163,7 +167,7 @@ def test_there_is_a_test_of_each_bundled_thing() -> None:
     assert names("report_sections") == []
     assert set(names("classifiers")) == {"detoxify", "minilm-toxicity", "presidio", "words-harm"}
     assert set(names("stages")) == {*STAGES, *TRAINING, *GRADED}
-    assert set(names("models")) == {"echo", "hf", "openai", "replay"}
+    assert set(names("models")) == {"echo", "hf", "openai", "replay", "vllm"}
 
 
 BROKEN = """
