@@ -167,7 +167,8 @@ def _of_policy(
     level = level or level_of_attempt(chosen.alpha, min(number, chosen.attempts or number), chosen.attempts)
     limits = [planned.limit or size for size in schedule(chosen)[-1]]
     prepared = prepare_policy(chosen, adapters, registries, app.session.context, limits)
-    level = levels_of_looks(with_sizes(chosen, Design(), [len(suite.samples) for suite in prepared]), level)[-1]
+    sizes = [len(suite.samples) // suite.samples.draws for suite in prepared]
+    level = levels_of_looks(with_sizes(chosen, Design(), sizes), level)[-1]
     return [
         replace(suite, gates=tuple(replace(gate, alpha=level) for gate in suite.gates)) for suite in prepared
     ], (number, level)  # fmt: skip

@@ -77,7 +77,8 @@ def run_policy(
 
     design = design or Design()
     if (design.looks or policy.looks) and design.samples is None:
-        policy = with_sizes(policy, design, [len(suite.samples) for suite in prepare(schedule(policy)[-1])])
+        whole = prepare(schedule(policy)[-1])
+        policy = with_sizes(policy, design, [len(suite.samples) // suite.samples.draws for suite in whole])
     looks, exploratory = _looks(policy, design.samples)
 
     # The largest look comes first: what it draws holds what the others take.

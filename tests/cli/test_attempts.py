@@ -114,6 +114,17 @@ def test_sequential_stops_early_and_is_one_attempt_that_can_be_promoted(home):
     assert home("promote", decision["id"]) == 0, home.err
 
 
+def test_looks_count_samples_and_not_their_draws(home):
+    home.rows(160)
+    suite = (home.folder / "tiny.yaml").read_text()
+    suite = suite.replace("ask: {max_new_tokens: 16}", "ask: {max_new_tokens: 16, temperature: 1}")
+    home.write("tiny.yaml", f"{suite}epochs: 2\n")
+    assert home("decide", "--adapter", "./a1", "--sequential") in {0, 1}, home.err
+    limits = {json.loads(path.read_text())["limit"] for path in (home.folder / ".harness" / "runs").glob("*/run.json")}
+    assert min(limits) == 40
+    assert max(limits) <= 160
+
+
 def test_sequential_with_looks_of_its_own_or_one_size_is_refused(home):
     assert home("decide", "--adapter", "./a1", "--policy", "looks", "--sequential") == 2
     assert "the policy looks declares its own looks" in home.err
