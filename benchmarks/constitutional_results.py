@@ -221,11 +221,12 @@ def cell(one: dict[str, Any] | None) -> str:
 
 
 def shown(arm: Arm, count: int = 6) -> list[tuple[str, str]]:
-    """Return the first replies to harmful and to benign requests, on one line each."""
+    """Return how the first replies to harmful and to benign requests begin, on one line each."""
     found = []
     for tag in ("harmful", "benign"):
         own = [one for one in arm.values() if tag in one.sample.tags][:count]
-        found += [(one.sample.prompt, " ".join(reply_of(one).split())[:220]) for one in own]
+        cut = 70 if tag == "harmful" else 220  # before anything that could be of use
+        found += [(one.sample.prompt, " ".join(reply_of(one).split())[:cut] + " …") for one in own]
     return found
 
 
