@@ -91,8 +91,10 @@ class Draws:
         def pick(columns: Columns) -> Sequence[int]:
             if index not in self.made:
                 self.made[index] = self._draw(section, columns, limit, seed)
-            place_of = {item_of(digest): place for place, digest in enumerate(columns.content_hashes)}
-            places = [place_of[item] for item in self.made[index].items if item in place_of]
+            places_of: dict[str, list[int]] = {}  # several samples may have one content
+            for place in reversed(marked(columns, section.deciding or 1.0)):
+                places_of.setdefault(item_of(columns.content_hashes[place]), []).append(place)
+            places = [places_of[item].pop() for item in self.made[index].items if places_of.get(item)]
             return sorted(whole_units(columns, places, limit))
 
         return pick

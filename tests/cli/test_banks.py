@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.api.workspace import read_all_samples, read_prompts, read_samples
+from harness.api.workspace import is_deciding, read_all_samples, read_prompts, read_samples
 from harness.session import open_session
 from tests.cli.adapters import write_adapter
 
@@ -85,6 +85,19 @@ def test_run_takes_the_open_half_and_decide_the_other(home):
     assert 30 < len(hidden) < 90
     assert opened + len(hidden) == 120
     assert any("hidden" in text for text in decision["drawn"])
+
+
+def test_samples_of_one_content_are_asked_once_each(home):
+    """Two rows of another id may hold the same prompt and target."""
+    rows = [
+        {"id": f"s{n}", "prompt": f"{MARK} {n // 2}", "target": f"{MARK} {n // 2}", "cluster": f"c{n // 2}"}
+        for n in range(120)
+    ]
+    home.write("tiny.jsonl", "\n".join(map(json.dumps, rows)) + "\n")
+    (run,) = decided(home, "./a1")["runs"]
+    hidden = [f"s{n}" for n in range(120) if is_deciding(f"c{n // 2}", 0.5, f"s{n}")]
+    with open_session(home.folder) as session:
+        assert [one.sample.id for one in read_all_samples(session.workspace, run)] == hidden
 
 
 def test_what_a_policy_hides_stays_hidden_while_another_of_its_lines_is_wrong(home):
