@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from harness.api import Decision, RunContext, RunRecord
-    from harness.api.workspace import Plugins
+    from harness.api.workspace import Choose, Plugins
 
 _OF_THE_MACHINE = frozenset({"backend", "device", "dtype", "engine", "day"})
 """Parts of a model's fingerprint that say where and with what it ran, not which bytes it is made of."""
@@ -30,7 +30,10 @@ class Preflight:
     context: RunContext
 
 
-def check_preflight(decision: Decision, runs: Sequence[RunRecord], plugins: Plugins, preflight: Preflight) -> None:
+def check_preflight(
+    decision: Decision, runs: Sequence[RunRecord], plugins: Plugins, preflight: Preflight,
+    ids_of: Callable[[RunRecord], Collection[str]],
+) -> None:  # fmt: skip
     """Check policy, suites, data and weights. Weights that `read_weights` has just read are not read again.
 
     Args:
@@ -38,6 +41,7 @@ def check_preflight(decision: Decision, runs: Sequence[RunRecord], plugins: Plug
         runs: the candidate's, in the order of the policy's suites.
         plugins: that make suites and models.
         preflight: where it is read.
+        ids_of: gives the ids of a run's samples, which decide where the policy hides some.
 
     Raises:
         InputError: when the policy, a suite or its data has changed, or something of them is not here any more.
@@ -60,6 +64,7 @@ def check_preflight(decision: Decision, runs: Sequence[RunRecord], plugins: Plug
             SuiteOptions(
                 limit=run.limit, alpha=policy.alpha, gates=section.gates, constitution=section.constitution,
                 adapters=decision.candidate.adapters,
+                choose=None if section.deciding is None else _the_same(ids_of(run)),
             ),
         )  # fmt: skip
         changed = ""
@@ -71,6 +76,12 @@ def check_preflight(decision: Decision, runs: Sequence[RunRecord], plugins: Plug
             raise InputError(f"{changed} of {run.suite} changed since the decision {decision.id} was made", hint=again)
     with ModelPool(plugins.registries, preflight.context, None, NoProgress()) as pool:
         check_weights(decision, pool.core(decision.candidate.model).fingerprint(decision.candidate))
+
+
+def _the_same(ids: Collection[str]) -> Choose:
+    """Return what picks the samples with these ids; their fingerprint then says whether they are what they were."""
+    wanted = frozenset(ids)
+    return lambda columns: [place for place, name in enumerate(columns.ids) if name in wanted]
 
 
 def read_weights(decision: Decision, plugins: Plugins, preflight: Preflight) -> None:

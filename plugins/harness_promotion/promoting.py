@@ -39,6 +39,7 @@ from harness.api.workspace import (
     live,
     live_after,
     mend_alias,
+    read_all_samples,
     read_decision,
     read_entered_decision,
 )
@@ -116,7 +117,10 @@ def promote(
             else:
                 candidate = _keep(workspace, found.candidate)
                 if preflight is not None:
-                    check_preflight(replace(found, candidate=_within(workspace, candidate)), runs, plugins, preflight)
+                    check_preflight(
+                        replace(found, candidate=_within(workspace, candidate)), runs, plugins, preflight,
+                        lambda run: {one.sample.id for one in read_all_samples(workspace, run.id)},
+                    )  # fmt: skip
                 body |= {
                     "candidate": to_plain(candidate), "base": to_plain(_base_of(found, before)),
                     "verifiable": found.verifiable, "model_weights": found.weights.get("base"),

@@ -107,6 +107,25 @@ def test_what_a_policy_hides_stays_hidden_while_another_of_its_lines_is_wrong(ho
     assert shown["runs"][0]["run"]["samples"] < 120
 
 
+@pytest.mark.parametrize("sections", [
+    "{suite: bank.yaml, deciding: 0.5}",
+    "{suite: bank.yaml, deciding: 0.8, fresh: true, limit: 40}",
+])  # fmt: skip
+def test_what_passed_on_hidden_samples_can_be_promoted_until_they_change(banked, sections):
+    banked.write("harness.yaml", BANKED.replace("{suite: bank.yaml, deciding: 0.8, fresh: true, limit: 40}", sections))
+    banked.write("bank.yaml", SUITE.replace("min: 0.4", "max_unscored: 0.4"))
+    decision = decided(banked, "./a1")
+    assert decision["status"] == "passed"
+    rows = (banked.folder / "bank.jsonl").read_text(encoding="utf-8")
+    banked.write("bank.jsonl", rows.replace(f"{MARK} 1", f"{MARK} 1 again"))
+    code = banked("promote", decision["id"])
+    assert code == 2
+    assert "the samples of bank changed" in banked.err
+    banked.write("bank.jsonl", rows)
+    code = banked("promote", decision["id"])
+    assert code == 0, banked.err
+
+
 def looks(home, run):
     """Every command that shows replies or rows of a run."""
     return (
@@ -248,6 +267,7 @@ def test_only_gates_and_checks_read_what_is_hidden():
         "harness/evaluation/stored.py",  # tables for gates
         "harness/api/workspace.py",
         "plugins/harness_promotion/rollback_check.py",  # asks again, and says how many answers differ
+        "plugins/harness_promotion/promoting.py",  # ids alone: whether what decided still is what it was
         "plugins/harness_banks/command.py",  # finds what to reveal
     }  # fmt: skip
     found = {
