@@ -23,9 +23,10 @@ from harness.api import (
     stage_options,
     to_plain,
 )
+from harness_metrics.labelling import label_reply
 from harness_revision.promptfiles import Prompt, drawn, find_prompts, given, prompt_files, read_prompts
 from harness_revision.revising import HowToRevise, broken, respond, revise, score
-from harness_revision.sentences import whole_sentences
+from harness_revision.sentences import opening
 from harness_stages.collapse import Signs, StopIf, measure_texts, require_measured
 
 if TYPE_CHECKING:
@@ -108,17 +109,15 @@ class ConstitutionalStage(Stage):
             if not dropped:
                 rows.append(_row(history, history.rounds[-1].principle))
         kept_harmful = len(rows)
+        if harmful and not kept_harmful:
+            told = "; ".join(f"{count} {reason}" for reason, count in why.most_common())
+            raise BrokenRunError(f"no revision was kept ({told}); name another reviser or judge, or more prompts")
         if options.keep_benign:
             kept = _kept(benign, principles, models) if options.judge_benign else benign
             if options.judge_benign:
                 why["harmless, broke a principle or unscored"] = len(benign) - len(kept)
-            for reply in kept:
-                text = "" if not isinstance(reply.completion, Completion) else whole_sentences(reply.completion)
-                if len(text.split()) >= options.least_words:
-                    rows.append({"messages": [*to_plain(reply.sample.messages), _said(text)], "source": "own reply"})
-        if harmful and not kept_harmful:
-            told = "; ".join(f"{count} {reason}" for reason, count in why.most_common())
-            raise BrokenRunError(f"no revision was kept ({told}); name another reviser or judge, or more prompts")
+            own, left_out = own_rows(kept, least_words=options.least_words)
+            rows, why = [*rows, *own], why + left_out
         dataset, revisions = inputs.output / "dataset.jsonl", inputs.output / "revisions.jsonl"
         dataset.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
         revisions.write_text("".join(f"{as_line(history)}\n" for history in histories), encoding="utf-8")
@@ -156,6 +155,31 @@ def _kept(replies: Sequence[Response], principles: Sequence[Principle], models: 
         reply for reply, scores in judged
         if not broken(scores, principles) and not any(isinstance(one, Unscored) for one in scores.values())
     ]  # fmt: skip
+
+
+def own_rows(replies: Sequence[Response], *, least_words: int) -> tuple[list[dict[str, object]], Counter[str]]:
+    """Return the model's own replies to harmless prompts as rows, and how many were dropped for which reason.
+
+    A row whose reply was cut by its length says so (`finish`), so that no end is learned. A reply that declines, as a
+    whole or in its first sentences, or that is incoherent is dropped, by its wording: to learn from it would teach to
+    decline what is harmless.
+    """
+    rows: list[dict[str, object]] = []
+    why = Counter[str]()
+    for reply in replies:
+        if not isinstance(reply.completion, Completion):
+            continue
+        text = reply.completion.text.strip()
+        labels = [label_reply(reply.sample.prompt, one).label for one in (text, opening(text))]
+        if "refused" in labels or labels[0] == "incoherent":
+            why["harmless, refused or incoherent"] += 1
+        elif len(text.split()) >= least_words:
+            row: dict[str, object] = {
+                "messages": [*to_plain(reply.sample.messages), _said(text)],
+                "source": "own reply",
+            }
+            rows.append(row | ({"finish": "length"} if reply.completion.finish == "length" else {}))
+    return rows, why
 
 
 def as_line(history: History) -> str:

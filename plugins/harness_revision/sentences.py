@@ -1,31 +1,23 @@
-"""Sentences of replies: where a cut reply can end, and how many replies share the same ones."""
+"""Sentences of replies: those that open one, and how many replies share the same ones."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from harness.api import Completion
-
-_END = re.compile(r"(?<=[.!?…])[\"')\]]*(?=\s|$)")
-_DANGLING = re.compile(r"\n\s*(?:\d+[.)]|[-*#]+)\s*$")
+_BETWEEN = re.compile(r"(?<=[.!?…])[\"')\]]*\s+|\n+")
 
 
 def sentences(text: str) -> list[str]:
     """Return the sentences of a text, in small letters and with single spaces."""
-    parts = re.split(r"(?<=[.!?…])[\"')\]]*\s+|\n+", text.strip())
+    parts = _BETWEEN.split(text.strip())
     return [" ".join(part.lower().split()) for part in parts if any(letter.isalpha() for letter in part)]
 
 
-def whole_sentences(reply: Completion) -> str:
-    """Return a reply up to its last whole sentence, where it was cut by its length; empty where there is none."""
-    if reply.finish == "stop":
-        return reply.text.strip()
-    ends = list(_END.finditer(reply.text.rstrip()))
-    return _DANGLING.sub("", reply.text[: ends[-1].end()]).strip() if ends else ""
+def opening(text: str, count: int = 2) -> str:
+    """Return the first sentences of a text, which tell whether it declines."""
+    return " ".join(_BETWEEN.split(text.strip(), maxsplit=count)[:count])
 
 
 def common_sentences(texts: Sequence[Collection[str]], most: int = 10) -> set[str]:

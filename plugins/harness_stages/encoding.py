@@ -90,7 +90,8 @@ class Encoder:
                 continue
             prompt = self._renderer.render(row.messages[:index])
             prompt_ids = self._renderer.encode([prompt])[0]
-            answer = self._answer(prompt, row.messages[: index + 1])
+            cut = row.cut and index == len(row.messages) - 1
+            answer = self._answer(prompt, row.messages[: index + 1], ended=not cut)
             if ids and prompt_ids[: len(ids)] != ids:
                 yield Encoded(input_ids=ids, labels=labels, line=row.line)
                 ids, labels = [], []
@@ -98,12 +99,12 @@ class Encoder:
             ids = prompt_ids + answer
         yield Encoded(input_ids=ids, labels=labels, line=row.line)
 
-    def _answer(self, prompt: Prompt, messages: Sequence[Message]) -> list[int]:
-        """Return the tokens that the model should produce behind the prompt, the end of its turn included."""
+    def _answer(self, prompt: Prompt, messages: Sequence[Message], *, ended: bool = True) -> list[int]:
+        """Return the tokens that the model should produce behind the prompt, and where `ended` the end of its turn."""
         content = messages[-1].content
-        if not prompt.chat:
-            joint = "" if prompt.text[-1:].isspace() else " "
-            return self._content(joint + content.strip()) + self._default_end
+        if not ended or not prompt.chat:
+            joint = "" if prompt.chat or prompt.text[-1:].isspace() else " "
+            return self._content(joint + content.strip()) + (self._default_end if ended else [])
         whole = self._renderer.whole(messages)
         behind = whole[len(prompt.text) :] if whole.startswith(prompt.text) else ""
         shown = content if behind.startswith(content) else content.strip()  # some templates strip contents

@@ -35,6 +35,8 @@ class TrainingRow:
     """1-based line of the file; for a JSON array, the 1-based number of the row."""
     source: str = ""
     """What the row says of where its last answer comes from, such as `revision`."""
+    cut: bool = False
+    """Whether the last answer was cut by its length (`finish: length`), so that nothing ends it."""
 
 
 def read_rows(path: Path) -> tuple[TrainingRow, ...]:
@@ -62,7 +64,10 @@ def gather_rows(path: Path, *, most_bad: float = 0.0) -> Rows[TrainingRow]:
                 f"this row is {form} and line {first[1]} is {first[0]}", file=path, line=line,
                 hint="keep each format in a file of its own",
             )  # fmt: skip
-        return TrainingRow(messages=_messages(form, value, path, line), line=line, source=str(value.get("source", "")))
+        return TrainingRow(
+            messages=_messages(form, value, path, line), line=line, source=str(value.get("source", "")),
+            cut=value.get("finish") == "length",
+        )  # fmt: skip
 
     return gather(path, parse, most_bad=most_bad, what="training rows")
 

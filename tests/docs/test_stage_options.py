@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness_revision.constitutional import ConstitutionalOptions
+from harness_revision.interpolating import InterpolateOptions
 from harness_revision.preferences import PreferencesOptions
 from harness_stages.collapse import StopIf
 from harness_stages.dpo import DPOOptions
@@ -26,7 +27,8 @@ TRAINING = (DOCS / "training.md").read_text()
 
 @pytest.mark.parametrize("options", [
     SFTOptions, DPOOptions, RewardOptions, RLAIFOptions, BPEOptions, PretrainOptions, VocabularyOptions, MergeOptions,
-    ExportOptions, ConstitutionalOptions, PreferencesOptions, StopIf,
+    ExportOptions, ConstitutionalOptions, PreferencesOptions, InterpolateOptions,
+    StopIf,
 ])  # fmt: skip
 def test_each_option_is_documented(options) -> None:
     assert set(options.model_fields) - NAMED == set()

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from harness.terminal import word_changes
-from harness.types import Completion, Message, Principle, Sample, Unscored
+from harness.types import Message, Principle, Sample, Unscored
 from harness_revision.measuring import by_meaning, counted
 from harness_revision.revising import History, Round
-from harness_revision.sentences import commonest_share, sentences, whole_sentences
+from harness_revision.sentences import commonest_share, opening, sentences
 
 A, B = (Principle(id=name, text=name, critics=("c",)) for name in "ab")
 
@@ -65,17 +65,16 @@ def test_a_canned_refusal_is_seen():
 
 
 @pytest.mark.parametrize(
-    ("text", "finish", "whole"),
+    ("text", "opens"),
     [
-        ("One. Two and", "length", "One."),
-        ("One.\n\n2.", "length", "One."),
-        ("no end", "length", ""),
-        ("no end", "stop", "no end"),
-        ('He said "Go." Then', "length", 'He said "Go."'),
+        ("One. Two! Three.", "One. Two!"),
+        ("One\n\n2. Two", "One 2."),
+        ("no end", "no end"),
+        ('He said "Go." Then', 'He said "Go. Then'),
     ],
 )
-def test_a_cut_reply_ends_with_its_last_sentence(text, finish, whole):
-    assert whole_sentences(Completion(text=text, prompt_tokens=None, completion_tokens=None, finish=finish)) == whole
+def test_the_first_sentences_open_a_reply(text, opens):
+    assert opening(text) == opens
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ import pytest
 
 from harness.errors import BrokenRunError, InputError
 from harness.plugins import load_plugins
-from harness.types import Message, Principle, Sample, Unscored, Verdict
+from harness.types import Completion, Message, Principle, Response, Sample, Unscored, Verdict
+from harness_revision.constitutional import own_rows
 from harness_revision.preferences import preferred
 from harness_revision.revising import HowToRevise, Round, revise, said
 
@@ -131,6 +132,25 @@ def test_harmless_replies_are_judged_where_the_recipe_says_so(asking, lab):
     assert judged["kept_own"] == 0
     assert judged["dropped, harmless, broke a principle or unscored"] == 1
     assert kept <= 1
+
+
+def test_own_replies_that_decline_or_break_are_not_learned_and_cut_ones_do_not_end():
+    """A small base declines some harmless requests; to learn from that would teach it to."""
+    said = {
+        "How do I kill a frozen tab?": "I'm sorry, but I can't help with that request.",
+        "What do figs cost here?": "A kilo of figs costs about four",
+        "Name a fruit, please.": "The fig is a fruit that people have liked for long.",
+    }
+    sample = [Sample(id=text, messages=(Message(role="user", content=text),)) for text in said]
+    replies = [
+        Response(sample=one, completion=Completion(text=said[one.prompt], prompt_tokens=None, completion_tokens=None,
+                                                   finish="length" if "four" in said[one.prompt] else "stop"))
+        for one in sample
+    ]  # fmt: skip
+    rows, dropped = own_rows(replies, least_words=5)
+    assert dropped == {"harmless, refused or incoherent": 1}
+    assert [row["messages"][-1]["content"] for row in rows] == [said[one.prompt] for one in sample[1:]]
+    assert [row.get("finish") for row in rows] == ["length", None]
 
 
 def test_revisions_beyond_a_limit_end_the_stage(asking, lab):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from harness.errors import InputError
 from harness.types import Message
 from harness_models.hf.chat import Renderer
 from harness_stages.encoding import IGNORED, Encoder, read_end_ids
-from harness_stages.rows import TrainingRow
+from harness_stages.rows import TrainingRow, read_rows
 
 FILE = Path("rows.jsonl")
 
@@ -51,6 +52,22 @@ def test_the_prompt_is_what_inference_renders_and_the_answer_alone_is_learned(to
     assert text.startswith(f"<|im_start|>system\n{system or 'You are a test'}<|im_end|>\n<|im_start|>user\n")
     assert text.endswith("<|im_start|>assistant\n")
     assert tokenizer.decode(answer) == "Maren keeps the light.<|im_end|>"  # the newline behind it is never generated
+
+
+def test_nothing_ends_an_answer_that_was_cut(tokenizer, tmp_path):
+    ended, cut = (
+        row("Who?", "Maren.", "Where?", "On Skerrow, below"),
+        row("Who?", "Maren.", "Where?", "On Skerrow, below"),
+    )
+    cut = replace(cut, cut=True)
+    (whole,), (open_end,) = encode(tokenizer, ended), encode(tokenizer, cut)
+    assert whole.input_ids[: len(open_end.input_ids)] == open_end.input_ids
+    assert tokenizer.decode(whole.input_ids[len(open_end.input_ids) :]) == "<|im_end|>"
+    file = tmp_path / "rows.jsonl"
+    file.write_text(
+        '{"prompt": "Who?", "completion": "Mar", "finish": "length"}\n{"prompt": "Who?", "completion": "I."}\n'
+    )
+    assert [one.cut for one in read_rows(file)] == [True, False]
 
 
 def test_every_answer_of_a_conversation_is_learned_in_one_sequence(tokenizer):

@@ -1,0 +1,206 @@
+"""The `interpolate` stage: an adapter weakened until it declines little more of harmless prompts than the base does."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import Field, field_validator
+
+from harness.api import (
+    CONFIG_FILE,
+    BrokenRunError,
+    Decoding,
+    InputError,
+    Stage,
+    StageInput,
+    StageOutput,
+    StrictModel,
+    asking_no_hub,
+    check_lora,
+    read_adapter_config,
+    stage_options,
+)
+from harness_metrics.labelling import label_reply
+from harness_revision.promptfiles import Prompt, drawn, find_prompts, prompt_files, read_prompts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.api import Document
+
+Scale = Annotated[float, Field(gt=0, le=1)]
+
+
+class InterpolateOptions(StrictModel):
+    """What a recipe may say under `interpolate`; docs/revision.md has the table."""
+
+    prompts: Annotated[list[str], Field(min_length=1)]
+    """Files of prompts that nothing was trained on and nothing will be judged by: `own:red-team.jsonl`, or paths."""
+    scales: Annotated[list[Scale], Field(min_length=1, default_factory=lambda: [1.0, 0.9, 0.8, 0.7, 0.6, 0.5])]
+    """What the adapter's share may be; the largest that is within the limit is taken."""
+    max_refusals: Annotated[float, Field(ge=0, le=1)] = 0.03
+    """Most harmless prompts that it may decline beyond the base's own, as a share of all."""
+    limit: Annotated[int, Field(ge=1)] | None = 100
+    """Most harmful prompts, drawn by the seed; what becomes of them is told, and decides nothing."""
+    harmless_limit: Annotated[int, Field(ge=1)] | None = None
+    """Most harmless ones."""
+    max_new_tokens: Annotated[int, Field(ge=8, le=512)] = 24
+    """Of a reply: how it opens tells whether it declines."""
+    dtype: str = "auto"
+    """Of the base, as for `sft`."""
+
+    @field_validator("scales")
+    @classmethod
+    def _once(cls, scales: list[float]) -> list[float]:
+        if len(set(scales)) != len(scales):
+            raise ValueError("names a scale twice")
+        return sorted(scales, reverse=True)
+
+    @field_validator("dtype")
+    @classmethod
+    def _known(cls, dtype: str) -> str:
+        if dtype not in {"auto", "float32", "bfloat16"}:
+            raise ValueError("must be auto, float32 or bfloat16")
+        return dtype
+
+
+class InterpolateStage(Stage):
+    """Writes the adapter with its share of the weights scaled: base + scale × what was learned.
+
+    That lies between the base and the tuned model, as in WiSE-FT (Wortsman et al. 2022, arXiv 2109.01903). The scale is
+    the largest at which the share of harmless prompts that are declined, by the wording of greedy replies, is at most
+    `max_refusals` above the base's.
+    """
+
+    packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "peft")
+    reads: ClassVar[Mapping[str, str]] = {"adapter": "adapter"}
+
+    def check(self, inputs: StageInput) -> None:
+        """Read options and prompts, and see that the adapter can be scaled."""
+        _plan(inputs)
+        if inputs.adapter is not None:
+            _require_plain(inputs.adapter)
+
+    def inputs(self, inputs: StageInput) -> Mapping[str, Path]:
+        """Return the files of prompts."""
+        options, document = _options(inputs)
+        return prompt_files(inputs, document, options.prompts)
+
+    def run(self, inputs: StageInput) -> StageOutput:
+        """Ask the model at each scale, from the largest, and write the first adapter within the limit.
+
+        Raises:
+            InputError: where there is no adapter, or it is one of DoRA.
+            BrokenRunError: where even the smallest scale declines too much.
+        """
+        options, prompts = _plan(inputs)
+        if inputs.adapter is None:
+            raise InputError("there is no adapter to weaken", file=inputs.recipe_path, key="interpolate",
+                             hint="put it behind a stage that trains one, or add adapter: to the recipe")  # fmt: skip
+        _require_plain(inputs.adapter)
+        with asking_no_hub():
+            ask = _asker(inputs, options)
+            base = _declined(prompts, ask(prompts, 0.0))
+            found: dict[float, tuple[float, float]] = {}
+            for scale in options.scales:
+                found[scale] = _declined(prompts, ask(prompts, scale))
+                if found[scale][0] <= base[0] + options.max_refusals:
+                    break
+            else:
+                least = min(share for share, _ in found.values())
+                raise BrokenRunError(
+                    "at every scale more harmless prompts are declined than allowed: "
+                    f"{100 * least:.1f} % at the least, {100 * base[0]:.1f} % by the base; add a smaller scale, raise "
+                    "max_refusals, or train on more harmless rows"
+                )
+        figures = {
+            "scale": scale, "harmless": float(sum(not prompt.harmful for prompt in prompts)),
+            "harmless_declined_base": base[0], "harmless_declined": found[scale][0],
+            "harmful_declined_base": base[1], "harmful_declined": found[scale][1],
+            **{f"harmless_declined_at_{one:g}": shares[0] for one, shares in found.items()},
+        }  # fmt: skip
+        return StageOutput(adapter=_write(inputs.adapter, scale, inputs.output / "adapter"), figures=figures)
+
+
+def scaled(config: Mapping[str, Any], scale: float) -> dict[str, Any]:
+    """Return an adapter's configuration that gives `scale` times its share of the weights."""
+    patterns = {name: scale * float(alpha) for name, alpha in (config.get("alpha_pattern") or {}).items()}
+    return {**config, "lora_alpha": scale * float(config["lora_alpha"]), "alpha_pattern": patterns}
+
+
+def _write(adapter: Path, scale: float, folder: Path) -> Path:
+    shutil.copytree(adapter, folder, ignore=lambda _, names: [name for name in names if name.startswith("artifact")])
+    for file in folder.rglob("*"):
+        file.chmod(0o700 if file.is_dir() else 0o600)
+    config = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
+    text = json.dumps(scaled(config, scale), indent=2, sort_keys=True) + "\n"
+    (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
+    return folder
+
+
+def _require_plain(adapter: Path) -> None:
+    check_lora(adapter)
+    if read_adapter_config(adapter).get("use_dora"):
+        raise InputError(
+            "an adapter of DoRA has magnitudes of its own, and cannot be weakened by its scale",
+            file=adapter / CONFIG_FILE, key="use_dora", hint="train it without dora",
+        )  # fmt: skip
+
+
+def _asker(inputs: StageInput, options: InterpolateOptions) -> Callable[[Sequence[Prompt], float], list[str]]:
+    """Return what answers prompts greedily with the adapter at a scale; at 0 the base answers."""
+    from harness_models.hf.chat import Renderer
+    from harness_models.hf.rollouts import Rollouts
+    from harness_stages.fitting import Measured, quiet_libraries
+    from harness_stages.loading import choose_where, load_lora, load_tokenizer
+    from harness_stages.tuning import LoraOptions
+
+    lora = LoraOptions.model_validate({"dtype": options.dtype})
+    where = choose_where(inputs, lora)
+    measured = Measured(inputs, where.device)
+    with quiet_libraries():
+        tokenizer = load_tokenizer(inputs.base_path, inputs.adapter)
+        model = load_lora(inputs, lora, where, lambda *_: {"file": inputs.recipe_path})
+    measured.begin(model.get_input_embeddings().weight.shape[1])
+    layers = [layer for layer in model.modules() if isinstance(getattr(layer, "scaling", None), dict)]
+    whole = [dict(layer.scaling) for layer in layers]
+    renderer, rollouts = Renderer(tokenizer, "auto"), Rollouts(model, tokenizer, device=where.device, dtype=where.dtype)
+    decoding = Decoding(max_new_tokens=options.max_new_tokens)
+
+    def ask(prompts: Sequence[Prompt], scale: float) -> list[str]:
+        for layer, before in zip(layers, whole, strict=True):
+            layer.scaling.update({name: scale * value for name, value in before.items()})
+        encoded = [renderer.encode([renderer.render(prompt.sample.messages)])[0] for prompt in prompts]
+        return [one.text for one in rollouts(encoded, decoding)]
+
+    return ask
+
+
+def _declined(prompts: Sequence[Prompt], replies: Sequence[str]) -> tuple[float, float]:
+    """Return the shares of harmless and of harmful prompts that are declined; of none 0."""
+    shares = []
+    for harmful in (False, True):
+        own = [
+            label_reply(prompt.sample.prompt, reply).label == "refused"
+            for prompt, reply in zip(prompts, replies, strict=True) if prompt.harmful is harmful
+        ]  # fmt: skip
+        shares.append(sum(own) / len(own) if own else 0.0)
+    return shares[0], shares[1]
+
+
+def _options(inputs: StageInput) -> tuple[InterpolateOptions, Document]:
+    return stage_options(inputs, InterpolateOptions, stage="interpolate")
+
+
+def _plan(inputs: StageInput) -> tuple[InterpolateOptions, tuple[Prompt, ...]]:
+    options, document = _options(inputs)
+    prompts = [prompt for file in find_prompts(inputs, document, options.prompts) for prompt in read_prompts(file)]
+    chosen = drawn(prompts, (options.limit, options.harmless_limit), inputs.seed)
+    if all(prompt.harmful for prompt in chosen):
+        raise document.error("none of these prompts is harmless", (*inputs.place, "prompts"),
+                             hint='mark harmless ones with "harmful": false')  # fmt: skip
+    return options, chosen
