@@ -36,13 +36,6 @@ def make_metrics(options: Mapping[str, Any], constitutions: Mapping[str, tuple[P
     return make(options, constitutions)
 
 
-def make_interpolate() -> Stage:
-    """Make the `interpolate` stage."""
-    from harness_revision.interpolating import InterpolateStage
-
-    return InterpolateStage()
-
-
 @hookimpl
 def register_jobs(register: Callable[..., None]) -> None:
     """Register `session.models`."""
@@ -62,7 +55,6 @@ def register_metrics(register: Callable[..., None]) -> None:
 def register_stages(register: Callable[..., None]) -> None:
     """Register the stages that ask models."""
     register("constitutional", make_constitutional, about="prompts → replies → critiques → revisions")
-    register("interpolate", make_interpolate, about="an adapter weakened until it declines no more than allowed")
     register("preferences", make_preferences, about="several replies to a prompt, and which of them critics prefer")
 
 

@@ -50,6 +50,13 @@ def make_merge() -> Stage:
     return MergeStage()
 
 
+def make_interpolate() -> Stage:
+    """Make the `interpolate` stage."""
+    from harness_stages.interpolating import InterpolateStage
+
+    return InterpolateStage()
+
+
 def make_export() -> Stage:
     """Make the `export` stage."""
     from harness_stages.exporting.stages import ExportStage
@@ -90,6 +97,7 @@ def register_stages(register: Callable[..., None]) -> None:
     register("bpe", make_bpe, about="a byte-level BPE vocabulary from scratch")
     register("pretrain", make_pretrain, about="a decoder from scratch, or the base's weights trained on, on plain text")
     register("merge", make_merge, about="an adapter merged into a whole model's folder")
+    register("interpolate", make_interpolate, about="an adapter weakened until it declines no more than allowed")
     register("export", make_export, about="a model as transformers folder, GGUF or ONNX, read again and compared")
     register("dpo", make_dpo, about="learns from preference pairs (TRL): DPO, IPO, KTO")
 

@@ -18,6 +18,8 @@ class PromptRow:
 
     messages: tuple[Message, ...]
     line: int
+    harmful: bool = False
+    """Whether the row says so of itself, as red-team prompts do."""
 
 
 def read_prompts(path: Path, *, most_bad: float = 0.0, system: str | None = None) -> Rows[PromptRow]:
@@ -41,7 +43,7 @@ def read_prompts(path: Path, *, most_bad: float = 0.0, system: str | None = None
             messages = parse_row(value, path, line).messages[:-1]
         if system is not None and messages[0].role != "system":
             messages = (Message(role="system", content=system), *messages)
-        return PromptRow(messages=messages, line=line)
+        return PromptRow(messages=messages, line=line, harmful=value.get("harmful") is True)
 
     return gather(path, parse, most_bad=most_bad, what="prompts")
 

@@ -67,7 +67,9 @@ def test_plugins_do_not_import_each_other() -> None:
     assert found == {
         ("harness_canaries", "harness_stages.data"),
         ("harness_canaries", "harness_stages.rows"),
+        ("harness_revision", "harness_metrics.labelling"),  # what a refusal is has one definition
         ("harness_revision", "harness_stages.collapse"),
+        ("harness_stages", "harness_metrics.labelling"),
         ("harness_stages", "harness_models.hf.chat"),
         ("harness_stages", "harness_models.hf.rollouts"),
     }

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from harness_revision.constitutional import ConstitutionalOptions
-from harness_revision.interpolating import InterpolateOptions
 from harness_revision.preferences import PreferencesOptions
 from harness_stages.collapse import StopIf
 from harness_stages.dpo import DPOOptions
 from harness_stages.exporting.stages import ExportOptions, MergeOptions
+from harness_stages.interpolating import InterpolateOptions
 from harness_stages.pretraining.bpe import BPEOptions
 from harness_stages.pretraining.stage import PretrainOptions
 from harness_stages.pretraining.vocabulary import VocabularyOptions

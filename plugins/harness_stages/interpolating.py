@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -22,35 +22,36 @@ from harness.api import (
     asking_no_hub,
     check_lora,
     read_adapter_config,
-    stage_options,
+    sha256_text,
 )
 from harness_metrics.labelling import label_reply
-from harness_revision.promptfiles import Prompt, drawn, find_prompts, prompt_files, read_prompts
+from harness_stages.data import find_data
+from harness_stages.prompts import PromptRow, read_prompts
+from harness_stages.tuning import read_stage_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from harness.api import Document
+    from harness_stages.tuning import Places
 
 Scale = Annotated[float, Field(gt=0, le=1)]
+Ask = Callable[[Sequence[PromptRow], float], list[str]]
+"""Answers prompts greedily with the adapter at a scale; at 0 the base answers."""
 
 
 class InterpolateOptions(StrictModel):
-    """What a recipe may say under `interpolate`; docs/revision.md has the table."""
+    """What a recipe may say under `interpolate`; docs/training.md has the table."""
 
-    prompts: Annotated[list[str], Field(min_length=1)]
-    """Files of prompts that nothing was trained on and nothing will be judged by: `own:red-team.jsonl`, or paths."""
+    data: str
+    """File of prompts that nothing was trained on and nothing will be judged by; those that say `harmful` are left
+    out."""
+    limit: Annotated[int, Field(ge=1)] | None = None
+    """Most prompts, drawn by the seed."""
     scales: Annotated[list[Scale], Field(min_length=1, default_factory=lambda: [1.0, 0.9, 0.8, 0.7, 0.6, 0.5])]
     """What the adapter's share may be; the largest that is within the limit is taken."""
     max_refusals: Annotated[float, Field(ge=0, le=1)] = 0.03
-    """Most harmless prompts that it may decline beyond the base's own, as a share of all."""
-    limit: Annotated[int, Field(ge=1)] | None = 100
-    """Most harmful prompts, drawn by the seed; what becomes of them is told, and decides nothing."""
-    harmless_limit: Annotated[int, Field(ge=1)] | None = None
-    """Most harmless ones."""
+    """Most prompts that it may decline beyond the base's own, as a share of all."""
     max_new_tokens: Annotated[int, Field(ge=8, le=512)] = 24
     """Of a reply: how it opens tells whether it declines."""
-    dtype: str = "auto"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the base, as for `sft`."""
 
     @field_validator("scales")
@@ -59,13 +60,6 @@ class InterpolateOptions(StrictModel):
         if len(set(scales)) != len(scales):
             raise ValueError("names a scale twice")
         return sorted(scales, reverse=True)
-
-    @field_validator("dtype")
-    @classmethod
-    def _known(cls, dtype: str) -> str:
-        if dtype not in {"auto", "float32", "bfloat16"}:
-            raise ValueError("must be auto, float32 or bfloat16")
-        return dtype
 
 
 class InterpolateStage(Stage):
@@ -86,9 +80,9 @@ class InterpolateStage(Stage):
             _require_plain(inputs.adapter)
 
     def inputs(self, inputs: StageInput) -> Mapping[str, Path]:
-        """Return the files of prompts."""
-        options, document = _options(inputs)
-        return prompt_files(inputs, document, options.prompts)
+        """Return the file of prompts."""
+        options, error_at = read_stage_options(inputs, InterpolateOptions, stage="interpolate")
+        return {"data": find_data(inputs, options.data, error_at)}
 
     def run(self, inputs: StageInput) -> StageOutput:
         """Ask the model at each scale, from the largest, and write the first adapter within the limit.
@@ -97,31 +91,28 @@ class InterpolateStage(Stage):
             InputError: where there is no adapter, or it is one of DoRA.
             BrokenRunError: where even the smallest scale declines too much.
         """
-        options, prompts = _plan(inputs)
+        options, prompts, error_at = _plan(inputs)
         if inputs.adapter is None:
-            raise InputError("there is no adapter to weaken", file=inputs.recipe_path, key="interpolate",
+            raise InputError("there is no adapter to weaken", **error_at(),
                              hint="put it behind a stage that trains one, or add adapter: to the recipe")  # fmt: skip
         _require_plain(inputs.adapter)
         with asking_no_hub():
             ask = _asker(inputs, options)
             base = _declined(prompts, ask(prompts, 0.0))
-            found: dict[float, tuple[float, float]] = {}
+            found: dict[float, float] = {}
             for scale in options.scales:
                 found[scale] = _declined(prompts, ask(prompts, scale))
-                if found[scale][0] <= base[0] + options.max_refusals:
+                if found[scale] <= base + options.max_refusals:
                     break
             else:
-                least = min(share for share, _ in found.values())
                 raise BrokenRunError(
                     "at every scale more harmless prompts are declined than allowed: "
-                    f"{100 * least:.1f} % at the least, {100 * base[0]:.1f} % by the base; add a smaller scale, raise "
-                    "max_refusals, or train on more harmless rows"
+                    f"{100 * min(found.values()):.1f} % at the least, {100 * base:.1f} % by the base; add a smaller "
+                    "scale, raise max_refusals, or train on more harmless rows"
                 )
         figures = {
-            "scale": scale, "harmless": float(sum(not prompt.harmful for prompt in prompts)),
-            "harmless_declined_base": base[0], "harmless_declined": found[scale][0],
-            "harmful_declined_base": base[1], "harmful_declined": found[scale][1],
-            **{f"harmless_declined_at_{one:g}": shares[0] for one, shares in found.items()},
+            "scale": scale, "prompts": float(len(prompts)), "declined_base": base, "declined": found[scale],
+            **{f"declined_at_{one:g}": share for one, share in found.items()},
         }  # fmt: skip
         return StageOutput(adapter=_write(inputs.adapter, scale, inputs.output / "adapter"), figures=figures)
 
@@ -151,8 +142,7 @@ def _require_plain(adapter: Path) -> None:
         )  # fmt: skip
 
 
-def _asker(inputs: StageInput, options: InterpolateOptions) -> Callable[[Sequence[Prompt], float], list[str]]:
-    """Return what answers prompts greedily with the adapter at a scale; at 0 the base answers."""
+def _asker(inputs: StageInput, options: InterpolateOptions) -> Ask:
     from harness_models.hf.chat import Renderer
     from harness_models.hf.rollouts import Rollouts
     from harness_stages.fitting import Measured, quiet_libraries
@@ -171,36 +161,26 @@ def _asker(inputs: StageInput, options: InterpolateOptions) -> Callable[[Sequenc
     renderer, rollouts = Renderer(tokenizer, "auto"), Rollouts(model, tokenizer, device=where.device, dtype=where.dtype)
     decoding = Decoding(max_new_tokens=options.max_new_tokens)
 
-    def ask(prompts: Sequence[Prompt], scale: float) -> list[str]:
+    def ask(prompts: Sequence[PromptRow], scale: float) -> list[str]:
         for layer, before in zip(layers, whole, strict=True):
             layer.scaling.update({name: scale * value for name, value in before.items()})
-        encoded = [renderer.encode([renderer.render(prompt.sample.messages)])[0] for prompt in prompts]
+        encoded = [renderer.encode([renderer.render(prompt.messages)])[0] for prompt in prompts]
         return [one.text for one in rollouts(encoded, decoding)]
 
     return ask
 
 
-def _declined(prompts: Sequence[Prompt], replies: Sequence[str]) -> tuple[float, float]:
-    """Return the shares of harmless and of harmful prompts that are declined; of none 0."""
-    shares = []
-    for harmful in (False, True):
-        own = [
-            label_reply(prompt.sample.prompt, reply).label == "refused"
-            for prompt, reply in zip(prompts, replies, strict=True) if prompt.harmful is harmful
-        ]  # fmt: skip
-        shares.append(sum(own) / len(own) if own else 0.0)
-    return shares[0], shares[1]
+def _declined(prompts: Sequence[PromptRow], replies: Sequence[str]) -> float:
+    """Return the share of prompts that are declined."""
+    said = zip(prompts, replies, strict=True)
+    return sum(label_reply(row.messages[-1].content, reply).label == "refused" for row, reply in said) / len(prompts)
 
 
-def _options(inputs: StageInput) -> tuple[InterpolateOptions, Document]:
-    return stage_options(inputs, InterpolateOptions, stage="interpolate")
-
-
-def _plan(inputs: StageInput) -> tuple[InterpolateOptions, tuple[Prompt, ...]]:
-    options, document = _options(inputs)
-    prompts = [prompt for file in find_prompts(inputs, document, options.prompts) for prompt in read_prompts(file)]
-    chosen = drawn(prompts, (options.limit, options.harmless_limit), inputs.seed)
-    if all(prompt.harmful for prompt in chosen):
-        raise document.error("none of these prompts is harmless", (*inputs.place, "prompts"),
-                             hint='mark harmless ones with "harmful": false')  # fmt: skip
-    return options, chosen
+def _plan(inputs: StageInput) -> tuple[InterpolateOptions, list[PromptRow], Places]:
+    options, error_at = read_stage_options(inputs, InterpolateOptions, stage="interpolate")
+    file = find_data(inputs, options.data, error_at)
+    rows = [row for row in read_prompts(file).good if not row.harmful]
+    if not rows:
+        raise InputError("none of these prompts is harmless", **error_at("data"), hint='see "harmful" in its rows')
+    order = sorted(rows, key=lambda row: sha256_text(f"{inputs.seed} {row.messages[-1].content}"))
+    return options, order[: options.limit], error_at
