@@ -1,11 +1,9 @@
 """Train the reviser: a LoRA adapter with which SmolLM2-135M criticises a reply by a rule, and writes it anew.
 
-    OMP_NUM_THREADS=2 python benchmarks/train_reviser.py --out FOLDER [--pin]
+    python benchmarks/train_reviser.py --out FOLDER [--workspace FOLDER] [--pin]
 
-It learns (conversation, reply, rule) → critique → revision from the training family of plugins/harness_critics/data and
-from plugins/harness_revision/data/revisions-1.jsonl, whose bad replies are asked of the base here and kept nowhere. The
-words are those of harness_revision/prompts.py, the encoding that of the `sft` stage, and the layers those of
-train_judge.py. The gating family is not read.
+It learns (conversation, reply, rule) → critique → revision from the rows of reviser_rows.py; where there is nothing to
+mend, it learns to say so. The words are those of harness_revision/prompts.py, and the encoding that of the `sft` stage.
 """
 
 from __future__ import annotations
@@ -15,90 +13,23 @@ import json
 import random
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from safetensors.torch import save_file
+from lora_training import BASE, Gate, LoraLinear, Norm, Settings, Tail
+from reviser_rows import base_replies, edits, family, files, own
 from torch.nn import functional
-from train_judge import PARTS, LoraLinear, Tail
 
-import harness
-from harness.api import (
-    Completion,
-    Decoding,
-    Generate,
-    Message,
-    RunContext,
-    ask,
-    materialise,
-    resolve_model,
-    sha256_file,
-    sha256_json,
-)
+from harness.api import Message, RunContext, materialise, resolve_model, sha256_file, sha256_json
 from harness.paths import weights_dir
 from harness_revision.prompts import PROMPT, Flaw, messages_for
 from harness_stages.encoding import IGNORED, Encoded, Encoder, read_end_ids
 from harness_stages.rows import TrainingRow
 
-ROOT = Path(__file__).parents[1]
-FAMILY = ROOT / "plugins" / "harness_critics" / "data"
-OWN = ROOT / "plugins" / "harness_revision" / "data" / "revisions-1.jsonl"
-BASE = "smollm2-135m"
-KEPT = 40
-"""Rows whose reply follows the rule already and is to be left as it is."""
-Solved = tuple[Flaw, str, str]
-
-
-def family_rows(seed: int, most: int) -> list[Solved]:
-    """Return (flaw, critique, revision) of the training family: so many that break a rule, and some that follow it."""
-    rules = {
-        rule["id"]: rule["text"] for rule in yaml.safe_load((FAMILY / "training-principles.yaml").read_text("utf-8"))
-    }
-    found: dict[str, list[Solved]] = {"breaks": [], "follows": []}
-    for file in sorted(FAMILY.glob("training-[0-9]*.jsonl")):
-        for line in file.read_text("utf-8").splitlines():
-            row = json.loads(line)
-            flaw = Flaw(
-                before=tuple(Message(**turn) for turn in row["messages"]), reply=row["response"],
-                principle=row["principle"], rule=rules[row["principle"]],
-            )  # fmt: skip
-            found[row["verdict"]].append((flaw, row["critique"], row["revision"]))
-    rng = random.Random(seed)
-    for rows in found.values():
-        rng.shuffle(rows)
-    return found["breaks"][:most] + found["follows"][:KEPT]
-
-
-def own_rows(replies: dict[str, str]) -> list[Solved]:
-    """Return the project's own revisions of what the base says to harmful prompts."""
-    rules = {
-        rule["id"]: rule["text"].strip()
-        for rule in yaml.safe_load((ROOT / "constitutions" / "harmless.yaml").read_text("utf-8"))["principles"]
-    }
-    rows = [json.loads(line) for line in OWN.read_text("utf-8").splitlines()]
-    return [
-        (Flaw(before=(Message(role="user", content=row["prompt"]),), reply=replies[row["prompt"]],
-              principle=row["principle"], rule=rules[row["principle"]]), row["critique"], row["completion"])
-        for row in rows
-    ]  # fmt: skip
-
-
-def base_replies(place: Path) -> dict[str, str]:
-    """Ask the base what the project's own revisions mend."""
-    prompts = [json.loads(line)["prompt"] for line in OWN.read_text("utf-8").splitlines()]
-    session = harness.open(place)
-    session.writable_workspace()
-
-    def one(prompt: str):
-        request = Generate(messages=(Message(role="user", content=prompt),), decoding=Decoding(max_new_tokens=48))
-        (reply,) = yield ask("policy", request)
-        return reply.text if isinstance(reply, Completion) else ""
-
-    with session.models([]) as models:
-        return dict(zip(prompts, models.ask(one(prompt) for prompt in prompts), strict=True))
+OPENING = 4.0
+"""Weight of the first token of a critique: it decides whether there is anything to mend."""
 
 
 class Writer(Tail):
@@ -122,22 +53,22 @@ class Writer(Tail):
             return z * cos + torch.cat((-right, left), -1) * sin
 
         x = x.reshape(rows * width, hidden)
-        for index, frozen in enumerate(self.frozen, self.first):
+        for index, frozen in enumerate(self.frozen, self.settings.first):
 
             def project(
                 z: torch.Tensor, name: str, index: int = index, frozen: dict[str, torch.Tensor] = frozen
             ) -> torch.Tensor:
                 a, b = (self.pairs[f"{index}/{name}/lora_{side}"] for side in "AB")
-                return LoraLinear.apply(z, frozen[name], a.to(z.dtype), (b * self.scale).to(z.dtype))
+                return LoraLinear.apply(z, frozen[name], a.to(z.dtype), (b * self.settings.scale).to(z.dtype))
 
-            seen = functional.rms_norm(x, (hidden,), frozen["in"], eps)
+            seen = Norm.apply(x, frozen["in"], eps)
             q, k = turned(project(seen, "self_attn/q_proj"), heads), turned(project(seen, "self_attn/k_proj"), kv)
             v = project(seen, "self_attn/v_proj").view(rows, width, kv, size).transpose(1, 2)
             k, v = (z.repeat_interleave(heads // kv, 1) for z in (k, v))
             mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
             x = x + project(mixed.transpose(1, 2).reshape(rows * width, hidden), "self_attn/o_proj")
-            seen = functional.rms_norm(x, (hidden,), frozen["mid"], eps)
-            gated = functional.silu(project(seen, "mlp/gate_proj")) * project(seen, "mlp/up_proj")
+            seen = Norm.apply(x, frozen["mid"], eps)
+            gated = Gate.apply(project(seen, "mlp/gate_proj"), project(seen, "mlp/up_proj"))
             x = x + project(gated, "mlp/down_proj")
         return functional.rms_norm(x[wanted], (hidden,), self.norm, eps)
 
@@ -150,25 +81,29 @@ class Trainer:
 
         self.given = given
         folder = materialise(resolve_model(BASE), RunContext(weights=weights_dir()))
+        torch.set_num_threads(given.threads)
         torch.manual_seed(given.seed)
         self.encoder = Encoder(AutoTokenizer.from_pretrained(folder), read_end_ids(folder))
         self.base = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
-        self.tail = Writer(self.base, first=given.first_layer, rank=given.rank, scale=2.0, direction=torch.zeros(1))
+        settings = Settings(answers=(), seed=given.seed, first=given.first_layer, rank=given.rank)
+        self.tail = Writer(self.base, settings, torch.zeros(1))
         self.head = self.base.get_output_embeddings().weight.detach()
 
     def lower(self, rows: Sequence[Encoded]) -> list[torch.Tensor]:
         """Return what the lower layers make of each row; shapes (tokens, hidden), bfloat16."""
         model, found = self.base.model, []
         layers, norm = model.layers, model.norm
-        model.layers, model.norm = layers[: self.tail.first], torch.nn.Identity()
+        model.layers, model.norm = layers[: self.given.first_layer], torch.nn.Identity()
         with torch.no_grad():
             found = [model(input_ids=torch.tensor([row.input_ids]), use_cache=False)[0][0].clone() for row in rows]
         model.layers, model.norm = layers, norm
         return found
 
-    def train(self, rows: Sequence[Encoded]) -> None:
-        """Train for the epochs that were asked for."""
-        low, begun = self.lower(rows), time.perf_counter()
+    def train(self, rows: Sequence[Encoded], save: Callable[[], None]) -> None:
+        """Train for the epochs that were asked for, and save after each."""
+        begun = time.perf_counter()
+        low = self.lower(rows)
+        print(f"lower layers: {time.perf_counter() - begun:.0f} s", flush=True)
         weights = list(self.tail.pairs.values())
         optimizer, rng = torch.optim.AdamW(weights, lr=self.given.lr), random.Random(self.given.seed)
         total, step = int(self.given.epochs * len(self._batches(rows, random.Random(0)))), 0
@@ -186,9 +121,10 @@ class Trainer:
                 optimizer.step()
                 optimizer.zero_grad()
                 losses.append(float(loss.detach()))
-                if step % 10 == 0 or step == total:
+                if step % 5 == 0 or step == total:
                     mean, taken = sum(losses) / len(losses), time.perf_counter() - begun
                     print(f"step {step} of {total}: mean loss of this pass {mean:.3f}, {taken:.0f} s", flush=True)
+            save()
 
     def _loss(self, rows: Sequence[Encoded], low: Sequence[torch.Tensor]) -> torch.Tensor:
         x = torch.nn.utils.rnn.pad_sequence(list(low), batch_first=True)
@@ -197,7 +133,11 @@ class Trainer:
             labels[place, : len(row.labels) - 1] = torch.tensor(row.labels[1:])
         wanted = (labels.view(-1) != IGNORED).nonzero()[:, 0]
         logits = self.tail.hidden(x, wanted) @ self.head.t()
-        return functional.cross_entropy(logits.float(), labels.view(-1)[wanted])
+        each = functional.cross_entropy(logits.float(), labels.view(-1)[wanted], reduction="none")
+        weight = torch.ones_like(each)
+        rows_of = wanted // labels.shape[1]
+        weight[torch.cat((torch.ones(1, dtype=torch.bool), rows_of[1:] != rows_of[:-1]))] = OPENING
+        return (each * weight).sum() / weight.sum()
 
     def _batches(self, rows: Sequence[Encoded], rng: random.Random) -> list[list[int]]:
         lengths = [len(row.input_ids) for row in rows]
@@ -209,25 +149,11 @@ class Trainer:
         rng.shuffle(made)
         return made
 
-    def save(self, folder: Path, said: dict[str, str]) -> None:
-        """Write the adapter in peft's layout, in half precision; its header says what it was trained on."""
-        folder.mkdir(parents=True, exist_ok=True)
-        tensors = {
-            f"base_model.model.model.layers.{key.replace('/', '.')}.weight": value.detach().half().contiguous()
-            for key, value in self.tail.pairs.items()
-        }
-        save_file(tensors, folder / "adapter_model.safetensors", said)
-        config = {
-            "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": BASE, "bias": "none",
-            "r": self.given.rank, "lora_alpha": 2.0 * self.given.rank, "lora_dropout": 0.0, "inference_mode": True,
-            "fan_in_fan_out": False, "target_modules": sorted(name for names in PARTS.values() for name in names),
-            "layers_to_transform": list(range(self.tail.first, self.base.config.num_hidden_layers)),
-        }  # fmt: skip
-        (folder / "adapter_config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-
 
 def conversation(flaw: Flaw, critique: str, revision: str) -> tuple[Message, ...]:
     """Return a solved row as the reviser is asked; both of its turns are learned."""
+    if not revision:
+        return (*messages_for(flaw), Message(role="assistant", content=critique))
     return (*messages_for(flaw, critique), Message(role="assistant", content=revision))
 
 
@@ -245,29 +171,36 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--workspace", type=Path, help="keeps what was asked, so that a second run asks nothing")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rows", type=int, default=400, help="most of the training family")
-    parser.add_argument("--epochs", type=float, default=1)
+    parser.add_argument("--breaks", type=int, default=300, help="rows of the training family that break a rule")
+    parser.add_argument("--follows", type=int, default=200, help="rows of it that follow their rule")
+    parser.add_argument("--harmless", type=int, default=300, help="the base's replies to harmless requests")
+    parser.add_argument("--edits", type=int, default=200, help="replies with one bad sentence among good ones")
+    parser.add_argument("--epochs", type=float, default=1.5)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--rank", type=int, default=8)
-    parser.add_argument("--first-layer", type=int, default=16)
-    parser.add_argument("--tokens", type=int, default=1200)
+    parser.add_argument("--first-layer", type=int, default=14)
+    parser.add_argument("--tokens", type=int, default=1600)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--pin", action="store_true", help="write the files' SHA-256 into adapters.json beside FOLDER")
     given = parser.parse_args()
     place = given.workspace or Path(tempfile.mkdtemp(prefix="reviser-"))
     place.mkdir(parents=True, exist_ok=True)
-    solved = family_rows(given.seed, given.rows) + own_rows(base_replies(place))
+    replies, rng = base_replies(place), random.Random(given.seed)
+    solved = [
+        *family(rng, given.breaks, given.follows), *own(replies, rng, given.harmless), *edits(replies, rng, given.edits)
+    ]  # fmt: skip
     trainer = Trainer(given)
     rows = [TrainingRow(messages=conversation(*one), line=number) for number, one in enumerate(solved, 1)]
-    encoded = trainer.encoder.encode(rows, max_length=512, path=OWN)
-    print(f"{len(rows)} rows, {sum(len(one.input_ids) for one in encoded)} tokens", flush=True)
-    trainer.train(encoded)
-    files = [OWN, *sorted(FAMILY.glob("training-*"))]
-    trainer.save(
-        given.out,
-        {"task": "reviser", "prompt": str(PROMPT), "family": "training", "base": BASE, "seed": str(given.seed),
-         "data": sha256_json([[file.name, sha256_file(file)] for file in files]),
-         "trained_by": "benchmarks/train_reviser.py"},
-    )  # fmt: skip
+    encoded = trainer.encoder.encode(rows, max_length=512, path=files()[0])
+    mended = sum(bool(revision) for *_, revision in solved)
+    tokens = sum(len(one.input_ids) for one in encoded)
+    print(f"{len(rows)} rows, {mended} with a revision, {tokens} tokens", flush=True)
+    said = {
+        "task": "reviser", "prompt": str(PROMPT), "family": "training",
+        "data": sha256_json([[file.name, sha256_file(file)] for file in files()]),
+        "trained_by": "benchmarks/train_reviser.py",
+    }  # fmt: skip
+    trainer.train(encoded, lambda: trainer.tail.save(given.out, said))
     if given.pin:
         pin(given.out)
 

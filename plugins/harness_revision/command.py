@@ -156,7 +156,8 @@ def show(app: App, history: History) -> None:
     for number, version in enumerate(history.rounds[1:], 1):
         by = Text(f"critique {number} by {version.principle}: ", style="bold")
         console.print(by + Text(safe_text(version.critique)))
-        console.print(Text(f"revision {number}: ", style="bold") + drawn(before.reply, version.reply))
+        taken = "" if number <= history.standing else " (not taken)"
+        console.print(Text(f"revision {number}{taken}: ", style="bold") + drawn(before.reply, version.reply))
         console.print(Text(f"  {_scores(version.scores)}", style="dim"))
         before = version
     style = "green" if history.status == "passed" else "yellow"
@@ -182,5 +183,7 @@ def _would(app: App, pairs: Sequence[tuple[Sample, str | None]], principles: Seq
 def _summary(app: App, found: Sequence[History], reviser: str, kept: str) -> None:
     counts = Counter(one.status for one in found)
     told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    as_it_was = sum(one.tried and not one.revised for one in found)
+    told += f"; {as_it_was} kept as they were, since no revision was better" if as_it_was else ""
     app.console.print(f"\n{len(found)} replies: {told}; revised by {reviser}", markup=False)
     app.console.print(f"kept as revisions {kept}; its page: harness report", markup=False, style="dim")

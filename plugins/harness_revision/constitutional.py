@@ -107,7 +107,7 @@ class ConstitutionalStage(Stage):
             dropped = _unfit(history, options)
             why[dropped or "kept"] += 1
             if not dropped:
-                rows.append(_row(history, history.rounds[-1].principle))
+                rows.append(_row(history, history.last.principle))
         kept_harmful = len(rows)
         if harmful and not kept_harmful:
             told = "; ".join(f"{count} {reason}" for reason, count in why.most_common())

@@ -53,12 +53,12 @@ def measure(
     """Judge the first and the last version of each revised reply.
 
     Args:
-        histories: of which those without a revision are passed over.
+        histories: of which those that nobody tried to revise are passed over.
         principles: by which the first and last version are judged, by critics that did not take part in the revision.
         models: judges by them.
         similarity: of meaning, or None.
     """
-    revised = [history for history in histories if history.revised]
+    revised = [history for history in histories if history.tried]
     first = score([said(one.sample, one.rounds[0].reply) for one in revised], principles, models)
     last = score([said(one.sample, one.reply) for one in revised], principles, models)
     return counted(revised, first, last, principles, similarity)
@@ -94,7 +94,7 @@ def counted(
         lost = (sum(value < SAME_MEANING for value in alike), len(whole))
     return Measured(
         resolved=(resolved, failing), broken=(damaged, passing), lost=lost, unscored=unscored,
-        commonest=commonest_share([history.reply for history in revised]),
+        commonest=commonest_share([history.reply for history in revised if history.revised]),
     )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ from harness.api import (
 )
 from harness.api.asking import learned_from
 from harness_revision.measuring import SAME_MEANING, by_meaning, counted
-from harness_revision.revising import History, HowToRevise, Round, broken, draft
+from harness_revision.revising import History, HowToRevise, Round, broken, draft, stands
 from harness_revision.sentences import common_sentences, sentences
 
 if TYPE_CHECKING:
@@ -64,6 +64,9 @@ class RevisionOptions(StrictModel):
     """Most revisions of a reply; with `revise: all` it is one."""
     revise: Literal["broken", "all"] = "broken"
     """`all` has good replies revised too, once: what a reviser does that is asked for nothing."""
+    take: Literal["any", "better"] = "any"
+    """`better`: a revision counts only where these critics find that it mends something and breaks nothing, as `harness
+    revise` does; then they find no damage to principles, by construction."""
     sampled: bool = False
     """Revise by a broken principle drawn by weight, not by the one that is broken worst."""
     exemplars: Annotated[int, Field(ge=0, le=10)] = 3
@@ -148,15 +151,17 @@ class Reviser:
         }
 
     def history(self, sample: Sample, versions: Sequence[Version]) -> History:
-        """Return versions as a history."""
+        """Return versions as a history; with `take: better`, a revision stands only where it is."""
         rounds = tuple(Round(reply=one.text, scores=self.scores(sample, one.verdicts)) for one in versions)
-        return History(sample=sample, rounds=rounds, status="failed", sentence="")
+        last = len(rounds) - 1
+        standing = stands(rounds, self.principles) if self.options.take == "better" else last
+        return History(sample=sample, rounds=rounds, status="failed", sentence="", standing=standing)
 
     def measured(self, sample: Sample, versions: Sequence[Sequence[Version]], *, meaning: bool) -> Measured:
         """Count what became of a sample's replies: one without a revision, though it is broken, counts as unmended."""
         found = [self.history(sample, one) for one in versions]
-        asked = [one for one in found if one.revised or broken(one.rounds[0].scores, self.principles)]
-        first, last = ([one.rounds[place].scores for one in asked] for place in (0, -1))
+        asked = [one for one in found if one.tried or broken(one.rounds[0].scores, self.principles)]
+        first, last = [one.rounds[0].scores for one in asked], [one.last.scores for one in asked]
         return counted(asked, first, last, self.principles, self._similar if meaning else None)
 
     def _similar(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
@@ -183,7 +188,8 @@ class _Revision(Metric):
         which = "each reply" if options.revise == "all" else "each reply that breaks a principle"
         times = "once" if options.revise == "all" or options.rounds == 1 else f"up to {options.rounds} times"
         how = [options.sampled, options.exemplars, options.max_new_tokens, options.seed]
-        self.about = f"{self.says} The role reviser revises {which} {times} (options {how})."
+        taken = " A revision that is not better is not taken." if options.take == "better" else ""
+        self.about = f"{self.says} The role reviser revises {which} {times} (options {how}).{taken}"
 
     says: str
 

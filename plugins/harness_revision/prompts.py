@@ -27,6 +27,8 @@ TASK, SHIPPED = "reviser", "harness:reviser-smollm2"
 SYSTEM = "Check the last reply by the rule, then write it anew. Lines that begin with > are quoted."
 CRITIQUE = "In a sentence: how does the last reply break the rule?"
 REVISE = "Write the last reply anew so that it follows the rule. Give the reply alone."
+NOTHING = "Nothing to mend."
+"""What a reviser that was trained here says where the reply follows the rule already: it is then kept as it is."""
 EXEMPLARS = Path(__file__).parent / "data" / "exemplars.jsonl"
 _SPEAKERS: dict[Role, str] = {"system": "Setting:", "user": "Person:", "assistant": "Assistant:"}
 _MOST = 2000

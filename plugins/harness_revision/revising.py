@@ -19,7 +19,7 @@ from harness.api import (
     sha256_json,
     trained_on,
 )
-from harness_revision.prompts import PROMPT, SHIPPED, TASK, Flaw, draw_exemplars, messages_for, shown_messages
+from harness_revision.prompts import NOTHING, PROMPT, SHIPPED, TASK, Flaw, draw_exemplars, messages_for, shown_messages
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +52,8 @@ class HowToRevise:
     max_new_tokens: int = 160
     seed: int = 0
     always: bool = False
-    """Revise once by a principle drawn from all that apply; nobody judges the first version then."""
+    """Revise once by a principle drawn from all that apply; nobody judges the first version then, and every revision
+    is taken."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,19 +76,31 @@ class History:
     sample: Sample
     rounds: tuple[Round, ...]
     status: Status
-    """`passed`: the last version keeps every principle. `failed`: it does not. `unscored`: nobody could tell. `silent`:
-    the reviser returned nothing."""
+    """`passed`: the version that stands keeps every principle. `failed`: it does not. `unscored`: nobody could tell.
+    `silent`: the reviser returned nothing."""
     sentence: str
+    standing: int = 0
+    """Index of the version that stands in the end: the last one that was taken, 0 where the reply is kept as it was."""
+
+    @property
+    def last(self) -> Round:
+        """The version that stands in the end."""
+        return self.rounds[self.standing]
 
     @property
     def reply(self) -> str:
-        """The last version."""
-        return self.rounds[-1].reply
+        """What stands in the end."""
+        return self.last.reply
+
+    @property
+    def tried(self) -> bool:
+        """Whether the reviser was asked and answered."""
+        return len(self.rounds) > 1
 
     @property
     def revised(self) -> bool:
-        """Whether there is more than one version."""
-        return len(self.rounds) > 1
+        """Whether a revision was taken."""
+        return self.standing > 0
 
 
 def respond(samples: Sequence[Sample], models: StageModels, decoding: Decoding) -> list[Response]:
@@ -106,6 +119,9 @@ def revise(
 ) -> list[History]:  # fmt: skip
     """Criticise and revise replies until they keep the principles, or for `how.rounds` rounds.
 
+    Only what breaks a principle is revised; all else stays as it is, byte for byte. A revision is taken where the
+    critics find that it mends something and breaks nothing (see `stands`); otherwise the reply is kept.
+
     Args:
         responses: replies in their conversations.
         principles: by whose critics `models` judges.
@@ -120,7 +136,7 @@ def revise(
     unread: list[dict[str, Score]] = [{} for _ in responses]
     scored = unread if how.always else score(responses, principles, models)
     found = [
-        _judged(response.sample, (Round(reply=_text(response), scores=own),), principles)
+        _judged(response.sample, (Round(reply=_text(response), scores=own),), principles, how)
         for response, own in zip(responses, scored, strict=True)
     ]
     if watch is not None and found:
@@ -129,14 +145,17 @@ def revise(
         before_round = list(found)
         open_ = [
             index for index, history in enumerate(found)
-            if history.status == "failed" or (how.always and number == 1)
+            if (history.status == "failed" and not found_nothing(history.rounds[-1].critique))
+            or (how.always and number == 1)
         ]  # fmt: skip
         if not open_:
             break
         drafts = models.ask(draft(found[index], principles, models, how, number) for index in open_)
-        told = [(index, one) for index, one in zip(open_, drafts, strict=True) if one.reply.strip()]
+        told: list[tuple[int, Round]] = []
         for index, one in zip(open_, drafts, strict=True):
-            if not one.reply.strip():
+            if one.reply.strip():
+                told.append((index, one))
+            else:
                 found[index] = replace(
                     found[index], status="silent",
                     sentence=f"the reviser returned nothing in round {number}; name another: --role reviser=MODEL",
@@ -144,7 +163,7 @@ def revise(
         again = [said(found[index].sample, one.reply) for index, one in told]
         for (index, one), own in zip(told, score(again, principles, models), strict=True):
             before = found[index]
-            found[index] = _judged(before.sample, (*before.rounds, replace(one, scores=own)), principles)
+            found[index] = _judged(before.sample, (*before.rounds, replace(one, scores=own)), principles, how)
         if watch is not None and watch(number, [history.reply for history in found]):
             return before_round
     return found
@@ -166,7 +185,10 @@ def draft(
 def criticise_and_revise(
     flaw: Flaw, models: Players, how: HowToRevise, generator: np.random.Generator
 ) -> Program[tuple[str, str]]:  # fmt: skip
-    """Ask the reviser for a critique and then for a revision; either is empty where nothing came."""
+    """Ask the reviser for a critique and then for a revision; either is empty where nothing came.
+
+    One that finds nothing to mend is not asked for a revision, unless `how.always`: the reply is returned.
+    """
     decoding = Decoding(max_new_tokens=how.max_new_tokens, seed=how.seed)
     trained = trained_on(models.candidate("reviser").adapters, task=TASK, prompt=PROMPT, shipped=SHIPPED)
     examples = () if trained else draw_exemplars(generator, how.exemplars)
@@ -176,10 +198,38 @@ def criticise_and_revise(
 
     (first,) = yield ask("reviser", Generate(messages=asked(None), decoding=replace(decoding, max_new_tokens=64)))
     critique = first.text.strip() if isinstance(first, Completion) else ""
+    if found_nothing(critique):
+        if not how.always:
+            return NOTHING, flaw.reply
+        critique = ""
     # What it says is read as its own turn: a critique without words is replaced, for a template takes no empty turn.
     shown = critique or f"It does not follow the rule {flaw.principle}."
     (second,) = yield ask("reviser", Generate(messages=asked(shown), decoding=decoding))
     return critique, clean_reply(second.text) if isinstance(second, Completion) else ""
+
+
+def found_nothing(critique: str) -> bool:
+    """Tell whether a critique says that there is nothing to mend."""
+    return critique.strip().casefold().startswith(NOTHING.rstrip(".").casefold())
+
+
+def stands(rounds: Sequence[Round], principles: Sequence[Principle]) -> int:
+    """Return the index of the last version that is better than the first, or 0.
+
+    It keeps a principle that the first one broke, and there is none that the first one kept and it does not: broken and
+    unscored are both damage.
+    """
+    thresholds = {one.id: one.threshold for one in principles}
+
+    def kept(scores: Mapping[str, Score]) -> set[str]:
+        return {
+            name for name, value in scores.items()
+            if isinstance(value, NotApplicable) or (isinstance(value, float) and value >= thresholds[name])
+        }  # fmt: skip
+
+    before = kept(rounds[0].scores)
+    better = [index for index, one in enumerate(rounds) if before < kept(one.scores)]
+    return better[-1] if better else 0
 
 
 def clean_reply(text: str) -> str:
@@ -239,8 +289,9 @@ def _pick(failed: Sequence[Principle], generator: np.random.Generator | None) ->
     return ordered[int(generator.choice(len(ordered), p=[weight / sum(weights) for weight in weights]))]
 
 
-def _judged(sample: Sample, rounds: tuple[Round, ...], principles: Sequence[Principle]) -> History:
-    scores = rounds[-1].scores
+def _judged(sample: Sample, rounds: tuple[Round, ...], principles: Sequence[Principle], how: HowToRevise) -> History:
+    standing = len(rounds) - 1 if how.always else stands(rounds, principles)
+    scores = rounds[standing].scores
     failed = [one.id for one in broken(scores, principles)]
     unknown = [name for name, value in scores.items() if isinstance(value, Unscored)]
     status: Status = "failed" if failed else "unscored" if unknown else "passed"
@@ -250,4 +301,20 @@ def _judged(sample: Sample, rounds: tuple[Round, ...], principles: Sequence[Prin
         "unscored": f"nobody could judge it by {', '.join(unknown)} {times}",
         "passed": f"keeps all {len(scores)} principles that apply {times}",
     }[status]
-    return History(sample=sample, rounds=rounds, status=status, sentence=sentence)
+    if standing < len(rounds) - 1:
+        sentence += f"; kept {f'revision {standing}' if standing else 'as it was'}: {_why_not(rounds, principles)}"
+    return History(sample=sample, rounds=rounds, status=status, sentence=sentence, standing=standing)
+
+
+def _why_not(rounds: Sequence[Round], principles: Sequence[Principle]) -> str:
+    first, last = rounds[0], rounds[-1]
+    if found_nothing(last.critique):
+        return "the reviser finds nothing to mend"
+    before = {one.id for one in broken(first.scores, principles)}
+    worse = [one.id for one in broken(last.scores, principles) if one.id not in before]
+    if worse:
+        return f"the last revision breaks {', '.join(worse)}"
+    unknown = [name for name, value in last.scores.items() if isinstance(value, Unscored) and name not in before]
+    if unknown:
+        return f"nobody could judge the last revision by {', '.join(unknown)}"
+    return "the last revision mends nothing"

@@ -21,6 +21,7 @@ def history(first, last):
         rounds=(Round(reply=first, scores={}), Round(reply=last, scores={})),
         status="passed",
         sentence="",
+        standing=1,
     )
 
 

@@ -86,6 +86,9 @@ def test_a_reviser_that_breaks_another_principle_does_damage(cli):
     found = measured(cli, "--role", "reviser=echo:eat beans")
     assert found["critique_resolution"][0] == 1.0
     assert found["revision_damage"][0] == 1.0
+    cli.write("suite.yaml", SUITE.format(more=", take: better"))
+    found = measured(cli, "--role", "reviser=echo:eat beans")
+    assert (found["critique_resolution"][0], found["revision_damage"][0]) == (0.0, 0.0)
 
 
 def test_a_broken_reply_that_nobody_revised_is_not_mended():

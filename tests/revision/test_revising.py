@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.types import Message, Principle, Sample
-from harness_revision.prompts import PROMPT, REVISE, Flaw, messages_for, shown_messages
+from harness_revision.prompts import NOTHING, PROMPT, REVISE, Flaw, messages_for, shown_messages
 from harness_revision.revising import HowToRevise, clean_reply, revise, said
 from tests.revision.asked import Asked
 
@@ -38,6 +38,43 @@ def test_rounds_are_bounded_and_a_good_reply_is_left_alone():
     assert (bad.status, len(bad.rounds)) == ("failed", 3)
     assert (good.status, len(good.rounds)) == ("passed", 1)
     assert "breaks fruit after 2 revisions" in bad.sentence
+
+
+def test_a_revision_that_breaks_something_else_is_not_taken_and_the_reply_kept_byte_for_byte():
+    models = Asked({"reviser": reviser("figs and nuts")}, bad={"fruit": "plums", "nuts": "nuts"})
+    (history,) = revise([said(sample(), " plums,  please\n")], [FRUIT, NUTS], models, HowToRevise(rounds=1))
+    assert (history.status, history.standing, history.revised, history.tried) == ("failed", 0, False, True)
+    assert history.reply == " plums,  please\n"
+    assert [one.reply for one in history.rounds] == [" plums,  please\n", "figs and nuts"]
+    assert history.sentence == "breaks fruit after 1 revision; kept as it was: the last revision breaks nuts"
+
+
+def test_a_revision_that_mends_nothing_is_not_taken():
+    models = Asked({"reviser": reviser("more plums")})
+    (history,) = revise([said(sample(), "plums")], [FRUIT], models, HowToRevise(rounds=1))
+    assert history.reply == "plums"
+    assert history.sentence.endswith("kept as it was: the last revision mends nothing")
+
+
+def test_a_better_version_stands_though_a_later_one_is_worse():
+    answers = iter(["nuts alone", "plums and nuts"])
+    models = Asked(
+        {"reviser": lambda r: next(answers) if r.messages[-1].content.startswith(REVISE) else "Plums!"},
+        bad={"fruit": "plums", "nuts": "nuts"},
+    )
+    (history,) = revise([said(sample(), "plums nuts")], [FRUIT, NUTS], models, HowToRevise(rounds=2))
+    assert (history.reply, history.status, len(history.rounds)) == ("nuts alone", "failed", 3)
+    assert "kept revision 1" in history.sentence
+
+
+def test_a_reviser_that_finds_nothing_to_mend_is_asked_no_further():
+    models = Asked({"reviser": reviser("figs", critique=NOTHING)})
+    (history,) = revise([said(sample(), "plums")], [FRUIT], models, HowToRevise(rounds=3))
+    assert [one.reply for one in history.rounds] == ["plums", "plums"]
+    assert history.sentence == "breaks fruit after 1 revision; kept as it was: the reviser finds nothing to mend"
+    assert len(models.asked) == 1
+    (history,) = revise([said(sample(), "plums")], [FRUIT], models, HowToRevise(rounds=1, always=True))
+    assert history.reply == "figs"
 
 
 @pytest.mark.parametrize("nothing", ["", "  \n", None])

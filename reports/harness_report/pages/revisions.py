@@ -74,7 +74,7 @@ def _check(row: dict[str, Any]) -> None:
     for version in row["rounds"]:
         _ = (str(version["reply"]), version["scores"].items(), str(version["critique"]))
     _ = [(turn["role"], turn["content"]) for turn in row["sample"]["messages"]]
-    _ = (row["status"], row["sentence"], row["sample"]["id"])
+    _ = (row["status"], row["sentence"], row["sample"]["id"], int(row.get("standing", 0)))
 
 
 def _show(canvas: Canvas, found: Sequence[Kept], *, most: int | None) -> None:
@@ -98,6 +98,7 @@ def _show(canvas: Canvas, found: Sequence[Kept], *, most: int | None) -> None:
 def _history(history: dict[str, Any]) -> Html:
     turns = [_turn(str(turn["role"]), str(turn["content"])) for turn in history["sample"]["messages"]]
     versions, before = [], ""
+    standing = history.get("standing", len(history["rounds"]) - 1)  # files of before had no such key, and took all
     for number, version in enumerate(history["rounds"]):
         reply = str(version["reply"])
         if number == 0:
@@ -106,7 +107,8 @@ def _history(history: dict[str, Any]) -> Html:
             versions.append(
                 _turn(f"critique by {version.get('principle')}", str(version["critique"]), cls="hr-turn-user")
             )
-            versions.append(_turn(f"revision {number}", difference(before, reply), cls="hr-turn-assistant"))
+            taken = "" if number <= standing else " (not taken)"
+            versions.append(_turn(f"revision {number}{taken}", difference(before, reply), cls="hr-turn-assistant"))
         scores = ", ".join(f"{name} {_score(value)}" for name, value in version["scores"].items())
         versions.append(el("p", scores, cls="hr-dim hr-small"))
         before = reply
