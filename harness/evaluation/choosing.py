@@ -24,6 +24,7 @@ class Columns:
 
     ids: list[str] = field(default_factory=list)
     content_hashes: list[str] = field(default_factory=list)
+    question_hashes: list[str] = field(default_factory=list)
     clusters: list[str | None] = field(default_factory=list)
     units: list[str | None] = field(default_factory=list)
     """Of samples that are asked together; None is one by itself."""

@@ -36,6 +36,7 @@ def marked(columns: Columns, share: float) -> list[int]:
 def _part(columns: Columns, places: Sequence[int]) -> Columns:
     return Columns(
         ids=[columns.ids[p] for p in places], content_hashes=[columns.content_hashes[p] for p in places],
+        question_hashes=[columns.question_hashes[p] for p in places],
         clusters=[columns.clusters[p] for p in places], units=[columns.units[p] for p in places],
         draws=columns.draws, in_bank=columns.in_bank,
     )  # fmt: skip

@@ -269,7 +269,8 @@ class _Run:
         )  # fmt: skip
         if prepared.samples.in_bank:  # nothing that was asked in the open is fresh for a decision
             hidden = seen_items(setting.workspace)
-            shown = [digest for digest in prepared.samples.content_hashes if not hidden.hides(digest)]
+            pairs = zip(prepared.samples.content_hashes, prepared.samples.question_hashes, strict=True)
+            shown = [digest for pair in pairs if not hidden.hides(pair[0]) for digest in pair]
             note_shown(setting.workspace, shown, reason=f"asked in the open by the run {run_id}")
         return made
 

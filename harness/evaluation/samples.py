@@ -50,6 +50,7 @@ class SampleStream(Sequence[Sample]):
     Attributes:
         ids: of the samples, in order.
         content_hashes: of the samples, in order.
+        question_hashes: of what each asks.
         clusters: of the samples, in order; None is a cluster of its own.
         fingerprint: SHA-256 over ids, content hashes, tags and clusters in order. Tags say which metrics and principles
             a sample is for, and clusters what is independent: both decide verdicts.
@@ -89,6 +90,7 @@ class SampleStream(Sequence[Sample]):
         self._places = choose(first.columns)
         self.ids = self._kept(first.ids)
         self.content_hashes = self._kept(first.columns.content_hashes)
+        self.question_hashes = self._kept(first.columns.question_hashes)
         self.clusters = self._kept(first.columns.clusters)
         self.in_bank = first.columns.in_bank
         self.fingerprint, self._marks = _marks(self.ids, self.content_hashes, self._kept(first.tags), self.clusters)
@@ -180,6 +182,7 @@ class _FirstReading:
         self.columns.draws = max(self.columns.draws, sample.draw)
         self.ids.append(sample.id)
         self.columns.content_hashes.append(sample.content_hash)
+        self.columns.question_hashes.append(sample.question_hash)
         self.tags.append(self._tags.setdefault(sample.tags, sample.tags))
         self.columns.clusters.append(self._names.setdefault(sample.cluster, sample.cluster))
         unit = sample.metadata.get(FILLING)

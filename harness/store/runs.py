@@ -16,7 +16,7 @@ from harness.store.atomic import explained, put_in_place, write_into
 from harness.store.intents import begin, commit
 from harness.store.promoted import promoted
 from harness.store.sample_writer import BATCH, SAMPLES_FILE
-from harness.store.seen import seen_items
+from harness.store.seen import item_of, seen_items
 from harness.types import Candidate, Constitution, ModelSpec, RunRecord, SampleRecord
 
 if TYPE_CHECKING:
@@ -248,6 +248,26 @@ def hidden_count(workspace: Workspace, run: str) -> int:
     return sum(seen.hides(digest) for (digest,) in _rows(run_folder(workspace, run) / SAMPLES_FILE, "content_hash"))
 
 
+def asked_before(workspace: Workspace) -> dict[str, int]:
+    """Return what runs asked before any attempt drew it, in the open, and the ledger's number of the newest such run.
+
+    By item of content and of question; runs of earlier versions hold no questions, and removed ones nothing.
+    """
+    first: dict[str, int] = {}
+    found: dict[str, int] = {}
+    for entry in workspace.ledger.entries("draw"):
+        for item in (*entry.body["items"], *entry.body.get("questions", ())):
+            first.setdefault(item, entry.number)
+    for entry in workspace.ledger.entries("run"):
+        path = workspace.runs / str(entry.body["run"]) / SAMPLES_FILE
+        if path.is_file():
+            for row in _rows(path, "content_hash", "question_hash"):
+                items = [item_of(digest) for digest in row if digest]
+                if all(entry.number < first.get(item, entry.number + 1) for item in items):
+                    found.update(dict.fromkeys(items, entry.number))
+    return found
+
+
 def read_prompts(workspace: Workspace, run: str, ids: Collection[str]) -> dict[str, str]:
     """Return the prompts of some of a run's samples by id, hidden ones left out; errors as `read_samples`."""
     seen = seen_items(workspace)
@@ -297,8 +317,10 @@ def _rows(path: Path, *columns: str) -> Iterator[tuple[Any, ...]]:
 
     try:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=BATCH, columns=list(columns)):
-                yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+            known = [name for name in columns if name in file.schema_arrow.names]
+            for batch in file.iter_batches(batch_size=BATCH, columns=known):
+                rows = {name: batch.column(name).to_pylist() for name in known}
+                yield from zip(*(rows.get(name, [None] * batch.num_rows) for name in columns), strict=True)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(

@@ -56,8 +56,9 @@ class SampleWriter:
         self._pending: list[SampleRecord] = []
         self._schema = pa.schema(
             [
-                ("id", pa.string()), ("content_hash", pa.string()), ("tags", pa.list_(pa.string())),
-                ("cluster", pa.string()), ("prompt", pa.string()), ("text", pa.string()), ("record", pa.string()),
+                ("id", pa.string()), ("content_hash", pa.string()), ("question_hash", pa.string()),
+                ("tags", pa.list_(pa.string())), ("cluster", pa.string()), ("prompt", pa.string()),
+                ("text", pa.string()), ("record", pa.string()),
             ]
         )  # fmt: skip
         with explained(self._place), ExitStack() as undo:
@@ -139,8 +140,8 @@ def _columns(record: SampleRecord) -> dict[str, Any]:
             raise BrokenRunError(f"sample {sample.id!r}: the metric {name} gave {row}, which is not finite")
     prompt, text = sample.prompt, record.text
     columns = {
-        "id": sample.id, "content_hash": sample.content_hash, "tags": list(sample.tags), "cluster": sample.cluster,
-        "prompt": prompt, "text": text,
+        "id": sample.id, "content_hash": sample.content_hash, "question_hash": sample.question_hash,
+        "tags": list(sample.tags), "cluster": sample.cluster, "prompt": prompt, "text": text,
     }  # fmt: skip
     try:
         for value in (sample.id, prompt, text or "", *sample.tags, sample.cluster or ""):

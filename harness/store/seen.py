@@ -30,7 +30,7 @@ class Seen:
     """What the ledger says of samples."""
 
     drawn: Mapping[str, int]
-    """Number of the newest row that drew it, by item."""
+    """Number of the newest row that drew it, by item: of a content, and of a question whatever stands beside it."""
     shown: frozenset[str]
 
     def hides(self, content_hash: str) -> bool:
@@ -45,7 +45,7 @@ def seen_items(workspace: Workspace) -> Seen:
     shown: set[str] = set()
     for entry in workspace.ledger.entries("draw", "reveal"):
         if entry.kind == "draw":
-            drawn.update(dict.fromkeys(entry.body["items"], entry.number))
+            drawn.update(dict.fromkeys((*entry.body["items"], *entry.body.get("questions", ())), entry.number))
         else:
             shown.update(entry.body["items"])
     return Seen(drawn=drawn, shown=frozenset(shown))

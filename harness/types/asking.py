@@ -166,6 +166,15 @@ class Sample:
             }
         )
 
+    @cached_property
+    def question_hash(self) -> str:
+        """SHA-256 of what a model is asked, whatever stands beside it: messages, turns, choices in any order.
+
+        Of plain text to be measured, the text. Who has seen the answer to one has seen that to the other.
+        """
+        asked = [[[message.role, message.content] for message in self.messages], self.turns, sorted(self.choices)]
+        return sha256_json([*asked, () if self.messages else self.target])
+
     @property
     def prompt(self) -> str:
         """The content of the last user turn; empty where there is none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,16 +12,15 @@ from harness.api import sha256_text
 from harness_banks.bank import CHOICES, PLACEHOLDER
 
 if TYPE_CHECKING:
-    import re
-
     from harness_banks.bank import Bank, Template
 
 _FEW = 5000
 """Fillings of a template up to which all are put in order; of more some are drawn."""
-_TRIES = 50
-"""Draws for each filling that is wanted."""
+_TRIES = 20_000
+"""Draws of a template with many fillings; whoever wants more after them walks through the others in order."""
 _VOWELS = "aeiouAEIOU"
-_LIKE_CONSONANTS = ("uni", "use", "usu", "uk ", "one", "euro", "ewe", "ukule", "uto")
+LIKE_CONSONANTS = r"(?i:uni(?![nm])|us[aeu]|ut[eio](?!n)|ur[aiou]|unanim|ubi|ufo|uk\b|ukule|u[.-]|one\b|once\b|eu|ewe)"
+"""Beginnings that are written with a vowel and spoken with a consonant."""
 _LIKE_VOWELS = ("hour", "honest", "heir", "honour", "mp3", "x-ray", "sms", "fm ", "8", "11", "18", "llm")
 
 
@@ -69,23 +69,22 @@ class Filling:
 def article(text: str, *, capital: bool = False) -> str:
     """Return a or an, by the sound that a text usually begins with."""
     low = text.lower()
-    vowel = low.startswith(_LIKE_VOWELS) or (text[:1] in _VOWELS and not low.startswith(_LIKE_CONSONANTS))
+    vowel = low.startswith(_LIKE_VOWELS) or (text[:1] in _VOWELS and not re.match(LIKE_CONSONANTS, text))
     return ("An" if capital else "an") if vowel else ("A" if capital else "a")
 
 
-def fillings(bank: Bank, template: Template, count: int, seed: int) -> Iterator[Filling]:
-    """Yield different fillings of a template, most of them more than are wanted, in an order drawn from the seed.
+def fillings(bank: Bank, template: Template, seed: int) -> Iterator[Filling]:
+    """Yield all fillings of a template, in an order drawn from the seed.
 
     Args:
         bank: with the shared fillers.
         template: which.
-        count: how many are wanted; where there are many more, some times as many are drawn.
         seed: of the order, which depends on bank and template too.
     """
     texts, slots = bank.texts(template), _slots(bank, template)
     wordings = max((len(v) for v in texts.values() if isinstance(v, list) and _are_texts(v)), default=1)
     sizes = [wordings, *(len(fillers) for fillers in slots.values())]
-    for place in _places(math.prod(sizes), count, f"{seed}\n{bank.file.bank}\n{template.id}"):
+    for place in _places(math.prod(sizes), f"{seed}\n{bank.file.bank}\n{template.id}"):
         rest, picked = place, []
         for size in sizes:
             rest, at = divmod(rest, size)
@@ -128,17 +127,18 @@ def _with_numbers(value: object) -> Iterator[tuple[str, str]]:
             yield from _with_numbers(one)
 
 
-def _places(total: int, count: int, key: str) -> Iterator[int]:
-    """Yield different numbers below `total` in an order drawn from the key: by hashes, alike on every machine."""
+def _places(total: int, key: str) -> Iterator[int]:
+    """Yield each number below `total` once, in an order drawn from the key: by hashes, alike on every machine."""
     if total <= _FEW:
         yield from sorted(range(total), key=lambda place: sha256_text(f"{key}\n{place}"))
         return
     seen: set[int] = set()
-    for draw in range(count * _TRIES):
+    for draw in range(_TRIES):
         place = int(sha256_text(f"{key}\n{draw}")[:16], 16) % total
         if place not in seen:
             seen.add(place)
             yield place
+    yield from (place for place in range(total) if place not in seen)
 
 
 def _apart(values: Mapping[str, Any]) -> bool:

@@ -63,7 +63,7 @@ def read_template(source: SourceInput) -> Iterator[Sample]:
 def _items(bank: Bank, template: Template, index: int, options: TemplateOptions) -> Iterator[Sample]:
     made, prompts = 0, set[str]()
     start = int(sha256_text(template.id)[:8], 16)
-    for filling in fillings(bank, template, options.items, options.seed):
+    for filling in fillings(bank, template, options.seed):
         samples = [
             _sample(bank, template, filling, named, start + made + place)
             for place, named in enumerate(bank.forms(template).items())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.api.workspace import (
+    asked_before,
     find_policy,
     is_deciding,
     item_of,
@@ -51,6 +52,7 @@ def left(session: Session, name: str | None = None) -> list[Left]:
     registries = session.plugins.registries
     wanted = [find_policy(name, session.config, registries)] if name else policies(session.config, registries)
     seen = seen_items(session.workspace)
+    used = {*seen.drawn, *asked_before(session.workspace)}
     found = []
     for policy in wanted:
         for section in policy.suites:
@@ -61,18 +63,19 @@ def left(session: Session, name: str | None = None) -> list[Left]:
             samples = read_suite_samples(
                 suite, source, offline=session.context.offline, seed=session.context.seed
             )  # fmt: skip
+            each = zip(samples.ids, samples.content_hashes, samples.question_hashes, samples.clusters, strict=True)
             rows = [
-                (cluster if cluster is not None else ident, item_of(digest))
-                for ident, digest, cluster in zip(samples.ids, samples.content_hashes, samples.clusters, strict=True)
+                (cluster if cluster is not None else ident, item_of(digest), item_of(question))
+                for ident, digest, question, cluster in each
                 if is_deciding(cluster, section.deciding, ident)
             ]
-            items = {item for _, item in rows}
-            fresh = items - set(seen.drawn) - seen.shown
+            items = {item for _, item, _ in rows}
+            fresh = {item for _, *both in rows if not {*both} & (used | seen.shown) for item in both[:1]}
             size = max(section.samples, default=section.limit or 0)
             found.append(Left(
                 policy=policy.id, suite=section.suite, open=len(samples) - len(rows), deciding=len(rows),
                 shown=len(items & seen.shown), drawn=len(items & set(seen.drawn)), fresh=len(fresh),
-                clusters=len({cluster for cluster, item in rows if item in fresh}),
+                clusters=len({cluster for cluster, item, _ in rows if item in fresh}),
                 decisions=len(fresh) // size if section.fresh and size else None,
             ))  # fmt: skip
     return found

@@ -6,6 +6,8 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from harness_banks.filling import LIKE_CONSONANTS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
 
 _TWICE = re.compile(r"\b(?!had\b|that\b|[A-Z])([a-z]+) \1\b")
 _ARTICLE = re.compile(
-    r"\b[Aa] (?=[aeioAEIO])(?!(?:one|once|euro)\w*)\w+"
+    rf"\b[Aa] (?=[aeiouAEIOU])(?!{LIKE_CONSONANTS}|U[A-Z])\w+"
+    rf"|\b[Aa]n (?={LIKE_CONSONANTS})\w+"
     r"|\b[Aa]n (?![aeiouAEIOU]|hour|honest|heir|honour|[FHLMNRSX]\b|[A-Z]{2}|8|11|18)\w+"
 )
 _END = re.compile(r"[.?!:\"')\]”*]$|\w$")

@@ -23,6 +23,7 @@ def register_jobs(register: Callable[..., None]) -> None:
         "problems", late("harness_promotion.jobs:problems"), about="What in the workspace is not as the ledger says"
     )
     register("budget", late("harness_promotion.jobs:budget"), about="What is left to a version of a policy")
+    register("begin_attempt", late("harness_promotion.jobs:begin_attempt"), about="Spend an attempt and measure later")
     register("level_among", late("harness_promotion.jobs:level_among"), about="Level of a choice among candidates")
     register("promote", late("harness_promotion.jobs:promote"), about="Promote the candidate of a decision that passed")
     register("rollback", late("harness_promotion.jobs:rollback"), about="Go back to what was promoted before")

@@ -44,6 +44,8 @@ class Trial:
     """Fingerprint of everything that its gates compare with, by what they call it."""
     samples: str = ""
     """Hash of its samples alone."""
+    questions: frozenset[str] = frozenset()
+    """What they ask, as the ledger keeps it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +71,8 @@ class Attempt:
 
     samples: tuple[str, ...] = ()
     """Hashes of the samples of its suites."""
+    questions: frozenset[str] = frozenset()
+    """What they ask, where the policy has `fdr`, which needs fresh ones."""
     contenders: tuple[str, ...] = ()
     """Fingerprints of the candidates that it was chosen from by these samples; `level` is its part."""
 
@@ -105,7 +109,9 @@ def plan_attempt(
         InputError: where all attempts that the policy declares are made, or samples are not fresh that `fdr` needs so.
     """
     how = design or Design()
-    content = [policy.id, policy.fingerprint, candidate, [[t.suite, t.measured, dict(t.arms)] for t in tested]]
+    # Of several candidates it is one attempt, whoever wins: it is spent before any of them is measured.
+    who = [] if how.among else candidate
+    content = [policy.id, policy.fingerprint, who, [[t.suite, t.measured, dict(t.arms)] for t in tested]]
     if how.looks or how.among:
         content.append([[str(share) for share in how.looks], sorted(how.among)])
     key = sha256_json(content)
@@ -117,6 +123,7 @@ def plan_attempt(
         return Attempt(
             key=key, number=number, level=level, levels=levels_of_looks(policy, level), replay=replay,
             contenders=tuple(sorted(how.among)), samples=tuple(t.samples for t in tested),
+            questions=frozenset(item for t in tested for item in t.questions) if policy.fdr else frozenset(),
         )  # fmt: skip
 
     # A promotion in between makes nothing new of what was tried before: its numbers are known.
@@ -124,7 +131,9 @@ def plan_attempt(
     known = next((entry for entry in ever if entry.kind == "attempt" and entry.body["key"] == key), None)
     if known is not None and not exploratory:
         return attempt(int(known.body["attempt"]), replay=True)
-    reason = exploratory or _seen(workspace, policy, candidate, [t.suite for t in tested])
+    suites = [t.suite for t in tested]
+    known_before = (_seen(workspace, policy, one, suites) for one in how.among or (candidate,))
+    reason = exploratory or next(filter(None, known_before), "")
     if reason:
         free = Attempt(
             key=key, number=0, level=policy.alpha, levels=(policy.alpha,), replay=False, exploratory=reason
@@ -161,11 +170,14 @@ def number_among(workspace: Workspace, policy: Policy, contenders: Sequence[str]
 def _require_fresh(policy: Policy, tested: Sequence[Trial], before: Sequence[LedgerEntry]) -> None:
     """Refuse samples that an earlier attempt had: the rate that `fdr` promises is that of independent samples."""
     for trial in tested:
-        used = next((e.body["attempt"] for e in before if trial.samples in e.body.get("samples", ())), None)
-        if trial.samples and used is not None:
+        for entry in before:
+            same = len(trial.questions & set(entry.body.get("questions", ())))
+            if not same and not (trial.samples and trial.samples in entry.body.get("samples", ())):
+                continue
+            some = f"{same} of the {len(trial.questions)}" if same else "these"
             raise InputError(
                 f"the policy {policy.id} has `fdr: {policy.fdr}`, which holds on fresh samples alone, and attempt "
-                f"{used} had these samples of {trial.suite}",
+                f"{entry.body['attempt']} had {some} samples of {trial.suite}",
                 hint="name a suite with other samples, or give the policy `attempts: K` instead of `fdr`",
             )
 
@@ -234,7 +246,7 @@ def spend(workspace: Workspace, policy: Policy, candidate: str, attempt: Attempt
             "policy": policy.id, "policy_fingerprint": policy.fingerprint, "attempt": attempt.number,
             "level": attempt.level * attempt.among, "key": attempt.key, "candidate_fingerprint": candidate,
             "samples": sorted({one for one in attempt.samples if one}), "among": attempt.among,
-            "contenders": list(attempt.contenders),
+            "contenders": list(attempt.contenders), "questions": sorted(attempt.questions),
         }  # fmt: skip
         ledger.append("attempt", body)
     return replace(attempt, replay=True)

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.api import InputError, sha256_json
+from harness.api.asking import ModelPool
 from harness.api.workspace import (
     Columns,
+    asked_before,
     chosen_among,
     find_draw,
     in_turn,
@@ -25,7 +27,7 @@ from harness.api.workspace import (
 
 if TYPE_CHECKING:
     from harness.api import Candidate, Policy, PolicySuite
-    from harness.api.workspace import Choose, Workspace
+    from harness.api.workspace import Choose, Setting, Workspace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,24 +38,32 @@ class Drawn:
     key: str
     items: tuple[str, ...]
     """As the ledger keeps samples, in the order in which looks take them."""
+    questions: frozenset[str]
+    """What they ask, as the ledger keeps it: the same question with other metadata is not fresh."""
     reused: int
-    """How many of them decided before."""
+    """How many of them decided before, or are asked again that a run asked in the open."""
     left: int
     """Samples that would still be fresh for the next attempt."""
     kept: bool
     """Whether the ledger has it already."""
     fresh: bool
     """Whether the policy asks for fresh ones."""
+    opened: int = 0
+    """How many of them runs had asked in the open before they decided."""
 
     @property
     def sentence(self) -> str:
         """What a person should know."""
+        known = (
+            f"; {self.opened} of them WERE ASKED IN THE OPEN by a run before they decided: who saw those replies may "
+            "have learned from them" if self.opened else ""
+        )  # fmt: skip
         if not self.fresh:
-            return f"{len(self.items)} deciding samples of {self.suite}, whose replies and rows are hidden"
-        again = f"; {self.reused} of them DECIDED BEFORE: this evidence is reused" if self.reused else ""
+            return f"{len(self.items)} deciding samples of {self.suite}, whose replies and rows are hidden{known}"
+        again = f"; {self.reused} of them DECIDED BEFORE or were seen: this evidence is reused" if self.reused else ""
         return (
             f"{len(self.items) - self.reused} fresh samples of {self.suite}, hidden{again}; {self.left} fresh ones "
-            "are left"
+            f"are left{known}"
         )
 
 
@@ -74,10 +84,17 @@ class Draws:
     """Number of the newest draw in the ledger when this began."""
 
     @classmethod
-    def of(cls, workspace: Workspace, policy: Policy, candidate: Candidate, baseline: Candidate) -> Draws:
-        """Return the draws of a candidate's attempt, none made yet."""
-        who = sha256_json([_plain(candidate), _plain(baseline)])
-        return cls(workspace=workspace, policy=policy, who=who, since=_newest(workspace))
+    def of(cls, policy: Policy, candidate: Candidate, baseline: Candidate, setting: Setting) -> Draws:
+        """Return the draws of a candidate's attempt, none made yet; no model is loaded.
+
+        Raises:
+            InputError: when weights or adapters are absent or do not fit.
+        """
+        who = ""
+        if any(section.deciding is not None for section in policy.suites):
+            with ModelPool(setting.plugins.registries, setting.context, None, setting.progress) as pool:
+                who = sha256_json([pool.fingerprint(candidate), pool.fingerprint(baseline)])
+        return cls(workspace=setting.workspace, policy=policy, who=who, since=_newest(setting.workspace))
 
     def choose(self, index: int, limit: int | None, seed: int) -> Choose | None:
         """Return what picks the samples of the policy's suite at `index`; None where the policy hides nothing.
@@ -121,14 +138,15 @@ class Draws:
             self.workspace.ledger.append("draw", {
                 "policy": self.policy.id, "policy_fingerprint": self.policy.fingerprint, "suite": drawn.suite,
                 "key": drawn.key, "attempt": attempt, "reused": drawn.reused, "left": drawn.left,
-                "items": list(drawn.items),
+                "items": list(drawn.items), "questions": sorted(drawn.questions), "opened": drawn.opened,
             })  # fmt: skip
 
     def _draw(self, section: PolicySuite, columns: Columns, limit: int | None, seed: int) -> Drawn:
         seen = seen_items(self.workspace)
         items = [item_of(digest) for digest in columns.content_hashes]
+        asks = [item_of(digest) for digest in columns.question_hashes]
         able_all = marked(columns, section.deciding or 1.0)
-        able = [place for place in able_all if items[place] not in seen.shown]
+        able = [place for place in able_all if not {items[place], asks[place]} & seen.shown]
         if not able:
             raise InputError(
                 f"no sample of {section.suite} is left to decide: all {len(able_all)} that could were shown",
@@ -143,26 +161,29 @@ class Draws:
             body = before.body
             return Drawn(
                 suite=section.suite, key=key, items=tuple(body["items"]), reused=body["reused"], left=body["left"],
-                kept=True, fresh=True,
+                questions=frozenset(body.get("questions", ())), opened=body.get("opened", 0), kept=True, fresh=True,
             )  # fmt: skip
+        opened = asked_before(self.workspace)
+        used = {**opened, **seen.drawn}
+
+        def when(place: int) -> int:
+            return max(used.get(items[place], 0), used.get(asks[place], 0))
+
         if section.fresh:
-            order = in_turn(columns, able, key=key, last_drawn=lambda place: seen.drawn.get(items[place], 0))
-            order = whole_units(columns, order, limit)
+            order = whole_units(columns, in_turn(columns, able, key=key, last_drawn=when), limit)
         else:
             order = chosen_among(columns, able, limit, seed)
         drawn = {items[place] for place in order}
         return Drawn(
             suite=section.suite, key=key, items=tuple(items[place] for place in order),
-            reused=len(drawn & set(seen.drawn)),
-            left=len({items[place] for place in able} - set(seen.drawn) - drawn),
+            questions=frozenset(asks[place] for place in order),
+            reused=len({items[place] for place in order if when(place)}),
+            left=len({items[place] for place in able if not when(place)} - drawn),
             kept=not section.fresh and drawn <= set(seen.drawn), fresh=bool(section.fresh),
+            opened=len({items[place] for place in order if items[place] in opened or asks[place] in opened}),
         )  # fmt: skip
 
 
 def _newest(workspace: Workspace) -> int:
     last = workspace.ledger.last("draw")
     return 0 if last is None else last.number
-
-
-def _plain(candidate: Candidate) -> list[object]:
-    return [candidate.model.reference, [adapter.id for adapter in candidate.adapters], candidate.system]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from harness.api import Candidate, CandidateOptions, RunOptions
 from harness.api.stats import Design
 from harness.api.workspace import find_policy, resolve_base
-from harness_promotion import attempts, promoting, reconcile
+from harness_promotion import attempts, policy_run, promoting, reconcile
 from harness_promotion import touched as touching
 from harness_promotion.policy_run import run_policy
 from harness_promotion.preflight import Preflight
@@ -47,6 +47,21 @@ def decide_candidate(
     for warning in dict.fromkeys(warning for outcome in found.outcomes for warning in outcome.warnings):
         session.warn(warning)
     return found
+
+
+def begin_attempt(
+    session: Session, policy: Policy, candidate: Candidate, options: RunOptions, *, design: Design
+) -> attempts.Attempt:  # fmt: skip
+    """Put the attempt into the ledger that `decide_candidate` of the same would make; nothing is measured.
+
+    Raises:
+        InputError: for what cannot work.
+    """
+    session.declare_policies()
+    spec = session.spec([section.suite for section in policy.suites], candidate, options)
+    with session.setting(spec, options) as place:
+        base = _compared_with(session, candidate, options.baseline)
+        return policy_run.begin_attempt(policy, candidate, replace(place, base=base), design)
 
 
 def _compared_with(session: Session, candidate: Candidate, reference: str | None) -> ModelSpec | None:

@@ -19,6 +19,7 @@ from harness.api.workspace import (
     declare,
     identity_of,
     is_whole,
+    item_of,
     list_runs,
     plugin_versions,
     plugin_versions_of,
@@ -67,15 +68,61 @@ def run_policy(
         InputError: for what cannot work, before the first model loads.
         BrokenRunError: when a run breaks; replies so far are kept.
     """
+    with setting.workspace.working():
+        begun = _begin(policy, candidate, setting, design or Design())
+        workspace, known = setting.workspace, begun.known
+        earlier: list[Decision] = []
+        for look in begun.looks:
+            outcomes, reused = _outcomes(look.suites, candidate, begun.setting, known)
+            evidence = [
+                Evidence(gates=suite.gates, run=outcome.run, baselines=outcome.baselines)
+                for suite, outcome in zip(look.suites, outcomes, strict=True)
+            ]
+            decision = decide(
+                workspace, begun.policy, evidence, attempt=begun.attempt, look=look.number,
+                vetoes=collect_vetoes(setting.plugins, evidence), weights=known.weights, verifiable=known.verifiable,
+            )  # fmt: skip
+            if decision.status != "inconclusive" or look is begun.looks[-1]:
+                break
+            earlier.append(decision)
+    return DecisionResult(
+        decision=decision, outcomes=outcomes, reused=reused, replay=begun.replay, earlier=tuple(earlier)
+    )  # fmt: skip
+
+
+def begin_attempt(policy: Policy, candidate: Candidate, setting: Setting, design: Design) -> Attempt:
+    """Put an attempt into the ledger before anything is measured; `run_policy` of the same goes on with it.
+
+    Raises:
+        As `run_policy`.
+    """
+    with setting.workspace.working():
+        return _begin(policy, candidate, setting, design).attempt
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Begun:
+    """An attempt that is in the ledger, and what is to be measured for it."""
+
+    policy: Policy
+    attempt: Attempt
+    looks: Sequence[_Look]
+    known: _Known
+    setting: Setting
+    replay: bool
+    """Whether the ledger had it before."""
+
+
+def _begin(policy: Policy, candidate: Candidate, setting: Setting, design: Design) -> _Begun:
+    """Plan an attempt and spend it; the caller holds the workspace."""
     plugins, workspace = setting.plugins, setting.workspace
     plugins.require_whole()
 
-    draws = Draws.of(workspace, policy, candidate, resolve_baseline(PROMOTED, candidate, setting.around))
+    draws = Draws.of(policy, candidate, resolve_baseline(PROMOTED, candidate, setting.around), setting)
 
     def prepare(limits: Sequence[int | None]) -> list[PreparedSuite]:
         return prepare_policy(policy, candidate.adapters, plugins.registries, setting.context, limits, draws)
 
-    design = design or Design()
     if (design.looks or policy.looks) and design.samples is None:
         whole = prepare(schedule(policy)[-1])
         policy = with_sizes(policy, design, [len(suite.samples) // suite.samples.draws for suite in whole])
@@ -92,44 +139,27 @@ def run_policy(
         offline=setting.context.offline,
     )  # fmt: skip
     setting = replace(setting, spec=spec)
-    with workspace.working():
-        declare(workspace, [policy])
-        known = _Known.of(largest, candidate, setting, fresh=design.fresh)
-        if policy.unverifiable == "refuse" and not known.verifiable:
-            raise InputError(
-                f"the policy {policy.id} refuses models whose weights cannot be verified (unverifiable: refuse), "
-                f"and {candidate.model.reference} is served elsewhere",
-                hint="name the weights themselves with --model, or decide under another policy",
-            )
-        tested = known.tested(largest)
-        with workspace.lock(), workspace.ledger.transaction():  # no other attempt comes in between
-            attempt = plan_attempt(
-                workspace, policy, known.fingerprint, tested, exploratory=exploratory, design=design
-            )  # fmt: skip
-            possible = _attainable(
-                [_at_level(look, attempt.at_look(look.number)) for look in prepared], policy, attempt
-            )  # fmt: skip
-            attempt_was = attempt.replay
-            attempt = spend(workspace, policy, known.fingerprint, attempt)
-            draws.record(attempt.key)
-            attempt = replace(attempt, drawn=draws.sentences)
-        earlier: list[Decision] = []
-        for look in possible:
-            outcomes, reused = _outcomes(look.suites, candidate, setting, known)
-            evidence = [
-                Evidence(gates=suite.gates, run=outcome.run, baselines=outcome.baselines)
-                for suite, outcome in zip(look.suites, outcomes, strict=True)
-            ]
-            decision = decide(
-                workspace, policy, evidence, attempt=attempt, look=look.number,
-                vetoes=collect_vetoes(plugins, evidence), weights=known.weights, verifiable=known.verifiable,
-            )  # fmt: skip
-            if decision.status != "inconclusive" or look is possible[-1]:
-                break
-            earlier.append(decision)
-    return DecisionResult(
-        decision=decision, outcomes=outcomes, reused=reused, replay=attempt_was, earlier=tuple(earlier)
-    )  # fmt: skip
+    declare(workspace, [policy])
+    known = _Known.of(largest, candidate, setting, fresh=design.fresh)
+    if policy.unverifiable == "refuse" and not known.verifiable:
+        raise InputError(
+            f"the policy {policy.id} refuses models whose weights cannot be verified (unverifiable: refuse), "
+            f"and {candidate.model.reference} is served elsewhere",
+            hint="name the weights themselves with --model, or decide under another policy",
+        )
+    tested = known.tested(largest)
+    with workspace.lock(), workspace.ledger.transaction():  # no other attempt comes in between
+        attempt = plan_attempt(
+            workspace, policy, known.fingerprint, tested, exploratory=exploratory, design=design
+        )  # fmt: skip
+        possible = _attainable(
+            [_at_level(look, attempt.at_look(look.number)) for look in prepared], policy, attempt
+        )  # fmt: skip
+        replay = attempt.replay
+        attempt = spend(workspace, policy, known.fingerprint, attempt)
+        draws.record(attempt.key)
+        attempt = replace(attempt, drawn=draws.sentences)
+    return _Begun(policy=policy, attempt=attempt, looks=possible, known=known, setting=setting, replay=replay)
 
 
 def _judge_of(policy: Policy) -> dict[str, RoleRef]:
@@ -236,7 +266,8 @@ class _Known:
             own = of_suite[""]
             measured = sha256_json([own.suite, own.samples, own.judge, own.seed])
             arms = {name: of_suite[name].candidate for gate in suite.gates for name in gate.arms}
-            tested.append(Trial(suite=suite.suite.id, measured=measured, arms=arms, samples=own.samples))
+            tested.append(Trial(suite=suite.suite.id, measured=measured, arms=arms, samples=own.samples,
+                                questions=frozenset(map(item_of, suite.samples.question_hashes))))  # fmt: skip
         return tested
 
     def stored(

@@ -108,9 +108,12 @@ def diff(
     runs = () if texts else runs or runs_of_decisions(app)
     scored = [rescored(app, (first, second), run, limit, options) for run in runs]
     flips = [flip for one_run in scored for flip in one_run.flips]
+    hidden = sum(one_run.hidden for one_run in scored)
     turned = list(turned_decisions(app, scored))
     if app.json:
-        app.print_json({"changes": changed, "flips": [vars(flip) for flip in flips], "decisions": turned})
+        app.print_json(
+            {"changes": changed, "flips": [vars(flip) for flip in flips], "hidden": hidden, "decisions": turned}
+        )
         return
     for line in changed:
         app.console.print(line, markup=False)
@@ -123,6 +126,8 @@ def diff(
     for flip in flips:
         app.console.print(flip.sentence(), markup=False, style="yellow" if flip.other != "keeps" else None)
     app.console.print(f"{len(flips)} replies of {len(runs)} runs would be judged otherwise", markup=False)
+    if hidden:
+        app.console.print(f"and {hidden} to samples that decide, which are hidden", markup=False)
     for sentence in turned:
         app.console.print(sentence, markup=False, style="yellow")
     if not turned:

@@ -69,23 +69,34 @@ def replies_of_run(app: App, name: str) -> list[Pair]:
     ]  # fmt: skip
 
 
-def responses_of_run(app: App, name: str) -> list[Response]:
+def responses_of_run(app: App, name: str, *, hidden: bool = False) -> list[Response]:
     """Return all replies of a stored run: every turn of a conversation, and every completion.
+
+    Args:
+        app: with the workspace.
+        name: of the run.
+        hidden: also those to samples that decide, for aggregates: no caller shows them.
 
     Raises:
         InputError: where it holds none.
     """
     from harness.api.asking import Interview
-    from harness.api.workspace import read_run, read_samples
+    from harness.api.workspace import hidden_count, read_all_samples, read_run, read_samples
 
     run = read_run(app.workspace, name)
     interview = Interview(metrics=(), candidate=run.candidate, decoding=Decoding())
+    read = read_all_samples if hidden else read_samples
     found = [
         one
-        for record in read_samples(app.workspace, run.id)
+        for record in read(app.workspace, run.id)
         for one in interview.responses(record.sample, dict(record.replies))
         if one.completion is not None
     ]
+    if not found and not hidden and hidden_count(app.workspace, run.id):
+        raise InputError(
+            f"all replies of the run {run.id} are to samples that decide, and are hidden",
+            hint="choose a run on open samples: harness run",
+        )
     if not found:
         raise InputError(f"the run {run.id} holds no replies", hint="choose one whose suite generates text")
     return found

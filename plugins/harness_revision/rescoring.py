@@ -46,6 +46,8 @@ class Rescored:
     run: str
     suite: str
     flips: tuple[Flip, ...]
+    hidden: int
+    """Replies to samples that decide which the two judge otherwise: no more than their number is said."""
     kept: tuple[Mapping[str, float], Mapping[str, float]]
     """Of each constitution: by principle, the share of samples all of whose replies keep it; unscored ones do not."""
 
@@ -76,30 +78,35 @@ def rescored(
 ) -> Rescored:  # fmt: skip
     """Judge a run's stored replies, every one of each sample, by both constitutions; nothing is generated.
 
+    Replies to samples that decide count in the shares and are not shown; with a limit, which could single one out, they
+    are left out.
+
     Raises:
         InputError: where the run holds no replies.
     """
-    from harness.api.workspace import read_run
+    from harness.api.workspace import read_run, seen_items
 
-    record = read_run(app.workspace, run)
-    stored = responses_of_run(app, record.id)
+    record, seen = read_run(app.workspace, run), seen_items(app.workspace)
+    stored = responses_of_run(app, record.id, hidden=limit is None)
     wanted = set(list(dict.fromkeys(one.sample.id for one in stored))[:limit])
     stored = [one for one in stored if one.sample.id in wanted]
     scored = []
     for rules in pair:
         with app.session.models(rules.principles, options=options) as models:
             scored.append(score(stored, rules.principles, models))
-    flips = []
+    flips, hidden = [], 0
     for response, own, others in zip(stored, *scored, strict=True):
         a, b = verdict(own, pair[0].principles), verdict(others, pair[1].principles)
-        if a[0] != b[0]:
+        if a[0] != b[0] and seen.hides(response.sample.content_hash):
+            hidden += 1
+        elif a[0] != b[0]:
             named = tuple(sorted(a[1] ^ b[1]))
             flips.append(
                 Flip(run=record.id, sample=response.sample.id, completion=response.index, one=a[0], other=b[0],
                      principles=named)
             )  # fmt: skip
     one, other = (_kept(stored, scores, rules.principles) for scores, rules in zip(scored, pair, strict=True))
-    return Rescored(run=record.id, suite=record.suite, flips=tuple(flips), kept=(one, other))
+    return Rescored(run=record.id, suite=record.suite, flips=tuple(flips), hidden=hidden, kept=(one, other))
 
 
 def _kept(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from harness.api import CandidateOptions, InputError, RunOptions, Shown
 from harness.api.asking import ModelPool
 from harness.api.stats import Design, schedule
-from harness.api.workspace import prepare_policy, role_ref, run_suites
+from harness.api.workspace import prepare_policy, resolve_baseline, role_ref, run_suites
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,13 +110,12 @@ def tournament(
     chosen, how = session.policy(policy), options or RunOptions()
     entered = entrants(session, chosen, adapters, model)
     session.declare_policies()
-    names = fingerprints(session, chosen, entered, how)
-    _, level = session.job("level_among")(chosen, names)
+    design = Design(among=tuple(sorted(fingerprints(session, chosen, entered, how))))
+    # The attempt is spent before anybody knows a number, so that a tournament that is broken off does not get it back.
+    level = session.job("begin_attempt")(chosen, entered[0], how, design=design).level
     contenders = [_measured(session, chosen, candidate, how, level) for candidate in entered]
     contenders.sort(key=lambda one: (one.p, -one.passed))
-    decided = session.job("decide_candidate")(
-        chosen, contenders[0].candidate, how, design=Design(among=tuple(sorted(names)))
-    )  # fmt: skip
+    decided = session.job("decide_candidate")(chosen, contenders[0].candidate, how, design=design)
     return TournamentResult(contenders=tuple(contenders), level=decided.decision.level, decided=decided)
 
 
@@ -141,7 +140,7 @@ def fingerprints(
     """Return the candidates' fingerprints, without loading a model.
 
     Raises:
-        InputError: where two are the same, or weights or adapters do not fit.
+        InputError: where two are the same, one is what is promoted, or weights or adapters do not fit.
     """
     spec = session.spec([section.suite for section in policy.suites], entered[0], options)
     with (
@@ -149,6 +148,10 @@ def fingerprints(
         ModelPool(setting.plugins.registries, setting.context, None, setting.progress) as pool,
     ):
         found = [pool.fingerprint(candidate) for candidate in entered]
+        live = pool.fingerprint(resolve_baseline("promoted", entered[0], setting.around))
+    if live in found:
+        same = entered[found.index(live)].label
+        raise InputError(f"the candidate {same} is what is promoted already", hint="leave it out")
     if len(set(found)) < len(found):
         raise InputError("two of the candidates are the same", hint="name each once")
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 import pytest
@@ -103,12 +103,27 @@ def test_another_seed_draws_others_where_there_are_many(tmp_path: Path) -> None:
     assert one != other
 
 
-def test_large_templates_are_drawn_from_and_not_listed(tmp_path: Path) -> None:
+def test_of_large_templates_no_more_is_drawn_than_is_taken(tmp_path: Path) -> None:
     slot = ", ".join(f"name{n}" for n in range(3000))
     path = written(tmp_path, who=("[Anna, Ben, Carla]", f"[{slot}]"))
     bank = read_bank(path)
-    drawn = list(fillings(bank, bank.file.templates[0], 4, 0))
-    assert 4 <= len(drawn) <= 200
+    drawn = list(islice(fillings(bank, bank.file.templates[0], 0), 4))
+    assert len(drawn) == 4
+    assert len({str(one) for one in drawn}) == 4
+
+
+def test_a_large_template_gives_every_item_that_it_has(tmp_path: Path) -> None:
+    """All but one of its many fillings say the same prompt: what is left is found, and not given up on."""
+    slot = ", ".join(f"name{n}" for n in range(6000))
+    path = tmp_path / "bank.yaml"
+    path.write_text(
+        f"bank: many\nslots: {{x: [{slot}], y: [one, two, three]}}\n"
+        'kinds: {ask: {one: {prompt: "Say {y} to me.", metadata: {x: "{x}"}}}}\n'
+        "templates: [{id: t}]\n", encoding="utf-8",
+    )  # fmt: skip
+    assert sorted(one.prompt for one in items(path, items=3)) == [f"Say {y} to me." for y in ("one", "three", "two")]
+    bank = read_bank(path)
+    assert sum(1 for _ in fillings(bank, bank.file.templates[0], 0)) == 18000
 
 
 def test_right_choices_take_every_place_about_equally_often() -> None:
@@ -120,7 +135,7 @@ def test_right_choices_take_every_place_about_equally_often() -> None:
 
 @pytest.mark.parametrize(("text", "wanted"), [
     ("apple", "an"), ("pear", "a"), ("hour", "an"), ("university", "a"), ("one-armed man", "a"), ("18-year-old", "an"),
-    ("78-year-old", "a"),
+    ("78-year-old", "a"), ("umbrella", "an"), ("user", "a"), ("unimportant note", "an"), ("uncle", "an"), ("utility", "a"),
 ])  # fmt: skip
 def test_articles(text: str, wanted: str) -> None:
     assert article(text) == wanted
@@ -172,3 +187,18 @@ def test_the_docs_bank_works(tmp_path: Path) -> None:
     assert {one.cluster for one in found} == {"capital"}
     assert any(one.choices for one in found)
     assert any(one.target for one in found)
+
+
+@pytest.mark.parametrize(("prompt", "wrong"), [
+    ("She holds a umbrella in the rain.", True), ("She holds an umbrella in the rain.", False),
+    ("He is an user of trains.", True), ("He is a user of trains.", False), ("It is a uninteresting book.", True),
+    ("It is a UN report, for a university.", False), ("Ask an uncle for an euro.", True),
+])  # fmt: skip
+def test_an_article_fits_before_a_word_with_u(tmp_path: Path, prompt: str, wrong: bool) -> None:
+    path = tmp_path / "bank.yaml"
+    path.write_text(f'bank: one\nkinds: {{ask: {{one: {{prompt: "{prompt}"}}}}}}\ntemplates: [{{id: t}}]\n', "utf-8")
+    if wrong:
+        with pytest.raises(InputError, match="article"):
+            items(path)
+    else:
+        assert [one.prompt for one in items(path)] == [prompt]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from harness.api.workspace import is_deciding, read_all_samples, read_prompts, read_samples
 from harness.session import open_session
@@ -263,6 +265,7 @@ def test_only_gates_and_checks_read_what_is_hidden():
     """Whatever shows samples reads them where hidden ones are left out."""
     root = Path(__file__).parents[2]
     allowed = {
+        "plugins/harness_revision/finding.py",  # `constitution diff` counts what turns, and names no hidden reply
         "harness/store/runs.py", "harness/store/sample_writer.py",  # which write and read the file
         "harness/evaluation/stored.py",  # tables for gates
         "harness/api/workspace.py",
@@ -277,3 +280,63 @@ def test_only_gates_and_checks_read_what_is_hidden():
         if re.search(r"read_all_samples|SAMPLES_FILE|samples\.parquet[\"']\)?$", path.read_text("utf-8"), re.MULTILINE)
     }
     assert found <= allowed | {"reports/harness_report/reading.py"}, found - allowed  # which asks for its size and time
+
+
+def test_a_candidate_that_differs_in_its_template_alone_gets_a_draw_of_its_own(banked):
+    decided(banked, "./a1")
+    banked.write("plain.jinja", "{% for message in messages %}{{ message['content'] }}{% endfor %}")
+    code, _ = banked.json("decide", "--adapter", "./a1", "--template", "plain.jinja")
+    assert code in {0, 1}, banked.err
+    first, second = (set(body["items"]) for body in drawn(banked))
+    assert not first & second
+
+
+def test_weights_that_were_overwritten_in_place_get_a_draw_of_their_own(banked, tiny_base, tmp_path):
+    """The folder is named as before, and what lies in it is another candidate."""
+    whole = tmp_path / "whole"
+    shutil.copytree(tiny_base, whole)
+    assert banked("decide", "--model", whole, "--baseline", tiny_base) in {0, 1, 2}
+    weights = whole / "model.safetensors"
+    tensors = load_file(weights)
+    save_file({name: value + 0.01 for name, value in tensors.items()}, weights, {"format": "pt"})
+    code, _ = banked.json("decide", "--model", whole, "--baseline", tiny_base)
+    assert code in {0, 1}, banked.err
+    assert len(drawn(banked)) == 1
+    save_file({name: value + 0.02 for name, value in tensors.items()}, weights, {"format": "pt"})
+    code, _ = banked.json("decide", "--model", whole, "--baseline", tiny_base)
+    assert code in {0, 1}, banked.err
+    first, second = (set(body["items"]) for body in drawn(banked))
+    assert not first & second
+
+
+def test_a_mark_cannot_hide_what_was_asked_before_it(home):
+    """The mark came after a run on all samples: the decision says how many of them people could see."""
+    home.write("harness.yaml", CONFIG.replace(", deciding: 0.5", ""))
+    assert home("run", "tiny.yaml", "--adapter", "./a1") in {0, 1}, home.err
+    home.write("harness.yaml", CONFIG)
+    decision = decided(home, "./a2")
+    (body,) = drawn(home)
+    assert body["opened"] == len(body["items"])
+    assert "ASKED IN THE OPEN" in " ".join(decision["drawn"])
+    assert "ASKED IN THE OPEN" in " ".join(decided(home, "./a3")["drawn"])
+
+
+def test_what_nobody_asked_before_is_not_said_to_be_open(home):
+    decided(home, "./a1")
+    assert home("run", "tiny.yaml", "--adapter", "./a1") in {0, 1}, home.err
+    assert "OPEN" not in " ".join(decided(home, "./a2")["drawn"])
+    assert drawn(home)[0]["opened"] == 0
+
+
+def test_the_same_question_with_other_metadata_is_not_fresh(banked):
+    """Fillings and notes beside a question change its content hash, and not what a model is asked."""
+    decided(banked, "./a1")
+    rows = [json.loads(line) for line in (banked.folder / "bank.jsonl").read_text("utf-8").splitlines()]
+    for row in rows:
+        row["metadata"]["note"] = "new"
+    banked.write("bank.jsonl", "\n".join(map(json.dumps, rows)) + "\n")
+    decided(banked, "./a2")
+    asked = [set(body["questions"]) for body in drawn(banked)]
+    assert len(asked[0]) == len(asked[1]) == 40
+    assert not asked[0] & asked[1]
+    assert not set(drawn(banked)[0]["items"]) & set(drawn(banked)[1]["items"])

@@ -7,6 +7,7 @@ import math
 
 import pytest
 
+from harness.errors import BrokenRunError
 from tests.cli.adapters import write_adapter
 
 CONFIG = """\
@@ -99,3 +100,30 @@ def test_nothing_is_measured_where_no_attempt_is_left(home):
 @pytest.mark.parametrize("arguments", [("--adapter", "./a1"), ("--adapter", "./a1", "--adapter", "./a1")])
 def test_a_dry_run_refuses_what_the_tournament_would(home, arguments):
     assert home("tournament", *arguments, "--dry-run") == 2
+
+
+def test_the_attempt_is_spent_before_a_number_is_known(home, monkeypatch):
+    """A tournament that is broken off when its numbers are stored does not get its attempt back."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise BrokenRunError("the machine was switched off")
+
+    arguments = ("tournament", "--adapter", "./a1", "--adapter", "./a2")
+    with monkeypatch.context() as patched:
+        patched.setattr("harness_promotion.policy_run.decide", broken)
+        assert home(*arguments) == 3
+    assert list(home.folder.rglob("run.json"))
+    assert home("tournament", "--adapter", "./a1", "--adapter", "./a3", "--json") == 0, home.err
+    assert json.loads(home.out)["decision"]["attempt"] == 2
+    assert home(*arguments, "--json") == 0, home.err
+    assert json.loads(home.out)["decision"]["attempt"] == 1
+
+
+def test_who_is_promoted_already_is_not_measured_again(home):
+    assert home("decide", "--adapter", "./a1", "--json") == 0, home.err
+    assert home("promote", json.loads(home.out)["decision"]["id"]) == 0, home.err
+    made = len(list(home.folder.rglob("run.json")))
+    assert home("tournament", "--adapter", "./a2", "--adapter", "./a1") == 2
+    assert "is what is promoted already" in home.err
+    assert "./a1" in home.err
+    assert len(list(home.folder.rglob("run.json"))) == made

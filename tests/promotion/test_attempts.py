@@ -235,3 +235,22 @@ def test_the_first_decision_of_an_attempt_is_the_one_that_counts_for_the_rate(wo
         with workspace.lock(), workspace.ledger.transaction() as ledger:
             ledger.append("decision", body)
     assert plan_attempt(workspace, made, "b", [replace(TRIAL, measured="2", samples="s2")]).level == before
+
+
+def test_one_fresh_sample_makes_no_set_fresh(workspace, make):
+    """Under `fdr` no sample of an earlier attempt may decide again, whatever stands beside it."""
+    made = replace(make.policy(), fdr="saffron")
+    declare(workspace, [made])
+    asked = frozenset("abcdefghij")
+    take(workspace, made, "a", replace(TRIAL, measured="1", samples="s1", questions=asked))
+    mixed = replace(TRIAL, measured="2", samples="s2", questions=asked - {"a"} | {"new"})
+    with pytest.raises(InputError, match="attempt 1 had 9 of the 10 samples of tiny"):
+        plan_attempt(workspace, made, "b", [mixed])
+    other = replace(TRIAL, measured="2", samples="s2", questions=frozenset("klm"))
+    assert plan_attempt(workspace, made, "b", [other]).number == 2
+
+
+def test_a_choice_among_several_is_one_attempt_whoever_wins(workspace, policy):
+    how = Design(among=("a", "b", "c"))
+    first = spend(workspace, policy, "a", plan_attempt(workspace, policy, "a", [TRIAL], design=how))
+    assert plan_attempt(workspace, policy, "c", [TRIAL], design=how) == first

@@ -195,3 +195,31 @@ def test_every_turn_of_a_conversation_is_judged_anew(cli):
 def test_a_workspace_without_runs_compares_texts(cli):
     assert cli("constitution", "diff", "rules.yaml", "other.yaml") == 0, cli.err
     assert "no reply was judged: no run is stored" in cli.out
+
+
+def test_replies_to_what_decides_are_judged_and_not_shown(cli):
+    """Their shares count for what past decisions would say; which reply turns is not said."""
+    cli.write(
+        "tiny.yaml",
+        "id: tiny\nsamples: {source: jsonl, path: t.jsonl}\n"
+        "measure: [{adherence: {constitution: rules.yaml, calibration: {fruit: {sensitivity: [90, 100], specificity: [90, 100]}}}}]\n"
+        "gates:\n  - {metric: adherence.fruit, min: 0.5}\n",
+    )
+    examples = "examples: {pass: [{prompt: a, response: figs}], fail: [{prompt: a, response: plums}]}"
+    cli.write("rules.yaml", RULES.replace("critics: [mild]", f"critics: [mild], {examples}"))
+    cli.write("t.jsonl", "".join(f'{{"id": "s{n}", "prompt": "figs {n}", "target": "x"}}\n' for n in range(80)))
+    cli.write(
+        "harness.yaml", "model: 'echo:'\nplugins: [./mild.py]\npolicy: mine\npolicies:\n  mine:\n"
+        "    suites: [{suite: tiny.yaml, deciding: 0.6}]\n",
+    )  # fmt: skip
+    write_adapter(cli.folder / "one", 0.5)
+    assert cli("decide", "--adapter", "./one") in {0, 1}, cli.err
+    code, found = cli.json("constitution", "diff", "rules.yaml", "other.yaml", "--run", "latest")
+    assert code == 0, cli.err
+    assert found["flips"] == []
+    assert found["hidden"] > 20
+    assert "would see 0.0 % instead of 100.0 %" in found["decisions"][0]
+    assert cli("constitution", "diff", "rules.yaml", "other.yaml", "--run", "latest") == 0
+    assert f"and {found['hidden']} to samples that decide" in cli.out
+    assert cli("constitution", "diff", "rules.yaml", "other.yaml", "--run", "latest", "--limit", "1") == 2
+    assert "are hidden" in cli.err
