@@ -51,7 +51,9 @@ def test_any_text_and_number_survives(workspace, make, text, value):
 def test_the_table_has_columns_for_other_readers(workspace, make):
     record = make.stored_run(workspace, make.run_record())
     table = pq.read_table(workspace.runs / record.id / SAMPLES_FILE)
-    assert table.column_names == ["id", "content_hash", "tags", "cluster", "prompt", "text", "record"]
+    assert table.column_names == [
+        "id", "content_hash", "question_hash", "tags", "cluster", "prompt", "text", "record",
+    ]  # fmt: skip
     assert table.column("prompt").to_pylist()[:2] == ["question 0", "question 1"]
     assert table.column("tags").to_pylist()[0] == ["t"]
     assert table.column("content_hash")[0].as_py() == make.sample_record(0).sample.content_hash
