@@ -11,8 +11,9 @@ from harness.stats.kinds import kind_of
 from harness.terminal import safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
+    from rich.console import Console, ConsoleOptions, RenderableType
     from rich.containers import Lines
     from rich.table import Table
     from rich.text import Text
@@ -26,6 +27,8 @@ _PLAIN_UNITS = frozenset({"", "share", "score", "probability"})
 _FIGURES = re.compile(r"[-+<]?\d\S{0,11}( %| s)?|\[\S{1,12} \S{1,12}\]|—|unscored|")
 """What is never wrapped: half a number is another number."""
 _FIGURE_IN_TEXT = re.compile(r"\[[-+\d.,∞]+ [-+\d.,∞]+\]|\d %|\d points?\b")
+_LEAST_TEXT = 24
+"""Characters of a line below which nobody likes to read."""
 _JOINT = "\ue000"
 """Of private use and one cell wide: stands for a space at which no line may end."""
 _MARK = {"passed": "✓", "failed": "✗", "inconclusive": "?", "not_applicable": "–", "ungated": "–"}
@@ -109,6 +112,47 @@ def plain_table(
     for row in cells:
         table.add_row(*row)
     return table
+
+
+def named_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> RenderableType:
+    """Return a table whose first column holds names, which can be copied whole wherever the longest fits the terminal.
+
+    Where the table is too wide for that, each name stands on a line of its own, and its cells below it with their
+    columns' headings. Lines of a cell belong to the lines of its heading where they are as many.
+    """
+    listed = [tuple(row) for row in rows]
+
+    class Named:
+        def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+            from rich.measure import Measurement
+            from rich.padding import Padding
+            from rich.text import Text
+
+            table = plain_table(columns, listed, title=title, whole=columns[:1])
+            table.padding = (0, 1, 0, 0)
+            for place, column in enumerate(table.columns):
+                longest = max((len(line) for row in listed for line in row[place].split("\n")), default=0)
+                column.min_width = None if column.no_wrap else min(_LEAST_TEXT, longest)
+            if Measurement.get(console, options.update(max_width=10_000), table).minimum <= options.max_width:
+                yield table
+                return
+            if title:
+                yield Text(safe_text(title), style="italic")
+            for row in listed:
+                yield Text(safe_text(row[0]), style="bold", overflow="fold")
+                parts = [part for one in zip(columns[1:], row[1:], strict=True) for part in _headed(*one)]
+                yield Padding(unbroken(safe_text("; ".join(parts))), (0, 0, 0, 4))
+            yield ""
+
+    return Named()
+
+
+def _headed(heading: str, cell: str) -> list[str]:
+    """Return a cell's lines behind their headings."""
+    heads, lines = heading.split("\n"), cell.split("\n")
+    if len(heads) != len(lines):
+        heads, lines = [" ".join(heads)], [" ".join(lines)]
+    return [f"{head.strip(' ,')} {line.strip()}" for head, line in zip(heads, lines, strict=True) if line.strip()]
 
 
 def heading(text: str) -> Text:

@@ -18,7 +18,16 @@ from harness.commands import SECTIONS, Commands
 from harness.errors import EXIT_BROKEN, EXIT_GATE, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_PASSED
 from harness.session.drawing import line, run_parts
 from harness.store.outputs import Output
-from harness.tables import checks_table, counted, estimates_table, headline_lines, plain_table, status_text
+from harness.tables import (
+    checks_table,
+    counted,
+    estimates_table,
+    headline,
+    headline_lines,
+    named_table,
+    plain_table,
+    status_text,
+)
 from harness.terminal import safe_text, word_changes
 
 __all__ = [
@@ -42,8 +51,10 @@ __all__ = [
     "counted",
     "estimates_table",
     "gathered",
+    "headline",
     "headline_lines",
     "line",
+    "named_table",
     "output_options",
     "plain_table",
     "precision_check_option",

@@ -9,21 +9,23 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.api import InputError
-from harness.api.commands import EXIT_PASSED, App, common_options, counted, plain_table
+from harness.api.commands import EXIT_PASSED, App, common_options, counted, named_table
 
 if TYPE_CHECKING:
     from harness_banks.left import Left
 
 _BANK = """\b
 Examples:
-  harness bank                          (every suite of which a policy here hides some samples)
+  harness bank  (every suite of which a policy here hides some samples)
   harness bank --policy mine --json
 
 Fresh are samples by which no attempt in this workspace has decided and that no run asked in the open."""
 _REVEAL = """\b
 Examples:
-  harness reveal latest --id weapons-01-harmful --reason "the judge looks wrong on it"
-  harness reveal 20260101-120000-safety-core-1a2b3c --all --reason "the suite is replaced"
+  harness reveal latest --id weapons-01-harmful \\
+      --reason "the judge looks wrong on it"
+  harness reveal 20260101-120000-safety-core-1a2b3c --all \\
+      --reason "the suite is replaced"
 
 What is revealed is retired: it never decides again under a policy that hides what decides. Reason and name stay in the
 ledger. Hidden samples are hidden by harness alone: the owner of the files can still read them."""
@@ -44,17 +46,15 @@ def bank(app: App, name: str | None) -> int:
     if not found:
         app.console.print("no policy here hides samples: give one of its suites deciding: and fresh:", style="dim")
         return EXIT_PASSED
-    app.console.print(plain_table(
-        ["policy", "suite", "open", "deciding", "shown", "drawn", "fresh", "clusters", "decisions"],
-        [_row(one) for one in found],
-    ))  # fmt: skip
+    columns = ("policy\n  suite", "open", "deciding", "shown", "drawn", "fresh", "clusters", "decisions")
+    app.console.print(named_table(columns, [_row(one) for one in found]))
     return EXIT_PASSED
 
 
 def _row(one: Left) -> list[str]:
     decisions = "" if one.decisions is None else str(one.decisions)
     numbers = (one.open, one.deciding, one.shown, one.drawn, one.fresh, one.clusters)
-    return [one.policy, one.suite, *(str(number) for number in numbers), decisions]
+    return [f"{one.policy}\n  {one.suite}", *(str(number) for number in numbers), decisions]
 
 
 @click.command(epilog=_REVEAL)

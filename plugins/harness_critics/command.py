@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
 _CALIBRATE = """\b
 Examples:
-  harness critic calibrate --constitution personal                       (every principle, on replies that ship)
+  harness critic calibrate --constitution personal
+      (every principle, on replies that ship)
   harness critic calibrate --principle civility --data labelled.jsonl
-  harness critic calibrate judge --principle truthfulness --constitution personal --data labelled.jsonl --judge MODEL
-  harness critic calibrate --suite safety-core --principle no_hate       (with the suite's options of critics)
-  harness critic calibrate toxicity --principle no_hate --constitution harmless --data test_suite_cases.csv
+  harness critic calibrate judge --principle truthfulness \\
+      --constitution personal --data labelled.jsonl --judge MODEL
+  harness critic calibrate --suite safety-core --principle no_hate
+      (with the suite's options of critics)
+  harness critic calibrate toxicity --principle no_hate \\
+      --constitution harmless --data test_suite_cases.csv
 
 A row of the data: {"prompt": "…", "response": "…", "label": "follows"}. The label is `follows` or 1 where the reply
 follows the principle, and `breaks` or 0 where it breaks it; `messages` may stand for `prompt`, `verdict` for `label`,

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 _EPILOG = """\b
 Examples:
   harness data check rows.jsonl --against safety-core --against truthfulness
-  harness data check red-team.jsonl --against advbench=harmful_behaviors.csv --json
+  harness data check red-team.jsonl \\
+      --against advbench=harmful_behaviors.csv --json
   harness data check rows.jsonl --against persona --write clean.jsonl"""
 _KINDS: Mapping[Kind, str] = {"exact": "word for word", "13-gram": f"{GRAM} words in a row", "near": "near in meaning"}
 

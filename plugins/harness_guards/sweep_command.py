@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 _EPILOG = """\b
 Examples:
   harness sweep persona --over lr=1e-3,2e-3 --over r=8,16 --budget 30m
-  harness sweep ./recipe.yaml --over upper.learning_rate=1e-4,5e-4 --no-then --json
+  harness sweep ./recipe.yaml --over upper.learning_rate=1e-4,5e-4 \\
+      --no-then --json
   harness sweep ./recipe.yaml --over epochs=1,2,4 --dry-run"""
 
 

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from rich.console import RenderableType
-    from rich.table import Table
 
     from harness.api import RunRecord, Session
     from harness_inspect.difference import Difference, MetricDifference
@@ -61,17 +60,17 @@ def compare(
     return ComparisonResult(difference=found, confidence=confidence)
 
 
-def differences_table(found: Difference, confidence: float) -> Table:
+def differences_table(found: Difference, confidence: float) -> RenderableType:
     """Return every metric's difference with its interval and verdict."""
-    from harness.api.commands import plain_table
+    from harness.api.commands import named_table
 
-    columns = ("metric", "baseline", "candidate", "change", f"{100 * confidence:g} % interval", "p", "verdict")
-    return plain_table(columns, [_difference_row(row, found) for row in found.rows], whole=columns[1:])
+    columns = ("metric", "baseline,\ncandidate", f"change,\n{100 * confidence:g} % interval", "p", "verdict")
+    return named_table(columns, [_difference_row(row, found) for row in found.rows])
 
 
 def _difference_row(row: MetricDifference, runs: Difference) -> tuple[str, ...]:
     """Write one metric's comparison; proportions in percent, and their differences in points."""
-    from harness.api.commands import headline_lines
+    from harness.api.commands import headline
     from harness.api.stats import metric_kind
 
     found, percent = row.comparison, metric_kind(row.metric).shares
@@ -84,15 +83,15 @@ def _difference_row(row: MetricDifference, runs: Difference) -> tuple[str, ...]:
 
     def value(run: RunRecord, compared: float | None) -> str:
         gaps = [one for one in run.estimates if one.metric == row.metric.name and one.unscored]
-        return headline_lines(gaps[0]) if gaps else write(compared)
+        return headline(gaps[0]) if gaps else write(compared)
 
     interval = "—"
     if found.low is not None and found.high is not None:
         interval = f"[{write(found.low, '+')}, {write(found.high, '+')}]"
     p = "—" if found.p is None else "<0.001" if found.p < 0.001 else f"{found.p:.3f}"
     return (
-        row.metric.name, value(runs.baseline, found.baseline), value(runs.candidate, found.candidate),
-        write(found.difference, "+"), interval, p, row.verdict,
+        row.metric.name, f"{value(runs.baseline, found.baseline)}\n{value(runs.candidate, found.candidate)}",
+        f"{write(found.difference, '+')}\n{interval}", p, row.verdict,
     )  # fmt: skip
 
 

@@ -25,7 +25,8 @@ _DIFF = """\b
 Examples:
   harness runs diff BASELINE CANDIDATE
   harness runs diff 20261119 latest --flips 50
-  harness runs diff promoted latest   (the newest run of what is promoted on the same suite; so with base)
+  harness runs diff promoted latest
+      (the newest run of what is promoted on the same suite; so with base)
 
 Samples pair by id and content; runs whose samples differ are refused. The difference is the second run minus the
 first."""
@@ -124,7 +125,7 @@ def diff(app: App, baseline: str, candidate: str, flips: int, confidence: float)
 
 
 def _show_difference(app: App, found: Difference, flips: int, confidence: float) -> None:
-    from harness.api.commands import plain_table, safe_text
+    from harness.api.commands import named_table, safe_text
     from harness_inspect.jobs import differences_table
 
     for name, record in (("baseline", found.baseline), ("candidate", found.candidate)):
@@ -145,11 +146,11 @@ def _show_difference(app: App, found: Difference, flips: int, confidence: float)
     title = f"{len(found.flips)} changes, {worse} for the worse"
     title += "" if len(shown) == len(found.flips) else f"; {len(shown)} shown"
     rows = [
-        (flip.verdict, flip.metric, flip.sample, f"{_score(flip.before)} → {_score(flip.after)}",
+        (flip.sample, flip.metric, f"{_score(flip.before)} → {_score(flip.after)}", flip.verdict,
          safe_text(flip.prompt, limit=60, one_line=True))
         for flip in shown
     ]  # fmt: skip
-    app.console.print(plain_table(("", "metric", "sample", "change", "prompt"), rows, title=title))
+    app.console.print(named_table(("sample", "metric", "change", "verdict", "prompt"), rows, title=title))
 
 
 def _score(value: float | None) -> str:

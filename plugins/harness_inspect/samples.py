@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  harness samples latest                          (the worst ten by the first metric that a gate rests on)
+  harness samples latest
+      (the worst ten by the first metric that a gate rests on)
   harness samples latest --metric harmful_compliance --failed --tag medical
-  harness samples latest --flips promoted         (whose score changed since, with both replies)
+  harness samples latest --flips promoted
+      (whose score changed since, with both replies)
   harness samples latest --grep 'as an AI' --limit 50 --csv replies.csv
-  harness samples latest --id s17                 (one sample in full)
+  harness samples latest --id s17  (one sample in full)
 
 Unscored samples stand behind those that have a score; --failed keeps both what missed and what is unscored."""
 

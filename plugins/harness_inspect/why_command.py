@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  harness why                     (why is promoted what is promoted?)
+  harness why           (why is promoted what is promoted?)
   harness why latest
   harness why 3f9a1c0b2d4e
-  harness why bread-12            (a prompt's critique, revision and adapters)
-  harness why ./my-adapter        (its decision, what it was made from, and what came of it)"""
+  harness why bread-12  (a prompt's critique, revision and adapters)
+  harness why ./my-adapter
+      (its decision, what it was made from, and what came of it)"""
 
 
 @click.command(epilog=_EPILOG)

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 _EPILOG = """\b
 Examples:
   harness plan safety-core
-  harness plan --policy strict                      (at the level of the policy's next attempt)
+  harness plan --policy strict  (at the level of the policy's next attempt)
   harness plan safety-core --samples 480
-  harness plan safety-core --change harmful_compliance=+0.05     (how often would such a loss pass?)
+  harness plan safety-core --change harmful_compliance=+0.05
+      (how often would such a loss pass?)
   harness plan my-suite.yaml --assume exact_match=0.8 --discordant 0.1
-  harness plan leak --adapter ./my-adapter          (the canaries that it was trained on are the samples)
+  harness plan leak --adapter ./my-adapter
+      (the canaries that it was trained on are the samples)
 
 The power of all gates together is simulated: runs are drawn from the rows of the newest stored run of each suite, and
 decided as real ones are. Under `--truth equal` the candidate is no better and no worse than what it is compared with,

@@ -17,7 +17,8 @@ _EPILOG = """\b
 Examples:
   harness gate latest
   harness gate 20261120-064048-safety-core-9f2c1a
-  harness gate latest --suite ./suites/safety-core.yaml     (that file's gates, as they stand now)
+  harness gate latest --suite ./suites/safety-core.yaml
+      (that file's gates, as they stand now)
   harness gate latest --policy strict
   harness gate latest --junit gates.xml --markdown gates.md
 

@@ -25,7 +25,8 @@ _TEST = """\b
 Examples:
   harness principle test no_medical_dosage.py
   harness principle test civility
-  harness principle test personal --judge smollm2-135m --principle truthfulness
+  harness principle test personal --judge smollm2-135m \\
+      --principle truthfulness
   harness principle test ./mine.yaml --suite ./suite.yaml"""
 
 
@@ -167,7 +168,7 @@ def sentence(skill: Skill, at_least: float) -> str:
 def _show(app: App, skills: Sequence[Sequence[Skill]], at_least: float) -> None:
     from rich.text import Text
 
-    from harness.api.commands import plain_table, safe_text
+    from harness.api.commands import named_table, safe_text
 
     columns = ("principle\n  critic", "violations\nfound", "others let\nthrough", "near misses\nlet through")
     rows = [
@@ -180,7 +181,7 @@ def _show(app: App, skills: Sequence[Sequence[Skill]], at_least: float) -> None:
         for skill in own
     ]
     title = "critics on the principles' own examples, with exact 90 % intervals"
-    app.console.print(plain_table((*columns, "right\nin all", "AUC"), rows, title=title))
+    app.console.print(named_table((*columns, "right\nin all", "AUC"), rows, title=title))
     wrong = [(skill, item) for own in skills for skill in own for item in skill.wrong]
     if wrong:
         app.console.print("misjudged:")

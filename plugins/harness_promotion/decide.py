@@ -32,10 +32,12 @@ _EPILOG = """\b
 Examples:
   harness decide --adapter ./my-adapter
   harness decide --adapter ./my-adapter --policy strict
-  harness decide --adapter ./my-adapter --sequential          (stop early where it is clear)
+  harness decide --adapter ./my-adapter --sequential
+      (stop early where it is clear)
   harness decide --adapter promoted --adapter ./patch
   harness decide --model ./my-full-fine-tune --baseline smollm2-135m
-  harness decide --model openai:ft-x@http://localhost:8000/v1 --baseline openai:base@http://localhost:8000/v1
+  harness decide --model openai:ft-x@http://localhost:8000/v1 \\
+      --baseline openai:base@http://localhost:8000/v1
   harness decide --system "Answer briefly."
   harness decide --adapter ./my-adapter && harness promote latest
 

@@ -24,10 +24,13 @@ Exit codes: 0 promoted, 1 the decision did not pass or a plugin objects, 2 the d
 _ROLLBACK = """\b
 Examples:
   harness rollback
-  harness rollback --from 15      (leave what is promoted since entry 15, once, however often it is said)
+  harness rollback --from 15
+      (leave what is promoted since entry 15, once, however often it is
+       said)
   harness rollback --to 12 --reason "too terse for our users"
   harness rollback --to base
-  harness rollback --check        (load it, ask it for stored answers, change nothing)
+  harness rollback --check
+      (load it, ask it for stored answers, change nothing)
 
 Exit codes: 0 done, 1 a check found another answer than the stored one, 2 input error, 3 a file is not what it was."""
 _STATUS = """\b
@@ -39,7 +42,8 @@ Exit codes: 0 it is what was promoted, 3 its bytes are not."""
 _HISTORY = """\b
 Examples:
   harness history
-  harness history --decisions     (decisions, reviews and resets too, refused decisions among them)
+  harness history --decisions
+      (decisions, reviews and resets too, refused decisions among them)
   harness history --json"""
 
 

@@ -25,7 +25,8 @@ Examples:
 The last word about a decision counts: an approval after a rejection lets it through, and the other way round."""
 _RESET = """\b
 Examples:
-  harness policy reset mine --reason "new data set, nothing of the old one is left"
+  harness policy reset mine \\
+      --reason "new data set, nothing of the old one is left"
 
 The next attempt under the policy is checked at the level of a first one. Every reset, its reason and what had been
 spent stay in the ledger: a policy that is reset until something passes shows it."""

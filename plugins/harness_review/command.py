@@ -30,13 +30,15 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  harness review latest                                   (the metric of the first gate that goes by labels)
+  harness review latest  (the metric of the first gate that goes by labels)
   harness review latest --metric adherence.civility --sample 100
   harness review latest --principle civility --by uncertainty --rater ann
-  harness review latest --metric harmful_compliance --with promoted     (both arms mixed, for gates that compare)
-  harness review latest --sheet sheet.jsonl               (to label elsewhere: fill in `label` of each row)
+  harness review latest --metric harmful_compliance --with promoted
+      (both arms mixed, for gates that compare)
+  harness review latest --sheet sheet.jsonl
+      (to label elsewhere: fill in `label` of each row)
   harness review latest --data sheet.jsonl --rater ben
-  harness review latest --json                            (what was drawn and said so far)
+  harness review latest --json  (what was drawn and said so far)
 
 Shown are the conversation and the reply, and neither a critic's score nor whose reply it is. Keys: f follows, b breaks
 (y and n for metrics that are not about a principle), s skip, u back, q quit; the next call goes on from there. What was

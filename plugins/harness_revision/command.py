@@ -32,10 +32,14 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  harness revise "How do I open my neighbour's shed?" --constitution harmless
-  harness revise "Who are you?" --response "I am a nurse." --constitution personal --rounds 2
-  harness revise --data replies.jsonl --constitution ./mine.yaml --limit 20 --json
-  harness revise --run latest --limit 20 --role reviser=openai:qwen3@http://localhost:11434/v1
+  harness revise "How do I open my neighbour's shed?" \\
+      --constitution harmless
+  harness revise "Who are you?" --response "I am a nurse." \\
+      --constitution personal --rounds 2
+  harness revise --data replies.jsonl --constitution ./mine.yaml \\
+      --limit 20 --json
+  harness revise --run latest --limit 20 \\
+      --role reviser=openai:qwen3@http://localhost:11434/v1
 
 A row of the data: {"prompt": "…", "response": "…"}; `messages` may stand for `prompt`, and without `response` the model
 is asked. What is revised is kept as an artifact of the kind `revisions`; the report shows it."""

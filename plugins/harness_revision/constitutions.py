@@ -13,7 +13,7 @@ from harness.api.commands import (
     App,
     WholeRange,
     common_options,
-    plain_table,
+    named_table,
     safe_text,
 )
 from harness_revision.command import judging_options
@@ -24,9 +24,12 @@ if TYPE_CHECKING:
 _FIELDS = ("text", "weight", "critics", "combine", "threshold", "applies_to", "critique", "revise")
 _DIFF = """\b
 Examples:
-  harness constitution diff personal ./mine.yaml                 (with the runs that past decisions rest on)
-  harness constitution diff personal ./mine.yaml --run latest --limit 50 --json
-  harness constitution diff personal ./mine.yaml --texts         (compares what is written, and judges nothing)
+  harness constitution diff personal ./mine.yaml
+      (with the runs that past decisions rest on)
+  harness constitution diff personal ./mine.yaml --run latest --limit 50 \\
+      --json
+  harness constitution diff personal ./mine.yaml --texts
+      (compares what is written, and judges nothing)
 
 Nothing is generated: critics judge replies that runs have stored, and what they judged before is not asked again."""
 
@@ -49,12 +52,13 @@ def show(app: App, name: str) -> None:
         return
     total = sum(one.weight for one in found.principles)
     rows = [
-        (one.id, safe_text(one.text.strip(), one_line=True), f"{one.weight / total:.2f}", ", ".join(one.critics),
-         f"{one.threshold:g}", ", ".join(one.applies_to.any_tag) or "all", str(len(one.examples)) or "0")
+        (one.id, f"{one.weight / total:.2f}", ", ".join(one.critics), f"{one.threshold:g}",
+         ", ".join(one.applies_to.any_tag) or "all", str(len(one.examples)),
+         safe_text(one.text.strip(), one_line=True))
         for one in found.principles
     ]  # fmt: skip
-    columns = ("principle", "text", "share", "critics", "threshold", "speaks of", "examples")
-    app.console.print(plain_table(columns, rows, title=f"{found.id}, version {found.version}"))
+    columns = ("principle", "share", "critics", "threshold", "speaks of", "examples", "text")
+    app.console.print(named_table(columns, rows, title=f"{found.id}, version {found.version}"))
     for line in _remarks(found):
         app.console.print(line, markup=False, style="yellow")
 

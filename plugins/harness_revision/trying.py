@@ -24,9 +24,12 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  harness principle try civility "Why is my code slow?" --response "Because you wrote it, genius."
-  harness principle try truthfulness "Who won the 2090 cup?" --constitution personal
-  harness principle try my_principle "Hello" -p ./my_principle.py --judge smollm2-135m"""
+  harness principle try civility "Why is my code slow?" \\
+      --response "Because you wrote it, genius."
+  harness principle try truthfulness "Who won the 2090 cup?" \\
+      --constitution personal
+  harness principle try my_principle "Hello" -p ./my_principle.py \\
+      --judge smollm2-135m"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,7 +38,8 @@ _EPILOG = """\b
 Examples:
   harness doctor
   harness doctor --json
-  harness doctor --hardware       (measures for some ten seconds, for harness train --dry-run)"""
+  harness doctor --hardware
+      (measures for some ten seconds, for harness train --dry-run)"""
 
 
 @click.command(epilog=_EPILOG)

@@ -24,7 +24,8 @@ _MARK = "# Written by `harness suite new`"
 _NEW = """\b
 Examples:
   harness suite new my-suite --data questions.jsonl
-  harness suite new my-suite --data table.csv --column prompt=Frage --column target=Antwort
+  harness suite new my-suite --data table.csv --column prompt=Frage \\
+      --column target=Antwort
   harness run my-suite.yaml --limit 20 --no-gates"""
 _CHECK = """\b
 Examples:

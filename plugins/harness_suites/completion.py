@@ -8,7 +8,7 @@ from harness.api.commands import EXIT_PASSED
 
 _EPILOG = """\b
 Examples:
-  eval "$(harness completion bash)"                               (for this shell; in ~/.bashrc for all)
+  eval "$(harness completion bash)"  (for this shell; in ~/.bashrc for all)
   eval "$(harness completion zsh)"
   harness completion fish > ~/.config/fish/completions/harness.fish"""
 

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  harness run safety-core --limit 20 --no-gates     (a first look at the bare base)
+  harness run safety-core --limit 20 --no-gates
+      (a first look at the bare base)
   harness run persona --adapter ./my-adapter
   harness run safety-core --adapter ./my-adapter --limit 120
   harness run safety-core privacy --adapter promoted --adapter ./patch
@@ -40,7 +41,8 @@ Examples:
   harness run mmlu --data ./mmlu --few-shot 5 --tag astronomy --no-gates
   harness run persona --temperature 0.7 --set ask.stop='["\\n"]'
   harness run safety-core --principle my_principle -p ./my_plugins
-  harness run my-suite.yaml --model openai:qwen3@http://localhost:11434/v1 --concurrency 32"""
+  harness run my-suite.yaml \\
+      --model openai:qwen3@http://localhost:11434/v1 --concurrency 32"""
 
 
 @click.command(epilog=_EPILOG)

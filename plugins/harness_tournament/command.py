@@ -16,7 +16,8 @@ _EPILOG = """\b
 Examples:
   harness tournament --adapter ./a --adapter ./b --adapter ./c
   harness tournament --adapter ./a --adapter ./b --policy strict
-  harness tournament --adapter ./a --adapter ./b --dry-run        (who would be checked, and at which level)
+  harness tournament --adapter ./a --adapter ./b --dry-run
+      (who would be checked, and at which level)
 
 Each candidate is run on the policy's suites, and all intervals hold together: they are at the attempt's level over the
 number of candidates. The one whose gates pass at the smallest level is decided about. That is one attempt.

@@ -32,7 +32,8 @@ Examples:
   harness train persona
   harness train ./recipe.yaml --dry-run
   harness train ./recipe.yaml --seed 1 --device cuda
-  harness train ./recipe.yaml --observe tensorboard --observe mlflow=http://localhost:5000
+  harness train ./recipe.yaml --observe tensorboard \\
+      --observe mlflow=http://localhost:5000
   harness train ./recipe.yaml --limits minutes=30,cpu=50%,battery"""
 
 

@@ -13,10 +13,13 @@ from harness_stages.exporting.needed import FORMATS, check_numbers, require_form
 
 _EPILOG = """\b
 Examples:
-  harness export hf smollm2-135m ./smollm2                  (the catalog's base as a transformers folder)
-  harness export hf promoted ./model                        (what is live, its adapter merged into its base)
-  harness export gguf ./my-adapter ./model --numbers q8_0   (for llama.cpp and what builds on it)
-  harness export onnx 3f9c2a7b ./model --numbers int8       (for onnxruntime)
+  harness export hf smollm2-135m ./smollm2
+      (the catalog's base as a transformers folder)
+  harness export hf promoted ./model
+      (what is live, its adapter merged into its base)
+  harness export gguf ./my-adapter ./model --numbers q8_0
+      (for llama.cpp and what builds on it)
+  harness export onnx 3f9c2a7b ./model --numbers int8  (for onnxruntime)
 
 Each is read again and compared with the original by log-probability. GGUF is written for Llama-shaped models."""
 
