@@ -186,7 +186,7 @@ def _explain(error: BaseException) -> int:
     if isinstance(error, click.ClickException):
         from harness.terminal import redacted
 
-        vars(error)["message"] = redacted(error.message)
+        vars(error)["message"] = redacted(error.message) + _for_example(error)
         error.show()
         return EXIT_INPUT
     if isinstance(error, HarnessError):
@@ -197,6 +197,17 @@ def _explain(error: BaseException) -> int:
         _complain(str(error))
         return error.exit_code
     return _unexpected(error)
+
+
+def _for_example(error: click.ClickException) -> str:
+    """Return what a missing option is for, and the command's first example with it; empty for all other errors."""
+    if not isinstance(error, click.MissingParameter) or error.param is None or error.ctx is None:
+        return ""
+    name = error.param.opts[0] if isinstance(error.param, click.Option) else ""
+    about = error.param.help if isinstance(error.param, click.Option) else None
+    lines = [line.strip() for line in (error.ctx.command.epilog or "").split("\n\n")[0].replace("\\\n", "").split("\n")]
+    shown = next((" ".join(line.split()) for line in lines if line.startswith("harness ") and name in line), "")
+    return " ".join(part for part in (about, f"For example: {shown}" if shown else "") if part)
 
 
 def _complain(message: str) -> None:

@@ -253,6 +253,7 @@ def _explain(document: Document, model: type[BaseModel], at: Place, detail: Erro
         known = _keys_beside(model, detail["loc"])
         close = nearest(str(place[-1]), known)
         hint = f"did you mean {close!r}?" if close else f"known keys: {', '.join(sorted(known))}"
+        hint += "; a plugin's kind of gate needs its plugin: -p PLUGIN" if "gates" in place[:-1] else ""
         return document.error("unknown key", place, hint=hint)
     if kind == "missing":
         parent = place[:-1]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import BrokenRunError, InputError, unknown_name
+from harness.errors import BrokenRunError, InputError, nearest
 from harness.hashing import sha256_file
 from harness.store.artifacts import artifact_folder, content_of, ids, keep_artifact, read_artifact
 from harness.store.promoted import entered_files, promoted
@@ -87,8 +87,11 @@ def _resolve(reference: str, workspace: Workspace | None) -> AdapterSpec:
     if len(meant) > 1:
         raise InputError(f"{reference!r} is the beginning of {len(meant)} adapters", hint="give more of the id")
     if not meant:
-        error = unknown_name("adapter", reference, [PROMOTED, *known])
-        raise InputError(f"{error.cause}, and there is no such folder", hint=error.hint)
+        close = nearest(reference, [PROMOTED, *known])
+        hint = f"did you mean {close!r}?" if close else "see: harness list adapters"
+        if not known and not close:
+            hint = "none is kept here yet: harness train persona makes one, or write the path of an adapter's folder"
+        raise InputError(f"no adapter is called {reference!r}, and there is no such folder", hint=hint)
     spec = stored_adapter(workspace, meant[0], reference=reference)
     _check_stored(Path(spec.path), spec.id)
     return spec

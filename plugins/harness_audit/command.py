@@ -174,9 +174,14 @@ def _full(app: App, names: tuple[str, ...], folder: Path, *, dry_run: bool) -> i
         if name not in known:
             raise unknown_name("adapter of the audit", name, known)
     if dry_run:
-        for adapter in ADAPTERS:
-            if not names or adapter.name in names:
-                app.console.print(f"{adapter.name}: {adapter.truth}; expected: {adapter.expected}", markup=False)
+        chosen = [adapter for adapter in ADAPTERS if not names or adapter.name in names]
+        if app.json:
+            app.print_json(
+                {"adapters": [{"name": o.name, "truth": o.truth, "expected": o.expected} for o in chosen]}
+            )  # fmt: skip
+            return EXIT_PASSED
+        for adapter in chosen:
+            app.console.print(f"{adapter.name}: {adapter.truth}; expected: {adapter.expected}", markup=False)
         return EXIT_PASSED
     if folder.resolve() == app.workspace_path.resolve():
         raise InputError("is the workspace in use", file=folder, hint="the audit promotes: name one of its own")

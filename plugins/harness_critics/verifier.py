@@ -38,6 +38,11 @@ class VerifierCritic(Critic):
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         super().__init__(options)
+        if not self.options.keys() & {"function", "expression"}:
+            raise InputError(
+                "the verifier is not told what to check", key="critics.verifier",
+                hint="write {function: NAME} or {expression: …} there, in a suite, and name it with --suite",
+            )  # fmt: skip
         self._options = read_options(VerifierOptions, self.options, "verifier", at=("critics", "verifier"))
         self._function: Verifier | None = None
         self._expression: Expression | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,9 @@ from harness.api import InputError, unknown_id
 from harness_inspect.worst import Shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
-    from harness.api import Estimate, RunRecord, SampleRecord
+    from harness.api import Estimate, RunRecord
     from harness.api.commands import App
 
 
@@ -49,11 +50,11 @@ def choose(app: App, name: str, wanted: Wanted) -> Found:
     """
     from harness.api.stats import metric_kind
     from harness.api.workspace import hidden_count, read_run, read_samples
-    from harness_inspect.worst import metric_to_show, scored, worst
+    from harness_inspect.worst import hidden_words, metric_to_show, others_words, scored, worst
 
     run = read_run(app.workspace, name)
     if wanted.ids:
-        return _by_id(run, read_samples(app.workspace, run.id), wanted)
+        return _by_id(app, run, wanted)
     estimate = metric_to_show(run, wanted.metric)
     if wanted.failed and not metric_kind(estimate).shares:
         raise InputError(
@@ -64,10 +65,11 @@ def choose(app: App, name: str, wanted: Wanted) -> Found:
     matches = _matching(wanted, seen)
     before = _before(app, run, estimate, wanted.flips) if wanted.flips is not None else None
     count = unscored = 0
+    others: Counter[str] = Counter()
 
     def kept() -> Iterator[Shown]:
         nonlocal count, unscored
-        for one in scored(read_samples(app.workspace, run.id), estimate):
+        for one in scored(read_samples(app.workspace, run.id), estimate, others):
             if matches(one) and (before is None or one.record.sample.id in before):
                 count += 1
                 unscored += one.value is None
@@ -81,7 +83,8 @@ def choose(app: App, name: str, wanted: Wanted) -> Found:
     words = "flipped" if before is not None else "match" if wanted.failed or wanted.grep or wanted.tags else "samples"
     gap = f", {unscored} of them unscored" if unscored else ""
     hidden = hidden_count(app.workspace, run.id)
-    gap += f"; {hidden} more decide and are hidden" if hidden else ""
+    gap += f"; {hidden_words(hidden, run.id)}" if hidden else ""
+    gap += f"; {others_words(others, estimate.metric)}" if others else ""
     summary = f"{len(found)} of {count} {words}{gap}, the worst by {estimate.metric} first; run {run.id}"
     return Found(run=run, samples=found, matching=count, summary=summary, before=before or {})
 
@@ -112,20 +115,26 @@ class _Matches:
         return self.pattern is None or any(self.pattern.search(text) for text in (sample.prompt, one.reply))
 
 
-def _by_id(run: RunRecord, records: Iterable[SampleRecord], wanted: Wanted) -> Found:
+def _by_id(app: App, run: RunRecord, wanted: Wanted) -> Found:
+    from harness.api.workspace import read_all_samples, read_samples
     from harness_inspect.worst import scored
 
     known: list[str] = []
     by_id: dict[str, Shown] = {}
     name = wanted.metric or next((check.gate.metric for check in run.checks), "")
     estimate = next((one for one in run.estimates if one.metric == name), None)
-    for number, record in enumerate(records):
+    for number, record in enumerate(read_samples(app.workspace, run.id)):
         known.append(record.sample.id)
         if record.sample.id in wanted.ids:
             bare = Shown(record=record, metric="", value=None, failed=False, number=number)
             by_id[record.sample.id] = next(iter(scored([record], estimate)), bare) if estimate is not None else bare
     for asked in wanted.ids:
         if asked not in by_id:
+            if any(record.sample.id == asked for record in read_all_samples(app.workspace, run.id)):
+                raise InputError(
+                    f"the sample {asked!r} decides, and is hidden",
+                    hint=f'to read it, and never decide by it again: harness reveal {run.id} --id {asked} --reason "…"',
+                )  # fmt: skip
             raise unknown_id("sample", asked, known, listed=f"harness samples {run.id}", made="harness run SUITE")
     found = [by_id[asked] for asked in wanted.ids]
     return Found(run=run, samples=found, matching=len(found), summary="")

@@ -9,14 +9,15 @@ import click
 from harness.api.commands import EXIT_PASSED, App, common_options
 
 KINDS = (
-    "models", "suites", "constitutions", "principles", "critics", "verifiers", "tools", "classifiers", "metrics",
-    "stages", "sources", "recipes", "policies", "plugins",
+    "models", "adapters", "suites", "constitutions", "principles", "critics", "verifiers", "tools", "classifiers",
+    "metrics", "stages", "sources", "recipes", "policies", "plugins",
 )  # fmt: skip
 
 _EPILOG = """\b
 Examples:
   harness list
   harness list suites
+  harness list adapters
   harness list principles -p ./my_plugins --json"""
 
 
@@ -26,21 +27,23 @@ Examples:
 def list_(app: App, kind: str | None) -> int:
     """List what is registered, all of it or one kind.
 
-    KIND is models, suites, constitutions, principles, critics, verifiers, tools, classifiers, metrics, stages, sources,
-    recipes, policies or plugins.
+    KIND is models, adapters, suites, constitutions, principles, critics, verifiers, tools, classifiers, metrics,
+    stages, sources, recipes, policies or plugins.
     """
     found = {name: _rows(app, name) for name in ((kind,) if kind else KINDS)}
     if app.json:
         app.print_json(found)
         return EXIT_PASSED
-    from harness.api.commands import plain_table
+    from harness.api.commands import named_table, plain_table
 
     for name, rows in found.items():
         if not rows:
-            app.console.print(f"no {name} are registered", style="dim")
+            none = "no adapters are kept here; harness train RECIPE makes one" if name == "adapters" else ""
+            app.console.print(none or f"no {name} are registered", style="dim")
             continue
         columns = list(rows[0])
-        app.console.print(plain_table(columns, [[str(row[c]) for c in columns] for row in rows], title=name))
+        cells = [[_cell(row[column]) for column in columns] for row in rows]
+        app.console.print((named_table if name == "adapters" else plain_table)(columns, cells, title=name))
     return EXIT_PASSED
 
 
@@ -53,6 +56,8 @@ def _rows(app: App, kind: str) -> list[dict[str, Any]]:
         ]
     if kind == "models":
         return _models(app)
+    if kind == "adapters":
+        return _adapters(app)
     if kind == "policies":
         own = [
             {"name": name, "about": policy.about, "plugin": "harness.yaml"}
@@ -60,6 +65,31 @@ def _rows(app: App, kind: str) -> list[dict[str, Any]]:
         ]
         return own + _registered(app, kind)
     return _registered(app, kind)
+
+
+def _cell(value: object) -> str:
+    return ("yes" if value else "") if isinstance(value, bool) else str(value)
+
+
+def _adapters(app: App) -> list[dict[str, Any]]:
+    """Return the adapters that the workspace keeps, the newest first."""
+    from harness.api.artifacts import artifacts
+    from harness.api.workspace import list_runs, promoted
+
+    if not app.workspace_path.is_dir():
+        return []
+    labels = {
+        spec.id: spec.name for run in list_runs(app.workspace, problems=[]) for spec in run.candidate.adapters
+        if spec.name != spec.id
+    }  # fmt: skip
+    now = promoted(app.workspace)
+    live = {spec.id for spec in now.adapters} if now is not None else set()
+    rows = [
+        {"id": one.id, "label": labels.get(one.id, ""), "base": one.base, "made": one.created[:16].replace("T", " "),
+         "recipe": one.recipe or "from elsewhere", "promoted": one.id in live}
+        for one, _ in artifacts(app.workspace, "adapter")
+    ]  # fmt: skip
+    return sorted(rows, key=lambda row: str(row["made"]), reverse=True)
 
 
 def _registered(app: App, kind: str) -> list[dict[str, Any]]:

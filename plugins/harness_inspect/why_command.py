@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
@@ -149,8 +150,8 @@ def _worst(app: App, found: Why) -> Iterator[tuple[str, list[str]]]:
     """Yield the three worst replies by the gate that looks worst, and the command that shows more."""
     from harness.api import InputError
     from harness.api.commands import safe_text
-    from harness.api.workspace import read_run, read_samples
-    from harness_inspect.worst import metric_to_show, scored, worst
+    from harness.api.workspace import hidden_count, read_run, read_samples
+    from harness_inspect.worst import hidden_words, metric_to_show, others_words, scored, worst
 
     order = {"failed": 0, "inconclusive": 1, "passed": 2, "not_applicable": 3}
     checks = sorted(found.decision.checks, key=lambda item: order[item[1].status])
@@ -161,14 +162,19 @@ def _worst(app: App, found: Why) -> Iterator[tuple[str, list[str]]]:
             estimate = metric_to_show(run, check.gate.metric)
         except (InputError, StopIteration):
             continue  # the metric is about no single sample, or the run is not here any more
-        shown = worst(scored(read_samples(app.workspace, run.id), estimate), estimate, 3)
+        others: Counter[str] = Counter()
+        shown = worst(scored(read_samples(app.workspace, run.id), estimate, others), estimate, 3)
+        hidden = hidden_count(app.workspace, run.id)
+        left_out = [hidden_words(hidden, run.id)] if hidden else []
+        left_out += [others_words(others, estimate.metric)] if others else []
         yield (
             f"worst replies by {estimate.metric} (all: harness samples {run.id} --metric {estimate.metric}):",
             [
                 f"{one.record.sample.id} {one.score}: {safe_text(one.record.sample.prompt, limit=80, one_line=True)}"
                 f" → {safe_text(one.reply, limit=160, one_line=True)}"
                 for one in shown
-            ],
+            ]
+            + left_out,
         )
         return
 

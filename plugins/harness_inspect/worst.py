@@ -6,10 +6,21 @@ import heapq
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.api import InputError, LogLikelihood, LogProb, NoReply, SampleRecord, Unscored, unknown_name
+from harness.api import (
+    InputError,
+    LogLikelihood,
+    LogProb,
+    NoReply,
+    NotApplicable,
+    SampleRecord,
+    Unscored,
+    unknown_name,
+)
+from harness.api.commands import counted, safe_text
 from harness.api.stats import metric_kind as kind_of
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterable
 
     from harness.api import Estimate, RunRecord
@@ -67,8 +78,8 @@ def _choice(run: RunRecord) -> str:
     return f"those that do: {', '.join(e.metric for e in run.estimates if _orders(e)) or 'none'}"
 
 
-def scored(records: Iterable[SampleRecord], estimate: Estimate) -> Iterable[Shown]:
-    """Yield the samples that a metric applies to, with their scores."""
+def scored(records: Iterable[SampleRecord], estimate: Estimate, others: Counter[str] | None = None) -> Iterable[Shown]:
+    """Yield the samples that a metric applies to, with their scores; count the reasons of the others."""
     shares, best = kind_of(estimate).shares, float(estimate.direction == "higher")
     for number, record in enumerate(records):
         row = record.rows.get(estimate.metric)
@@ -79,6 +90,22 @@ def scored(records: Iterable[SampleRecord], estimate: Estimate) -> Iterable[Show
             )
         elif isinstance(row, Unscored):
             yield Shown(record=record, metric=estimate.metric, value=None, failed=True, number=number)
+        elif others is not None:
+            others[row.reason if isinstance(row, NotApplicable) else ""] += 1
+
+
+def hidden_words(hidden: int, run: str) -> str:
+    """Say how many samples are hidden, why, and what shows them."""
+    decide = "1 more decides and is" if hidden == 1 else f"{hidden} more decide and are"
+    return f"{decide} hidden, so that nobody trains on what decides (harness reveal {run} shows and retires them)"
+
+
+def others_words(others: Counter[str], metric: str) -> str:
+    """Say of how many samples a metric says nothing, with the commonest reason."""
+    reason = others.most_common(1)[0][0]
+    many = len([one for one in others if one]) > 1
+    why = f" ({'most often: ' if many else ''}{safe_text(reason, limit=80, one_line=True)})" if reason else ""
+    return f"{metric} does not apply to {counted(others.total(), 'other')}{why}"
 
 
 def worst(samples: Iterable[Shown], estimate: Estimate, count: int | None) -> list[Shown]:

@@ -243,6 +243,8 @@ def _show_costliest(app: App, found: Plan) -> None:
     if gate is None or gate.power is None or gate.power >= found.wanted:
         return
     helps = "no number of samples would help: this truth is not on its good side"
+    if gate.needed is None and gate.gate.to is not None and not found.changes:
+        helps += f"; say what you hope for, as in --change {safe_text(gate.gate.metric)}=+0.1"
     if gate.needed is not None:
         helps = f"{gate.needed:,} samples would let it pass in {100 * found.wanted:g} %"
         helps += ", or a wider margin" if gate.gate.margin is not None else ", or a wider limit"

@@ -76,14 +76,19 @@ def test(
     FILE is a constitution (.yaml) or a plugin (.py); NAME is a registered constitution or principle. Exits with 0 where
     every principle's critics are good enough, else with 1.
     """
-    from harness.api import RunOptions
+    from harness.api import InputError, RunOptions
     from harness_principles.examples import try_principles
 
     critics = chosen["critics"]
     principles = [replace(one, critics=critics) if critics else one for one in _find(app, target, chosen["only"])]
     options = None if chosen["suite"] is None else _options_of(app, chosen["suite"])
     with app.session.judging(RunOptions(judge=judge, roles=roles)) as asking:
-        skills = try_principles(principles, app.plugins.registries, app.session.context, asking, options)
+        try:
+            skills = try_principles(principles, app.plugins.registries, app.session.context, asking, options)
+        except InputError as error:
+            if error.file is not None or not (error.key or "").startswith(("critics", "classifiers")):
+                raise
+            raise InputError(error.cause, file=chosen["suite"] or target, key=error.key, hint=error.hint) from error
     deciding = [own[-1] for own in skills]
     if app.json:
         app.print_json(

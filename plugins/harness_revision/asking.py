@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from harness.api import RunOptions
-from harness.api.asking import guarded, make_panel, run_all
+from harness.api.asking import PanelOptions, guarded, make_panel, run_all
+from harness.api.workspace import read_suite, resolve_suite
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from harness.api import Candidate, Principle, Program, Response, Session, StageModels, Verdict
     from harness.api.asking import Asking, Panel
+    from harness.api.workspace import Registries
 
 T = TypeVar("T")
 
@@ -50,7 +52,7 @@ class Asker:
 @contextmanager
 def models(
     session: Session, principles: Sequence[Principle], *, roles: Sequence[str] = (), policy: Candidate | None = None,
-    options: RunOptions | None = None,
+    options: RunOptions | None = None, suite: str | None = None,
 ) -> Iterator[StageModels]:  # fmt: skip
     """Give what a training stage is given to ask with, for the length of a `with` block.
 
@@ -60,13 +62,22 @@ def models(
         roles: whom programs ask besides `policy` and those whom the critics ask.
         policy: the candidate; None is the bare base of harness.yaml.
         options: `judge` and `roles` bind roles.
+        suite: a name or a file, whose options of critics and classifiers hold.
 
     Raises:
         InputError: for critics and classifiers that cannot run.
     """
-    panel = make_panel(principles, session.require_plugins().registries, session.context)
+    registries = session.require_plugins().registries
+    panel = make_panel(principles, registries, session.context, panel_options(suite, registries) if suite else None)
     try:
         with session.judging(options or RunOptions(), policy) as asking:
             yield Asker(panel=panel, asking=asking(replace(panel, also=tuple(roles))))
     finally:
         panel.close()
+
+
+def panel_options(suite: str, registries: Registries) -> PanelOptions:
+    """Return what a suite says of critics and classifiers."""
+    found = read_suite(resolve_suite(suite, registries))
+    given = {name: section.options for name, section in found.classifiers.items()}
+    return PanelOptions(critics=found.critics, classifiers=given)

@@ -72,10 +72,27 @@ revised_options = gathered(
     click.option("--limit", type=WholeRange(min=1), metavar="N", help="At most N replies."),
     click.option("--max-new-tokens", type=WholeRange(8, 4096), default=160, show_default=True, help="Of each reply."),
 )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judging:
+    """Who judges, and how."""
+
+    judge: str | None
+    roles: tuple[str, ...]
+    suite: str | None
+
+    @property
+    def run(self) -> RunOptions:
+        """What binds roles."""
+        return RunOptions(judge=self.judge, roles=self.roles)
+
+
 judging_options = gathered(
-    RunOptions, "options",
+    Judging, "options",
     click.option("--judge", metavar="REF", help="The judge: short for --role judge=REF."),
     role_option,
+    click.option("--suite", metavar="SUITE", help="Whose options of critics and classifiers hold."),
 )  # fmt: skip
 
 
@@ -88,7 +105,7 @@ judging_options = gathered(
 @seed_option
 @common_options
 def revise_command(
-    app: App, prompt: str | None, who: CandidateOptions, asked: Revised, options: RunOptions, dry_run: bool, seed: int,
+    app: App, prompt: str | None, who: CandidateOptions, asked: Revised, options: Judging, dry_run: bool, seed: int,
 ) -> int:  # fmt: skip
     """Criticise and revise replies, by the principles that they break, until they keep the constitution.
 
@@ -108,7 +125,9 @@ def revise_command(
         return EXIT_PASSED
     session = app.bind(seed=seed)
     how = HowToRevise(rounds=asked.rounds, sampled=asked.sampled, max_new_tokens=asked.max_new_tokens, seed=seed)
-    with session.models(principles, roles=("reviser",), policy=session.candidate(who), options=options) as models:
+    with session.models(
+        principles, roles=("reviser",), policy=session.candidate(who), options=options.run, suite=options.suite
+    ) as models:
         unanswered = [sample for sample, reply in pairs if reply is None]
         answers = iter(respond(unanswered, models, Decoding(max_new_tokens=asked.max_new_tokens, seed=seed)))
         begun: list[Response] = [next(answers) if reply is None else said(sample, reply) for sample, reply in pairs]

@@ -19,7 +19,8 @@ from harness.api.commands import (
 from harness_revision.command import judging_options
 
 if TYPE_CHECKING:
-    from harness.api import Constitution, RunOptions
+    from harness.api import Constitution
+    from harness_revision.command import Judging
 
 _FIELDS = ("text", "weight", "critics", "combine", "threshold", "applies_to", "critique", "revise")
 _DIFF = """\b
@@ -97,11 +98,12 @@ def validate(app: App, name: str) -> int:
 @judging_options
 @common_options
 def diff(
-    app: App, one: str, other: str, runs: tuple[str, ...], limit: int | None, texts: bool, options: RunOptions
+    app: App, one: str, other: str, runs: tuple[str, ...], limit: int | None, texts: bool, options: Judging
 ) -> None:  # fmt: skip
     """Say how two constitutions differ, which stored replies they would judge otherwise, and which decisions turn.
 
     Without --run these are the runs whose adherence past decisions rest on, or the latest one where there is none.
+    Without --suite the options of critics and classifiers are those of each run's own suite.
     """
     from harness_revision.rescoring import rescored, runs_of_decisions, turned_decisions
 

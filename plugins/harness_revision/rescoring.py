@@ -12,8 +12,9 @@ from harness_revision.finding import responses_of_run
 from harness_revision.revising import broken, score
 
 if TYPE_CHECKING:
-    from harness.api import Check, Constitution, Decision, Principle, Response, RunOptions
+    from harness.api import Check, Constitution, Decision, Principle, Response
     from harness.api.commands import App
+    from harness_revision.command import Judging
     from harness_revision.revising import Score
 
 
@@ -74,7 +75,7 @@ def runs_of_decisions(app: App) -> tuple[str, ...]:
 
 
 def rescored(
-    app: App, pair: tuple[Constitution, Constitution], run: str, limit: int | None, options: RunOptions
+    app: App, pair: tuple[Constitution, Constitution], run: str, limit: int | None, options: Judging
 ) -> Rescored:  # fmt: skip
     """Judge a run's stored replies, every one of each sample, by both constitutions; nothing is generated.
 
@@ -90,9 +91,9 @@ def rescored(
     stored = responses_of_run(app, record.id, hidden=limit is None)
     wanted = set(list(dict.fromkeys(one.sample.id for one in stored))[:limit])
     stored = [one for one in stored if one.sample.id in wanted]
-    scored = []
+    scored, suite = [], options.suite or str(app.workspace.runs / record.id / "suite.yaml")
     for rules in pair:
-        with app.session.models(rules.principles, options=options) as models:
+        with app.session.models(rules.principles, options=options.run, suite=suite) as models:
             scored.append(score(stored, rules.principles, models))
     flips, hidden = [], 0
     for response, own, others in zip(stored, *scored, strict=True):

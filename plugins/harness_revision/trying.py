@@ -20,7 +20,8 @@ from harness.api.commands import (
 from harness_revision.command import judging_options
 
 if TYPE_CHECKING:
-    from harness.api import CandidateOptions, Principle, RunOptions, Verdict
+    from harness.api import CandidateOptions, Principle, Verdict
+    from harness_revision.command import Judging
 
 _EPILOG = """\b
 Examples:
@@ -56,7 +57,7 @@ tried_options = gathered(
 @seed_option
 @common_options
 def try_command(
-    app: App, name: str, prompt: str, who: CandidateOptions, asked: Tried, options: RunOptions, seed: int,
+    app: App, name: str, prompt: str, who: CandidateOptions, asked: Tried, options: Judging, seed: int,
 ) -> int:  # fmt: skip
     """Judge one reply by a principle's critics, criticise and revise it, and judge the revision.
 
@@ -71,7 +72,9 @@ def try_command(
     session = app.bind(seed=seed)
     # Its tags see to it that the principle speaks of the prompt.
     sample = Sample(id="try", messages=(Message(role="user", content=prompt),), tags=principle.applies_to.any_tag)
-    with session.models((principle,), roles=("reviser",), policy=session.candidate(who), options=options) as models:
+    with session.models(
+        (principle,), roles=("reviser",), policy=session.candidate(who), options=options.run, suite=options.suite
+    ) as models:
         how = HowToRevise(seed=seed)
         if asked.response is None:
             (reply,) = respond([sample], models, Decoding(max_new_tokens=how.max_new_tokens, seed=seed))

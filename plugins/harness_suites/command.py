@@ -123,7 +123,10 @@ def check(app: App, name: str, options: RunOptions) -> int:
         return EXIT_PASSED
     grouped = f" in {clusters} clusters, which weigh as {weigh:.0f} even ones" if clusters else ""
     _say(app, f"{facts['suite']}: {facts['samples']} samples{grouped}, {len(prepared.metrics)} metrics")
-    gates = "it has no gates" if not prepared.gates else f"its {len(prepared.gates)} gates can be passed at this size"
+    gates = "it has no gates"
+    if prepared.gates:
+        which = "its one gate" if len(prepared.gates) == 1 else f"its {len(prepared.gates)} gates"
+        gates = f"{which} can be passed at this size"
     _say(app, f"{gates}; besides the candidate it asks {', '.join(prepared.roles) or 'nobody'}")
     if tags:
         _say(app, f"tags: {', '.join(tags[:20])}{', …' if len(tags) > 20 else ''}")

@@ -54,6 +54,10 @@ def tournament(
             number, level = session.job("level_among")(
                 chosen, playing.fingerprints(session, chosen, entered, options)
             )  # fmt: skip
+        if app.json:
+            labels = [one.label for one in entered]
+            app.print_json({"policy": chosen.id, "attempt": number, "level": level, "candidates": labels})
+            return EXIT_PASSED
         app.console.print(
             f"attempt {number} of the policy {chosen.id}: {len(adapters)} candidates, each checked at "
             f"{level:.3g}; nothing was asked", markup=False, soft_wrap=True,

@@ -100,6 +100,9 @@ def _show(app: App, result: TrainingResult) -> None:
     console, recipe = app.console, result.recipe
     app.show(result.renderables())
     if not all(stage.kept for stage in result.stages):
+        for stage in result.stages:
+            if stage.note:
+                console.print(stage.note, markup=False, soft_wrap=True)
         console.print("a dry run: nothing was made", style="dim")
         return
     for artifact in result.artifacts:

@@ -145,7 +145,7 @@ def train_recipe(session: Session, recipe: Recipe, options: TrainOptions) -> Tra
             guard=None if keep_apart is None else keep_apart(recipe, policy, setting),
         )  # fmt: skip
         result = TrainingResult(recipe=recipe, stages=train_stages(recipe, asked), outcome=None)
-        for caution in cautions(result.stages):
+        for caution in () if options.dry_run else cautions(result.stages):
             session.warn(caution)
         if limits is not None and limits.note():
             session.warn(limits.note())
@@ -163,7 +163,7 @@ def _stages_table(recipe: Recipe, stages: Iterable[StageResult]) -> Table:
     shown = [at for at, name in enumerate(columns) if name == "stage" or any(row[at] != "—" for row in rows)]
     return plain_table(
         [columns[at] for at in shown], [[row[at] for at in shown] for row in rows],
-        title=f"{recipe.id} on {recipe.base}", whole=("stage", "outcome"),
+        title=f"{recipe.id} on {recipe.base}", whole=("stage", "outcome", "loss", "made"),
     )  # fmt: skip
 
 
@@ -180,7 +180,7 @@ def _stage_row(stage: StageResult) -> tuple[str, ...]:
     return (
         stage.name, _reads(stage), stage.word, loss, shown("steps", "{:.0f}"), shown("seconds", "{:.0f}"),
         shown("threads", "{:.0f}"), "—" if memory is None else f"{memory / 2**30:.1f} GiB",
-        "\n".join(f"{kind} {kept.artifact.id}" for kind, kept in stage.kept.items()) or "—",
+        "\n".join(f"{kind}\n{kept.artifact.id}" for kind, kept in stage.kept.items()) or "—",
     )  # fmt: skip
 
 

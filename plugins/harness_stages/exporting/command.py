@@ -101,7 +101,10 @@ def _candidate(app: App, reference: str, model: str | None) -> Candidate:
         return now
     found = resolve_adapters([reference], workspace)
     if not found:
-        raise InputError("what is promoted is the bare base", hint="name the base itself")
+        raise InputError(
+            "nothing is promoted yet: what counts as promoted is the bare base",
+            hint=f"name the base itself, {app.config.model}, or an adapter of: harness list adapters",
+        )  # fmt: skip
     record = read_artifact(Path(found[0].path))
     own = model or (record.base if record is not None and record.base else app.config.model)
     base = resolve_base(own, app.plugins.registries)
