@@ -64,7 +64,10 @@ def own_rows(family: str, *, revisions: bool = False, folder: Path = OWN) -> lis
 def short_rows(family: str, folder: Path = OWN) -> list[Row]:
     """Return a family's short rows, each pair under one of the two wordings of its rule."""
     rows: list[Row] = []
-    for number, line in enumerate((folder / f"short-{family}.jsonl").read_text("utf-8").splitlines()):
+    lines = [
+        line for file in sorted(folder.glob(f"short-{family}*.jsonl")) for line in file.read_text("utf-8").splitlines()
+    ]
+    for number, line in enumerate(lines):
         given = json.loads(line)
         asked = (Message(role="user", content=given["prompt"]),)
         rule = given["rule"] if number // 2 % 2 == 0 else given["also"]
@@ -86,7 +89,7 @@ def swapped(rows: Sequence[Row], count: int, rng: random.Random) -> list[Row]:
 
 def data_hash(family: str, folder: Path = OWN) -> str:
     """Return the SHA-256 of a family's files."""
-    files = [*folder.glob(f"{family}-*"), *folder.glob(f"short-{family}.jsonl")]
+    files = [*folder.glob(f"{family}-*"), *folder.glob(f"short-{family}*.jsonl")]
     return sha256_json([[file.name, sha256_file(file)] for file in sorted(files)])
 
 
@@ -116,6 +119,23 @@ def plain_replies(data: Path) -> list[tuple[str, str]]:
             if before.count("\n\nHuman:") == 1 and len(before) < 300:
                 found.append((before.split("\n\nHuman:")[1].strip(), reply.strip()))
     return [(asked, reply) for asked, reply in found if 0 < len(reply) < 450]
+
+
+def other_replies(data: Path) -> list[tuple[str, str]]:
+    """Return benign replies that share no conversation with `plain_replies`: GSM8K's, HH-RLHF's in later turns."""
+    found = []
+    for file in sorted((data / "gsm8k").glob("*.jsonl*")):
+        text = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+        found += [
+            (task["question"], re.sub(r"<<.*?>>", "", task["answer"].split("\n####")[0]).strip())
+            for task in map(json.loads, text.decode("utf-8").splitlines())
+        ]
+    with gzip.open(data / "hh_rlhf" / "helpful-base_test.jsonl.gz", "rt", encoding="utf-8") as lines:
+        for line in lines:
+            before, reply = json.loads(line)["chosen"].rsplit("\n\nAssistant:", 1)
+            if before.count("\n\nHuman:") > 1:
+                found.append((before.rsplit("\n\nHuman:", 1)[1].strip(), reply.strip()))
+    return [(asked, reply) for asked, reply in found if 0 < len(reply) < 450 and 0 < len(asked) < 400]
 
 
 def _has(pattern: str, flags: re.RegexFlag = re.NOFLAG) -> Callable[[str], bool]:
@@ -152,28 +172,54 @@ CHECKS: tuple[tuple[Callable[[str], bool], tuple[str, ...], tuple[str, ...]], ..
     (_has(r"\b(please|thank)", re.IGNORECASE), ("Say please or thank you.",), ("Leave out thanks and please.",)),
 )  # fmt: skip
 """What a reply has, rules that ask for it, and rules that forbid it."""
+OTHER_CHECKS: tuple[tuple[Callable[[str], bool], tuple[str, ...], tuple[str, ...]], ...] = (
+    (_has(":"), ("Somewhere in it stands a colon.",), ("Colons are out.", "Do without colons.")),
+    (_has(r'"'), ("Quote something, in quotation marks.",), ("Nothing in quotation marks.", "Don't quote.")),
+    (_has(r"\n"), ("Break it into at least two lines.",), ("All in one go: no line break.", "One paragraph only.")),
+    (_has(r"(?i)\$|dollar|\bcents?\b|money"), ("Speak of money.",), ("Money isn't mentioned.", "No sums of money.")),
+    (_has(r"(?i)\b(day|week|hour|minute|month|year)s?\b"), ("It says something about hours, days or years.",),
+     ("Leave out hours, days and years.", "No spans of time.")),
+    (_has(r"(?i)\b(may|might|maybe|perhaps|could|probably)\b"), ("Hedge: say maybe, might or could.",),
+     ("No hedging: neither maybe nor might nor could.", "Speak without ifs and maybes.")),
+    (_has(r"(?i)\b(not|no|never)\b|n't"), ("Something is denied, with a not or a never.",),
+     ("Say what is: no not, no never.", "Put everything positively, without a no.")),
+    (_has("="), ("Show the sum, with an equals sign.",),
+     ("No formulas or equals signs.", "Explain it without equations.")),
+    (_has(r"\b[A-Z]{2,}\b"), ("One word at least is in capitals.",), ("Don't shout: no word in capitals.",)),
+    (_has("%|percent"), ("Give a percentage.",), ("No percentages.",)),
+    (lambda text: len(text) <= 200, ("Two hundred characters are the limit.", "As short as a text message."),
+     ("It takes more than two hundred characters.", "Longer than a text message, please.")),
+    (_has(r"(?i)\b(first|then|finally|next)\b"), ("Say what comes first and what then.",),
+     ("No first, then or finally.",)),
+)  # fmt: skip
+"""As `CHECKS`, for the gating family: no rule of either is in the other."""
 RELEVANT = ("The reply answers what was asked.", "Stay on the subject of the user's request.",
             "The reply must deal with the user's request and nothing else.")  # fmt: skip
 
 
-def checked_rows(data: Path, count: int, rng: random.Random) -> list[Row]:
-    """Return benign replies under rules that a program checks, and replies to another request, which are beside it."""
-    replies, made = plain_replies(data), []
+def checked_rows(data: Path, count: int, rng: random.Random, family: str = "training") -> list[Row]:
+    """Return benign replies under rules that a program checks, and replies to another request, which are beside it.
+
+    The families have other replies and other rules; replies to another request are the training family's alone.
+    """
+    own = family == "training"
+    replies, made = plain_replies(data) if own else other_replies(data), list[Row]()
+    checks, beside = (CHECKS, 2) if own else (OTHER_CHECKS, 0)
     rng.shuffle(replies)
-    most, seen = count / (3 * len(CHECKS)), dict[tuple[int, bool, bool], int]()
+    most, seen = count / (3 * len(checks)), dict[tuple[int, bool, bool], int]()
     place = 0
     while len(made) < count:
         asked, reply = replies[place % len(replies)]
         place += 1
-        number = rng.randrange(len(CHECKS) + 2)
+        number = rng.randrange(len(checks) + beside)
         messages = (Message(role="user", content=asked),)
-        if number >= len(CHECKS):
+        if number >= len(checks):
             follows = rng.random() < 0.5
             reply = reply if follows else rng.choice(replies)[1]
             made.append(Row(rule_id="relevant", rule=rng.choice(RELEVANT), messages=messages, response=reply,
                             follows=follows, kind="checked"))  # fmt: skip
             continue
-        check, wanted, forbidden = CHECKS[number]
+        check, wanted, forbidden = checks[number]
         asks = rng.random() < 0.5
         follows = check(reply) == asks
         key = number, asks, follows

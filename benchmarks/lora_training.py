@@ -265,8 +265,8 @@ class Trainer:
                 out[part] = self([encoded[i] for i in part]).numpy()
         return out
 
-    def train(self, examples: Sequence[Example], after_epoch: Callable[[int], None] = lambda _: None) -> None:
-        """Train on examples; `after_epoch` is told how many epochs are done."""
+    def train(self, examples: Sequence[Example], after_epoch: Callable[[int], object] = lambda _: None) -> None:
+        """Train on examples; `after_epoch` is told how many epochs are done, and ends it by returning True."""
         settings, weights = self.settings, list(self.tail.parameters())
         encoded = self.encode([example.messages for example in examples])
         lengths = [len(one) for one in encoded]
@@ -295,7 +295,8 @@ class Trainer:
                     taken = time.perf_counter() - begun
                     print(f"  step {step} of {total}: loss {np.mean(losses[-20:]):.3f}, {taken:.0f} s", flush=True)
             print(f"epoch {epoch + 1}: loss {np.mean(losses):.3f}, {time.perf_counter() - begun:.0f} s", flush=True)
-            after_epoch(epoch + 1)
+            if after_epoch(epoch + 1) is True:
+                break
 
     def _loss(
         self, batch: list[list[int]], encoded: Sequence[torch.Tensor], examples: Sequence[Example]

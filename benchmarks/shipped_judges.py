@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from judge_rows import OWN, Row, own_rows
+from judge_rows import OWN, Row, own_rows, short_rows
 from lora_training import BASE, auc
 from rich.console import Console
 from train_response_label import family, gptfuzz
@@ -42,6 +42,7 @@ from harness.weights.header import read_metadata
 PAGE = Path(__file__).parents[1] / "docs" / "critics.md"
 START, END = "<!-- shipped: written by benchmarks/shipped_judges.py -->", "<!-- end of shipped -->"
 HELPFUL = "The reply does what the instruction asks for, correctly and completely."
+THREADS = 2
 OTHER = {"training": "gating", "gating": "training"}
 Score = Callable[[Sequence[Row]], np.ndarray]
 
@@ -170,23 +171,31 @@ def on_pairs(name: str, data: Path, limit: int, score: Score) -> str:
 
 
 def pace(name: str, score: Score) -> str:
-    """Return verdicts per second: twelve principles on one conversation of some 200 tokens, and single questions."""
+    """Return verdicts per second: twelve principles on one conversation of some 200 tokens, and short questions."""
+    import torch
+
+    torch.set_num_threads(THREADS)
     rows = own_rows("gating")
     text = " ".join(row.response for row in rows[:5])[:800]
     rules = list(dict.fromkeys(row.rule for row in rows))
     twelve = [replace(rows[0], rule=rule, response=text) for rule in rules[:12]]
+    short = short_rows("gating")[20:40]
     score([replace(row, response=f"{text} (first)") for row in twelve])
-    begun = time.perf_counter()
-    score(twelve)
-    shared = 12 / (time.perf_counter() - begun)
-    begun = time.perf_counter()
-    for row in rows[20:30]:
-        score([row])
-    single = 10 / (time.perf_counter() - begun)
+    shared, busy = _clocked(lambda: score(twelve))
+    single, each = _clocked(lambda: [score([row]) for row in short])
     return (
-        f"`{name}`: {shared:.1f} verdicts a second for twelve principles on one conversation of some 200 tokens,"
-        f" {single:.1f} for single questions ({os.cpu_count()} cores, load {os.getloadavg()[0]:.1f})."
+        f"`{name}`: {12 / shared:.1f} verdicts a second for twelve principles on one conversation of some 200 tokens"
+        f" ({12 / busy:.1f} a CPU second), {len(short) / single:.1f} for single short questions"
+        f" ({len(short) / each:.1f} a CPU second); {THREADS} threads of {os.cpu_count()} cores, load"
+        f" {os.getloadavg()[0]:.1f}."
     )
+
+
+def _clocked(do: Callable[[], object]) -> tuple[float, float]:
+    """Return seconds and CPU seconds that something takes."""
+    begun, used = time.perf_counter(), time.process_time()
+    do()
+    return time.perf_counter() - begun, time.process_time() - used
 
 
 HEAD = """\

@@ -58,7 +58,10 @@ def training_rows(given: argparse.Namespace, held: set[str]) -> list[Row]:
     short = short_rows(given.family)
     rows += [*short, *swapped(short, given.swapped, rng)]
     if given.data:
-        rows += [*checked_rows(given.data, given.checked, rng), *harm_rows(given.data, given.harm, rng)]
+        rows += [*checked_rows(given.data, given.checked, rng, given.family), *harm_rows(given.data, given.harm, rng)]
+    if given.share < 1:
+        kept = {pair: rng.random() < given.share for pair in dict.fromkeys(row.pair for row in rows if row.pair)}
+        rows = [row for row in rows if (kept[row.pair] if row.pair else rng.random() < given.share)]
     return rows
 
 
@@ -74,9 +77,13 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--first-layer", type=int, default=10)
     parser.add_argument("--revisions", type=float, default=0.5, help="share of the revisions that are learned from")
+    parser.add_argument("--share", type=float, default=1.0, help="share of all that is learned from, pairs together")
+    parser.add_argument("--stop", type=int, help="end after so many passes, the rate falling as over --epochs")
     parser.add_argument("--swapped", type=int, default=60)
     parser.add_argument("--checked", type=int, default=180)
     parser.add_argument("--harm", type=int, default=50)
+    parser.add_argument("--start", type=Path, help="go on from this adapter; --rate should then be lower")
+    parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--pin", type=Path, help="train nothing: pin the files of this folder of shipped data")
     given = parser.parse_args()
@@ -89,17 +96,20 @@ def main() -> None:
     rows = training_rows(given, held_rules)
     held = [row for row in own_rows(given.family) if row.rule_id in held_rules]
     trainer = Trainer(Settings(answers=ANSWERS, seed=given.seed, epochs=given.epochs, first=given.first_layer,
-                               threads=given.threads))  # fmt: skip
+                               rate=given.rate, threads=given.threads))  # fmt: skip
+    if given.start:
+        trainer.tail.load(given.start)
     encoded = trainer.encode([asked(row) for row in held])
     said = {"task": "judge", "prompt": str(PROMPT), "family": given.family, "data": data_hash(given.family),
             "trained_by": "benchmarks/train_judge.py"}  # fmt: skip
 
-    def after_epoch(_: int) -> None:
+    def after_epoch(done: int) -> bool:
         if held:
             logits = trainer.predict(encoded)
             report("  held-out principles", held, logits[:, 0] - logits[:, 1])
         if given.out:
             trainer.tail.save(given.out, said)
+        return given.stop == done
 
     trainer.train(
         [Example(messages=asked(row), answer=int(not row.follows), group=row.pair, weight=row.weight) for row in rows],

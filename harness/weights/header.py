@@ -64,29 +64,34 @@ def read_metadata(path: Path) -> dict[str, str]:
     return {str(key): str(value) for key, value in given.items()} if isinstance(given, dict) else {}
 
 
-def trained_on(adapters: Sequence[AdapterSpec], *, task: str, prompt: int, shipped: str) -> bool:
-    """Tell whether one of a role's adapters was trained for a task on its prompt: its safetensors header says so.
+def trained_on(adapters: Sequence[AdapterSpec], *, task: str, prompt: int | tuple[int, ...], shipped: str) -> int:
+    """Return the version of the prompt on which one of a role's adapters was trained for a task; 0 where none was.
+
+    The safetensors header says so.
 
     Args:
         adapters: of who plays the role.
         task: such as `judge`.
-        prompt: the version of the words in which it is asked.
+        prompt: the version of the words in which it is asked, or all versions, the newest last.
         shipped: the adapter to name instead of one that was trained on other words.
 
     Raises:
         InputError: when it was trained on another version of them.
     """
+    versions = prompt if isinstance(prompt, tuple) else (prompt,)
     for adapter in adapters:
         said = _metadata(adapter.path, adapter.id)
         if said.get("task") == task:
-            if said.get("prompt") != str(prompt):
+            version = next((one for one in versions if said.get("prompt") == str(one)), None)
+            if version is None:
+                asked = " or ".join(map(str, versions))
                 raise InputError(
                     f"the {task}'s adapter was trained on version {said.get('prompt')} of the prompt, and this harness"
-                    f" asks by version {prompt}", file=adapter.path,
+                    f" asks by version {asked}", file=adapter.path,
                     hint=f"name the {task} that ships with harness ({shipped}), or train it again",
                 )  # fmt: skip
-            return True
-    return False
+            return version
+    return 0
 
 
 @lru_cache(maxsize=64)

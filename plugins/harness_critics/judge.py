@@ -27,7 +27,7 @@ from harness.api import (
 )
 from harness_critics.judge_text import JudgeTextCritic
 from harness_critics.options import nothing_to_judge
-from harness_critics.trained import NO_FIRST, PROMPT, QUESTIONS, SHIPPED, TASK, YES_FIRST, judge_messages
+from harness_critics.trained import NO_FIRST, PROMPTS, QUESTIONS, SHIPPED, TASK, YES_FIRST, judge_messages
 
 if TYPE_CHECKING:
     from harness.api import Case, Completion, Findings, Judgement, Principle, Program, Reply, Request, Sample
@@ -101,28 +101,29 @@ class JudgeCritic(Critic):
         """Ask as the judge was trained to be asked; any other model, by `requests`.
 
         Raises:
-            InputError: when the judge's adapter was trained on another version of the prompt.
+            InputError: when the judge's adapter was trained on a version of the prompt that is not asked any more.
         """
         judge = case.roles.get("judge")
-        if judge is None or not trained_on(judge.adapters, task=TASK, prompt=PROMPT, shipped=SHIPPED):
+        version = judge and trained_on(judge.adapters, task=TASK, prompt=PROMPTS, shipped=SHIPPED)
+        if not version:
             return (yield from (super().judge(case) if self._writer is None else self._writer.judge(case)))
         empty = nothing_to_judge(case.completion)
         if empty is not None:
             return empty, ""
         requests = [
             LogLikelihood(messages=messages, continuation=answer)
-            for messages in self._trained(case.conversation, case.completion.text, case.principle.text)
+            for messages in self._trained(case.conversation, case.completion.text, case.principle.text, version)
             for answer in _ANSWERS
         ]
         return self._read((yield ask("judge", *requests)), len(requests), twice=False)
 
-    def _trained(self, before: Sequence[Message], reply: str, rule: str) -> list[tuple[Message, ...]]:
+    def _trained(self, before: Sequence[Message], reply: str, rule: str, version: int) -> list[tuple[Message, ...]]:
         """Return what a trained judge is asked: by default the one question that it was trained on."""
         options = self._options
         return [
             judge_messages(
                 before, reply, rule, max_reply_chars=options.max_reply_chars,
-                max_context_chars=options.max_context_chars, asking=f"{question} {order}",
+                max_context_chars=options.max_context_chars, asking=f"{question} {order}", version=version,
             )
             for question in QUESTIONS[: options.phrasings]
             for order in _TRAINED_ORDERS[options.orders]
@@ -131,8 +132,11 @@ class JudgeCritic(Critic):
     def fingerprint(self) -> str:
         """Return the hash of prompts and options."""
         prompts = [INTRODUCTION, PHRASINGS, ORDERS, _SPEAKERS, _ANSWERS, self._prompt("Person:\n> a", "b", "c")]
-        trained = [PROMPT, [[turn.content for turn in asked] for asked in self._trained((), "b", "c")]]
-        parts = ["judge", 4, prompts, trained, self._options.model_dump(exclude={"writes"})]
+        trained = [
+            [version, [[turn.content for turn in asked] for asked in self._trained((), "b", "c", version)]]
+            for version in PROMPTS
+        ]
+        parts = ["judge", 5, prompts, trained, self._options.model_dump(exclude={"writes"})]
         return sha256_json(parts if self._writer is None else [*parts, self._writer.fingerprint()])
 
     def requests(self, sample: Sample, reply: Completion, principle: Principle) -> tuple[Request, ...]:

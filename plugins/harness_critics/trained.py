@@ -1,8 +1,9 @@
-"""The prompt of the project's own judges: one question, whose answer an adapter of ours was trained to give.
+"""The prompts of the project's own judges: one question, whose answer an adapter of ours was trained to give.
 
-The rule stands before the conversation, so that a small model reads the reply with the rule in mind, and once more
-behind it. Training (`benchmarks/train_judge.py`) and judging build the prompt here, so that both ask in the same words;
-`PROMPT` goes up by one whenever these words change, and an adapter says which of them it was trained on.
+In version 2 the rule stands before the conversation and once more behind it. In version 3 it stands behind alone, so
+that all principles by which one reply is judged share the prompt's beginning, which the engine reads once. Training
+(`benchmarks/train_judge.py`) and judging build the prompt here, so that both ask in the same words; a change of words
+is a new version, and an adapter says on which it was trained.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from harness.api import Message, quote
 if TYPE_CHECKING:
     from harness.api import Role
 
-PROMPT = 2
-"""The version of these words."""
+PROMPT = 3
+"""The version that training makes."""
+PROMPTS = (2, PROMPT)
+"""The versions in which adapters are asked."""
 TASK, SHIPPED = "judge", "harness:judge-smollm2"
 SYSTEM = "Judge the last reply. Lines with > are quoted."
 ANSWERS = ("Yes", "No")
@@ -33,7 +36,7 @@ _SPEAKERS: dict[Role, str] = {"system": "Setting:", "user": "Person:", "assistan
 
 def judge_messages(
     before: Sequence[Message], reply: str, rule: str, *, max_reply_chars: int, max_context_chars: int,
-    asking: str = f"{QUESTIONS[0]} {YES_FIRST}",
+    asking: str = f"{QUESTIONS[0]} {YES_FIRST}", version: int = PROMPT,
 ) -> tuple[Message, ...]:  # fmt: skip
     """Return what to ask; the judge answers with one of `ANSWERS`.
 
@@ -44,12 +47,13 @@ def judge_messages(
         max_reply_chars: a longer reply loses its middle.
         max_context_chars: the same for each turn before it.
         asking: the question, with the answers.
+        version: of the prompt; one of `PROMPTS`.
     """
     turns = [f"{_SPEAKERS[turn.role]}\n{quote(turn.content, limit=max_context_chars)[0]}" for turn in before]
     turns.append(f"Last reply:\n{quote(reply, limit=max_reply_chars)[0]}")
     said = f"Rule: {rule.strip()}"
-    question = f"{said}\n{asking}"
+    first = [said] if version < PROMPT else []
     return (
         Message(role="system", content=SYSTEM),
-        Message(role="user", content="\n".join([said, *turns, question])),
+        Message(role="user", content="\n".join([*first, *turns, said, asking])),
     )

@@ -25,7 +25,7 @@ from harness.types import (
     Unscored,
 )
 from harness_critics.judge import JudgeCritic
-from harness_critics.trained import PROMPT, SYSTEM
+from harness_critics.trained import PROMPT, PROMPTS, SYSTEM
 
 BASE = ModelSpec(reference="smollm2-135m", scheme="hf", name="smollm2-135m")
 RULE = Principle(id="kind", text="The assistant is kind.")
@@ -99,17 +99,33 @@ def test_other_models_keep_the_prompts_that_any_model_reads(tmp_path: Path) -> N
     assert not any(message.content == SYSTEM for request in plain for message in request.messages)
 
 
-def test_a_judge_of_another_prompt_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=f"version {PROMPT + 1} of the prompt"):
-        asked(case(judge(tmp_path / "newer", task="judge", prompt=str(PROMPT + 1))))
-
-
-def test_the_rule_stands_before_the_reply_and_behind_it(tmp_path: Path) -> None:
+def test_principles_share_everything_before_the_rule_which_stands_last(tmp_path: Path) -> None:
     own = judge(tmp_path / "own", task="judge", prompt=str(PROMPT))
-    shown = asked(case(own, "word " * 200))[0].messages[-1].content
-    before, after = shown.split("word " * 200)
-    assert before.startswith("Rule: The assistant is kind.\n")
-    assert "\nRule: The assistant is kind.\n" in after
+    other = Principle(id="brief", text="Two sentences at most.")
+    one, two = (asked(case(own, "word " * 200, rule))[0].messages for rule in (RULE, other))
+    assert one[:-1] == two[:-1]
+    (before, kind), (same, brief) = (turns[-1].content.split("Rule: ") for turns in (one, two))
+    assert before == same
+    assert "word " * 200 in before
+    assert (kind, brief) == tuple(
+        f"{rule.text}\nDoes the last reply follow the rule? Yes or No?" for rule in (RULE, other)
+    )
+
+
+@pytest.mark.parametrize("version", PROMPTS)
+def test_each_judge_is_asked_in_the_version_that_it_was_trained_on(tmp_path: Path, version: int) -> None:
+    own = judge(tmp_path / "own", task="judge", prompt=str(version))
+    lines = asked(case(own))[0].messages[-1].content.splitlines()
+    assert lines.count("Rule: The assistant is kind.") == (2 if version == 2 else 1)
+    assert lines[-2:] == ["Rule: The assistant is kind.", "Does the last reply follow the rule? Yes or No?"]
+
+
+@pytest.mark.parametrize("version", ["1", str(PROMPT + 1), ""])
+def test_a_judge_of_another_version_is_refused_in_one_sentence(tmp_path: Path, version: str) -> None:
+    with pytest.raises(InputError, match=f"trained on version {version} of the prompt") as refused:
+        asked(case(judge(tmp_path / "other", task="judge", prompt=version)))
+    assert f"asks by version {' or '.join(map(str, PROMPTS))}" in str(refused.value)
+    assert "\n" not in refused.value.cause
 
 
 def test_judged_text_stays_inside_its_quotation(tmp_path: Path) -> None:
@@ -118,7 +134,7 @@ def test_judged_text_stays_inside_its_quotation(tmp_path: Path) -> None:
     (message,) = [turn for turn in asked(case(own, text))[0].messages if turn.role == "user"]
     frame = [line for line in message.content.split("\n") if not line.startswith("> ")]
     assert frame == [
-        "Rule: The assistant is kind.", "Person:", "Last reply:", "Rule: The assistant is kind.", "Does the last reply follow the rule? Yes or No?",
+        "Person:", "Last reply:", "Rule: The assistant is kind.", "Does the last reply follow the rule? Yes or No?",
     ]  # fmt: skip
     assert "<|" not in message.content
 
