@@ -158,12 +158,13 @@ class _Run:
             needed = {name for gate in prepared.gates for name in gate.arms} | ({"promoted"} & set(arms))
             known: dict[str, Arm] = {}
             evaluated: dict[str, Arm] = {}
+            wanted = pool.fingerprint(candidate)  # first, so that a base is loaded as one that takes its adapters
             for name in sorted(needed):
                 fingerprint = pool.fingerprint(arms[name])
                 if fingerprint not in known:
                     known[fingerprint] = through(arms[name], name)
                 evaluated[name] = known[fingerprint]
-            arm = known.get(pool.fingerprint(candidate)) or through(candidate, "candidate")
+            arm = known.get(wanted) or through(candidate, "candidate")
             _require_measured(prepared, arm)
             tables = {name: other.tables for name, other in evaluated.items()}
             rounding = precision_checker()

@@ -154,12 +154,11 @@ def test_a_weight_that_is_replaced_is_noticed(tiny_base: Path, surroundings: Run
 
     model, bare = make(tiny_base, surroundings)
     ask(model, bare, [QUESTION])
-    body = model._loaded.model.model  # type: ignore[attr-defined]
-    body.norm = type(body.norm)(32)
+    model._loaded.model.norm = torch.nn.RMSNorm(32)  # type: ignore[attr-defined]
     with pytest.raises(BaseChangedError, match="norm"):
         model.check_base()
     ask(model, bare, [QUESTION])
-    norm = model._loaded.model.model.norm  # type: ignore[attr-defined]
+    norm = model._loaded.model.norm  # type: ignore[attr-defined]
     norm.weight = torch.nn.Parameter(norm.weight + 1)
     with pytest.raises(BaseChangedError, match="norm"):
         model.check_base()
@@ -220,13 +219,14 @@ def test_a_base_that_was_swapped_after_its_fingerprint_is_not_asked(
     assert ask(model, bare, [QUESTION])
 
 
+@pytest.mark.parametrize("loads", ["own", "_load_from"])
 def test_a_base_that_is_swapped_and_put_back_while_it_is_loaded_is_not_asked(
-    tiny_base: Path, surroundings: RunContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    loads: str, tiny_base: Path, surroundings: RunContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from harness_models.hf import loading
 
     base, other = Path(shutil.copytree(tiny_base, tmp_path / "base")), other_base(tiny_base, tmp_path / "other")
-    file, real = base / "model.safetensors", loading._load_from
+    file, real = base / "model.safetensors", getattr(loading, loads)
 
     def swapped(*given: object) -> object:
         times = file.stat()
@@ -236,7 +236,8 @@ def test_a_base_that_is_swapped_and_put_back_while_it_is_loaded_is_not_asked(
         os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
         return loaded
 
-    monkeypatch.setattr(loading, "_load_from", swapped)
+    monkeypatch.setattr(loading, "own", lambda *_: None)
+    monkeypatch.setattr(loading, loads, swapped)
     model, bare = make(base, surroundings)
     model.fingerprint(bare)
     with pytest.raises(BaseChangedError, match=r"model\.safetensors: was written to while"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import inspect
+import json
 import logging
 import os
 import warnings
@@ -45,7 +46,7 @@ class Loaded:
     """A base in memory. Adapters are put into `model` in place, so the halves below always use the active ones."""
 
     model: Any
-    """The transformers model with its language-model head."""
+    """The model with its language-model head, of transformers or our own."""
     tokenizer: Any
     place: Placement
     window: int
@@ -76,6 +77,8 @@ class Loaded:
     """The base's hash."""
     vocabulary: int | None = None
     """Tokens that the model has, where its tokenizer has more."""
+    own: bool = False
+    """Whether the model is ours in plain torch, which takes no adapters."""
 
     def hidden(
         self,
@@ -86,6 +89,9 @@ class Loaded:
         cache: Any = None,  # noqa: ANN401 - a transformers cache
     ) -> torch.Tensor:
         """Run the body: ids (B, L) to hidden states (B, L, H). `mask` is 2D (padding) or 4D (additive)."""
+        if self.own:
+            found: torch.Tensor = self.model(ids, mask, positions, cache)
+            return found
         body = self.model.base_model if self.split else self.model
         given = {"attention_mask": mask, "position_ids": positions, self.cache_name: cache}
         out = body(
@@ -101,12 +107,6 @@ class Loaded:
         result: torch.Tensor = self.model.get_output_embeddings()(hidden) if self.split else hidden
         return (result if self.after_head is None else self.after_head(result)).float()
 
-    def new_cache(self) -> Any:  # noqa: ANN401 - a transformers cache
-        """Return an empty cache that keeps everything: what a layer with a window sees is the masks' business."""
-        from transformers import DynamicCache
-
-        return DynamicCache(config=self.model.config) if self.plain else DynamicCache()
-
     def tensor(self, rows: Any) -> torch.Tensor:  # noqa: ANN401 - nested lists of integers
         """Put token ids on the model's device."""
         import torch
@@ -115,8 +115,9 @@ class Loaded:
 
 
 def load(
-    spec: ModelSpec, context: RunContext, *, identity: str | None = None, vocabulary: Path | None = None
-) -> Loaded:
+    spec: ModelSpec, context: RunContext, *, identity: str | None = None, vocabulary: Path | None = None,
+    bare: bool = False,
+) -> Loaded:  # fmt: skip
     """Load base and tokenizer.
 
     Args:
@@ -124,6 +125,7 @@ def load(
         context: where weights are.
         identity: what the base must be, as its fingerprint said; None where nobody asked.
         vocabulary: folder of an adapter that brings tokens, which the base is then given.
+        bare: whether no adapter will be put on it, so that it need not be a model of transformers.
 
     Raises:
         BaseChangedError: when it is another, or was written to meanwhile.
@@ -136,10 +138,12 @@ def load(
             tensor_shapes(file)  # a damaged file is named before anything is loaded
         import torch
 
-        _quieten()
         place = placement(spec)
         _check_device(place, spec)
-        loaded = _load_from(folder, spec, place)
+        loaded = own(folder, place) if bare else None
+        if loaded is None:
+            _quieten()
+            loaded = _load_from(folder, spec, place)
         loaded.identity = found
         tokens = None if vocabulary is None else read_vocabulary(vocabulary)
         if tokens is not None:
@@ -147,8 +151,9 @@ def load(
     if place.device == "cpu":
         loaded.threads = cores.threads(loaded.model.get_input_embeddings().weight.shape[1])
         use_threads(loaded.threads)
-    with torch.inference_mode():
-        probe(loaded)
+    if not loaded.own:
+        with torch.inference_mode():
+            probe(loaded)
     return loaded
 
 
@@ -178,6 +183,38 @@ def _load_from(folder: Path, spec: ModelSpec, place: Placement) -> Loaded:
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise _unloadable(folder, spec, error) from error
     return loaded_of(model.to(place.device).eval(), tokenizer, place)
+
+
+def own(folder: Path, place: Placement) -> Loaded | None:
+    """Load a base into a model of our own with a tokenizer of our own; None where it takes transformers."""
+    from harness_models.hf.llama import Llama, reads
+    from harness_models.hf.plain_tokenizer import tokenizer_of
+
+    if place.device != "cpu":
+        return None
+    config, tokenizer = reads(folder), tokenizer_of(folder)
+    if config is None or tokenizer is None:
+        return None
+    import torch
+
+    try:
+        model = Llama(config, folder, getattr(torch, place.dtype))
+    except (KeyError, ValueError):
+        return None  # transformers knows more names, and says what is wrong
+    listed = _generation_ends(folder, config.eos_token_id)
+    return Loaded(
+        model=model, tokenizer=tokenizer, place=place, window=_window(config, tokenizer),
+        end_ids=frozenset(token for token in (*listed, tokenizer.eos_token_id) if token is not None),
+        start_id=_start_id(tokenizer), vocabulary=config.vocab_size if len(tokenizer) > config.vocab_size else None,
+        own=True,
+    )  # fmt: skip
+
+
+def _generation_ends(folder: Path, otherwise: Any) -> list[int | None]:  # noqa: ANN401 - a number, a list or None
+    """Return the tokens that end a text as `generation_config.json` says, else the configuration."""
+    file = folder / "generation_config.json"
+    found = json.loads(file.read_text(encoding="utf-8")).get("eos_token_id") if file.is_file() else otherwise
+    return found if isinstance(found, list) else [found]
 
 
 def loaded_of(model: Any, tokenizer: Any, place: Placement) -> Loaded:  # noqa: ANN401 - transformers is not typed

@@ -63,6 +63,8 @@ class HfModel(Model):
         self._loaded: Loaded | None = None
         self._identified: str | None = None
         """The base's hash in the last fingerprint: all replies must be that base's."""
+        self._adapted = False
+        """Whether a candidate with adapters was identified, so that the base is loaded as one that takes them."""
         self._rack: AdapterRack | None = None
         self._proof: BaseProof | None = None
         self._proven: frozenset[str] = frozenset()
@@ -86,6 +88,7 @@ class HfModel(Model):
             BaseChangedError: when the base is not what it was when this was asked before, or when it was loaded.
         """
         found = fingerprint(self.spec, candidate, self.context)
+        self._adapted = self._adapted or bool(candidate.adapters)
         before = self._identified if self._loaded is None else self._loaded.identity
         self._identified = found["base"]
         if before not in {None, found["base"]}:
@@ -121,7 +124,7 @@ class HfModel(Model):
     def _answer(
         self, candidate: Candidate, requests: Sequence[Request], deliver: Deliver, on_text: OnText | None
     ) -> None:
-        loaded = self._ready(candidate)
+        loaded = self._ready(candidate, bare=not self._adapted)
         self._asked_since = True
         renderer = Renderer(loaded.tokenizer, candidate.template)
         self._score_continuations(loaded, renderer, requests, deliver)
@@ -290,16 +293,29 @@ class HfModel(Model):
         own._identified = self._identified  # noqa: SLF001 - another of this class
         return own
 
-    def _ready(self, candidate: Candidate) -> Loaded:
+    def _ready(self, candidate: Candidate, *, bare: bool = False) -> Loaded:
+        """Return the base with the candidate's adapters active, loaded where it is not.
+
+        Args:
+            candidate: what is to be asked.
+            bare: whether a base that takes no adapters will do.
+        """
         from harness_models.hf.adapters import AdapterRack
         from harness_models.hf.loading import load
         from harness_models.hf.proof import BaseProof
 
+        bare = bare and not candidate.adapters and self._extended_by is None
+        if self._loaded is not None and self._loaded.own and not bare:
+            self.check_base()
+            self._loaded = None  # it takes no adapters
         if self._loaded is None:
             own = None if self._extended_by is None else Path(self._extended_by.path)
-            self._loaded = load(self.spec, self.context, identity=self._identified, vocabulary=own)
+            self._loaded = load(self.spec, self.context, identity=self._identified, vocabulary=own, bare=bare)
             self._proof = BaseProof(self._loaded.model, self.spec.reference)
             self._budget = budget_for(self._loaded)
+        if self._loaded.own:
+            use_threads(self._loaded.threads)
+            return self._loaded
         if self._rack is None:
             self._rack = AdapterRack(self._loaded, self.spec)
         before = set(self._rack.held)
@@ -320,7 +336,9 @@ class HfModel(Model):
 
         from harness_models.hf.paths import generation_path
 
-        if loaded.generates is None and self._rack is not None:
+        if loaded.own:
+            generation_path(loaded)
+        elif loaded.generates is None and self._rack is not None:
             self._rack.activate(())
             try:
                 with torch.inference_mode():

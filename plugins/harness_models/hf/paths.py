@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
-from transformers import DynamicCache
-
 from harness.api import InputError
 from harness_models.hf.plain import padded, with_one_more
 from harness_models.hf.probing import alike, narrowed
@@ -31,7 +29,9 @@ def generation_path(loaded: Loaded) -> Path:
         InputError: when none is.
     """
     if loaded.generates is None:
-        if loaded.equal_lengths:  # rows of other lengths change what a row computes
+        if loaded.own:  # known by its code
+            loaded.generates, loaded.shelves = "slots", True
+        elif loaded.equal_lengths:  # rows of other lengths change what a row computes
             loaded.generates = "plain"
         elif not loaded.plain and _agrees_when_narrowed(loaded):
             loaded.generates = "slots"
@@ -95,6 +95,7 @@ def _in_slots(loaded: Loaded, rows: list[list[int]]) -> torch.Tensor:
 def _one_by_one(loaded: Loaded, rows: list[list[int]]) -> torch.Tensor:
     """Run each row but for its last token alone, and then one step."""
     import torch
+    from transformers import DynamicCache
 
     found = []
     for row in rows:
@@ -106,6 +107,8 @@ def _one_by_one(loaded: Loaded, rows: list[list[int]]) -> torch.Tensor:
 
 def _padded(loaded: Loaded, rows: list[list[int]]) -> torch.Tensor:
     """Run the rows but for their last tokens as a padded batch, and then one step."""
+    from transformers import DynamicCache
+
     cache = DynamicCache(config=loaded.model.config)
     ids, mask, positions = padded(loaded, [row[:-1] for row in rows])
     loaded.hidden(ids, mask=mask, positions=positions, cache=cache)

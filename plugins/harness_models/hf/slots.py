@@ -6,16 +6,15 @@ does not make room for the short ones as long as itself. All rows share a step: 
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from transformers import AttentionInterface, DynamicCache
-from transformers.cache_utils import DynamicLayer
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from harness_models.hf.caches import cache_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     import torch
 
@@ -26,7 +25,6 @@ _STEP = 16
 """Columns come in multiples of it: attention is quicker on even sizes, and masks need no padding on GPUs."""
 _NARROWEST = 64
 """Columns of the narrowest shelf. The others are one and a half times, and twice, and so on, as wide."""
-_ATTENTION = "harness-shelves"
 
 
 @dataclass(eq=False)
@@ -58,24 +56,16 @@ class Shelf:
                 parts[place][:kept, :, :width] = old[:kept, :, :width]
 
 
-class _Layer(DynamicLayer):  # type: ignore[misc] # transformers is untyped here
+class _Layer:
     """What the model takes for the cache of one layer."""
 
     def __init__(self, slots: Slots, index: int) -> None:
-        super().__init__()
-        self.is_initialized = True
         self._slots = slots
         self._index = index
 
-    def update(
-        self,
-        key_states: torch.Tensor,
-        value_states: torch.Tensor,
-        *args: Any,  # noqa: ANN401, ARG002
-        **kwargs: Any,  # noqa: ANN401, ARG002
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def update(self, keys: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Write the new states where the pass under way says; return what its rows hold."""
-        return self._slots.write(self._index, key_states, value_states)
+        return self._slots.write(self._index, keys, values)
 
     def get_seq_length(self) -> int:
         """Return the columns held before the pass under way."""
@@ -102,10 +92,8 @@ class Slots:
         """Where a pass over whole rows writes; None in a step."""
         self._written: list[tuple[Shelf, torch.Tensor, torch.Tensor, torch.Tensor, int]] = []
         """For a step: each shelf, its slots, their places, the column of each new state, and the columns seen."""
-        self._cache = DynamicCache()
         layers = range(loaded.model.config.get_text_config().num_hidden_layers)
-        self._cache.layers = [_Layer(self, index) for index in layers]
-        self._cache.layer_class_to_replicate = None
+        self._cache = cache_of(loaded, [_Layer(self, index) for index in layers])
 
     def empty(self) -> Slots:
         """Return other slots, of which none is in use."""
@@ -225,7 +213,7 @@ class Slots:
             seen.append((slots, held[: len(shelf.slots), :, :end], value[: len(shelf.slots), :, :end]))
         if not self._loaded.shelves:
             return seen[0][1:]
-        keys.shelves = seen  # type: ignore[attr-defined] # to be found again in `_attend`
+        keys.shelves = seen  # type: ignore[attr-defined] # to be found again where it attends
         return given
 
     def fill(self, rows: Sequence[Sequence[int]], prefix: Slots | None = None, start: int = 0) -> torch.Tensor:
@@ -274,8 +262,16 @@ class Slots:
             self._written.append((shelf, slots, places, positions[slots], end))
         self.start, self.end = max(lengths), max(end for *_, end in self._written)
         at = positions[:, None]
-        with _attention(self._loaded):
+        with self._by_shelf():
             return self._loaded.hidden(ids[:, None], mask=self._mask(at), positions=at, cache=self._cache)[:, -1]
+
+    def _by_shelf(self) -> AbstractContextManager[None]:
+        """Let the model attend shelf by shelf; ours does so by itself."""
+        if self._loaded.own:
+            return nullcontext()
+        from harness_models.hf.transformers_caches import attention_by_shelf
+
+        return attention_by_shelf(self._loaded)
 
     def _narrower_than(self, length: int) -> bool:
         reach = self._loaded.reach
@@ -296,41 +292,6 @@ class Slots:
         if reach.by_layer:
             return {kind: additive(window) for kind, window in reach.windows.items()}
         return additive(reach.window)
-
-
-@contextmanager
-def _attention(loaded: Loaded) -> Iterator[None]:
-    """Let the model attend shelf by shelf, where there may be several."""
-    config = loaded.model.config.get_text_config()
-    before = config._attn_implementation  # noqa: SLF001 - transformers has no public name for it
-    if loaded.shelves:
-        config._attn_implementation = _ATTENTION  # noqa: SLF001 - the same
-    try:
-        yield
-    finally:
-        config._attn_implementation = before  # noqa: SLF001 - the same
-
-
-def _attend(
-    module: Any,  # noqa: ANN401 - a model's attention layer
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,  # noqa: ARG001 - the values are with the shelves
-    attention_mask: torch.Tensor,
-    **more: Any,  # noqa: ANN401
-) -> tuple[torch.Tensor, None]:
-    """Attend for one new token of each row: (B, heads, 1, size) to (B, 1, heads, size)."""
-    result = None
-    for slots, keys, values in key.shelves:  # type: ignore[attr-defined] # put there by `Slots.write`
-        mask = attention_mask[slots, :, :, : keys.shape[2]]
-        found = sdpa_attention_forward(module, query[slots], keys, values, mask, **more)[0]
-        result = found.new_empty(len(query), *found.shape[1:]) if result is None else result
-        result[slots] = found
-    assert result is not None  # noqa: S101 - there is a row
-    return result, None
-
-
-AttentionInterface.register(_ATTENTION, _attend)
 
 
 def _rounded(columns: int) -> int:

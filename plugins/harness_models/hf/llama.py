@@ -1,0 +1,238 @@
+"""The Llama architecture in plain torch, for bases without adapters on a CPU: nothing but torch is imported for it.
+
+It computes what transformers' `LlamaForCausalLM` computes, with fewer passes over memory: one product for queries, keys
+and values, one for the two halves of the feed-forward layer, torch's own RMS norm, and attention that takes grouped
+heads as they are. `tests/models/test_llama.py` compares the two. Whatever a configuration says beyond that is left to
+transformers, see `reads`.
+"""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from harness_models.hf.tensors import Tensors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness_models.hf.caches import Layers
+    from harness_models.hf.layout import Mask
+
+_ARCHITECTURE = "LlamaForCausalLM"
+_NEEDED = (
+    "hidden_size", "intermediate_size", "max_position_embeddings", "num_attention_heads", "num_hidden_layers",
+    "rms_norm_eps", "vocab_size",
+)  # fmt: skip
+
+
+def reads(folder: Path) -> SimpleNamespace | None:
+    """Return the configuration of a base in a folder; None where it asks for what only transformers computes."""
+    try:
+        given = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    rope = given.get("rope_parameters") or {"rope_theta": given.get("rope_theta"), **(given.get("rope_scaling") or {})}
+    kind = rope.get("rope_type", rope.get("type", "default"))
+    plain = (
+        given.get("architectures") == [_ARCHITECTURE]
+        and given.get("model_type") == "llama"
+        and given.get("hidden_act", "silu") == "silu"
+        and kind == "default"
+        and set(rope) <= {"rope_type", "type", "rope_theta"}
+        and isinstance(rope.get("rope_theta"), int | float)
+        and given.get("pretraining_tp", 1) == 1
+        and not {"quantization_config", "auto_map", "sliding_window", "layer_types"} & given.keys()
+        and all(isinstance(given.get(name), int | float) for name in _NEEDED)
+    )
+    if not plain:
+        return None
+    heads = given["num_attention_heads"]
+    config = SimpleNamespace(
+        **{name: given[name] for name in _NEEDED},
+        num_key_value_heads=given.get("num_key_value_heads") or heads,
+        head_dim=given.get("head_dim") or given["hidden_size"] // heads,
+        attention_bias=bool(given.get("attention_bias")),
+        mlp_bias=bool(given.get("mlp_bias")),
+        tie_word_embeddings=bool(given.get("tie_word_embeddings", False)),
+        rope_theta=float(rope["rope_theta"]),
+        eos_token_id=given.get("eos_token_id"),
+        _attn_implementation="sdpa",
+    )
+    config.get_text_config = lambda: config
+    return config
+
+
+class Llama(nn.Module):
+    """A decoder of the Llama architecture with its head, in inference only.
+
+    Args:
+        config: what `reads` returned.
+        folder: with the weights, as safetensors.
+        dtype: of all weights.
+
+    Raises:
+        KeyError: where a tensor is absent.
+        ValueError: where one has another shape.
+    """
+
+    def __init__(self, config: SimpleNamespace, folder: Path, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.config = config
+        self.dtype = dtype
+        self.device = torch.device("cpu")
+        width, size = config.hidden_size, config.head_dim
+        tensors = Tensors(folder, dtype)
+        self.embed_tokens = _Embeddings(tensors.one("model.embed_tokens.weight", (config.vocab_size, width)))
+        self.layers = nn.ModuleList(_Layer(config, tensors, index) for index in range(config.num_hidden_layers))
+        self.norm = _Norm(tensors.one("model.norm.weight", (width,)), config.rms_norm_eps)
+        tied = config.tie_word_embeddings or "lm_head.weight" not in tensors
+        head = self.embed_tokens.weight if tied else tensors.one("lm_head.weight", (config.vocab_size, width))
+        self.lm_head = _linear(head)
+        frequencies = 1.0 / (config.rope_theta ** (torch.arange(0, size, 2, dtype=torch.float) / size))
+        self.frequencies = nn.Buffer(frequencies, persistent=False)
+        self.requires_grad_(requires_grad=False)
+        self.eval()
+
+    def forward(
+        self,
+        ids: torch.Tensor,
+        mask: Mask | None = None,
+        positions: torch.Tensor | None = None,
+        cache: Layers | None = None,
+    ) -> torch.Tensor:
+        """Run the body: ids (B, L) to hidden states (B, L, H), behind the head's norm.
+
+        Args:
+            ids: tokens.
+            mask: additive, (B or 1, 1, L, P + L); None is causal attention behind what the cache holds.
+            positions: (B or 1, L); None continues what the cache holds.
+            cache: with `update(keys, values, layer)` and `get_seq_length()`, or None.
+        """
+        before = 0 if cache is None else cache.get_seq_length()
+        if positions is None:
+            positions = torch.arange(before, before + ids.shape[1])[None]
+        angles = positions[..., None].float() * self.frequencies
+        turn = (angles.cos().to(self.dtype)[:, :, None], angles.sin().to(self.dtype)[:, :, None])
+        if mask is None and before and ids.shape[1] > 1:
+            mask = torch.ones(ids.shape[1], before + ids.shape[1], dtype=torch.bool).tril(before)
+            mask = torch.zeros(mask.shape, dtype=self.dtype).masked_fill_(~mask, torch.finfo(self.dtype).min)
+        hidden: torch.Tensor = self.embed_tokens(ids)
+        for layer in self.layers:
+            hidden = layer(hidden, turn, mask, cache)
+        result: torch.Tensor = self.norm(hidden)
+        return result
+
+    def get_input_embeddings(self) -> _Embeddings:
+        """Return the embeddings, as transformers calls it."""
+        return self.embed_tokens
+
+    def get_output_embeddings(self) -> nn.Linear:
+        """Return the head, as transformers calls it."""
+        return self.lm_head
+
+
+class _Norm(nn.Module):
+    def __init__(self, weight: torch.Tensor, least: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight, requires_grad=False)
+        self.least = least
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        if hidden.dtype == torch.float32:
+            return functional.rms_norm(hidden, self.weight.shape, self.weight, self.least)
+        wide = hidden.float()  # in the order in which transformers rounds
+        wide = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.least)
+        return self.weight * wide.to(hidden.dtype)
+
+
+class _Layer(nn.Module):
+    def __init__(self, config: SimpleNamespace, tensors: Tensors, index: int) -> None:
+        super().__init__()
+        self.index = index
+        self.heads, self.key_heads, self.size = config.num_attention_heads, config.num_key_value_heads, config.head_dim
+        width, wide, least = config.hidden_size, config.intermediate_size, config.rms_norm_eps
+        inner, outer = self.heads * self.size, self.key_heads * self.size
+        place = f"model.layers.{index}"
+
+        def linear(names: dict[str, int], inputs: int, bias: bool) -> nn.Linear:
+            weight = tensors.joined([(f"{place}.{name}.weight", (rows, inputs)) for name, rows in names.items()])
+            added = [(f"{place}.{name}.bias", (rows,)) for name, rows in names.items()] if bias else []
+            return _linear(weight, tensors.joined(added) if added else None)
+
+        attention, feed = "self_attn", "mlp"
+        halves = {f"{attention}.q_proj": inner, f"{attention}.k_proj": outer, f"{attention}.v_proj": outer}
+        self.attended = linear(halves, width, config.attention_bias)
+        self.joined = linear({f"{attention}.o_proj": width}, inner, config.attention_bias)
+        self.widened = linear({f"{feed}.gate_proj": wide, f"{feed}.up_proj": wide}, width, config.mlp_bias)
+        self.narrowed = linear({f"{feed}.down_proj": width}, wide, config.mlp_bias)
+        self.before = _Norm(tensors.one(f"{place}.input_layernorm.weight", (width,)), least)
+        self.between = _Norm(tensors.one(f"{place}.post_attention_layernorm.weight", (width,)), least)
+
+    def forward(
+        self,
+        hidden: torch.Tensor,
+        turn: tuple[torch.Tensor, torch.Tensor],
+        mask: Mask | None,
+        cache: Layers | None,
+    ) -> torch.Tensor:
+        rows, length, _ = hidden.shape
+        states = self.attended(self.before(hidden)).view(rows, length, -1, self.size)
+        both = _turned(states[:, :, : self.heads + self.key_heads], *turn)
+        query = both[:, :, : self.heads].transpose(1, 2)
+        keys = both[:, :, self.heads :].transpose(1, 2)
+        values = states[:, :, self.heads + self.key_heads :].transpose(1, 2)
+        if cache is not None:
+            keys, values = cache.update(keys, values, self.index)
+        found = _attend(query, keys, values, mask)
+        hidden = hidden + self.joined(found.transpose(1, 2).reshape(rows, length, -1))
+        gate, up = self.widened(self.between(hidden)).chunk(2, dim=-1)
+        result: torch.Tensor = hidden + self.narrowed(functional.silu(gate) * up)
+        return result
+
+
+def _turned(states: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """Rotate (B, L, heads, D) by angles (B or 1, L, 1, D / 2)."""
+    one, other = states.chunk(2, dim=-1)
+    return torch.cat([one * cos - other * sin, other * cos + one * sin], dim=-1)
+
+
+def _attend(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: Mask | None) -> torch.Tensor:
+    """Attend, (B, heads, L, D) over (B, key heads, P + L, D)."""
+    assert mask is None or isinstance(mask, torch.Tensor)  # noqa: S101 - all layers look as far
+    if not hasattr(keys, "shelves"):
+        return functional.scaled_dot_product_attention(
+            query, keys, values, attn_mask=mask, is_causal=mask is None and query.shape[2] > 1, enable_gqa=True
+        )
+    # One new token of each row: the heads of a group stand as if they were tokens.
+    rows, heads, _, size = query.shape
+    grouped = query.view(rows, keys.shape[1], -1, size)
+    result = torch.empty_like(grouped)
+    for slots, held, value in keys.shelves:
+        seen = None if mask is None else mask[slots, :, :, : held.shape[2]]
+        result[slots] = functional.scaled_dot_product_attention(grouped[slots], held, value, attn_mask=seen)
+    return result.view(rows, heads, 1, size)
+
+
+class _Embeddings(nn.Module):
+    def __init__(self, weight: torch.Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight, requires_grad=False)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return functional.embedding(ids, self.weight)
+
+
+def _linear(weight: torch.Tensor, bias: torch.Tensor | None = None) -> nn.Linear:
+    """Return a linear layer around weights that are there, without making any up first."""
+    layer = nn.Linear.__new__(nn.Linear)
+    nn.Module.__init__(layer)
+    layer.out_features, layer.in_features = weight.shape
+    layer.weight = weight if isinstance(weight, nn.Parameter) else nn.Parameter(weight, requires_grad=False)
+    layer.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)  # type: ignore[assignment] # may be
+    return layer
