@@ -52,7 +52,10 @@ def test_rows_of_different_length_leave_the_batch(base: Path, surroundings: RunC
         assert reply.completion_tokens <= 3 + 5 * n
 
 
-def test_without_shortcuts_the_text_is_the_same(base: Path, surroundings: RunContext) -> None:
+def test_without_shortcuts_the_text_is_the_same(
+    base: Path, surroundings: RunContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness_models.hf.loading.own", lambda *_: None)
     model, candidate = make(base, surroundings)
     asked = [Generate(messages=user(p), decoding=greedy(12)) for p in PROMPTS]
     quick = completions(ask(model, candidate, asked))

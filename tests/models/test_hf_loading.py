@@ -170,6 +170,7 @@ def test_a_head_that_nobody_knows_is_not_taken_apart(
         return out
 
     monkeypatch.setattr(LlamaForCausalLM, "forward", shifted)
+    monkeypatch.setattr("harness_models.hf.loading.own", lambda *_: None)
     model, candidate = make(tiny_base, surroundings)
     plain = Plain(tiny_base)
     asked = [LogLikelihood(messages=user(q), continuation="No thank you") for q in ("Yes or No?", "sun " * 12)]

@@ -46,7 +46,10 @@ def test_the_shortcuts_are_in_use(base: Path, surroundings: RunContext) -> None:
     assert not model._loaded.plain
 
 
-def test_continuations_score_the_same_without_shortcuts(base: Path, surroundings: RunContext) -> None:
+def test_continuations_score_the_same_without_shortcuts(
+    base: Path, surroundings: RunContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness_models.hf.loading.own", lambda *_: None)
     model, candidate = make(base, surroundings)
     quick = ask(model, candidate, requests())
     model._loaded.split, model._loaded.plain = False, "so that nothing is shared"

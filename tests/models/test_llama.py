@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from harness.contracts import RunContext
+from harness.errors import BaseChangedError
 from harness.types import Candidate, LogLikelihood, LogProb
 from harness_models.hf.loading import load
 from harness_models.hf.plain_tokenizer import tokenizer_of
@@ -154,11 +155,26 @@ def test_an_adapter_that_comes_later_is_put_on_a_base_that_takes_it(
         assert reply.logprob == pytest.approx(plain.continuation(QUESTION.messages, QUESTION.continuation)[0], abs=1e-3)
 
 
+@pytest.mark.parametrize("place", [0, 3, 511, -1])
+def test_a_flipped_bit_of_a_base_without_adapters_is_noticed(place: int, tmp_path: Path) -> None:
+    import torch
+
+    model, candidate = make(save(tmp_path / "base"), RunContext(offline=True, weights=tmp_path))
+    ask(model, candidate, [QUESTION])
+    model.check_base()
+    ask(model, candidate, [LogLikelihood(messages=user("Yes"), continuation="No")])
+    weight = model._loaded.model.layers[1].narrowed.weight  # type: ignore[attr-defined]
+    weight.data.view(torch.int32).view(-1)[place] ^= 1 << 30
+    with pytest.raises(BaseChangedError, match="narrowed"):
+        model.check_base()
+
+
 def test_a_base_without_adapters_is_asked_without_importing_transformers(tiny_base: Path, tmp_path: Path) -> None:
     program = """
 import sys
 from pathlib import Path
 from harness.contracts import RunContext
+from harness.errors import BaseChangedError
 from harness.types import Generate, Decoding
 from tests.models.conftest import ask, make, user
 from tests.models.test_llama import QUESTION

@@ -311,7 +311,7 @@ class HfModel(Model):
         if self._loaded is None:
             own = None if self._extended_by is None else Path(self._extended_by.path)
             self._loaded = load(self.spec, self.context, identity=self._identified, vocabulary=own, bare=bare)
-            self._proof = BaseProof(self._loaded.model, self.spec.reference)
+            self._proof = BaseProof(self._loaded.model, self.spec.reference, forgeable=not self._loaded.own)
             self._budget = budget_for(self._loaded)
         if self._loaded.own:
             use_threads(self._loaded.threads)

@@ -12,6 +12,9 @@ from harness.api import BaseChangedError
 if TYPE_CHECKING:
     import torch
 
+_BLOCK = 4096
+"""Bytes whose sum is digested where nobody would forge a proof."""
+
 
 class BaseProof:
     """The SHA-256 of every parameter and buffer of a base as it was loaded, tied ones once.
@@ -22,9 +25,12 @@ class BaseProof:
     Args:
         model: the bare base, before any adapter is put on it.
         reference: of the base, for messages.
+        forgeable: whether adapters may be put on the base, so that somebody could forge a proof. Where none is,
+            only faults are to be noticed, and sums over every 4 kilobytes are digested: a tenth of the time.
     """
 
-    def __init__(self, model: torch.nn.Module, reference: str) -> None:
+    def __init__(self, model: torch.nn.Module, reference: str, *, forgeable: bool = True) -> None:
+        self._of = _sha256 if forgeable else _summed
         self._model = model
         self._reference = reference
         self._modules = dict(model.named_modules())
@@ -66,7 +72,7 @@ class BaseProof:
         largest_first = sorted(tensors, key=lambda name: (-tensors[name].numel(), name))
         with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
             digests = dict(
-                zip(largest_first, pool.map(lambda name: _sha256(tensors[name]), largest_first), strict=True)
+                zip(largest_first, pool.map(lambda name: self._of(tensors[name]), largest_first), strict=True)
             )
         return {name: digests[name] for name in tensors}
 
@@ -84,3 +90,14 @@ def _sha256(tensor: torch.Tensor) -> str:
     digest = hashlib.sha256(f"{plain.dtype} {tuple(plain.shape)}".encode())
     digest.update(plain.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def _summed(tensor: torch.Tensor) -> str:
+    """Digest the sums of a tensor's bytes, eight at a time: no single fault leaves them as they were."""
+    import torch
+
+    whole = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+    if whole.numel() % _BLOCK:
+        return _sha256(tensor)
+    sums = whole.view(torch.int64).view(-1, _BLOCK // 8).sum(dim=1)
+    return _sha256(sums) + f" {tensor.dtype} {tuple(tensor.shape)}"
