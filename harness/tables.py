@@ -6,6 +6,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
+from harness.gates.kinds import correction_of
 from harness.gates.kinds import kind_of as gate_kind
 from harness.stats.kinds import kind_of
 from harness.terminal import safe_text
@@ -262,7 +263,7 @@ def describe_gate(check: Check) -> str:
 
     kind = gate_kind(gate)
     suffix = " (point)" if gate.evidence == "point" else " (corrected)" if gate.corrected else ""
-    suffix += " (by labels)" if gate.correction else ""
+    suffix += f" ({correction_of(gate).name})" if gate.correction else ""
     suffix += f" (on {' or '.join(gate.devices)})" if gate.devices else ""
     return kind.condition(gate, write) + ("" if kind.of_the_run else suffix)
 

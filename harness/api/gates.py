@@ -13,6 +13,7 @@ from harness.gates.kind import (
     Section,
     Write,
 )
+from harness.gates.kinds import correction_of
 from harness.gates.numbers import (
     amount,
     bounds_text,
@@ -37,6 +38,7 @@ __all__ = [
     "amount",
     "bounds_text",
     "change",
+    "correction_of",
     "limit_text",
     "number",
     "points_text",

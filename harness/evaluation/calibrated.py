@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from harness import __version__
 from harness.errors import BrokenRunError
-from harness.gates.kinds import kind_of
+from harness.gates.kinds import correction_of, kind_of
 from harness.hashing import sha256_json
 from harness.hookspecs import BUNDLED
 from harness.serial import from_json, to_json, to_plain
@@ -274,6 +274,6 @@ def calibrations(workspace: Workspace, principle: str | None = None) -> list[Cri
 
 
 def _rests_on_it(gate: Gate, metric: Metric) -> bool:
-    if gate.correction:  # people's labels hold whatever the critic is
+    if gate.correction and correction_of(gate).by_people:  # their labels hold whatever the critic is
         return False
     return not kind_of(gate).of_the_run and (gate.corrected or metric.about_principle is not None)

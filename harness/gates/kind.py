@@ -241,6 +241,13 @@ class GateKind(ABC):
 class Correction(ABC):
     """How a gate goes by more than the rows of a run, such as labels by people; YAML names it under `correction`."""
 
+    name: str = "by labels"
+    """What tables call it."""
+    by_people: bool = True
+    """Whether people's labels decide, so that it holds whatever a critic is."""
+    at_any_look: bool = False
+    """Whether its level holds at all looks of an attempt together, so that none needs a part of it."""
+
     @abstractmethod
     def problem(self, gate: Gate, metric: Metric) -> Problem | None:
         """Return cause and hint of why a gate cannot be corrected so, or None."""

@@ -24,3 +24,9 @@ def register_gate_kinds(register: Callable[..., None]) -> None:
         "max_unscored", late("harness_gates.max_unscored:MaxUnscored"), about="At most such a share without a score"
     )
     register("max_worse", late("harness_gates.max_worse:MaxWorse"), about="At most such a share of texts far worse")
+
+
+@hookimpl
+def register_corrections(register: Callable[..., None]) -> None:
+    """Register the verdict that holds at any number of looks."""
+    register("e_process", late("harness_gates.e_process:EProcess"), about="A verdict that holds at any number of looks")

@@ -237,14 +237,19 @@ def _show(app: App, found: Plan, level: tuple[int, float] | None) -> None:
 def _show_costliest(app: App, found: Plan) -> None:
     """Say which gate costs most of the power, and what would help."""
     from harness.api.commands import safe_text
-    from harness.api.stats import describe
+    from harness.api.stats import describe, gate_kind
 
     gate = found.costliest
     if gate is None or gate.power is None or gate.power >= found.wanted:
         return
     helps = "no number of samples would help: this truth is not on its good side"
-    if gate.needed is None and gate.gate.to is not None and not found.changes:
-        helps += f"; say what you hope for, as in --change {safe_text(gate.gate.metric)}=+0.1"
+    kind = gate_kind(gate.gate)
+    gains = kind.compares and not kind.of_texts and gate.gate.margin is None
+    if gains and found.truth == "equal" and gate.gate.metric not in found.changes:
+        helps = (
+            "an equal candidate has no gain to show: say by how much a better one would differ with "
+            f"--change {safe_text(gate.gate.metric)}=X"
+        )
     if gate.needed is not None:
         helps = f"{gate.needed:,} samples would let it pass in {100 * found.wanted:g} %"
         helps += ", or a wider margin" if gate.gate.margin is not None else ", or a wider limit"

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.api import InputError, sha256_json
+from harness.api.gates import correction_of
 from harness.api.stats import Design, level_of_attempt, levels_of_looks
 from harness.api.workspace import declared, versions
 from harness_promotion.reconcile import require_known
@@ -28,7 +29,7 @@ from harness_promotion.saffron import saffron_level
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.api import LedgerEntry, Policy
+    from harness.api import Gate, LedgerEntry, Policy
     from harness.api.workspace import Workspace
 
 
@@ -143,6 +144,16 @@ def plan_attempt(
     if policy.fdr:
         _require_fresh(policy, tested, counted)
     return attempt(number, replay=False)
+
+
+def level_at(gate: Gate, attempt: Attempt, look: int) -> float:
+    """Return the one-sided level of a gate at a look: its part, or the attempt's where it holds at all looks together.
+
+    An attempt that is exploratory has no looks.
+    """
+    if gate.correction and correction_of(gate).at_any_look:
+        return attempt.level
+    return attempt.at_look(look)
 
 
 def _next(policy: Policy, counted: Sequence[LedgerEntry]) -> int:

@@ -24,7 +24,7 @@ from harness.api import (
 )
 from harness.api.stats import as_written, conditions, schedule
 from harness.api.workspace import check_run, run_sha256, store_decision
-from harness_promotion.attempts import Attempt
+from harness_promotion.attempts import Attempt, level_at
 from harness_promotion.wording import sentence
 
 if TYPE_CHECKING:
@@ -160,10 +160,10 @@ def _check_whole(policy: Policy, evidence: Sequence[Evidence], attempt: Attempt,
                 hint=f"run it anew: harness decide --policy {policy.id}",
             )
         for gate in item.gates:
-            if gate.alpha > attempt.at_look(look) * (1 + 1e-9):
+            if gate.alpha > level_at(gate, attempt, look) * (1 + 1e-9):
                 raise InputError(
                     f"the run {item.run.id} was checked at the level {gate.alpha:.3g}, and attempt {attempt.number} "
-                    f"under the policy {policy.id} allows {attempt.at_look(look):.3g}",
+                    f"under the policy {policy.id} allows {level_at(gate, attempt, look):.3g}",
                     hint=f"run it anew: harness decide --policy {policy.id}",
                 )
     if not any(item.gates for item in evidence):

@@ -31,14 +31,14 @@ from harness.api.workspace import (
     role_ref,
     run_suites,
 )
-from harness_promotion.attempts import Attempt, Trial, plan_attempt, spend
+from harness_promotion.attempts import Attempt, Trial, level_at, plan_attempt, spend
 from harness_promotion.deciding import PROMOTED, Evidence, collect_vetoes, decide, refuse_same
 from harness_promotion.draws import Draws
 from harness_promotion.result import DecisionResult
 from harness_promotion.wording import which
 
 if TYPE_CHECKING:
-    from harness.api import RunRecord
+    from harness.api import Gate, RunRecord
     from harness.api.workspace import Workspace
 
 
@@ -153,7 +153,7 @@ def _begin(policy: Policy, candidate: Candidate, setting: Setting, design: Desig
             workspace, policy, known.fingerprint, tested, exploratory=exploratory, design=design
         )  # fmt: skip
         possible = _attainable(
-            [_at_level(look, attempt.at_look(look.number)) for look in prepared], policy, attempt
+            [_at_level(look, attempt) for look in prepared], policy, attempt
         )  # fmt: skip
         replay = attempt.replay
         attempt = spend(workspace, policy, known.fingerprint, attempt)
@@ -178,13 +178,11 @@ def _looks(policy: Policy, samples: int | None) -> tuple[list[tuple[int, tuple[i
     return [(1, limits)], f"the policy {policy.id} declares no look at {samples} samples"
 
 
-def _at_level(look: _Look, level: float) -> _Look:
-    return replace(
-        look,
-        suites=[
-            replace(suite, gates=tuple(replace(gate, alpha=level) for gate in suite.gates)) for suite in look.suites
-        ],
-    )
+def _at_level(look: _Look, attempt: Attempt) -> _Look:
+    def at(gate: Gate) -> Gate:
+        return replace(gate, alpha=level_at(gate, attempt, look.number))
+
+    return replace(look, suites=[replace(suite, gates=tuple(map(at, suite.gates))) for suite in look.suites])
 
 
 def _attainable(looks: Sequence[_Look], policy: Policy, attempt: Attempt) -> list[_Look]:

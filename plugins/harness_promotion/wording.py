@@ -26,7 +26,8 @@ def sentence(
     for word in ("failed", "inconclusive"):
         found = [f"{suite} {check.gate.metric}" for suite, check in checks if check.status == word]
         if found:
-            parts.append(f"{len(found)} of {len(checks)} gates {word} ({', '.join(found)})")
+            head = "the one gate" if len(checks) == 1 else f"{len(found)} of {len(checks)} gates"
+            parts.append(f"{head} {word} ({', '.join(found)})")
     if all(check.status == "not_applicable" for _, check in checks):
         parts.append("no gate applies on this device")
     parts += [f"vetoed by {veto.owner} ({safe_text(veto.reason, one_line=True)})" for veto in vetoes]

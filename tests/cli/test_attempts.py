@@ -252,3 +252,19 @@ def test_the_same_gates_at_the_attempts_level_are_not_exploratory(home):
     assert found["checks"][0]["gate"]["alpha"] == pytest.approx(0.05 * 0.6079271 / 4)
     home.write("tiny.yaml", (home.folder / "tiny.yaml").read_text().replace("min: 0.5", "min: 0.4"))
     assert home.json("gate", "latest", "--policy", "mine")[1]["exploratory"] is True
+
+
+def test_looks_by_an_e_process_have_the_whole_level_each(home):
+    """Twenty looks cost nothing: each gate's level is the attempt's, and not its part of a look."""
+    home.write(
+        "tiny.yaml", (home.folder / "tiny.yaml").read_text().replace("min: 0.5}", "min: 0.5, correction: e_process}")
+    )
+    shares = [round(n / 10, 1) for n in range(1, 11)]
+    home.write(
+        "harness.yaml", f"model: 'echo:'\npolicy: mine\npolicies: {{mine: {{looks: {shares}, suites: [tiny.yaml]}}}}\n"
+    )
+    code, found = home.json("decide", "--adapter", "./a1")
+    assert code in {0, 1}, home.err
+    decision = found["decision"]
+    assert {check["gate"]["alpha"] for _, check in decision["checks"]} == {6 * 0.05 / math.pi**2}
+    assert any("at any number of looks" in check["sentence"] for _, check in decision["checks"])
