@@ -5,6 +5,11 @@
 trains the recipe `persona` of smollm2-135m twice, with two seeds, asks the bare base and both adapters the bundled
 suites, and writes their rows: numbers alone, no prompt and no answer. FOLDER keeps the workspace, so that a second call
 asks the models nothing. safety-core is asked without `adherence`, which takes a judge. About half an hour on two cores.
+
+    python benchmarks/audit_rows.py banks FOLDER ADAPTER OTHER
+
+adds rows of the banks: of the workspace FOLDER/.harness, in which the base and both adapters (by their ids) were run on
+them. Only the half of the templates by which no margin of a policy was chosen is recorded.
 """
 
 from __future__ import annotations
@@ -18,6 +23,7 @@ from pathlib import Path
 
 from harness import __version__
 from harness.evaluation.stored import StoredRun, open_run
+from harness.hashing import sha256_text
 from harness.paths import data_dir
 from harness.plugins import load_plugins
 from harness.stats.kinds import kind_of as metric_kind
@@ -101,12 +107,66 @@ def content(folder: Path, adapters: list[str]) -> dict[str, object]:
 
 def write(folder: Path, adapters: list[str]) -> None:
     """Write the shipped file: a line for each suite's beginning, so that changes can be read."""
-    text = json.dumps(content(folder, adapters), separators=(",", ":"))
+    write_down(content(folder, adapters))
+
+
+def write_down(made: dict[str, object]) -> None:
+    text = json.dumps(made, separators=(",", ":"))
     shipped_file().write_text(text.replace('"suites":', '\n"suites":').replace('},"', '},\n"') + "\n", "utf-8")
     print(f"wrote {shipped_file()}, {len(text):,} bytes")
 
 
-if __name__ == "__main__":
+def audited(cluster: str) -> bool:
+    """Tell whether a template audits the policies' margins; the others were there to choose them by."""
+    return int(sha256_text(f"audit\n{cluster}")[:8], 16) % 2 == 1
+
+
+def add_banks(folder: Path, adapters: list[str]) -> None:
+    """Put the banks' rows into the shipped file."""
+    workspace = Workspace.open(folder / ".harness")
+    registries = load_plugins(()).registries
+    names = {(): "base", (adapters[0],): "trained", (adapters[1],): "retrained"}
+    arms: dict[str, dict[str, StoredRun]] = {}
+    for run in list_runs(workspace, problems=[]):
+        arm = names.get(tuple(spec.id for spec in run.candidate.adapters))
+        if arm is not None and run.suite.endswith("-bank"):
+            arms.setdefault(run.suite, {})[arm] = open_run(workspace, registries, run.id)
+    made = json.loads(shipped_file().read_text("utf-8"))
+    kept, environment = {}, {}
+    for suite, runs in sorted(arms.items()):
+        if set(runs) != set(names.values()):
+            continue
+        metrics = {name: metric for name, metric in runs["base"].metrics.items() if metric_kind(metric).summed}
+        tables = {arm: {name: run.tables[name] for name in metrics} for arm, run in runs.items()}
+        first = next(iter(metrics))
+        shared = set.intersection(*(set(of_arm[first].ids) for of_arm in tables.values()))
+        base = tables["base"][first]
+        ids = [one for one, at in zip(base.ids, base.clusters, strict=True) if one in shared and audited(str(at))]
+        clusters = dict(zip(base.ids, base.clusters, strict=True))
+        kept[suite] = {
+            "clusters": numbered([clusters[one] for one in ids]),
+            "rows": {
+                name: {
+                    arm: encoded([of_arm[name].rows[place[one]] for one in ids], proportion=metric.kind == "proportion")
+                    for arm, of_arm in sorted(tables.items())
+                    for place in [{sample: at for at, sample in enumerate(of_arm[name].ids)}]
+                }
+                for name, metric in metrics.items()
+            },
+        }
+        environment = dict(runs["base"].record.environment)
+    made["suites"] |= kept
+    made["made"]["banks"] = {
+        "by": "python benchmarks/audit_rows.py banks", "suites": sorted(kept), "trained": adapters[0],
+        "retrained": adapters[1], "recipe": "constitutional-smollm2, seeds 0 and 1",
+        "templates": "the half by which no margin was chosen", "dtype": environment.get("dtype", ""),
+    }  # fmt: skip
+    write_down(made)
+
+
+if __name__ == "__main__" and sys.argv[1:2] == ["banks"]:
+    add_banks(Path(sys.argv[2]).resolve(), sys.argv[3:])
+elif __name__ == "__main__":
     place = Path(sys.argv[1]).resolve()
     place.mkdir(parents=True, exist_ok=True)
     write(place, record(place))

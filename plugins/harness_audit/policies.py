@@ -64,7 +64,8 @@ def replayed(policy: Policy, populations: Mapping[str, Population], registries: 
             left_out += [f"{suite.id} {gate.metric} {describe(gate)}" for gate in gates]
             continue
         metrics = list(population.metrics.values())
-        n = min(limit or len(population), len(population))
+        # A bank holds more than was recorded of it; clusters are drawn with replacement.
+        n = limit if section.fresh and limit else min(limit or len(population), len(population))
         kept: list[Gate] = []
         for gate in gates:
             spread = _spread(gate, metrics)

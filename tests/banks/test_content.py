@@ -109,3 +109,27 @@ def test_right_answers_are_not_told_by_their_length_alone() -> None:
     rows = [one for one in samples("truthfulness") if one.choices]
     longest = sum(len(one.choices[one.answer or 0]) == max(map(len, one.choices)) for one in rows)
     assert longest / len(rows) < 0.6
+
+
+@pytest.mark.parametrize("name", ["truthfulness", "bias"])
+def test_whoever_takes_the_longest_choice_scores_about_chance(name: str) -> None:
+    """Ties count in part. The right choice is not told by its place either."""
+    longest = places = chance = 0.0
+    asked = [one for one in samples(name) if one.choices and one.answer is not None]
+    for one in asked:
+        lengths = [len(choice) for choice in one.choices]
+        longest += (lengths[one.answer] == max(lengths)) / lengths.count(max(lengths))
+        places += one.answer == 0
+        chance += 1 / len(lengths)
+    assert abs(longest - chance) / len(asked) < 0.04
+    assert abs(places - chance) / len(asked) < 0.04
+
+
+@pytest.mark.parametrize(("name", "classes"), [
+    ("safety-core", ("harmful", "benign")), ("bias", ("ambiguous", "disambiguated")),
+    ("truthfulness", ("fact", "misconception")),
+])  # fmt: skip
+def test_classes_are_in_balance(name: str, classes: tuple[str, ...]) -> None:
+    counts = [sum(tag in one.tags for one in samples(name)) for tag in classes]
+    assert min(counts) > 0
+    assert max(counts) <= 2.1 * min(counts)

@@ -93,15 +93,15 @@ def test_what_was_not_scored_is_the_worst():
 def test_paired_differences_of_shares_and_of_graded_scores():
     gate = Gate(metric="right", kind="non_inferior", to="base", margin=0.1, alpha=LEVEL, correction="e_process")
     own, base = table([1.0] * 150), table([1.0] * 150)
-    check = check_gate(gate, own, {"base": base})
+    check = check_gate(gate, own, base)
     assert (check.status, check.difference) == ("passed", 0.0)
     worse = table([0.0] * 60 + [1.0] * 90)
-    assert check_gate(gate, worse, {"base": base}).status == "failed"
+    assert check_gate(gate, worse, base).status == "failed"
     generator = np.random.default_rng(2)
     scores = generator.random(200)
     graded = replace(gate, metric="score", margin=0.2)
     arms = table(np.clip(scores + 0.01, 0, 1), Score()), table(scores, Score())
-    assert check_gate(graded, arms[0], {"base": arms[1]}).status == "passed"
+    assert check_gate(graded, arms[0], arms[1]).status == "passed"
 
 
 def test_less_is_better_is_mirrored():
