@@ -157,7 +157,8 @@ def add_banks(folder: Path, adapters: list[str]) -> None:
         environment = dict(runs["base"].record.environment)
     made["suites"] |= kept
     made["made"]["banks"] = {
-        "by": "python benchmarks/audit_rows.py banks", "suites": sorted(name for name in made["suites"] if name.endswith("-bank")),
+        "by": "python benchmarks/audit_rows.py banks",
+        "suites": sorted(name for name in made["suites"] if name.endswith("-bank")),
         "trained": adapters[0],
         "retrained": adapters[1], "recipe": "constitutional-smollm2, seeds 0 and 1",
         "templates": "the half by which no margin was chosen", "dtype": environment.get("dtype", ""),

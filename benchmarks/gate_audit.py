@@ -29,7 +29,8 @@ DOCS = Path(__file__).parents[1] / "docs"
 DOCUMENT = DOCS / "gate-audit.md"
 RECORDED = DOCS / "gate-audit"
 LATER = {
-    "policies": ("--policy", "demo", "--policy", "microgpt", "--policy", "strict"), "labels": ("--gate", "few labels")
+    "policies": ("--policy", "demo", "--policy", "microgpt", "--policy", "strict"), "labels": ("--gate", "few labels"),
+    "fresh": ("--policy", "fresh"), "adversaries": ("--gate", "adversaries"),
 }  # fmt: skip
 """What can be recorded alone, and then stands in place of what the whole replay holds of it."""
 PACKAGES = ("numpy", "scipy", "torch", "transformers", "peft", "trl")

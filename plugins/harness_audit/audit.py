@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from harness.api import InputError, unknown_name
 from harness.api.stats import clopper_pearson
 from harness.api.workspace import find_policy
+from harness_audit.adversaries import adversary_cases
 from harness_audit.differences import difference_cases
 from harness_audit.labelled import labelled_cases
 from harness_audit.limits import limit_cases
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 GROUPS = (
     "min", "max", "max corrected", "min corrected", "max_unscored", "non_inferior", "non_inferior with anchor",
-    "superior", "equivalent", "unscored", "critics that err", "attempts", "ugly",
+    "superior", "equivalent", "unscored", "critics that err", "attempts", "ugly", "adversaries",
     "few labels",
 )  # fmt: skip
 FAMILY = 0.05
@@ -153,6 +154,8 @@ def prepare(origin: Origin, registries: Registries, config: Config) -> Prepared:
     cases = [] if setup.policies and not setup.gates else list(_gate_cases(populations, setup))
     if setup.policies == () and (not setup.gates or "ugly" in setup.gates):
         cases += ugly_cases()
+    if setup.policies == () and (not setup.gates or "adversaries" in setup.gates):
+        cases += adversary_cases()
     if setup.policies == () and (not setup.gates or "few labels" in setup.gates):
         cases += labelled_cases()
     left_out: dict[str, Sequence[str]] = {}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from harness.api import CheckStatus, Gate, NotApplicable, Row, Unscored
+from harness.api.gates import correction_of
 from harness.api.stats import (
     MetricTable,
     check_gate,
@@ -200,6 +201,8 @@ def replay(case: Case, *, simulations: int, seed: int, judge: Judge | None = Non
 def _at_level(gate: Gate, case: Case, attempt: int, look: int) -> Gate:
     """Return the gate at the level of an attempt's look, as `harness_promotion.policy_run` sets it."""
     level = level_of_attempt(gate.alpha, attempt) if case.attempts > 1 and case.budgeted else gate.alpha
+    if gate.correction and correction_of(gate).at_any_look:
+        return replace(gate, alpha=level)
     return replace(gate, alpha=_level_of_look(case, look, level))
 
 
