@@ -5,7 +5,8 @@
 Reads the stored runs of a workspace on one suite, one run for each candidate (the newest), and prints for each template
 (cluster) the number of items, the mean difficulty and the mean discrimination; `--json` writes every item's.
 
-*Difficulty* is the share of candidates that miss the item, from 0 to 1. *Discrimination* is the correlation of an
+*Difficulty* is the share of candidates that miss the item, from 0 to 1 (of graded scores, 1 minus their mean).
+Where less is better, a score is 1 minus it. *Discrimination* is the correlation of an
 item's score over candidates with their mean score on all other items, from -1 to 1 (corrected item-total correlation:
 Lord and Novick, Statistical Theories of Mental Test Scores, 1968, ch. 15); items that all candidates answer alike have
 none. With four candidates a single item's discrimination is noise: read it by template. Samples by which a policy
@@ -35,11 +36,13 @@ def scores(workspace: Path, suite: str, metric: str) -> tuple[dict[str, dict[str
     with open_session(workspace) as session:
         newest = {run.candidate_fingerprint: run for run in list_runs(session.workspace) if run.suite == suite}
         for run in newest.values():
+            lower = any(one.metric == metric and one.direction == "lower" for one in run.estimates)
             mine = found.setdefault(run.candidate_fingerprint, {})
             for record in read_samples(session.workspace, run.id):
                 row = record.rows.get(metric)
                 if isinstance(row, tuple) and row:
-                    mine[record.sample.id] = row[0] / row[1] if len(row) == 2 and row[1] else row[0]
+                    value = row[0] / row[1] if len(row) == 2 and row[1] else row[0]
+                    mine[record.sample.id] = 1.0 - value if lower else value
                     clusters[record.sample.id] = record.sample.cluster or record.sample.id
     return found, clusters
 
@@ -57,6 +60,23 @@ def statistics(found: dict[str, dict[str, float]]) -> dict[str, tuple[float, flo
     return result
 
 
+def summary(items: dict[str, tuple[float, float | None]], clusters: dict[str, str]) -> str:
+    """Return difficulty, how many items all candidates answer alike, and discrimination by template, in a sentence."""
+    hard = np.array([difficulty for difficulty, _ in items.values()])
+    known: dict[str, list[float]] = defaultdict(list)
+    for name, (_, told) in items.items():
+        if told is not None:
+            known[clusters[name]].append(told)
+    means = np.array([np.mean(values) for values in known.values()])
+    low, middle, high = np.percentile(hard, [25, 50, 75])
+    return (
+        f"difficulty: mean {hard.mean():.2f}, quartiles {low:.2f}, {middle:.2f}, {high:.2f}; "
+        f"{sum(told is None for _, told in items.values()) / len(items):.0%} of the items answered alike by all; "
+        f"discrimination of the {len(means)} templates that have one: mean {means.mean():.2f}, "
+        f"{(means < 0).mean():.0%} below 0"
+    )
+
+
 def main(arguments: list[str]) -> None:
     workspace, suite, metric = Path(arguments[0]), arguments[1], arguments[2]
     found, clusters = scores(workspace, suite, metric)
@@ -67,6 +87,7 @@ def main(arguments: list[str]) -> None:
     for name, numbers in items.items():
         by_template[clusters[name]].append(numbers)
     print(f"{suite}, {metric}: {len(found)} candidates, {len(items)} items, {len(by_template)} templates")
+    print(summary(items, clusters))
     print("template                                   items  difficulty  discrimination")
     for template, rows in sorted(by_template.items(), key=lambda one: np.mean([row[0] for row in one[1]])):
         known = [row[1] for row in rows if row[1] is not None]
