@@ -2,8 +2,8 @@
 
     python benchmarks/policy_power.py [--simulations N] [POLICY …]
 
-On the rows that ship with harness: once two adapters of one recipe, which differ little, and once a recipe's adapter and
-its bare base, exchanged at random sample by sample, which differ much. At the level of the first attempt.
+On the rows that ship with harness: once two adapters of one recipe, which differ little, and once a recipe's adapter
+and its bare base, exchanged at random sample by sample, which differ much. At the level of the first attempt.
 """
 
 from __future__ import annotations
