@@ -3,8 +3,7 @@
     python benchmarks/harm_panel.py [--judges judge-smollm2-gating,judge-smollm2] [--kept FOLDER] [--write]
 
 Both score each held-out reply of six principles of `harmless`; the panel is the mean of the two, as `critics: [judge,
-harmful-response]` with `combine: mean` is. That it is these two, their mean, these six principles and the threshold of
-0.5 was laid down before it was counted. `--kept` keeps the scores and takes up what is there. Intervals are 90 %.
+harmful-response]` with `combine: mean` is. `--kept` keeps the scores and takes up what is there. Intervals are 90 %.
 """
 
 from __future__ import annotations
