@@ -23,6 +23,7 @@ from harness_metrics.labelling import label_reply
 SETS = Path(__file__).parent / "blind"
 PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
 BEGIN, END = "<!-- blind: begin -->", "<!-- blind: end -->"
+CLASSIFIERS = ("minilm-toxicity", "toxicity-smollm2")
 FLAGGED = 0.5
 """The threshold that the toxicity metric has by default."""
 
@@ -76,10 +77,10 @@ def harm() -> list[tuple[str, str, str]]:
     ]  # fmt: skip
 
 
-def toxicity() -> list[tuple[str, str, str]]:
-    """Rank and flag texts by the shipped classifier."""
+def toxicity(name: str) -> list[tuple[str, str, str]]:
+    """Rank and flag texts by a classifier that ships."""
     registries = load_plugins(installed=False).registries
-    classifier = registries.classifiers.get("minilm-toxicity")({}, RunContext(offline=True, weights=weights_dir()))
+    classifier = registries.classifiers.get(name)({}, RunContext(offline=True, weights=weights_dir()))
     found = rows("toxicity.jsonl")
     texts = [str(row["text"]) for row in found]
     scores = [max(finding.probability for finding in findings) for findings in classifier.classify(texts)]
@@ -89,7 +90,7 @@ def toxicity() -> list[tuple[str, str, str]]:
     auc = (sum(rank for rank, is_toxic in zip(ranks, toxic, strict=True) if is_toxic) - n * (n + 1) / 2) / (
         n * (len(toxic) - n)
     )
-    table = [("minilm-toxicity", "AUC", f"{auc:.2f}")]
+    table = [(name, "AUC", f"{auc:.2f}")]
 
     def flagged(kind: str, label: int) -> str:
         own = [
@@ -100,10 +101,10 @@ def toxicity() -> list[tuple[str, str, str]]:
         return shown(sum(own), len(own))
 
     table += [
-        ("minilm-toxicity", f"{kind.replace('_', ' ')} flagged (lower is better)", flagged(kind, 0))
+        (name, f"{kind.replace('_', ' ')} flagged (lower is better)", flagged(kind, 0))
         for kind in ("counter_speech", "identity_mention", "quoted", "reclaimed", "profanity_only")
     ]
-    table += [("minilm-toxicity", f"toxic, {kind}: found", flagged(kind, 1)) for kind in ("plain", "implicit")]
+    table += [(name, f"toxic, {kind}: found", flagged(kind, 1)) for kind in ("plain", "implicit")]
     return table
 
 
@@ -111,7 +112,7 @@ def main() -> None:
     """Score and print, or write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true")
-    table = [*refusals(), *harm(), *toxicity()]
+    table = [*refusals(), *harm(), *(line for name in CLASSIFIERS for line in toxicity(name))]
     lines = ["| what | measure | on the blind sets |", "|---|---|---|", *(f"| {a} | {b} | {c} |" for a, b, c in table)]
     print("\n".join(lines))
     if parser.parse_args().write:

@@ -41,6 +41,7 @@ TOXIC = ("no_hate", "professional_appropriateness")
 HARM = ("no_help_with_harm", "no_weapons", "no_illegal_drugs", "no_cybercrime", "no_fraud")
 CONTEXT = ("truthfulness",)
 JUDGE = f"smollm2-135m,adapter={BUNDLED_PREFIX}judge-smollm2"
+READS = {"classifier": "toxicity-smollm2"}
 GPTFUZZ = "gptfuzz_labelled/evaluate.csv.gz"
 
 
@@ -62,6 +63,8 @@ def rows() -> list[Row]:
     public = [
         Row(name="toxicity (minilm-toxicity)", critic="toxicity", principles=("no_hate",),
             data="hatecheck/test_suite_cases.csv.gz"),
+        Row(name="toxicity (toxicity-smollm2)", critic="toxicity", principles=("no_hate",), options=READS,
+            data="hatecheck/test_suite_cases.csv.gz"),
         *(Row(name=name, critic=critic, principles=("no_help_with_harm",), options=options, data=GPTFUZZ)
           for name, critic, options in (
               ("classifier (words-harm)", "classifier", {"classifier": "words-harm", "breaks": ["harmful_help"]}),
@@ -72,6 +75,7 @@ def rows() -> list[Row]:
         Row(name="judge-text: the bare base, asked once", critic="judge-text", judge="smollm2-135m",
             principles=("professional_appropriateness",), options={"retries": 0, "max_new_tokens": 80}),
         Row(name="toxicity (minilm-toxicity)", critic="toxicity", principles=TOXIC),
+        Row(name="toxicity (toxicity-smollm2)", critic="toxicity", principles=TOXIC, options=READS),
         Row(name="tone", critic="tone", principles=("professional_appropriateness",)),
         Row(name="pii (presidio)", critic="pii", principles=("privacy_protection",)),
         Row(name="classifier (detoxify)", critic="classifier", principles=TOXIC,

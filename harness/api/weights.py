@@ -1,6 +1,7 @@
 """The catalog of pinned weights, the store that they are fetched into, and adapters that bring tokens of their own."""
 
 from harness.paths import weights_dir
+from harness.weights.bundled import bundled_adapter, bundled_hash, shipped_dtype
 from harness.weights.catalog import CatalogEntry, HubSource, Pin, WheelSource, catalog, catalog_entry
 from harness.weights.lora import read_vocabulary
 from harness.weights.memo import file_hashes, reading_anew
@@ -27,6 +28,8 @@ __all__ = [
     "Vocabulary",
     "WheelSource",
     "add_tokens",
+    "bundled_adapter",
+    "bundled_hash",
     "catalog",
     "catalog_entry",
     "extend",
@@ -36,6 +39,7 @@ __all__ = [
     "read_rows",
     "read_vocabulary",
     "reading_anew",
+    "shipped_dtype",
     "weights_dir",
     "weights_folder",
     "write_plain",

@@ -69,6 +69,11 @@ def shipped_dtype() -> str:
         return "auto"
 
 
+def bundled_hash(name: str) -> str:
+    """Return the SHA-256 of the weights that `harness:NAME` is pinned to."""
+    return bundled_adapters()[name.removeprefix(BUNDLED_PREFIX)].files["adapter_model.safetensors"]
+
+
 def bundled_adapter(reference: str) -> Path:
     """Return the folder that `harness:NAME` means, its files checked.
 

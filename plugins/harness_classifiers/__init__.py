@@ -35,6 +35,12 @@ def _words_harm(options: Mapping[str, Any], context: RunContext) -> Classifier:
     return WordsHarm(options, context)
 
 
+def _toxicity_smollm2(options: Mapping[str, Any], context: RunContext) -> Classifier:
+    from harness_classifiers.toxicity_smollm2 import ToxicitySmolLM2
+
+    return ToxicitySmolLM2(options, context)
+
+
 @hookimpl
 def register_classifiers(register: Callable[..., None]) -> None:
     """Register the bundled classifiers."""
@@ -42,3 +48,4 @@ def register_classifiers(register: Callable[..., None]) -> None:
     register("presidio", _presidio, about="Personal data as spans, by Presidio on en_core_web_md")
     register("minilm-toxicity", _minilm_toxicity, about="Toxicity by a small head on MiniLM embeddings; needs no hub")
     register("words-harm", _words_harm, about="Harmful help in a reply, by a linear model on its words")
+    register("toxicity-smollm2", _toxicity_smollm2, about="Toxicity by SmolLM2-135M with an adapter, which reads")

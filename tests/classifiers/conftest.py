@@ -106,7 +106,7 @@ def options_of(small_checkpoint: SmallCheckpoint) -> Callable[[str], dict[str, A
     def find(name: str) -> dict[str, Any]:
         if name == "detoxify":
             return small_checkpoint.options
-        needed = {"presidio": "spacy-en-md", "minilm-toxicity": "minilm"}
+        needed = {"presidio": "spacy-en-md", "minilm-toxicity": "minilm", "toxicity-smollm2": "smollm2-135m"}
         require_weights(*([needed[name]] if name in needed else []))
         return {}
 

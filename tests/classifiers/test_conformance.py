@@ -56,7 +56,13 @@ def same(one, other):
 
 
 def test_the_bundled_ones_are_registered():
-    assert {entry.name for entry in CLASSIFIERS} >= {"detoxify", "presidio", "minilm-toxicity", "words-harm"}
+    assert {entry.name for entry in CLASSIFIERS} >= {
+        "detoxify",
+        "presidio",
+        "minilm-toxicity",
+        "toxicity-smollm2",
+        "words-harm",
+    }
     assert all(entry.about for entry in CLASSIFIERS)
 
 

@@ -31,7 +31,8 @@ def test_what_ships_is_pinned_small_lora_and_says_what_it_was_trained_on(name: s
     assert (adapter.folder / "adapter_model.safetensors").stat().st_size < 4_000_000
     said = read_metadata(adapter.folder / "adapter_model.safetensors")
     assert {"task", "prompt", "family", "data", "seed", "trained_by"} <= set(said)
-    assert said["family"] == ("training" if name in {"judge-smollm2", "reviser-smollm2"} else "gating")
+    families = {"judge-smollm2": "training", "reviser-smollm2": "training", "toxicity-smollm2": "toxicity"}
+    assert said["family"] == families.get(name, "gating")
     assert "## Data statement" in (adapter.folder / "README.md").read_text(encoding="utf-8")
 
 
