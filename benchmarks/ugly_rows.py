@@ -66,6 +66,8 @@ def levels_passed(case, drawn, *, cheap: bool) -> np.ndarray:
     # A bootstrap's p does not depend on the level that it is asked at, but for the number of resamples.
     enough = metric.bounds is not None or gate.cap is not None
     allowed = [enough or part.n >= smallest_n(level) for level in LEVELS]
+    if not any(allowed):
+        return np.zeros(len(LEVELS), dtype=bool)
     return (p(LEVELS[0], math.ceil(BEYOND / LEVELS[-1])) <= np.array(LEVELS)) & allowed
 
 
