@@ -1,7 +1,7 @@
 """How often one-sided 5 % bounds of a mean miss it, by the number of samples that carry its spread.
 
     python benchmarks/few_carriers.py            print the table
-    python benchmarks/few_carriers.py --write    put it into docs/statistics.md
+    python benchmarks/few_carriers.py --write    put it into docs/statistics-reference.md
 
 About four minutes on one core. 260 scores, all within about 0.01 of 0 but for a few between 0.4 and 1 (for differences,
 of either sign): the bounds of a bootstrap alone, and those that gates go by. Each rate is of 2,000 simulated runs with
@@ -21,7 +21,7 @@ from harness.stats.bounded import effective_count
 from harness.stats.interval import Inference
 from harness_statistics.procedures import weighted
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "statistics.md"
+DOCUMENT = Path(__file__).parents[1] / "docs" / "statistics-reference.md"
 SAMPLES, RUNS, RESAMPLES, ALPHA = 260, 2_000, 1_000, 0.05
 
 

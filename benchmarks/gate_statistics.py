@@ -29,6 +29,8 @@ from harness_gates.trinomial import paired_power
 from harness_statistics.procedures import weighted
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "statistics.md"
+REFERENCE = DOCUMENT.with_name("statistics-reference.md")
+IN_REFERENCE = ("sizes",)
 SIZES = (60, 120, 240, 480, 1000)
 
 
@@ -140,13 +142,15 @@ def filled(text: str, names: tuple[str, ...] = tuple(TABLES)) -> str:
         made = TABLES[name]()
         text, count = pattern.subn(lambda match, made=made: f"{match[1]}{made}\n{match[2]}", text)
         if count != 1:
-            raise SystemExit(f"docs/statistics.md has {count} tables {name}, expected one")
+            raise SystemExit(f"the page has {count} tables {name}, expected one")
     return text
 
 
 def main() -> None:
     if "--write" in sys.argv:
-        DOCUMENT.write_text(filled(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
+        rest = tuple(name for name in TABLES if name not in IN_REFERENCE)
+        for path, names in ((DOCUMENT, rest), (REFERENCE, IN_REFERENCE)):
+            path.write_text(filled(path.read_text(encoding="utf-8"), names), encoding="utf-8")
         return
     for name, make in TABLES.items():
         print(f"{name}\n{make()}\n")

@@ -1,7 +1,7 @@
 """How often bounds by few labels of people miss the truth, and how many labels a critic's word is worth.
 
     python benchmarks/prediction_powered.py            print the tables
-    python benchmarks/prediction_powered.py --write    put them into docs/statistics.md
+    python benchmarks/prediction_powered.py --write    put them into docs/statistics-reference.md
 
 Half a minute on one core. Of 1,100 samples 100 are labelled without error. Where the truth lies on a gate's line,
 the share of runs whose bound misses it is the gate's share of false passes. Each rate is of 500 simulated runs; its
@@ -20,7 +20,7 @@ from harness.stats.paired import paired_difference
 from harness.stats.proportion import clopper_pearson
 from harness_review.prediction_powered import Cell, powered_by_cells, prediction_powered_mean
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "statistics.md"
+DOCUMENT = Path(__file__).parents[1] / "docs" / "statistics-reference.md"
 SAMPLES, RUNS, GAIN_RUNS, ALPHA = 1_100, 500, 3_000, 0.05
 CRITICS = (("good", 0.9, 0.95), ("drifted", 0.45, 0.98), ("coin", 0.5, 0.5), ("never wrong", 1.0, 1.0))
 
