@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness.evaluation.tools import is_response, read_calls
+from harness.evaluation.tools import is_response, of_a_person, read_calls
 from harness.types import Completion, Generate, Message, NoReply, Program, Reply, Request, ask
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _said(sample: Sample, section: ConversationSection | None) -> GoOn | None:
             return None
         (reply,) = yield ask("user", _to_the_user(request, instruction))
         if isinstance(reply, Completion):
-            return reply.text.strip() or None
+            return of_a_person(reply.text.strip()) or None
         return reply if isinstance(reply, NoReply) else NoReply(reason=f"a {reply.type} is no text")
 
     return simulated

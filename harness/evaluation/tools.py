@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 BEGIN = "# Tools\n"
 """How a system prompt with tools begins; a candidate's own is put before it."""
 _RESPONSE = "<tool_response>"
+_MARK = re.compile(r"<(?=\s*/?\s*tool_(?:call|response)\b)", re.IGNORECASE)
 _CALL = re.compile(r"<tool_call>(.*?)(?:</tool_call>|$)", re.DOTALL)
 _HOW = (
     "You can call functions. To call one, write this and nothing else, with the arguments as JSON; its result comes in"
@@ -50,6 +51,11 @@ def _read(written: str) -> ToolCall:
     if not isinstance(arguments, dict):
         return ToolCall(name=value["name"], problem="the arguments are no JSON object")
     return ToolCall(name=value["name"], arguments=arguments)
+
+
+def of_a_person(text: str) -> str:
+    """Return what a person or who plays one says, with the marks of calls and answers made harmless."""
+    return _MARK.sub("&lt;", text)
 
 
 def is_response(message: Message) -> bool:
@@ -113,9 +119,11 @@ class Toolbox:
         calls = read_calls(text)
         if not calls:
             return None
-        return "\n".join(
-            f"{_RESPONSE}{json.dumps(self._result(call, sample), ensure_ascii=False)}</tool_response>" for call in calls
+        # A result may quote the marks: in JSON, <\\/ is </.
+        results = (
+            json.dumps(self._result(call, sample), ensure_ascii=False).replace("</tool_", "<\\/tool_") for call in calls
         )
+        return "\n".join(f"{_RESPONSE}{one}</tool_response>" for one in results)
 
     def _result(self, call: ToolCall, sample: Sample) -> Any:  # noqa: ANN401 - JSON
         if call.problem:

@@ -133,14 +133,19 @@ def read_letter(text: str, answers: Sequence[str]) -> str | None:
     """Return the letter that a reply names, or None where it names none or several.
 
     Read, in this order: a letter alone (`B`, `b`), or before a bracket, stop, colon or comma at the beginning (`(B)`,
-    `B. Rome`); what stands behind "answer is" or "answer:"; a letter in brackets; an answer's whole text.
+    `B. Rome`); where several letters are listed there, the one that the reply ends on (`so D`); what stands behind
+    "answer is" or "answer:"; a letter in brackets; an answer's whole text.
     """
     letters = _LETTERS[: len(answers)]
     bare = text.strip().strip("*_`\"' ")
     bare = bare.upper() if len(bare) == 1 else bare
     first = re.match(rf"\(?([{letters}])(?:[).:,\]]|\s*$)", bare)
-    if first:
+    listed = re.match(rf"[{letters}](?:\s*,\s*(?:and |or )?|\s+(?:and|or)\s+)[{letters}]\b", bare)
+    if first and not listed:
         return first[1]
+    last = re.search(rf"\b(?:so|therefore|thus|hence|leaves|is)\s*,?\s*(?:it is\s+)?\(?([{letters}])\)?[.!]?$", bare)
+    if listed:  # several letters at the beginning name none of them
+        return last[1] if last else None
     named = re.findall(rf"answer(?:\s+is)?\s*:?\s*[*(\"']*([{letters}])\b", bare, re.IGNORECASE)
     named = [letter for letter in named if letter in letters]
     for found in (named, re.findall(rf"\(([{letters}])\)", bare)):

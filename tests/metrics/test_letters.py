@@ -43,6 +43,8 @@ def letter_of(request: Generate, answer: str) -> str:
     [
         ("B", "B"), (" b", "B"), ("(C)", "C"), ("B. Paris", "B"), ("**D**", "D"), ("A dog is no city", None),
         ("The answer is (C).", "C"), ("Answer: B", "B"), ("I would say (A) rather than (B)", None), ("Paris.", "B"),
+        ("A, B and C are wrong, so D", "D"), ("A, B and C are wrong; the answer is (D).", "D"), ("A and B", None),
+        ("A, B or C", None), ("A, since Paris is in France", "A"), ("B and C are no cities, so it is A.", "A"),
         ("E", None), ("", None), ("I do not know", None), ("Well, the answer is B, since Paris is in France", "B"),
     ],
 )  # fmt: skip

@@ -442,6 +442,22 @@ def test_continuations_of_many_tokens_are_scored_where_the_server_tells_its_prom
     assert (hen.logprob, hen.tokens, hen.is_greedy) == (-2.875, 3, False)
 
 
+def test_a_server_that_closes_a_begun_reply_gives_no_score_of_it(server: Server) -> None:
+    """It ignores `continue_final_message`: the tokens that end the turn would count as the continuation's."""
+
+    def closing(body: dict[str, Any]) -> Answer:
+        if body.get("prompt_logprobs") != 0:
+            return said("hello")
+        reply = [] if body.get("add_generation_prompt") else ["31", "4", "9"]
+        told: list[Any] = [{name: {"logprob": LOGS[name], "rank": 5}} for name in ["1", "2", *reply]]
+        return 200, {}, said("x")[2] | {"prompt_logprobs": [None, *told[1:]]}
+
+    server.answer = closing
+    model, candidate = make_remote(server.url)
+    asked = [LogLikelihood(messages=user("who?"), continuation=text) for text in ("a fox", "a hen")]
+    assert len(reasons(ask(model, candidate, asked))) == 2
+
+
 def echo(body: dict[str, Any]) -> Answer:
     """A server of `/completions` whose tokens are words with the space before them."""
     words = [word if at == 0 else f" {word}" for at, word in enumerate(body["prompt"].split(" "))]

@@ -36,6 +36,8 @@ class PromptScores:
         self._model = model
         self.tells = True
         """Whether the server may tell the tokens of a chat; one answer without them says that it does not."""
+        self._goes_on = False
+        """Whether it was seen that the server ends a prompt where an unfinished reply does."""
 
     async def of_chat(self, messages: Sequence[Message], wanted: Sequence[tuple[int, str]]) -> Answered | None:
         """Score continuations of a conversation as a reply that has begun, with the server's own template.
@@ -57,9 +59,23 @@ class PromptScores:
             except RequestFailedError as error:
                 found.append((index, NoReply(reason=str(error))))
                 continue
+            if not self._goes_on and not await self._ends_there(turns, text, whole):
+                self.tells = False
+                return None
+            self._goes_on = True
             timing = Timing(total=time.perf_counter() - begin)
             found.append((index, after(whole, split(context, whole), timing)))
         return found
+
+    async def _ends_there(self, turns: Sequence[Mapping[str, str]], text: str, told: Sequence[Told]) -> bool:
+        """Tell whether a begun reply's tokens are the last: a server that closes the turn has its end's tokens too."""
+        try:
+            closed = await self._told(
+                [*turns, {"role": "assistant", "content": text}], {"add_generation_prompt": False}
+            )
+        except RequestFailedError:
+            return False
+        return [token.name for token in closed] != [token.name for token in told]
 
     async def of_plain(self, messages: Sequence[Message], wanted: Sequence[tuple[int, str]]) -> Answered:
         """Score continuations of plain text, joined by a space as local models read it."""
