@@ -27,6 +27,7 @@ from harness_models.remote.answers import RequestFailedError
 from harness_models.remote.limits import Limits
 from harness_models.remote.replies import likelihood, read_alternatives, read_completion
 from harness_models.remote.scoring import PromptScores, plain
+from harness_models.remote.tools import as_text, native
 
 if TYPE_CHECKING:
     from harness.api import ModelSpec, RunContext
@@ -47,6 +48,7 @@ class OpenAIModel(Model):
     Log-likelihoods are had for continuations of one token, such as Yes and No, from the probabilities that the server
     gives with the first token of its reply. Where one is not among them, all of its conversation are asked of the
     prompt's own tokens, which some servers tell (`prompt_logprobs`); where the server does not, it is a NoReply.
+    Tools go as the server's own `tools`; one that refuses them is told of them in the system prompt, as `facts` say.
     Without a template (`none`), texts go to `/completions`, and scores come from what it echoes.
     """
 
@@ -59,6 +61,8 @@ class OpenAIModel(Model):
         self._opened: tuple[SideBySide, Client] | None = None
         self._length_key = "max_tokens"
         self._scores: PromptScores | None = None
+        self._tools: bool | None = None
+        """Whether the server takes tools; None until it was asked with some."""
 
     def fingerprint(self, candidate: Candidate) -> Mapping[str, str]:
         """Return server, model and the day in UTC.
@@ -73,7 +77,7 @@ class OpenAIModel(Model):
             "day": datetime.now(UTC).date().isoformat(),
             "adapters": "",
             "dtype": "unknown",
-            "backend": "openai-compatible 1",
+            "backend": "openai-compatible 2",
             "template": candidate.template,
         }
 
@@ -135,7 +139,9 @@ class OpenAIModel(Model):
 
     def facts(self) -> Mapping[str, str]:
         """Say which server answered."""
-        return {"device": "remote", "dtype": "unknown", "backend": f"openai-compatible server {self.spec.endpoint}"}
+        tools = {} if self._tools is None else {"tools": "the server's own" if self._tools else "in the system prompt"}
+        backend = f"openai-compatible server {self.spec.endpoint}"
+        return {"device": "remote", "dtype": "unknown", "backend": backend, **tools}
 
     def close(self) -> None:
         """Close the connections."""
@@ -173,7 +179,7 @@ class OpenAIModel(Model):
         begin = time.perf_counter()
         try:
             if chat:
-                answer = await self._ask(client, request.messages, body)
+                answer = await self._answered(client, request.messages, body)
             else:
                 given = {"model": self.spec.name, "prompt": plain(request.messages), **body}
                 answer = await client.post("completions", given)
@@ -201,6 +207,24 @@ class OpenAIModel(Model):
         if found_all or scores is None or not scores.tells:
             return first
         return await scores.of_chat(messages, wanted) or first
+
+    async def _answered(
+        self, client: Client, messages: Sequence[Message], body: Mapping[str, Any]
+    ) -> dict[str, Any]:  # fmt: skip
+        """Ask with the server's own tools, where the conversation has some and the server takes them."""
+        turns, tools = native(messages)
+        if not tools or self._tools is False:
+            return await self._ask(client, messages, body)
+        try:
+            answer = as_text(await self._ask(client, messages, {**body, "messages": turns, "tools": tools}))
+        except RequestFailedError:
+            if self._tools:
+                raise
+            answer = await self._ask(client, messages, body)  # raises where the tools are not what it minds
+            self._tools = False
+            return answer
+        self._tools = True
+        return answer
 
     async def _ask(self, client: Client, messages: Sequence[Message], body: Mapping[str, Any]) -> dict[str, Any]:
         turns = [{"role": message.role, "content": message.content} for message in messages]
