@@ -16,6 +16,10 @@ from harness.weights.header import read_metadata
 from harness.weights.lora import check_lora
 from tests.store.builders import adapter as save_adapter
 
+FAMILIES = {
+    "judge-smollm2": "training", "judge-smollm2-v3": "training", "reviser-smollm2": "training",
+    "toxicity-smollm2": "toxicity",
+}  # fmt: skip
 FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
@@ -31,8 +35,7 @@ def test_what_ships_is_pinned_small_lora_and_says_what_it_was_trained_on(name: s
     assert (adapter.folder / "adapter_model.safetensors").stat().st_size < 4_000_000
     said = read_metadata(adapter.folder / "adapter_model.safetensors")
     assert {"task", "prompt", "family", "data", "seed", "trained_by"} <= set(said)
-    families = {"judge-smollm2": "training", "reviser-smollm2": "training", "toxicity-smollm2": "toxicity"}
-    assert said["family"] == families.get(name, "gating")
+    assert said["family"] == FAMILIES.get(name, "gating")
     assert "## Data statement" in (adapter.folder / "README.md").read_text(encoding="utf-8")
 
 
