@@ -27,8 +27,8 @@ def uses(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     found: list[int] = []
     lend = packing._lend
 
-    def watched(loaded: Any, layers: list[Any]) -> bool:
-        done = lend(loaded, layers)
+    def watched(loaded: Any, layers: list[Any], given: dict[Any, Any]) -> bool:
+        done = lend(loaded, layers, given)
         found.append(sum("forward" in vars(layer) for layer in layers))
         return done
 
@@ -60,6 +60,26 @@ def test_packed_layers_say_the_same_and_are_given_back(
     assert not any("forward" in vars(module) for module in model._loaded.model.modules())
 
 
+def test_weights_of_a_bare_base_are_held_once_and_come_back_bit_by_bit(
+    wide: Path, surroundings: RunContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness.types import Candidate
+    from harness_models import make_hf
+
+    monkeypatch.setattr(packing, "WORTH", 40)
+    model = make_hf(spec_of(wide), surroundings)
+    loaded = model._ready(Candidate(model=spec_of(wide)), bare=True)
+    before = {name: weight.clone() for name, weight in loaded.model.named_parameters()}
+    with packing.packed(loaded, 100) as done:
+        assert done
+        held = {name for name, weight in loaded.model.named_parameters() if weight.numel()}
+        assert held == {name for name in before if "norm" in name or name.split(".")[-2] in {"before", "between"}} | {
+            "embed_tokens.weight"
+        }
+    for name, weight in loaded.model.named_parameters():
+        assert weight.equal(before[name]), name
+
+
 def test_a_few_tokens_are_not_worth_it(wide: Path, surroundings: RunContext, uses: list[int]) -> None:
     from harness.types import Candidate
     from harness_models import make_hf
@@ -84,7 +104,8 @@ def test_what_cannot_be_packed_is_run_as_it_is(
     elif fault == "absent":
         monkeypatch.setattr(packing, "_quick", absent)
     else:
-        monkeypatch.setattr(packing, "_quick", lambda layer: lambda given: 2 * given @ layer.weight.T)
+        right = packing._multiplied
+        monkeypatch.setattr(packing, "_multiplied", lambda *given, **more: 2 * right(*given, **more))
     model = make_hf(spec_of(wide), surroundings)
     asked = [Generate(messages=user(text), decoding=greedy(12)) for text in TEXTS]
     replies = ask(model, Candidate(model=spec_of(wide)), asked)

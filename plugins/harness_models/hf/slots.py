@@ -38,21 +38,38 @@ class Shelf:
     """The slot at each place in use; these are always the first places."""
     room: dict[int, list[torch.Tensor]] = field(default_factory=dict)
     """Keys and values of each layer, (rows, heads, columns, size)."""
+    clean: int = 0
+    """Leading columns that hold states or zeros. What lies behind them was never written, and takes no memory yet."""
 
     def parts(self, layer: int, like: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Return keys and values of a layer, made when first asked for."""
         if layer not in self.room:
-            self.room[layer] = [part.new_zeros(self.rows, part.shape[1], self.columns, part.shape[3]) for part in like]
+            self.room[layer] = [self._made(part) for part in like]
         return self.room[layer]
+
+    def _made(self, like: torch.Tensor, kept: int = 0) -> torch.Tensor:
+        """Return room for all rows, with zeros in the clean columns of those from `kept` on."""
+        made = like.new_empty(self.rows, like.shape[1], self.columns, like.shape[3])
+        made[kept:, :, : self.clean] = 0
+        return made
+
+    def reach(self, end: int) -> None:
+        """Make columns up to `end` such that they may be attended to: a weight of zero does not hide NaN."""
+        end = min(end, self.columns)
+        if end > self.clean:
+            for parts in self.room.values():
+                for part in parts:
+                    part[:, :, self.clean : end] = 0
+            self.clean = end
 
     def resize(self, rows: int, columns: int) -> None:
         """Make room for exactly so many rows of so many tokens, keeping what is there."""
         kept = min(self.rows, rows)
-        width = min(self.columns, columns)
-        self.rows, self.columns = rows, columns
+        self.rows, self.columns, self.clean = rows, columns, min(self.clean, columns)
+        width = self.clean
         for parts in self.room.values():
             for place, old in enumerate(parts):  # one at a time: the old one is freed before the next is made
-                parts[place] = old.new_zeros(rows, old.shape[1], columns, old.shape[3])
+                parts[place] = self._made(old, kept)
                 parts[place][:kept, :, :width] = old[:kept, :, :width]
 
 
@@ -147,9 +164,10 @@ class Slots:
             return
         if len(new.slots) == new.rows:
             new.resize(new.rows + 1, new.columns)
+        new.reach(old.clean)
         for layer, parts in old.room.items():
             for part, target in zip(parts, new.parts(layer, parts), strict=True):
-                target[len(new.slots), :, : old.columns] = part[old.slots.index(slot)]
+                target[len(new.slots), :, : old.clean] = part[old.slots.index(slot), :, : old.clean]
         self._free(old, slot)
         new.slots.append(slot)
         self.homes[slot] = new
@@ -159,6 +177,7 @@ class Slots:
         other, home = self.empty(), self.homes[slot]
         other.enter(1, length)
         place, shelf = home.slots.index(slot), other.homes[0]
+        shelf.reach(length)
         for layer, parts in home.room.items():
             for part, target in zip(parts, shelf.parts(layer, parts), strict=True):
                 target[0, :, :length] = part[place, :, :length]
@@ -189,7 +208,7 @@ class Slots:
             shelf.slots[place] = last
             for parts in shelf.room.values():
                 for part in parts:
-                    part[place] = part[len(shelf.slots)]
+                    part[place, :, : shelf.clean] = part[len(shelf.slots), :, : shelf.clean]
         if not shelf.slots:
             self._shelves.pop(shelf.columns, None)
 
@@ -228,6 +247,7 @@ class Slots:
 
         start = 0 if prefix is None else start or prefix.end
         shelf = self.homes[-1]
+        shelf.reach(max(map(len, rows)))
         self._filled = (shelf, slice(len(shelf.slots) - len(rows), len(shelf.slots)))
         if prefix is not None:
             for layer, held in prefix.homes[0].room.items():
@@ -258,6 +278,7 @@ class Slots:
             slots = self._loaded.tensor(shelf.slots)
             longest = max(lengths[slot] for slot in shelf.slots)
             end = min(_rounded(longest + 1), shelf.columns)
+            shelf.reach(end)
             places = torch.arange(len(shelf.slots), device=ids.device)
             self._written.append((shelf, slots, places, positions[slots], end))
         self.start, self.end = max(lengths), max(end for *_, end in self._written)
