@@ -83,9 +83,9 @@ def choose(app: App, name: str, wanted: Wanted) -> Found:
     words = "flipped" if before is not None else "match" if wanted.failed or wanted.grep or wanted.tags else "samples"
     gap = f", {unscored} of them unscored" if unscored else ""
     hidden = hidden_count(app.workspace, run.id)
-    gap += f"; {hidden_words(hidden, run.id)}" if hidden else ""
-    gap += f"; {others_words(others, estimate.metric)}" if others else ""
     summary = f"{len(found)} of {count} {words}{gap}, the worst by {estimate.metric} first; run {run.id}"
+    summary += f"; {hidden_words(hidden, run.id)}" if hidden else ""
+    summary += f"; {others_words(others, estimate.metric)}" if others else ""
     return Found(run=run, samples=found, matching=count, summary=summary, before=before or {})
 
 

@@ -180,6 +180,8 @@ def _score(row: Row | Unscored | NotApplicable) -> float | None:
 
 def _notes(first: StoredRun, second: StoredRun) -> tuple[str, ...]:
     notes = [*first.notes, *second.notes]
+    if first.record.id == second.record.id:
+        notes.append("both names mean the same run, so that nothing can differ; harness runs list names the others")
     for what, sentence in (
         ("suite_fingerprint", "the suite was measured in another way: equal names of metrics may not mean the same"),
         ("judge_fingerprint", "they were judged by different models"),

@@ -8,6 +8,7 @@ import click
 
 from harness.api import RunOptions
 from harness.api.commands import EXIT_GATE, EXIT_PASSED, App, common_options, gathered, role_option, seed_option
+from harness_tournament.entered import Entered
 
 if TYPE_CHECKING:
     from harness_tournament.playing import TournamentResult
@@ -18,6 +19,7 @@ Examples:
   harness tournament --adapter ./a --adapter ./b --policy strict
   harness tournament --adapter ./a --adapter ./b --dry-run
       (who would be checked, and at which level)
+  harness tournament --whole ./full-1 --whole ./full-2 --adapter ./a
 
 Each candidate is run on the policy's suites, and all intervals hold together: they are at the attempt's level over the
 number of candidates. The one whose gates pass at the smallest level is decided about. That is one attempt.
@@ -25,8 +27,15 @@ Exit codes: 0 the winner may be promoted, 1 it may not, 2 input error, 3 a run b
 
 
 @click.command(epilog=_EPILOG)
-@click.option("--adapter", "adapters", multiple=True, required=True, metavar="REF", help="One of each candidate.")
-@click.option("--model", metavar="REF", help="The base of all.  [default: harness.yaml's]")
+@gathered(
+    Entered, "who",
+    click.option("--adapter", "adapters", multiple=True, metavar="REF", help="Of one candidate; repeat it."),
+    click.option(
+        "--whole", multiple=True, metavar="REF",
+        help="A whole model as a candidate: a folder, a name or a server; repeat it.",
+    ),
+    click.option("--model", metavar="REF", help="The base of all adapters.  [default: harness.yaml's]"),
+)  # fmt: skip
 @click.option("--policy", metavar="NAME", help="Which policy decides.  [default: harness.yaml's, else demo]")
 @gathered(
     RunOptions, "options",
@@ -37,8 +46,7 @@ Exit codes: 0 the winner may be promoted, 1 it may not, 2 input error, 3 a run b
 @click.option("--dry-run", is_flag=True, help="Say who would be checked and at which level, and ask nothing.")
 @common_options
 def tournament(
-    app: App, adapters: tuple[str, ...], model: str | None, policy: str | None, options: RunOptions, seed: int,
-    dry_run: bool,
+    app: App, who: Entered, policy: str | None, options: RunOptions, seed: int, dry_run: bool
 ) -> int:  # fmt: skip
     """Measure several candidates, and decide about the best, as one attempt."""
     from harness.api.stats import level_of_attempt
@@ -48,7 +56,7 @@ def tournament(
     session = app.bind(seed=seed)
     if dry_run:
         chosen = session.policy(policy)
-        entered = playing.entrants(session, chosen, adapters, model)
+        entered = playing.entrants(session, chosen, who)
         number, level = 1, level_of_attempt(chosen.alpha, 1, chosen.attempts) / len(entered)
         if app.workspace_path.is_dir():
             number, level = session.job("level_among")(
@@ -59,13 +67,11 @@ def tournament(
             app.print_json({"policy": chosen.id, "attempt": number, "level": level, "candidates": labels})
             return EXIT_PASSED
         app.console.print(
-            f"attempt {number} of the policy {chosen.id}: {len(adapters)} candidates, each checked at "
+            f"attempt {number} of the policy {chosen.id}: {len(entered)} candidates, each checked at "
             f"{level:.3g}; nothing was asked", markup=False, soft_wrap=True,
         )  # fmt: skip
         return EXIT_PASSED
-    found: TournamentResult = playing.tournament(
-        session, adapters=adapters, policy=policy, model=model, options=options
-    )
+    found: TournamentResult = playing.tournament(session, who, policy=policy, options=options)
     if app.json:
         app.print_json(_plain(found))
     else:

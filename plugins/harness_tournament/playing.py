@@ -13,19 +13,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from harness.api import CandidateOptions, InputError, RunOptions, Shown
+from harness.api import InputError, RunOptions, Shown
 from harness.api.asking import ModelPool
 from harness.api.stats import Design, schedule
 from harness.api.workspace import prepare_policy, resolve_baseline, role_ref, run_suites
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from rich.console import RenderableType
 
     from harness.api import Candidate, Check, Policy, Session
     from harness.api.workspace import PreparedSuite
+    from harness_tournament.entered import Entered
 
 FEWEST = 2
 
@@ -86,19 +86,17 @@ class TournamentResult(Shown):
 
 
 def tournament(
-    session: Session, *, adapters: Sequence[str | Path], policy: str | None = None, model: str | None = None,
-    options: RunOptions | None = None,
+    session: Session, who: Entered, *, policy: str | None = None, options: RunOptions | None = None
 ) -> TournamentResult:  # fmt: skip
-    """Measure candidates that differ in their adapter on what a policy asks, and decide about the best.
+    """Measure candidates on what a policy asks, and decide about the best.
 
     The best is the one whose gates all pass at the smallest level. Every interval is at the attempt's level over the
     number of candidates. It counts as one attempt; the same once more is a replay.
 
     Args:
         session: where it happens.
-        adapters: one of each candidate, at least two.
+        who: at least two candidates, adapters or whole models.
         policy: its name; None is that of harness.yaml.
-        model: the base of all; None is that of harness.yaml.
         options: judge and roles.
 
     Raises:
@@ -108,7 +106,7 @@ def tournament(
     """
     session.require_plugins()
     chosen, how = session.policy(policy), options or RunOptions()
-    entered = entrants(session, chosen, adapters, model)
+    entered = entrants(session, chosen, who)
     session.declare_policies()
     design = Design(among=tuple(sorted(fingerprints(session, chosen, entered, how))))
     # The attempt is spent before anybody knows a number, so that a tournament that is broken off does not get it back.
@@ -120,16 +118,17 @@ def tournament(
 
 
 def entrants(
-    session: Session, policy: Policy, adapters: Sequence[str | Path], model: str | None
+    session: Session, policy: Policy, who: Entered
 ) -> list[Candidate]:  # fmt: skip
     """Return the candidates; nothing is loaded.
 
     Raises:
         InputError: for fewer than two, the same one twice, or a policy that takes several looks or hides samples.
     """
-    _require(policy, adapters)
-    found = [session.candidate(CandidateOptions.of(adapter, model=model)) for adapter in adapters]
-    if len({tuple(spec.id for spec in one.adapters) for one in found}) < len(found):
+    asked = who.candidates()
+    _require(policy, len(asked))
+    found = [session.candidate(one) for one in asked]
+    if len({(one.model, *(spec.id for spec in one.adapters)) for one in found}) < len(found):
         raise InputError("two of the candidates are the same", hint="name each once")
     return found
 
@@ -157,9 +156,11 @@ def fingerprints(
     return found
 
 
-def _require(policy: Policy, adapters: Sequence[str | Path]) -> None:
-    if len(adapters) < FEWEST:
-        raise InputError("a tournament needs two candidates or more", hint="repeat --adapter, or use harness decide")
+def _require(policy: Policy, count: int) -> None:
+    if count < FEWEST:
+        raise InputError(
+            "a tournament needs two candidates or more", hint="repeat --adapter or --whole, or use harness decide"
+        )
     if policy.looks or policy.fdr or len(schedule(policy)) > 1:
         raise InputError(
             f"the policy {policy.id} takes looks or has `fdr`, and a tournament takes one look at one level",

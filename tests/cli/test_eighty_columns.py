@@ -55,6 +55,8 @@ def test_runs_diff_keeps_names_whole(narrow):
     assert narrow("runs", "diff", *runs) == 0, narrow.err
     assert name in narrow.out
     assert "exact_match" in narrow.out
+    assert narrow("runs", "diff", "base", "latest") == 0, narrow.err
+    assert "both names mean the same run" in narrow.out
 
 
 def test_a_constitution_and_its_test_keep_names_whole(narrow):

@@ -78,6 +78,24 @@ def test_the_same_once_more_is_at_the_level_of_its_attempt(home):
     assert again["decision"]["attempt"] == 1
 
 
+def test_whole_models_take_part_beside_adapters(home):
+    arguments = ("tournament", "--whole", "echo:say 1", "--whole", "echo:say 2", "--adapter", "./a1")
+    code, found = home.json(*arguments, "--dry-run")
+    assert code == 0, home.err
+    assert found["attempt"] == 1
+    assert found["level"] == pytest.approx(0.05 * 6 / math.pi**2 / 3)
+    assert len(found["candidates"]) == 3
+    code, found = home.json(*arguments)
+    assert code == 0, home.err
+    assert len({one["fingerprint"] for one in found["contenders"]}) == 3
+    assert "./a1" in found["contenders"][0]["candidate"], "the echo model alone repeats what it is told"
+    assert [one["passed"] for one in found["contenders"]] == [1, 0, 0]
+    assert home("tournament", "--whole", "echo:say 1", "--whole", "echo:say 1") == 2
+    assert "two of the candidates are the same" in home.err
+    assert home("tournament") == 2
+    assert "--whole" in home.err
+
+
 def test_a_policy_that_hides_what_decides_holds_no_tournament(home):
     """It would ask the hidden samples of each candidate without a draw, and show them."""
     home.write("harness.yaml", CONFIG.replace("suites: [tiny.yaml]", "suites: [{suite: tiny.yaml, deciding: 0.5}]", 1))
