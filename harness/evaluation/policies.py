@@ -14,6 +14,7 @@ from harness.errors import InputError, unknown_name
 from harness.evaluation.halves import choose_marked
 from harness.evaluation.prepare import PreparedSuite, SuiteOptions, prepare_suite, resolve_suite
 from harness.hashing import sha256_json
+from harness.hookspecs import BUNDLED
 from harness.reading.config import read_policy, without_unused
 from harness.reading.strict import read_document
 from harness.reading.suite import read_suite
@@ -21,7 +22,7 @@ from harness.serial import to_plain
 from harness.types import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from harness.contracts import RunContext
@@ -147,14 +148,21 @@ def schedule(policy: Policy) -> tuple[tuple[int | None, ...], ...]:
     )
 
 
-def as_written(config: Config, registries: Registries) -> Iterator[Policy]:
+def as_written(config: Config, registries: Registries, drew: Collection[str] = ()) -> Iterator[Policy]:
     """Yield the policies as their files have them, those too whose suites or gates cannot be read.
 
-    What they hide stays hidden while one of their other lines is wrong.
+    What they hide stays hidden while one of their other lines is wrong. One that ships hides nothing until the folder
+    names it, or it drew samples.
+
+    Args:
+        config: the folder's.
+        registries: with the policies that plugins bring.
+        drew: names of those by which an attempt in the workspace drew samples.
     """
     yield from config.policies.values()
+    used = {config.policy, *drew}
     for entry in registries.policies:
-        if entry.name not in config.policies:
+        if entry.name not in config.policies and (entry.owner not in BUNDLED or entry.name in used):
             try:
                 yield read_policy(registries.policies.get(entry.name), entry.name)
             except InputError:

@@ -141,7 +141,9 @@ class Session(Opened):
         from harness.evaluation.prepare import prepare_suite, resolve_suite
 
         registries = self.plugins.registries
-        half = open_half(as_written(self.config, registries), resolve_suite(name, registries), registries)
+        draws = self.workspace.ledger.entries("draw") if self.workspace_path.is_dir() else ()
+        known = as_written(self.config, registries, {entry.body["policy"] for entry in draws})
+        half = open_half(known, resolve_suite(name, registries), registries)
         if half is None or asked.data is not None:
             return prepare_suite(name, registries, self.context, asked)
         choose = choose_open(half[0], asked.limit, self.context.seed, name=name, policy=half[1])

@@ -55,7 +55,7 @@ def forecast(session: Session, suites: Sequence[str], candidate: Candidate, opti
     """Count what `session.run_suites` would ask, after the same refusals; no model is loaded."""
     from harness_planning.forecast import forecast as count
 
-    prepared = session.prepare(suites, candidate, options)
+    prepared = session.prepare(suites, candidate, options, open_only=True)
     with session.setting(session.spec(suites, candidate, options)) as setting:
         rows = count(prepared, candidate, setting, baseline=options.baseline)
     return ForecastResult(rows=tuple(rows), gated=any(suite.gates for suite in prepared))

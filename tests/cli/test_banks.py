@@ -341,3 +341,24 @@ def test_the_same_question_with_other_metadata_is_not_fresh(banked):
     assert len(asked[0]) == len(asked[1]) == 40
     assert not asked[0] & asked[1]
     assert not set(drawn(banked)[0]["items"]) & set(drawn(banked)[1]["items"])
+
+
+def test_a_dry_run_counts_what_the_run_would_ask(home):
+    """Of a suite that a policy hides a part of: its open half."""
+    _, told = home.json("run", "tiny.yaml", "--adapter", "./a1", "--dry-run")
+    code, shown = home.json("run", "tiny.yaml", "--adapter", "./a1")
+    assert code == 0, home.err
+    (run,) = shown["runs"]
+    assert run["run"]["samples"] < 120
+    assert str(run["run"]["samples"]) in json.dumps(told)
+    assert "120" not in json.dumps(told)
+
+
+def test_a_policy_that_ships_hides_nothing_until_it_is_named(home):
+    """Whoever runs a bank without it has the whole bank; from then on it is the open part."""
+    home.write("harness.yaml", 'model: "echo:"\n')
+    _, whole = home.json("run", "bias-bank", "--dry-run")
+    home.write("harness.yaml", 'model: "echo:"\npolicy: fresh\n')
+    _, part = home.json("run", "bias-bank", "--dry-run", "--no-gates")
+    asked = [{row["samples"] for row in told["forecast"]} for told in (whole, part)]
+    assert asked == [{4800}, {480}]
