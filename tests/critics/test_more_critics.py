@@ -292,7 +292,7 @@ def test_a_plugins_function(tmp_path: Path) -> None:
         score("odd", "Good day")
     with pytest.raises(InputError, match="did you mean 'short'"):
         make_critic("verifier", {"function": "shrt"}, registries, run_context())
-    with pytest.raises(InputError, match="give either function or expression"):
+    with pytest.raises(InputError, match="the verifier is not told what to check"):
         make_critic("verifier", {}, registries, run_context())
 
 
