@@ -39,7 +39,8 @@ from harness.weights import materialise
 _CLOSE = 1e-3
 """Most that log p of one request may differ by between the two sides."""
 _CLOSE_ROLLING = 5e-2
-"""The same of a whole document, a sum over some 3,000 tokens: about 1e-5 for each."""
+"""The same of a whole document, a sum over some 3,000 tokens: the peer's is off by about 1e-5 for each, see
+`rolling_error.py`."""
 BATCHES = ("1", "2", "4", "8", "16", "32", "64", "auto")
 _NO_MEMORY = ("out of memory", "can't allocate memory", "MemoryError", "Killed")
 

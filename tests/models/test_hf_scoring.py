@@ -179,3 +179,28 @@ def test_a_long_text_rolls_through_full_windows(base: Path, surroundings: RunCon
 def test_an_empty_text_is_no_reply(tiny_base: Path, surroundings: RunContext) -> None:
     model, candidate = make(tiny_base, surroundings)
     assert "no tokens" in reasons(ask(model, candidate, [RollingLogLikelihood(text="")]))[0]
+
+
+def test_a_long_text_adds_up_to_what_double_precision_gives() -> None:
+    """The sum of a vocabulary's exponentials in float32 must not be off to one side, as that of log_softmax is."""
+    from types import SimpleNamespace
+
+    import torch
+
+    from harness_models.hf.layout import Layout
+    from harness_models.hf.scoring import _read
+
+    tokens, vocabulary = 200, 49_152
+    logits = 3 * torch.randn(1, tokens, vocabulary, generator=torch.Generator().manual_seed(1))
+    asked = [(7 * place) % vocabulary for place in range(tokens)]
+    expected = float(logits[0].double().log_softmax(dim=-1)[range(tokens), asked].sum())
+    biased = float(logits[0].log_softmax(dim=-1)[range(tokens), asked].double().sum())
+    config = SimpleNamespace(vocab_size=vocabulary)
+    config.get_text_config = lambda: config
+    loaded = SimpleNamespace(
+        place=SimpleNamespace(device="cpu"), model=SimpleNamespace(config=config), logits=lambda states: states
+    )
+    reads = [(0, place, token) for place, token in enumerate(asked)]
+    layout = Layout(tokens=asked, positions=list(range(tokens)), ends=[tokens] * tokens, reads=reads)
+    found = _read(loaded, logits, [layout])[0].logprob  # type: ignore[arg-type] # what it reads of a model
+    assert abs(found - expected) < 5e-5, f"log_softmax: {abs(biased - expected)}"

@@ -144,7 +144,7 @@ class _Norm(nn.Module):
         self.least = least
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        if hidden.dtype == torch.float32:
+        if hidden.dtype in {torch.float32, torch.float64}:
             return functional.rms_norm(hidden, self.weight.shape, self.weight, self.least)
         wide = hidden.float()  # in the order in which transformers rounds
         wide = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.least)

@@ -196,11 +196,14 @@ def _read(loaded: Loaded, hidden: torch.Tensor, layouts: Sequence[Layout]) -> di
         logits = loaded.logits(states[start : start + step])
         here = ((at >= start) & (at < start + step)).nonzero(as_tuple=True)[0]
         local, token = at[here] - start, tokens[here]
-        first = logits[local, token] == logits.amax(dim=-1)[local]
+        chosen, top = logits[local, token], logits.amax(dim=-1)
+        first = chosen == top[local]
         # An argmax takes ten times as long as the largest value; only it tells which of equal ones counts.
         first[first.clone()] = logits[local[first]].argmax(dim=-1) == token[first]
         greedy[here] = first
-        logprobs[here] = logits.log_softmax(dim=-1)[local, token]
+        # Not log_softmax, whose sum over a vocabulary in float32 is off by some 1e-5, always to one side.
+        total = logits.sub_(top[:, None]).exp_().sum(dim=-1).log_()
+        logprobs[here] = chosen - top[local] - total[local]
     owners = [index for item in layouts for index, _, _ in item.reads]
     sums: dict[int, tuple[float, bool]] = {}
     for index, logprob, is_greedy in zip(owners, logprobs.clamp(max=0.0).tolist(), greedy.tolist(), strict=True):
