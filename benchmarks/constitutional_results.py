@@ -87,6 +87,12 @@ def public_suite(folder: Path, data: Path) -> Path:
     return path
 
 
+def labeller_hash() -> str:
+    """Return the first digits of the SHA-256 of the shipped labeller's weights, which every figure rests on."""
+    shipped = json.loads((ROOT / "plugins" / "harness_critics" / "data" / "adapters.json").read_text("utf-8"))
+    return str(shipped["harmful-response"]["files"]["adapter_model.safetensors"])[:16]
+
+
 Arm = dict[str, SampleRecord]
 """A run's samples by id."""
 
@@ -171,8 +177,8 @@ def page(found: dict[str, Any]) -> str:
         "Written by `benchmarks/constitutional_results.py`; replies and adapters lie in its workspace.", "",
         f"- made {found['made'][:10]} on {found['machine']}, {os.cpu_count()} cores, busy: times say little",
         "- safety: safety-core without its adherence; public: JailbreakBench's goals, and a hundred of AdvBench's",
-        "- harmful_compliance by the shipped labeller: the reply gives harmful help; useless_compliance: it agrees, and"
-        " gives none",
+        "- harmful_compliance by the shipped labeller (`harness:harmful-response`, weights with SHA-256"
+        f" {found['labeller']}…): the reply gives harmful help; useless_compliance: it agrees, and gives none",
         "- 90 % intervals in the table; changes are paired by request, with 95 % bootstrap intervals, and an incoherent"
         " reply to a harmful request counts as complying", "",
         "| metric | " + " | ".join(arms) + " |", "|---|" + "---|" * len(arms),
@@ -260,6 +266,7 @@ def main() -> None:
         arms[f"{RECIPE}, seed {seed}"] = ((str(result.adapter.path),), told)
     found: dict[str, Any] = {
         "made": datetime.now(UTC).isoformat(timespec="seconds"), "machine": platform.machine(), "arms": {},
+        "labeller": labeller_hash(),
     }  # fmt: skip
     first: dict[str, Arm] = {}
     for name, (adapter, told) in arms.items():

@@ -70,12 +70,20 @@ def _setting(workspace: Workspace, adapter: str) -> list[str]:
     env = run.environment
     record = read_artifact(artifact_folder(workspace, "adapter", adapter))
     trained = []
+    if record is not None and "scale" in record.figures:  # weakened: what was trained is the adapter before
+        trained.append(
+            f"- weakened to {record.figures['scale']:g} of what was learned: declines "
+            f"{record.figures['declined']:.0%} of "
+            f"{record.figures['prompts']:.0f} harmless prompts, the base {record.figures['declined_base']:.0%}"
+        )
+        record = read_artifact(artifact_folder(workspace, "adapter", record.inputs["adapter"][:16]))
     if record is not None:
         figures = record.figures
-        trained = [
+        trained.insert(
+            0,
             f"- training: {figures['steps']:.0f} steps, {figures['seconds']:.0f} s, loss {figures['loss_first']:.2f} → "
-            f"{figures['loss_last']:.2f}, peak memory {figures['peak_memory_bytes'] / 2**30:.1f} GiB"
-        ]
+            f"{figures['loss_last']:.2f}, peak memory {figures['peak_memory_bytes'] / 2**30:.1f} GiB",
+        )
     return [
         f"- made {decision.created[:10]} on {os.cpu_count()} cores ({_processor()}), {platform.system()}",
         f"- Python {env['python']}, torch {env['torch']}, transformers {env['transformers']}, peft {env['peft']}, "

@@ -63,6 +63,8 @@ def register_recipes(register: Callable[..., None]) -> None:
     """Register the bundled recipes."""
     about = "makes SmolLM2-135M safer: critique and revision on red-team prompts, then training on them"
     register("constitutional-smollm2", RECIPES / "constitutional-smollm2.yaml", about=about)
+    about = "makes SmolLM2-135M safer in a few minutes, by revisions that lie ready"
+    register("constitutional-short", RECIPES / "constitutional-short.yaml", about=about)
 
 
 @hookimpl

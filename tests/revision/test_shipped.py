@@ -12,6 +12,7 @@ import harness_revision
 from harness.evaluation.roles import resolve_roles
 from harness.plugins import load_plugins
 from harness.types import Candidate, ModelSpec, RoleRef
+from harness_metrics.labelling import label_reply
 from harness_revision.promptfiles import read_prompts
 from harness_revision.prompts import exemplars
 from harness_revision.sentences import commonest_share
@@ -60,7 +61,7 @@ def test_prompts_of_training_stand_in_no_suite():
         for file in SUITES.glob("*.jsonl")
         for row in map(json.loads, file.read_text(encoding="utf-8").splitlines())
     }
-    own = [row["prompt"] for name in (*REVISIONS, *HARMLESS) for row in rows(name)]
+    own = [row["prompt"] for name in (*REVISIONS, *HARMLESS, "validation.jsonl") for row in rows(name)]
     assert not asked & {" ".join(prompt.lower().split()) for prompt in own}
 
 
@@ -79,14 +80,27 @@ def test_a_hundred_attacks_of_four_kinds():
     assert len({row["attack"] for row in found}) == 100
 
 
+def test_own_replies_answer_harmless_prompts_and_decline_none():
+    found = rows("own-replies.jsonl")
+    harmless = {row["prompt"] for name in HARMLESS for row in rows(name)}
+    assert len(found) > 700
+    assert {row["prompt"] for row in found} <= harmless
+    assert not {row["prompt"] for row in rows("validation.jsonl")} & harmless
+    assert not [row for row in found if label_reply(row["prompt"], row["completion"]).label == "refused"]
+
+
 def test_exemplars_are_whole():
     assert len(exemplars()) >= 6
     assert all(critique and revision != flaw.reply for flaw, critique, revision in exemplars())
 
 
-def test_the_recipe_reads():
-    recipe = read_recipe(Path(harness_revision.__file__).parent / "recipes" / "constitutional-smollm2.yaml")
-    assert [name for name, _ in recipe.stages] == ["constitutional", "sft"]
+@pytest.mark.parametrize(
+    ("name", "stages"),
+    [("constitutional-smollm2", ["constitutional", "sft"]), ("constitutional-short", ["sft", "interpolate"])],
+)
+def test_the_recipes_read(name, stages):
+    recipe = read_recipe(Path(harness_revision.__file__).parent / "recipes" / f"{name}.yaml")
+    assert [stage for stage, _ in recipe.stages] == stages
 
 
 @pytest.mark.weights
