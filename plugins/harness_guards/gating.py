@@ -55,14 +55,18 @@ class Against:
 
 
 def gating_suites(recipe: Recipe, policy: Policy | None, config: Config, registries: Registries) -> tuple[str, ...]:
-    """Return the suites that will gate: those of `then`, and of the policy of the recipe or else of harness.yaml."""
+    """Return the suites to keep apart from.
+
+    Those that will gate, of `then` and of the policy of the recipe or else of harness.yaml, and those that the recipe's
+    `separation` names.
+    """
     if policy is None and config.path is not None:
         try:
             policy = default_policy(config, registries)
         except InputError:
             policy = None  # a folder without a policy gates nothing; what is wrong with one, `decide` says
     own = () if policy is None else tuple(section.suite for section in policy.suites)
-    return tuple(dict.fromkeys((*recipe.then.run, *own)))
+    return tuple(dict.fromkeys((*recipe.then.run, *own, *recipe.separation.suites)))
 
 
 def keep_apart(

@@ -5,4 +5,4 @@ from typing import Any
 Recipe = Any
 """Its fields: id, base, stages, links, then, separation, path, document."""
 Rule = Any
-"""Its `separation`: mode, near, exempt."""
+"""Its `separation`: mode, near, exempt, suites."""

@@ -36,6 +36,8 @@ class SeparationSection(StrictModel):
     """Cosine of embeddings from which on two prompts ask the same."""
     exempt: list[str] = Field(default_factory=list)
     """Ids of suites that ask on purpose for what is trained, such as a person's facts."""
+    suites: list[str] = Field(default_factory=list)
+    """Suites to keep apart from besides those that will gate, such as what the recipe's figures are measured on."""
 
 
 def _mode(given: object) -> object:

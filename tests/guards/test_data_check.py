@@ -75,7 +75,8 @@ def test_train_refuses_before_it_trains_or_drops(folder, run, tiny_llama, monkey
     assert code == 2
     assert "rows.jsonl" in err
     assert "line 2 is word for word quiz/b" in err
-    recipe.write_text(f"id: r\nbase: {tiny_llama}\nseparation: drop\n{stages}", encoding="utf-8")
-    code, _, err = run(*command)
-    assert code == 0, err
-    assert "1 row of" in err
+    for told, then in (("drop", stages), ("{mode: drop, suites: [./quiz.yaml]}", stages.partition("then:")[0])):
+        recipe.write_text(f"id: r\nbase: {tiny_llama}\nseparation: {told}\n{then}", encoding="utf-8")
+        code, _, err = run(*command)
+        assert code == 0, err
+        assert "1 row of" in err
