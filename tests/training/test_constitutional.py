@@ -165,8 +165,9 @@ def test_revisions_beyond_a_limit_end_the_stage(asking, lab):
 
 def test_the_round_before_is_taken_where_a_later_one_is_beyond_a_limit():
     sample = Sample(id="a", messages=(Message(role="user", content="of plums"),))
-    rule = Principle(id="fruit", text="No plums.", critics=("mild",))
+    rules = [Principle(id=name, text=name, critics=("mild",)) for name in ("fruit", "herbs")]
     drafts = iter(["plums and figs", "worse " * 9])
+    mends = {"plums": (0.1, 0.1), "plums and figs": (0.9, 0.1)}  # each version mends one principle more
 
     class Models:
         def candidate(self, role):
@@ -176,11 +177,17 @@ def test_the_round_before_is_taken_where_a_later_one_is_beyond_a_limit():
             return [Round(reply=next(drafts), scores={}, principle="fruit") for _ in programs]
 
         def verdicts(self, responses):
-            return [(Verdict(principle="fruit", critic="mild", fingerprint="1", score=0.1),) for _ in responses]
+            return [
+                tuple(
+                    Verdict(principle=rule.id, critic="mild", fingerprint="1", score=score)
+                    for rule, score in zip(rules, mends.get(one.completion.text, (0.9, 0.9)), strict=True)
+                )
+                for one in responses
+            ]
 
     def watch(number, replies):
         return "too long" if "worse" in replies[0] else ""
 
     how = HowToRevise(rounds=3)
-    (history,) = revise([said(sample, "plums")], [rule], Models(), how, watch=watch)
+    (history,) = revise([said(sample, "plums")], rules, Models(), how, watch=watch)
     assert [one.reply for one in history.rounds] == ["plums", "plums and figs"]
