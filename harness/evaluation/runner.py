@@ -28,6 +28,7 @@ from harness.store.cache import Cache
 from harness.store.runs import finish_run, is_whole, list_runs, read_samples
 from harness.store.sample_writer import SampleWriter
 from harness.store.seen import note_shown, seen_items
+from harness.tables import counted
 from harness.types import Candidate, Check, OverallStatus, PrecisionCheck, RunRecord, RunSpec
 
 if TYPE_CHECKING:
@@ -218,7 +219,7 @@ class _Run:
             notes.append(f"set for this run, which counts as no policy's: {written_changes(suite.changes)}")
         if suite.few_shot.n:
             where = prepared.samples.examples_from
-            notes.append(f"{suite.few_shot.n} solved examples of {where} before each question")
+            notes.append(f"{counted(suite.few_shot.n, 'solved example')} of {where} before each question")
         draws = prepared.samples.draws
         count, available = len(prepared.samples) // draws, prepared.samples.available // draws
         if draws > 1:

@@ -95,7 +95,9 @@ def opened(path: Path, *, what: str = "file") -> Iterator[BinaryIO]:
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(f"damaged gzip data ({error})", file=path, hint="fetch the file again") from error
     except IsADirectoryError as error:
-        raise InputError("this is a folder, not a file", file=path, hint="name the file in it") from error
+        held = ", ".join(sorted(one.name for one in path.iterdir() if one.is_file())[:3])
+        hint = f"name the file in it: {held}" if held else "name the file in it"
+        raise InputError("this is a folder, not a file", file=path, hint=hint) from error
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror or error})", file=path) from error
 

@@ -67,6 +67,8 @@ def samples(app: App, run: str, wanted: Wanted, files: dict[str, Path | None]) -
     found = choose(app, run, wanted)
     for output, write in outputs:
         output.write(write(found))
+        if not app.json:
+            app.console.print(f"wrote {output.path}", style="dim", markup=False, soft_wrap=True)
     if app.json:
         app.print_json({"run": found.run.id, "matching": found.matching, "samples": list(plain(found))})
     elif wanted.ids:

@@ -123,3 +123,17 @@ def test_a_missing_reason_says_what_it_is_for(cli, command):
 def test_a_missing_argument_shows_an_example(cli):
     assert cli("constitution", "diff") == 2
     assert "For example: harness constitution diff personal ./mine.yaml" in cli.err
+
+
+def test_a_folder_of_several_files_names_them(cli):
+    (cli.folder / "data").mkdir()
+    cli.write("data/one.jsonl", "{}\n")
+    cli.write("data/two.jsonl", "{}\n")
+    assert cli("run", "tiny.yaml", "--model", "echo:", "--data", "data") == 2
+    assert "name the file in it: one.jsonl, two.jsonl" in cli.err
+
+
+def test_files_of_samples_are_said_to_be_written(cli):
+    assert cli("run", "tiny.yaml", "--model", "echo:", "--no-gates") == 0, cli.err
+    assert cli("samples", "latest", "--csv", "out.csv") == 0, cli.err
+    assert "wrote out.csv" in cli.out

@@ -216,5 +216,5 @@ def test_the_record_says_which_split_the_examples_are_of(home):
     for expected in ("the suite's own data", "the split train"):
         code, found = home.json("run", "gsm8k", "--data", "test.jsonl", "--few-shot", "1")
         assert code == 0, home.err
-        assert f"1 solved examples of {expected} before each question" in found["runs"][0]["run"]["notes"]
+        assert f"1 solved example of {expected} before each question" in found["runs"][0]["run"]["notes"]
         home.write("train.jsonl", json.dumps({"question": "How many less?", "answer": "So 2.\n#### 2"}) + "\n")
