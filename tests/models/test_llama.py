@@ -144,7 +144,7 @@ def test_an_adapter_that_comes_later_is_put_on_a_base_that_takes_it(
     tiny_base: Path, tiny_adapter: Path, surroundings: RunContext
 ) -> None:
     model, bare = make(tiny_base, surroundings)
-    adapted = Candidate(model=bare.model, adapters=(adapter_of(tiny_adapter),))
+    adapted, codes = Candidate(model=bare.model, adapters=(adapter_of(tiny_adapter),)), []
     for candidate, plain in (
         (bare, Plain(tiny_base)),
         (adapted, Plain(tiny_base, tiny_adapter)),
@@ -152,7 +152,9 @@ def test_an_adapter_that_comes_later_is_put_on_a_base_that_takes_it(
     ):
         (reply,) = ask(model, candidate, [QUESTION])
         assert isinstance(reply, LogProb)
+        codes.append(model.facts()["model code"])
         assert reply.logprob == pytest.approx(plain.continuation(QUESTION.messages, QUESTION.continuation)[0], abs=1e-3)
+    assert codes == ["harness, in plain torch", "transformers", "transformers"]
 
 
 @pytest.mark.parametrize("place", [0, 3, 511, -1])
