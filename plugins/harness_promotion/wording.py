@@ -27,7 +27,8 @@ def sentence(
         found = [f"{suite} {check.gate.metric}" for suite, check in checks if check.status == word]
         if found:
             head = "the one gate" if len(checks) == 1 else f"{len(found)} of {len(checks)} gates"
-            parts.append(f"{head} {word} ({', '.join(found)})")
+            verb = "is " if len(checks) == 1 and word == "inconclusive" else ""
+            parts.append(f"{head} {verb}{word} ({', '.join(found)})")
     if all(check.status == "not_applicable" for _, check in checks):
         parts.append("no gate applies on this device")
     parts += [f"vetoed by {veto.owner} ({safe_text(veto.reason, one_line=True)})" for veto in vetoes]

@@ -37,8 +37,8 @@ def test_a_decision_names_everything_by_hash(workspace, make, good):
     assert workspace.ledger.last().body["decision"] == decision.id
 
 
-@pytest.mark.parametrize(("status", "words"), [("failed", "1 of 1 gates failed (tiny accuracy)"),
-                                               ("inconclusive", "1 of 1 gates inconclusive (tiny accuracy)")])  # fmt: skip
+@pytest.mark.parametrize(("status", "words"), [("failed", "the one gate failed (tiny accuracy)"),
+                                               ("inconclusive", "the one gate is inconclusive (tiny accuracy)")])  # fmt: skip
 def test_what_did_not_pass_is_stored_as_refused(workspace, make, status, words):
     found = make.evidence(workspace, make.candidate(system="x"), "new", status=status)
     decision = make.decide(workspace, make.policy(), found)
