@@ -106,7 +106,7 @@ def test_decide_uses_no_run_against_another_baseline(home):
 def test_a_refused_decision_is_kept_and_cannot_be_promoted(home):
     assert home("decide", "--adapter", "./one", "--policy", "harder") == 1
     assert (
-        "may not be promoted under the policy harder at attempt 1 (level 0.0304): 1 of 1 gates inconclusive (tiny exact_match)"
+        "may not be promoted under the policy harder at attempt 1 (level 0.0304): the one gate is inconclusive (tiny exact_match)"
         in home.out
     )
     assert home("promote", "latest") == 1
