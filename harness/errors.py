@@ -88,6 +88,10 @@ class BaseChangedError(BrokenRunError):
     """A base that candidates share is not what it was: nothing that it answered since it was loaded is believed."""
 
 
+class TemplateRefusalError(Exception):
+    """The chat template cannot render this conversation, such as two user turns in a row; the message says why."""
+
+
 class MissingDependencyError(InputError):
     """A package that only some plugins need is not installed; the message names the command that installs it."""
 

@@ -131,6 +131,11 @@ def register_jobs(register: Callable[..., None]) -> None:
 
 
 @hookspec
+def register_services(register: Callable[..., None]) -> None:
+    """Offer a function to other plugins: `register("renderer", make)`; `harness.api.service("renderer")` calls it."""
+
+
+@hookspec
 def register_commands(cli: Commands) -> None:
     """Add commands to the command line: `@cli.command(section="look")`, or `cli.add_late(…)`, imported when called.
 

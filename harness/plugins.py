@@ -21,7 +21,7 @@ from harness.errors import InputError, nearest
 from harness.hashing import sha256_file, sha256_text
 from harness.hookspecs import BUNDLED
 from harness.plugin_code import check_principle, raised_at
-from harness.registry import Registry
+from harness.registry import Known, Registry
 
 if TYPE_CHECKING:
     from harness.commands import Commands
@@ -62,6 +62,7 @@ class Registries:
     policies: Registry[Path]
     report_sections: Registry[ReportSection]
     jobs: Registry[Callable[..., Any]]
+    services: Registry[Callable[..., Any]]
     trusted: frozenset[str] = frozenset()
     """Code besides plugins that the user lets run, by `-p trust:PLACE`: see `Metric.code`."""
 
@@ -214,14 +215,16 @@ def load_plugins(chosen: Iterable[str] = (), *, installed: bool = True) -> Plugi
 
 
 def _bring(registries: Registries) -> None:
-    """Make what plugins that do not ship bring to gates known in the process."""
-    if any(entry.owner not in BUNDLED for entry in (*registries.gate_kinds, *registries.corrections)):
+    """Make what plugins that do not ship bring to gates, and to other plugins, known in the process."""
+    brought: tuple[Registry[Any], ...] = (registries.gate_kinds, registries.corrections, registries.services)
+    if any(entry.owner not in BUNDLED for registry in brought for entry in registry):
         from harness.gates.kinds import CORRECTIONS, KINDS
+        from harness.services import SERVICES
 
-        for kind in registries.gate_kinds:
-            KINDS.add(kind.name, kind.value)
-        for correction in registries.corrections:
-            CORRECTIONS.add(correction.name, correction.value)
+        process: tuple[Known[Any], ...] = (KINDS, CORRECTIONS, SERVICES)
+        for known, registry in zip(process, brought, strict=True):
+            for entry in registry:
+                known.add(entry.name, entry.value)
 
 
 def _broken(name: str, error: BaseException) -> BrokenPlugin:
@@ -265,6 +268,7 @@ def _new_registries(trusted: frozenset[str]) -> Registries:
         policies=Registry("policy"),
         report_sections=Registry("report section"),
         jobs=Registry("job"),
+        services=Registry("service"),
     )
 
 

@@ -97,25 +97,33 @@ class Known(Mapping[str, T]):
 
     def __init__(self, hook: str) -> None:
         self._hook = hook
-        self._makers: dict[str, Callable[[], T]] = {}
+        self._makers: dict[str, Callable[..., T]] = {}
         self._made: dict[str, T] = {}
 
-    def add(self, name: str, make: Callable[[], T]) -> None:
+    def add(self, name: str, make: Callable[..., T]) -> None:
         """Add one, or put it in the place of an earlier one of its name."""
         self._known()[name] = make
         self._made.pop(name, None)
 
-    def _known(self) -> dict[str, Callable[[], T]]:
+    def _known(self) -> dict[str, Callable[..., T]]:
         if not self._makers:
             for module in map(import_module, BUNDLED):
                 if hasattr(module, self._hook):
                     getattr(module, self._hook)(lambda name, make, **_: self._makers.setdefault(name, make))
         return self._makers
 
+    def maker(self, name: str) -> Callable[..., T]:
+        """Return what was registered under the name."""
+        return self._known()[name]
+
     def __getitem__(self, name: str) -> T:
         if name not in self._made:
             self._made[name] = self._known()[name]()
         return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether the name is known, and make nothing for it."""
+        return name in self._known()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._known())

@@ -40,6 +40,7 @@ from harness.errors import (
     InputError,
     MissingDependencyError,
     MissingSplitError,
+    TemplateRefusalError,
     nearest,
     unknown_id,
     unknown_name,
@@ -58,6 +59,7 @@ from harness.references import resolve_model
 from harness.registry import late
 from harness.reporting import ReportSection, Table
 from harness.serial import from_json, to_json, to_plain
+from harness.services import service
 from harness.session import CandidateOptions, RunOptions, Session, SessionOptions, open_session
 from harness.session.results import RunResult, Shown, frame
 from harness.threads import FreeCores, let_threads_doze, processor_name, use_threads
@@ -126,6 +128,7 @@ __all__ = [
     "StrictModel",
     "Surroundings",
     "Table",
+    "TemplateRefusalError",
     "Tool",
     "UnexplainedTensorError",
     "Verifier",
@@ -167,6 +170,7 @@ __all__ = [
     "read_text",
     "resolve_model",
     "resolve_path",
+    "service",
     "sha256_file",
     "sha256_json",
     "sha256_text",

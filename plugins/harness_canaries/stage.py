@@ -5,13 +5,32 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
-from harness.api import InputError, Message, Stage, StageInput, StageOutput, sha256_file, sha256_json, stage_options
+from harness.api import (
+    InputError,
+    Message,
+    Stage,
+    StageInput,
+    StageOutput,
+    service,
+    sha256_file,
+    sha256_json,
+    stage_options,
+)
 from harness_canaries.drawing import CanarySet
 from harness_canaries.options import CanaryOptions, check_formats
-from harness_stages.data import find_data
-from harness_stages.rows import TrainingRow, read_rows
+
+find_data: Callable[..., Path] = service("training data")
+read_rows: Callable[[Path], Sequence[TrainingRow]] = service("training rows")
+
+
+class TrainingRow(Protocol):
+    """What is read of a row."""
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The conversation."""
 
 
 class CanaryStage(Stage):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from harness import hookimpl
+from harness import hookimpl, late
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -88,3 +88,10 @@ def register_critics(register: Callable[..., None]) -> None:
         return HarmfulResponseCritic(options)
 
     register("harmful-response", make, about="Whether the reply helps with harm, by a small model")
+
+
+@hookimpl
+def register_services(register: Callable[..., None]) -> None:
+    """Offer the one definition of what a refusal is."""
+    about = "complied, refused or incoherent, of a request and a reply, by rules on the text"
+    register("reply label", late("harness_metrics.labelling.label:label_of"), about=about)

@@ -3,56 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from harness import hookimpl
-
-if TYPE_CHECKING:
-    from harness.api import Model, ModelSpec, RunContext
-
-
-def make_hf(spec: ModelSpec, context: RunContext) -> Model:
-    """Make the model behind `hf:`, a catalog name or a path."""
-    from harness_models.hf.model import HfModel
-
-    return HfModel(spec, context)
-
-
-def make_vllm(spec: ModelSpec, context: RunContext) -> Model:
-    """Make the model behind `vllm:`, with the names and paths of `hf:`."""
-    from harness_models.vllm.model import VllmModel
-
-    return VllmModel(spec, context)
-
-
-def make_openai(spec: ModelSpec, context: RunContext) -> Model:
-    """Make the model behind `openai:MODEL@URL`."""
-    from harness_models.remote.model import OpenAIModel
-
-    return OpenAIModel(spec, context)
-
-
-def make_echo(spec: ModelSpec, context: RunContext) -> Model:
-    """Make the model behind `echo:`."""
-    from harness_models.echo import EchoModel
-
-    return EchoModel(spec, context)
-
-
-def make_replay(spec: ModelSpec, context: RunContext) -> Model:
-    """Make the model behind `replay:FILE`."""
-    from harness_models.replay import ReplayModel
-
-    return ReplayModel(spec, context)
+from harness import hookimpl, late
 
 
 @hookimpl
 def register_models(register: Callable[..., None]) -> None:
     """Register the bundled model schemes."""
-    register("hf", make_hf, about="transformers, with any number of LoRA adapters on one base: name, hub id or path")
     register(
-        "vllm", make_vllm, about="vLLM's offline engine with the names and paths of hf:; needs vllm, never run here"
+        "hf", late("harness_models.hf.model:HfModel"),
+        about="transformers, with any number of LoRA adapters on one base: name, hub id or path",
+    )  # fmt: skip
+    register(
+        "vllm", late("harness_models.vllm.model:VllmModel"),
+        about="vLLM's offline engine with the names and paths of hf:; needs vllm, never run here",
+    )  # fmt: skip
+    register(
+        "openai", late("harness_models.remote.model:OpenAIModel"),
+        about="any OpenAI-compatible server: openai:MODEL@http://host:port/v1",
+    )  # fmt: skip
+    register(
+        "echo", late("harness_models.echo:EchoModel"), about="repeats the last user message: for tests and tutorials"
     )
-    register("openai", make_openai, about="any OpenAI-compatible server: openai:MODEL@http://host:port/v1")
-    register("echo", make_echo, about="repeats the last user message: for tests and tutorials")
-    register("replay", make_replay, about="stored transcripts, judged without a model: replay:FILE.jsonl")
+    register(
+        "replay", late("harness_models.replay:ReplayModel"),
+        about="stored transcripts, judged without a model: replay:FILE.jsonl",
+    )  # fmt: skip
+
+
+@hookimpl
+def register_services(register: Callable[..., None]) -> None:
+    """Offer to training what the engine renders, encodes and continues prompts with."""
+    register("renderer", late("harness_models.hf.chat:Renderer"), about="conversations to tokens, by a chat template")
+    register("rollouts", late("harness_models.hf.rollouts:Rollouts"), about="answers of a model in training")

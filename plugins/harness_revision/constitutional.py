@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Protocol
 
 from pydantic import Field
 
@@ -20,20 +20,51 @@ from harness.api import (
     StageOutput,
     StrictModel,
     Unscored,
+    service,
     stage_options,
     to_plain,
 )
-from harness_metrics.labelling import label_reply
 from harness_revision.promptfiles import Prompt, drawn, find_prompts, given, prompt_files, read_prompts
 from harness_revision.revising import HowToRevise, broken, respond, revise, score
 from harness_revision.sentences import opening
-from harness_stages.collapse import Signs, StopIf, measure_texts, require_measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from harness.api import Document, Principle, Response, StageModels
     from harness_revision.revising import History
+
+
+class Signs(Protocol):
+    """What was measured so far, and whether it is beyond a limit."""
+
+    def note(self, step: int, values: Mapping[str, float]) -> None:
+        """Take what was measured at a step."""
+
+    def breach(self) -> str:
+        """Say which limit the last evaluation point is beyond; empty where none."""
+
+    def figures(self) -> dict[str, float]:
+        """Return what was measured first and last."""
+
+    def curves(self) -> dict[str, list[tuple[int, float]]]:
+        """Return what changed, step by step."""
+
+
+label_of: Callable[[str, str], str] = service("reply label")
+make_signs: Callable[[StopIf], Signs] = service("collapse signs")
+measure_texts: Callable[[Sequence[str], Sequence[int]], dict[str, float]] = service("text measures")
+
+
+class StopIf(StrictModel):
+    """What ends revising; docs/training.md says how each is measured."""
+
+    length: Annotated[float, Field(gt=1)] | None = None
+    """Largest ratio of the mean answer's length to that at first, either way."""
+    distinct: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Smallest ratio of the share of distinct pairs of words to that at first."""
+    repetition: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Largest share of an answer's runs of four words that stood in it before."""
 
 
 class ConstitutionalOptions(StrictModel):
@@ -100,7 +131,7 @@ class ConstitutionalStage(Stage):
         replies = respond([prompt.sample for prompt in prompts], models, decoding)
         harmful = [reply for prompt, reply in zip(prompts, replies, strict=True) if prompt.harmful]
         benign = [reply for prompt, reply in zip(prompts, replies, strict=True) if not prompt.harmful]
-        signs = Signs(options.stop_if)
+        signs = make_signs(options.stop_if)
         histories = revise(harmful, principles, models, how, watch=_watching(signs))
         rows, why = [], Counter[str]()
         for history in histories:
@@ -170,7 +201,7 @@ def own_rows(replies: Sequence[Response], *, least_words: int) -> tuple[list[dic
         if not isinstance(reply.completion, Completion):
             continue
         text = reply.completion.text.strip()
-        labels = [label_reply(reply.sample.prompt, one).label for one in (text, opening(text))]
+        labels = [label_of(reply.sample.prompt, one) for one in (text, opening(text))]
         if "refused" in labels or labels[0] == "incoherent":
             why["harmless, refused or incoherent"] += 1
         elif len(text.split()) >= least_words:
@@ -217,7 +248,6 @@ def _plan(inputs: StageInput) -> tuple[ConstitutionalOptions, tuple[Prompt, ...]
         error = document.error("", (*inputs.place, *keys))
         return {"file": error.file, "line": error.line, "key": error.key}
 
-    require_measured(options.stop_if, ("length", "distinct", "repetition"), stage="constitutional", error_at=error_at)
     if inputs.constitution is None:
         raise InputError(
             "the stage constitutional revises by a constitution, and the recipe names none", file=inputs.recipe_path,

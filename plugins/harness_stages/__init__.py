@@ -6,100 +6,57 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import hookimpl
+from harness import hookimpl, late
 
 if TYPE_CHECKING:
-    from harness.api import Stage
     from harness.api.commands import Commands
 
 RECIPES = Path(__file__).parent / "recipes"
 
 
-def make_sft() -> Stage:
-    """Make the `sft` stage."""
-    from harness_stages.sft import SFTStage
-
-    return SFTStage()
-
-
-def make_dpo() -> Stage:
-    """Make the `dpo` stage."""
-    from harness_stages.dpo import DPOStage
-
-    return DPOStage()
-
-
-def make_reward() -> Stage:
-    """Make the `reward` stage."""
-    from harness_stages.reward import RewardStage
-
-    return RewardStage()
-
-
-def make_rlaif() -> Stage:
-    """Make the `rlaif` stage."""
-    from harness_stages.rlaif import RLAIFStage
-
-    return RLAIFStage()
-
-
-def make_merge() -> Stage:
-    """Make the `merge` stage."""
-    from harness_stages.exporting.stages import MergeStage
-
-    return MergeStage()
-
-
-def make_interpolate() -> Stage:
-    """Make the `interpolate` stage."""
-    from harness_stages.interpolating import InterpolateStage
-
-    return InterpolateStage()
-
-
-def make_export() -> Stage:
-    """Make the `export` stage."""
-    from harness_stages.exporting.stages import ExportStage
-
-    return ExportStage()
-
-
-def make_bpe() -> Stage:
-    """Make the `bpe` stage."""
-    from harness_stages.pretraining.bpe import BPEStage
-
-    return BPEStage()
-
-
-def make_pretrain() -> Stage:
-    """Make the `pretrain` stage."""
-    from harness_stages.pretraining.stage import PretrainStage
-
-    return PretrainStage()
-
-
-def make_tokenizer() -> Stage:
-    """Make the `tokenizer` stage."""
-    from harness_stages.pretraining.vocabulary import VocabularyStage
-
-    return VocabularyStage()
-
-
 @hookimpl
 def register_stages(register: Callable[..., None]) -> None:
     """Register the bundled stages."""
-    register("sft", make_sft, about="supervised fine-tuning of a LoRA adapter (TRL): Alpaca, chat, prompt/completion")
-    register("reward", make_reward, about="a LoRA reward model from preference pairs (TRL), with its calibration")
     register(
-        "rlaif", make_rlaif, about="reinforcement learning by a reward model or a constitution's critics (TRL: GRPO)"
-    )
-    register("tokenizer", make_tokenizer, about="the base's vocabulary with terms of a corpus, as a small adapter")
-    register("bpe", make_bpe, about="a byte-level BPE vocabulary from scratch")
-    register("pretrain", make_pretrain, about="a decoder from scratch, or the base's weights trained on, on plain text")
-    register("merge", make_merge, about="an adapter merged into a whole model's folder")
-    register("interpolate", make_interpolate, about="an adapter weakened until it declines no more than allowed")
-    register("export", make_export, about="a model as transformers folder, GGUF or ONNX, read again and compared")
-    register("dpo", make_dpo, about="learns from preference pairs (TRL): DPO, IPO, KTO")
+        "sft", late("harness_stages.sft:SFTStage"),
+        about="supervised fine-tuning of a LoRA adapter (TRL): Alpaca, chat, prompt/completion",
+    )  # fmt: skip
+    register(
+        "reward", late("harness_stages.reward:RewardStage"),
+        about="a LoRA reward model from preference pairs (TRL), with its calibration",
+    )  # fmt: skip
+    register(
+        "rlaif", late("harness_stages.rlaif:RLAIFStage"),
+        about="reinforcement learning by a reward model or a constitution's critics (TRL: GRPO)",
+    )  # fmt: skip
+    register(
+        "tokenizer", late("harness_stages.pretraining.vocabulary:VocabularyStage"),
+        about="the base's vocabulary with terms of a corpus, as a small adapter",
+    )  # fmt: skip
+    register(
+        "bpe", late("harness_stages.pretraining.bpe:BPEStage"),
+        about="a byte-level BPE vocabulary from scratch",
+    )  # fmt: skip
+    register(
+        "pretrain", late("harness_stages.pretraining.stage:PretrainStage"),
+        about="a decoder from scratch, or the base's weights trained on, on plain text",
+    )  # fmt: skip
+    register(
+        "merge", late("harness_stages.exporting.stages:MergeStage"),
+        about="an adapter merged into a whole model's folder",
+    )  # fmt: skip
+    register(
+        "interpolate", late("harness_stages.interpolating:InterpolateStage"),
+        about="an adapter weakened until it declines no more than allowed",
+    )  # fmt: skip
+    register(
+        "export", late("harness_stages.exporting.stages:ExportStage"),
+        about="a model as transformers folder, GGUF or ONNX, read again and compared",
+    )  # fmt: skip
+    register(
+        "dpo", late("harness_stages.dpo:DPOStage"),
+        about="learns from preference pairs (TRL): DPO, IPO, KTO",
+    )  # fmt: skip
 
 
 @hookimpl
@@ -109,6 +66,15 @@ def register_commands(cli: Commands) -> None:
         "export", "harness_stages.exporting.command:export", section="train",
         about="Write a model for other programs: a transformers folder, GGUF or ONNX.",
     )  # fmt: skip
+
+
+@hookimpl
+def register_services(register: Callable[..., None]) -> None:
+    """Offer to other stages how these read training rows, and watch for a collapse."""
+    register("training data", late("harness_stages.data:find_data"), about="the file of rows that a stage reads")
+    register("training rows", late("harness_stages.rows:read_rows"), about="a file of rows as conversations")
+    register("collapse signs", late("harness_stages.collapse:Signs"), about="what was measured, against limits")
+    register("text measures", late("harness_stages.collapse:measure_texts"), about="length and repetition of answers")
 
 
 @hookimpl

@@ -125,7 +125,7 @@ class Signs:
 
     def breach(self) -> str:
         """Say which limit the last evaluation point is beyond; empty where none."""
-        return next(filter(None, (self._beyond(name) for name in StopIf.model_fields)), "")
+        return next(filter(None, (self._beyond(name) for name in type(self._limits).model_fields)), "")
 
     def _beyond(self, name: str) -> str:
         limit, kind = getattr(self._limits, name), _KINDS[name]

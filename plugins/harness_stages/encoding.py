@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.api import InputError, Message
-from harness_models.hf.chat import Prompt, Renderer, TemplateRefusalError
+from harness.api import InputError, Message, TemplateRefusalError
 from harness_stages.rows import TrainingRow
+from harness_stages.served import make_renderer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+    from harness_stages.served import Prompt
 
 IGNORED = -100
 """The label of tokens that bear no loss, as PyTorch's cross entropy has it."""
@@ -51,7 +53,7 @@ class Encoder:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, end_ids: frozenset[int] = frozenset()) -> None:
         self._tokenizer = tokenizer
-        self._renderer = Renderer(tokenizer, "auto")
+        self._renderer = make_renderer(tokenizer, "auto")
         own = tokenizer.eos_token_id
         self._end_ids = end_ids | (frozenset() if own is None else {int(own)})
         self._default_end = [] if own is None else [int(own)]
@@ -104,22 +106,17 @@ class Encoder:
         content = messages[-1].content
         if not ended or not prompt.chat:
             joint = "" if prompt.chat or prompt.text[-1:].isspace() else " "
-            return self._content(joint + content.strip()) + (self._default_end if ended else [])
+            return self._renderer.content(joint + content.strip()) + (self._default_end if ended else [])
         whole = self._renderer.whole(messages)
         behind = whole[len(prompt.text) :] if whole.startswith(prompt.text) else ""
         shown = content if behind.startswith(content) else content.strip()  # some templates strip contents
-        tokens = self._content(shown)
+        tokens = self._renderer.content(shown)
         if behind.startswith(shown):
             ending = list(self._tokenizer(behind[len(shown) :], add_special_tokens=False)["input_ids"])
             for index, token in enumerate(ending):
                 if token in self._end_ids:  # what the template writes behind it is never generated
                     return tokens + ending[: index + 1]
         return tokens + self._default_end
-
-    def _content(self, text: str) -> list[int]:
-        """Encode untrusted text; control tokens that it spells out stay the letters they consist of."""
-        empty = Prompt(text="", chat=True, spelled=())
-        return list(self._renderer.encode([self._renderer.continuation(empty, text)])[0])
 
 
 def read_end_ids(base: Path) -> frozenset[int]:

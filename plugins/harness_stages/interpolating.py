@@ -24,9 +24,9 @@ from harness.api import (
     read_adapter_config,
     sha256_text,
 )
-from harness_metrics.labelling import label_reply
 from harness_stages.data import find_data
 from harness_stages.prompts import PromptRow, read_prompts
+from harness_stages.served import label_of, make_renderer, make_rollouts
 from harness_stages.tuning import read_stage_options
 
 if TYPE_CHECKING:
@@ -143,8 +143,6 @@ def _require_plain(adapter: Path) -> None:
 
 
 def _asker(inputs: StageInput, options: InterpolateOptions) -> Ask:
-    from harness_models.hf.chat import Renderer
-    from harness_models.hf.rollouts import Rollouts
     from harness_stages.fitting import Measured, quiet_libraries
     from harness_stages.loading import choose_where, load_lora, load_tokenizer
     from harness_stages.tuning import LoraOptions
@@ -158,7 +156,8 @@ def _asker(inputs: StageInput, options: InterpolateOptions) -> Ask:
     measured.begin(model.get_input_embeddings().weight.shape[1])
     layers = [layer for layer in model.modules() if isinstance(getattr(layer, "scaling", None), dict)]
     whole = [dict(layer.scaling) for layer in layers]
-    renderer, rollouts = Renderer(tokenizer, "auto"), Rollouts(model, tokenizer, device=where.device, dtype=where.dtype)
+    renderer = make_renderer(tokenizer, "auto")
+    rollouts = make_rollouts(model, tokenizer, device=where.device, dtype=where.dtype)
     decoding = Decoding(max_new_tokens=options.max_new_tokens)
 
     def ask(prompts: Sequence[PromptRow], scale: float) -> list[str]:
@@ -173,7 +172,7 @@ def _asker(inputs: StageInput, options: InterpolateOptions) -> Ask:
 def _declined(prompts: Sequence[PromptRow], replies: Sequence[str]) -> float:
     """Return the share of prompts that are declined."""
     said = zip(prompts, replies, strict=True)
-    return sum(label_reply(row.messages[-1].content, reply).label == "refused" for row, reply in said) / len(prompts)
+    return sum(label_of(row.messages[-1].content, reply) == "refused" for row, reply in said) / len(prompts)
 
 
 def _plan(inputs: StageInput) -> tuple[InterpolateOptions, list[PromptRow], Places]:

@@ -42,13 +42,13 @@ def monitor_of(
         validation: measures the held-out loss at the same steps, and is called before.
         held_out: rows whose perplexity is measured, where there is no `validation`.
     """
-    from harness_models.hf.rollouts import Rollouts
     from harness_stages.monitors import Answers, Monitor
+    from harness_stages.served import make_rollouts
     from harness_stages.validating import held_out_loss
 
     options = given.options
     answers = Answers(
-        Rollouts(model, tokenizer, device=where.device, dtype=where.dtype), given.rows,
+        make_rollouts(model, tokenizer, device=where.device, dtype=where.dtype), given.rows,
         count=options.monitored_prompts, tokens=options.monitored_tokens, seed=given.seed,
     )  # fmt: skip
     pad = int(tokenizer.pad_token_id)

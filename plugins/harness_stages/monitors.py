@@ -13,9 +13,9 @@ from harness_stages.collapse import Signs, measure_texts
 from harness_stages.encoding import IGNORED
 
 if TYPE_CHECKING:
-    from harness_models.hf.rollouts import Rollouts
     from harness_stages.collapse import StopIf
     from harness_stages.encoding import Encoded
+    from harness_stages.served import Rollouts
 
 _FIRST = 3
 """Steps of reinforcement learning that later ones are compared with."""

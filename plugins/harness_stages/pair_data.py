@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.api import InputError, StageInput, check_lora, read_adapter_config, resolve_path
-from harness_models.hf.chat import TemplateRefusalError
+from harness.api import InputError, StageInput, TemplateRefusalError, check_lora, read_adapter_config, resolve_path
 from harness_stages.lora import check_shape
 from harness_stages.preferences import Pair, read_pairs
 from harness_stages.tuning import Places, TuningOptions

@@ -22,19 +22,19 @@ from harness.api import (
     Sample,
     StageInput,
     StageOutput,
+    TemplateRefusalError,
     Unscored,
     asking_no_hub,
     combine_verdicts,
     sha256_json,
 )
 from harness.api.weights import read_vocabulary
-from harness_models.hf.chat import Renderer, TemplateRefusalError
-from harness_models.hf.rollouts import Rollouts
 from harness_stages.fitting import Measured, common_arguments, fit, on_one_device, quiet_libraries
 from harness_stages.loading import choose_where, load_lora, load_tokenizer
 from harness_stages.monitors import StepMonitor
 from harness_stages.reward_model import RewardModel, load_reward_model, read_settings
 from harness_stages.saving import save_adapter
+from harness_stages.served import Rollouts, make_renderer, make_rollouts
 from harness_stages.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def train_rlaif(inputs: StageInput, plan: RLAIFPlan) -> StageOutput:
                 processing_class=tokenizer, callbacks=[watcher, monitor],
             )  # fmt: skip
             trainer.encoded = encoded
-            trainer.rollouts = Rollouts(model, tokenizer, device=where.device, dtype=where.dtype)
+            trainer.rollouts = make_rollouts(model, tokenizer, device=where.device, dtype=where.dtype)
             fit(
                 trainer, watcher, options, where.device, inputs=inputs, also={"length": length, "critics": constitution}
             )
@@ -139,7 +139,7 @@ def train_rlaif(inputs: StageInput, plan: RLAIFPlan) -> StageOutput:
 
 
 def _encoded(plan: RLAIFPlan, tokenizer: Any) -> list[list[int]]:  # noqa: ANN401 - transformers is not typed
-    renderer = Renderer(tokenizer, "auto")
+    renderer = make_renderer(tokenizer, "auto")
     encoded = []
     for row in plan.prompts:
         try:

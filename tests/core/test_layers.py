@@ -22,7 +22,7 @@ LAYERS = [
     {"tables"},
     {"gates"},
     {"stats"},
-    {"commands", "contracts", "reporting"},
+    {"commands", "contracts", "reporting", "services"},
     {"plugin_code", "progress", "registry"},
     {"types"},
     {"serial", "hashing", "paths", "hookspecs", "quoting", "seal", "terminal", "threads"},

@@ -43,10 +43,10 @@ def adapter_of(path: Path) -> AdapterSpec:
 
 
 def make(path: Path, surroundings: RunContext, **given: str) -> tuple[Model, Candidate]:
-    from harness_models import make_hf
+    from harness_models.hf.model import HfModel
 
     spec = spec_of(path, **given)
-    return make_hf(spec, surroundings), Candidate(model=spec)
+    return HfModel(spec, surroundings), Candidate(model=spec)
 
 
 def ask(model: Model, candidate: Candidate, requests: Sequence[Request]) -> list[Reply]:

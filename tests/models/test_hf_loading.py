@@ -26,10 +26,10 @@ import sys
 from pathlib import Path
 from harness.contracts import RunContext
 from harness.types import AdapterSpec, Candidate, ModelSpec
-from harness_models import make_hf
+from harness_models.hf.model import HfModel
 spec = ModelSpec(reference="tiny", scheme="hf", name={str(tiny_base)!r})
 adapter = AdapterSpec(id="0" * 16, path={str(tiny_adapter)!r}, reference="a")
-model = make_hf(spec, RunContext(weights=Path({str(tmp_path)!r})))
+model = HfModel(spec, RunContext(weights=Path({str(tmp_path)!r})))
 found = model.fingerprint(Candidate(model=spec, adapters=(adapter,)))
 heavy = {{"torch", "transformers", "peft", "tokenizers", "safetensors", "jinja2"}} & set(sys.modules)
 assert not heavy, heavy
@@ -118,11 +118,11 @@ def test_a_broken_config_is_one_sentence(tiny_base: Path, surroundings: RunConte
 
 def test_offline_a_model_of_the_hub_is_refused(surroundings: RunContext) -> None:
     from harness.references import resolve_model
-    from harness_models import make_hf
+    from harness_models.hf.model import HfModel
 
     spec = resolve_model("hf:nobody/has-this-one", schemes=["hf"])
     with pytest.raises(InputError, match="offline"):
-        make_hf(spec, surroundings).fingerprint(Candidate(model=spec))
+        HfModel(spec, surroundings).fingerprint(Candidate(model=spec))
 
 
 def test_a_device_that_is_not_there_is_refused(tiny_base: Path, surroundings: RunContext) -> None:

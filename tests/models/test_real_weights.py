@@ -23,10 +23,10 @@ NAME = "smollm2-135m"
 def smollm() -> Iterator[tuple[Model, Candidate]]:
     if not is_present(NAME) and not os.environ.get("HARNESS_REQUIRE_WEIGHTS"):
         pytest.skip(f"needs: harness models pull {NAME}")
-    from harness_models import make_hf
+    from harness_models.hf.model import HfModel
 
     spec = resolve_model(NAME, schemes=["hf"], device="cpu")
-    model = make_hf(spec, RunContext(offline=True, weights=weights_dir()))
+    model = HfModel(spec, RunContext(offline=True, weights=weights_dir()))
     yield model, Candidate(model=spec)
     model.close()
 

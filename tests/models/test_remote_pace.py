@@ -219,9 +219,9 @@ def test_ctrl_c_ends_quickly_and_keeps_what_arrived(server: Server) -> None:
         "from harness.contracts import RunContext\n"
         "from harness.references import resolve_model\n"
         "from harness.types import Candidate, Decoding, Generate, Message\n"
-        "from harness_models import make_openai\n"
+        "from harness_models.remote.model import OpenAIModel\n"
         f"spec = resolve_model('openai:tiny@{server.url}', schemes=['openai'])\n"
-        "model = make_openai(spec, RunContext(weights=Path('.')))\n"
+        "model = OpenAIModel(spec, RunContext(weights=Path('.')))\n"
         "asked = [Generate(messages=(Message(role='user', content=str(n)),), decoding=Decoding()) for n in range(40)]\n"
         "model.answer(Candidate(model=spec), asked, lambda index, reply: print(index, flush=True))\n"
     )

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.api import InputError
+from harness.api import InputError, TemplateRefusalError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     from harness_models.hf.templates import ChatTemplate
 
 _FIRST_SENTINEL = 0xF0000  # a private plane of Unicode: no text of ours or of a template has its characters
-
-
-class TemplateRefusalError(Exception):
-    """The template cannot render this conversation, such as two user turns in a row; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +103,10 @@ class Renderer:
         spelled = list(prompt.spelled)
         joint = "" if prompt.chat or not prompt.text or prompt.text[-1].isspace() else " "
         return Prompt(text=prompt.text + joint + self._mask(text, spelled), chat=prompt.chat, spelled=tuple(spelled))
+
+    def content(self, text: str) -> list[int]:
+        """Return the tokens of untrusted text alone; control tokens that it spells out stay their letters."""
+        return self.encode([self.continuation(Prompt(text="", chat=True, spelled=()), text)])[0]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of generated tokens, without control tokens."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from harness.api import Generate, LogLikelihood, NoReply, RollingLogLikelihood
-from harness_models.hf.chat import Prompt, TemplateRefusalError
+from harness.api import Generate, LogLikelihood, NoReply, RollingLogLikelihood, TemplateRefusalError
+from harness_models.hf.chat import Prompt
 from harness_models.hf.generation import Ask
 from harness_models.hf.planning import Branches, common
 from harness_models.hf.rolling import windows

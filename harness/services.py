@@ -1,0 +1,29 @@
+"""Services: what one plugin offers all others under a name, so that none imports another.
+
+`register_services` offers, `service` takes. A name means one thing in the whole process, as for kinds of gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from harness.errors import unknown_name
+from harness.registry import Known
+
+SERVICES: Known[Any] = Known("register_services")
+
+
+def service(name: str) -> Callable[..., Any]:
+    """Return a function that calls the service of this name; which one is found when it is called.
+
+    Raises:
+        InputError: when it is called and nothing offers the service, with the nearest name.
+    """
+
+    def call(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - whatever it takes and gives
+        if name not in SERVICES:
+            raise unknown_name("service", name, SERVICES)
+        return SERVICES.maker(name)(*arguments, **options)
+
+    return call
