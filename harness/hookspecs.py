@@ -31,6 +31,7 @@ BUNDLED = (
     "harness_precision",
     "harness_audit",
     "harness_suites",
+    "harness_ci",
     "harness_training",
     "harness_guards",
     "harness_promotion",

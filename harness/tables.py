@@ -156,13 +156,6 @@ def _headed(heading: str, cell: str) -> list[str]:
     return [f"{head.strip(' ,')} {line.strip()}" for head, line in zip(heads, lines, strict=True) if line.strip()]
 
 
-def heading(text: str) -> Text:
-    """Return a line of safe text that stands out."""
-    from rich.text import Text
-
-    return Text(safe_text(text, one_line=True), style="bold")
-
-
 _ARROW = {"higher": " ↑", "lower": " ↓", "neither": ""}
 
 

@@ -1,119 +1,72 @@
 """Gates and the statistics behind them, for plugins that plan, check or test gates."""
 
-from harness.evaluation.looks import SEQUENTIAL, Design, levels_of_looks, with_sizes
-from harness.evaluation.policies import schedule
-from harness.gates.attainable import describe, detectable, require_attainable, samples_needed
-from harness.gates.by_principle import as_written, conditions, of_each
-from harness.gates.check import check_gate
-from harness.gates.kind import Outlook, Scatter
-from harness.gates.kinds import kind_of as gate_kind
-from harness.gates.valid import find_metric, require_valid
-from harness.stats import Assessment, MetricTable, assess, estimate
-from harness.stats.attempts import level_of_attempt, spent
-from harness.stats.bounded import FEWEST_EFFECTIVE, effective_count, expected_reach, fade, never_seen
-from harness.stats.compare import Comparison, compare
-from harness.stats.halving import MOST, halve, smallest
-from harness.stats.interval import Inference, Interval, Spread, reach_of
-from harness.stats.kind import FEWEST_DIFFERENT, Bounds, MetricKind, Records, Sampled, Values
-from harness.stats.kinds import KINDS as METRIC_KINDS
-from harness.stats.kinds import bounds_of, is_weighted_mean, score_range
-from harness.stats.kinds import kind_of as metric_kind
-from harness.stats.misclassified import (
-    calibration_problem,
-    corrected_interval,
-    rogan_gladen,
-    youden_bound,
-)
-from harness.stats.missing_mass import Weighed, by_group, linearised, spread_of
-from harness.stats.paired import null_variance, paired_difference
-from harness.stats.pairing import pair
-from harness.stats.power import POWER, binomial_power, mcnemar_power, quantile_sum
-from harness.stats.proportion import (
-    FEWEST_CLUSTERS,
-    clopper_pearson,
-    clusters_apart,
-    effective_clusters,
-    effective_size,
-)
-from harness.stats.ranking import auc
-from harness.stats.rows import Scored
-from harness.stats.sequential import look_levels
-from harness.stats.table import subset
-from harness.types import worst_status
+from harness.evaluation.looks import SEQUENTIAL as SEQUENTIAL
+from harness.evaluation.looks import Design as Design
+from harness.evaluation.looks import levels_of_looks as levels_of_looks
+from harness.evaluation.looks import with_sizes as with_sizes
+from harness.evaluation.policies import schedule as schedule
+from harness.gates.attainable import describe as describe
+from harness.gates.attainable import detectable as detectable
+from harness.gates.attainable import require_attainable as require_attainable
+from harness.gates.attainable import samples_needed as samples_needed
+from harness.gates.by_principle import as_written as as_written
+from harness.gates.by_principle import conditions as conditions
+from harness.gates.by_principle import of_each as of_each
+from harness.gates.check import check_gate as check_gate
+from harness.gates.kind import Outlook as Outlook
+from harness.gates.kind import Scatter as Scatter
+from harness.gates.valid import find_metric as find_metric
+from harness.gates.valid import require_valid as require_valid
+from harness.stats import Assessment as Assessment
+from harness.stats import MetricTable as MetricTable
+from harness.stats import assess as assess
+from harness.stats import estimate as estimate
+from harness.stats.attempts import level_of_attempt as level_of_attempt
+from harness.stats.bounded import FEWEST_EFFECTIVE as FEWEST_EFFECTIVE
+from harness.stats.bounded import effective_count as effective_count
+from harness.stats.bounded import expected_reach as expected_reach
+from harness.stats.bounded import fade as fade
+from harness.stats.bounded import never_seen as never_seen
+from harness.stats.compare import Comparison as Comparison
+from harness.stats.compare import compare as compare
+from harness.stats.halving import MOST as MOST
+from harness.stats.halving import halve as halve
+from harness.stats.halving import smallest as smallest
+from harness.stats.interval import Inference as Inference
+from harness.stats.interval import Interval as Interval
+from harness.stats.interval import Spread as Spread
+from harness.stats.interval import reach_of as reach_of
+from harness.stats.kind import FEWEST_DIFFERENT as FEWEST_DIFFERENT
+from harness.stats.kind import Bounds as Bounds
+from harness.stats.kind import MetricKind as MetricKind
+from harness.stats.kind import Sampled as Sampled
+from harness.stats.kind import Values as Values
+from harness.stats.kinds import bounds_of as bounds_of
+from harness.stats.kinds import is_weighted_mean as is_weighted_mean
+from harness.stats.kinds import score_range as score_range
+from harness.stats.misclassified import corrected_interval as corrected_interval
+from harness.stats.misclassified import rogan_gladen as rogan_gladen
+from harness.stats.misclassified import youden_bound as youden_bound
+from harness.stats.missing_mass import Weighed as Weighed
+from harness.stats.missing_mass import by_group as by_group
+from harness.stats.missing_mass import linearised as linearised
+from harness.stats.missing_mass import spread_of as spread_of
+from harness.stats.paired import null_variance as null_variance
+from harness.stats.paired import paired_difference as paired_difference
+from harness.stats.pairing import pair as pair
+from harness.stats.power import POWER as POWER
+from harness.stats.power import binomial_power as binomial_power
+from harness.stats.power import mcnemar_power as mcnemar_power
+from harness.stats.power import quantile_sum as quantile_sum
+from harness.stats.proportion import FEWEST_CLUSTERS as FEWEST_CLUSTERS
+from harness.stats.proportion import clopper_pearson as clopper_pearson
+from harness.stats.proportion import clusters_apart as clusters_apart
+from harness.stats.proportion import effective_clusters as effective_clusters
+from harness.stats.proportion import effective_size as effective_size
+from harness.stats.ranking import auc as auc
+from harness.stats.rows import Scored as Scored
+from harness.stats.sequential import look_levels as look_levels
+from harness.stats.table import subset as subset
+from harness.types import worst_status as worst_status
 
-__all__ = [
-    "FEWEST_CLUSTERS",
-    "FEWEST_DIFFERENT",
-    "FEWEST_EFFECTIVE",
-    "METRIC_KINDS",
-    "MOST",
-    "POWER",
-    "SEQUENTIAL",
-    "Assessment",
-    "Bounds",
-    "Comparison",
-    "Design",
-    "Inference",
-    "Interval",
-    "MetricKind",
-    "MetricTable",
-    "Outlook",
-    "Records",
-    "Sampled",
-    "Scatter",
-    "Scored",
-    "Spread",
-    "Values",
-    "Weighed",
-    "as_written",
-    "assess",
-    "auc",
-    "binomial_power",
-    "bounds_of",
-    "by_group",
-    "calibration_problem",
-    "check_gate",
-    "clopper_pearson",
-    "clusters_apart",
-    "compare",
-    "conditions",
-    "corrected_interval",
-    "describe",
-    "detectable",
-    "effective_clusters",
-    "effective_count",
-    "effective_size",
-    "estimate",
-    "expected_reach",
-    "fade",
-    "find_metric",
-    "gate_kind",
-    "halve",
-    "is_weighted_mean",
-    "level_of_attempt",
-    "levels_of_looks",
-    "linearised",
-    "look_levels",
-    "mcnemar_power",
-    "metric_kind",
-    "never_seen",
-    "null_variance",
-    "of_each",
-    "pair",
-    "paired_difference",
-    "quantile_sum",
-    "reach_of",
-    "require_attainable",
-    "require_valid",
-    "rogan_gladen",
-    "samples_needed",
-    "schedule",
-    "score_range",
-    "smallest",
-    "spent",
-    "spread_of",
-    "subset",
-    "with_sizes",
-    "worst_status",
-    "youden_bound",
-]
+__all__ = [name for name in globals() if name[0] != "_"]

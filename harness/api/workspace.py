@@ -1,157 +1,95 @@
 """What is registered and kept, and the main jobs on it: for plugins that bring commands."""
 
-from harness.engine.replies import REPLY_FORMAT
-from harness.evaluation.calibrated import checks_as_calibrated
-from harness.evaluation.checks import checks, counted, require_attainable_gates
-from harness.evaluation.choosing import Choose, Columns, in_turn, whole_units
-from harness.evaluation.constitutions import Constitutions
-from harness.evaluation.environment import plugin_versions, plugin_versions_of
-from harness.evaluation.halves import chosen_among, is_deciding, marked
-from harness.evaluation.number_formats import precision_checker
-from harness.evaluation.policies import (
-    declare,
-    declared,
-    default_policy,
-    find_policy,
-    policies,
-    prepare_policy,
-    versions,
-)
-from harness.evaluation.prepare import PreparedSuite, SuiteOptions, make_metrics, prepare_suite, resolve_suite
-from harness.evaluation.resolve import resolve_arms, resolve_base, resolve_baseline, resolve_candidate
-from harness.evaluation.runner import Setting, SuiteRun, identity_of, run_suites
-from harness.evaluation.samples import SampleStream
-from harness.evaluation.samples import read_samples as read_suite_samples
-from harness.evaluation.stored import StoredRun, open_run
-from harness.plugins import Plugins, Registries, load_plugins
-from harness.reading.changes import written_changes
-from harness.reading.config import CONFIG_NAME, Config, read_config
-from harness.reading.constitution import read_constitution
-from harness.reading.roles import RolesSection, role_ref, role_refs
-from harness.reading.suite import read_suite
-from harness.store.cache import CacheStats
-from harness.store.decisions import (
-    decision_path,
-    find_decision,
-    read_decision,
-    read_entered_decision,
-    reviews,
-    store_decision,
-)
-from harness.store.intents import intent_files, pending, read_intent
-from harness.store.promoted import Live, alias_path, alias_text, current_alias, live, live_after, mend_alias, promoted
-from harness.store.runs import (
-    NAME,
-    RUN_FILE,
-    asked_before,
-    check_run,
-    find_run,
-    hidden_count,
-    is_whole,
-    list_runs,
-    read_all_samples,
-    read_constitutions,
-    read_prompts,
-    read_run,
-    read_samples,
-    run_sha256,
-)
-from harness.store.seen import Seen, find_draw, item_of, note_shown, seen_items
-from harness.store.workspace import MARKER, Workspace, refuse_inside
-from harness.types import Policy
+from harness.engine.replies import REPLY_FORMAT as REPLY_FORMAT
+from harness.evaluation.calibrated import checks_as_calibrated as checks_as_calibrated
+from harness.evaluation.checks import checks as checks
+from harness.evaluation.checks import counted as counted
+from harness.evaluation.checks import require_attainable_gates as require_attainable_gates
+from harness.evaluation.choosing import Choose as Choose
+from harness.evaluation.choosing import Columns as Columns
+from harness.evaluation.choosing import in_turn as in_turn
+from harness.evaluation.choosing import whole_units as whole_units
+from harness.evaluation.constitutions import Constitutions as Constitutions
+from harness.evaluation.environment import plugin_versions as plugin_versions
+from harness.evaluation.environment import plugin_versions_of as plugin_versions_of
+from harness.evaluation.halves import chosen_among as chosen_among
+from harness.evaluation.halves import is_deciding as is_deciding
+from harness.evaluation.halves import marked as marked
+from harness.evaluation.number_formats import precision_checker as precision_checker
+from harness.evaluation.policies import declare as declare
+from harness.evaluation.policies import declared as declared
+from harness.evaluation.policies import default_policy as default_policy
+from harness.evaluation.policies import find_policy as find_policy
+from harness.evaluation.policies import policies as policies
+from harness.evaluation.policies import prepare_policy as prepare_policy
+from harness.evaluation.policies import versions as versions
+from harness.evaluation.prepare import PreparedSuite as PreparedSuite
+from harness.evaluation.prepare import SuiteOptions as SuiteOptions
+from harness.evaluation.prepare import make_metrics as make_metrics
+from harness.evaluation.prepare import prepare_suite as prepare_suite
+from harness.evaluation.prepare import resolve_suite as resolve_suite
+from harness.evaluation.resolve import resolve_arms as resolve_arms
+from harness.evaluation.resolve import resolve_base as resolve_base
+from harness.evaluation.resolve import resolve_baseline as resolve_baseline
+from harness.evaluation.resolve import resolve_candidate as resolve_candidate
+from harness.evaluation.runner import Setting as Setting
+from harness.evaluation.runner import SuiteRun as SuiteRun
+from harness.evaluation.runner import identity_of as identity_of
+from harness.evaluation.runner import run_suites as run_suites
+from harness.evaluation.samples import SampleStream as SampleStream
+from harness.evaluation.stored import StoredRun as StoredRun
+from harness.evaluation.stored import open_run as open_run
+from harness.plugins import Plugins as Plugins
+from harness.plugins import Registries as Registries
+from harness.plugins import load_plugins as load_plugins
+from harness.reading.changes import written_changes as written_changes
+from harness.reading.config import CONFIG_NAME as CONFIG_NAME
+from harness.reading.config import Config as Config
+from harness.reading.config import read_config as read_config
+from harness.reading.constitution import read_constitution as read_constitution
+from harness.reading.roles import RolesSection as RolesSection
+from harness.reading.roles import role_ref as role_ref
+from harness.reading.roles import role_refs as role_refs
+from harness.reading.suite import read_suite as read_suite
+from harness.store.cache import CacheStats as CacheStats
+from harness.store.decisions import decision_path as decision_path
+from harness.store.decisions import find_decision as find_decision
+from harness.store.decisions import read_decision as read_decision
+from harness.store.decisions import read_entered_decision as read_entered_decision
+from harness.store.decisions import reviews as reviews
+from harness.store.decisions import store_decision as store_decision
+from harness.store.intents import intent_files as intent_files
+from harness.store.intents import pending as pending
+from harness.store.intents import read_intent as read_intent
+from harness.store.promoted import Live as Live
+from harness.store.promoted import alias_path as alias_path
+from harness.store.promoted import alias_text as alias_text
+from harness.store.promoted import current_alias as current_alias
+from harness.store.promoted import live as live
+from harness.store.promoted import live_after as live_after
+from harness.store.promoted import mend_alias as mend_alias
+from harness.store.promoted import promoted as promoted
+from harness.store.runs import NAME as NAME
+from harness.store.runs import RUN_FILE as RUN_FILE
+from harness.store.runs import asked_before as asked_before
+from harness.store.runs import check_run as check_run
+from harness.store.runs import find_run as find_run
+from harness.store.runs import hidden_count as hidden_count
+from harness.store.runs import is_whole as is_whole
+from harness.store.runs import list_runs as list_runs
+from harness.store.runs import read_all_samples as read_all_samples
+from harness.store.runs import read_constitutions as read_constitutions
+from harness.store.runs import read_prompts as read_prompts
+from harness.store.runs import read_run as read_run
+from harness.store.runs import read_samples as read_samples
+from harness.store.runs import run_sha256 as run_sha256
+from harness.store.seen import find_draw as find_draw
+from harness.store.seen import item_of as item_of
+from harness.store.seen import note_shown as note_shown
+from harness.store.seen import seen_items as seen_items
+from harness.store.workspace import MARKER as MARKER
+from harness.store.workspace import Workspace as Workspace
+from harness.store.workspace import refuse_inside as refuse_inside
+from harness.types import Policy as Policy
 
-__all__ = [
-    "CONFIG_NAME",
-    "MARKER",
-    "NAME",
-    "REPLY_FORMAT",
-    "RUN_FILE",
-    "CacheStats",
-    "Choose",
-    "Columns",
-    "Config",
-    "Constitutions",
-    "Live",
-    "Plugins",
-    "Policy",
-    "PreparedSuite",
-    "Registries",
-    "RolesSection",
-    "SampleStream",
-    "Seen",
-    "Setting",
-    "StoredRun",
-    "SuiteOptions",
-    "SuiteRun",
-    "Workspace",
-    "alias_path",
-    "alias_text",
-    "asked_before",
-    "check_run",
-    "checks",
-    "checks_as_calibrated",
-    "chosen_among",
-    "counted",
-    "current_alias",
-    "decision_path",
-    "declare",
-    "declared",
-    "default_policy",
-    "find_decision",
-    "find_draw",
-    "find_policy",
-    "find_run",
-    "hidden_count",
-    "identity_of",
-    "in_turn",
-    "intent_files",
-    "is_deciding",
-    "is_whole",
-    "item_of",
-    "list_runs",
-    "live",
-    "live_after",
-    "load_plugins",
-    "make_metrics",
-    "marked",
-    "mend_alias",
-    "note_shown",
-    "open_run",
-    "pending",
-    "plugin_versions",
-    "plugin_versions_of",
-    "policies",
-    "precision_checker",
-    "prepare_policy",
-    "prepare_suite",
-    "promoted",
-    "read_all_samples",
-    "read_config",
-    "read_constitution",
-    "read_constitutions",
-    "read_decision",
-    "read_entered_decision",
-    "read_intent",
-    "read_prompts",
-    "read_run",
-    "read_samples",
-    "read_suite",
-    "read_suite_samples",
-    "refuse_inside",
-    "require_attainable_gates",
-    "resolve_arms",
-    "resolve_base",
-    "resolve_baseline",
-    "resolve_candidate",
-    "resolve_suite",
-    "reviews",
-    "role_ref",
-    "role_refs",
-    "run_sha256",
-    "run_suites",
-    "seen_items",
-    "store_decision",
-    "versions",
-    "whole_units",
-    "written_changes",
-]
+__all__ = [name for name in globals() if name[0] != "_"]

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 Problem = tuple[str, str]
 """Cause and hint."""
-Ends = tuple[float | None, float | None]
 Write = Callable[[float | None], str]
 """Writes a limit or margin in the metric's unit."""
 

@@ -37,8 +37,3 @@ def level_of_attempt(alpha: float, attempt: int, declared: int | None = None) ->
             raise ValueError(f"attempt {attempt} of {declared}")
         return alpha / declared
     return 6.0 * alpha / (math.pi**2 * attempt**2)
-
-
-def spent(alpha: float, attempts: int, declared: int | None = None) -> float:
-    """Return what the first so many attempts spend together: at most `alpha` for any number of them, and 0 for none."""
-    return math.fsum(level_of_attempt(alpha, attempt, declared) for attempt in range(1, attempts + 1))

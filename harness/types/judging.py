@@ -172,14 +172,6 @@ class Rewriter(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Critique:
-    """What a critic says is wrong with a reply, in words; the input of a revision."""
-
-    principle: str
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Verdict:
     """One critic's judgement of one reply by one principle."""
 
@@ -280,18 +272,6 @@ class CriticCalibration:
     suggested: float | None = None
     """The threshold that would let most through of what follows and find most of what breaks, by cross-validation."""
     biases: tuple[Bias, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class PreferencePair:
-    """One preference, as DPO and reward training read it."""
-
-    messages: tuple[Message, ...]
-    chosen: str
-    rejected: str
-    principle: str | None = None
-    margin: float | None = None
-    """Difference of the scores that decided it, in [0, 1]."""
 
 
 @dataclass(frozen=True, kw_only=True)

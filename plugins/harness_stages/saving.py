@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.api.weights import read_rows, read_vocabulary, write_whole
+from harness.api.weights import FIELD, Vocabulary, read_rows, read_vocabulary
 
 if TYPE_CHECKING:
     from harness.api import StageInput
@@ -33,3 +34,14 @@ def save_adapter(model: Any, inputs: StageInput, name: str = "adapter") -> Path:
     if brought is not None and inputs.adapter is not None:  # what goes on keeps the tokens that it brought
         write_whole(folder, brought, read_rows(inputs.adapter))
     return folder
+
+
+def write_whole(folder: Path, vocabulary: Vocabulary, rows: Mapping[str, Any]) -> None:
+    """Put tokens and their rows into a plain adapter's two files."""
+    from safetensors.torch import load_file, save_file
+
+    weights, config = folder / "adapter_model.safetensors", folder / "adapter_config.json"
+    save_file({**load_file(str(weights)), **{name: row.contiguous() for name, row in rows.items()}}, str(weights),
+              metadata={"format": "pt"})  # fmt: skip
+    content = json.loads(config.read_text("utf-8")) | {FIELD: vocabulary.plain()}
+    config.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", "utf-8")

@@ -146,7 +146,7 @@ def test_what_a_judge_cannot_tell_is_said_with_the_next_step():
 
 
 def test_a_conversion_shows_a_bar_of_ours(capsys):
-    from harness.weights.materialise import _shown
+    from harness_models.hf.bases import _shown
 
     assert list(_shown("converting x.gguf on first use", [1, 2], desc="the library's own")) == [1, 2]
     assert "the library's own" not in capsys.readouterr().err

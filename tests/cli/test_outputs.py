@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.cli.outputs import Checked, junit_xml, markdown_summary
+from harness.cli.outputs import Checked
 from harness.types import Veto
+from harness_ci.junit import junit_xml
+from harness_ci.markdown import markdown_summary
 from tests.cli.adapters import write_adapter
 from tests.store import builders
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import runpy
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -92,6 +93,24 @@ def test_every_public_name_is_there() -> None:
         assert [name for name in surface.__all__ if not hasattr(surface, name)] == []
         assert len(set(surface.__all__)) == len(surface.__all__)
     assert set(harness.__all__) - {"__version__", "hookimpl", "open"} <= set(import_module("harness.api").__all__)
+
+
+def test_the_page_lists_every_public_name() -> None:
+    make = runpy.run_path(str(ROOT / "docs" / "make_surface.py"))
+    assert (ROOT / "docs" / "surface.md").read_text(encoding="utf-8") == make["page"](), "python docs/make_surface.py"
+
+
+def test_every_public_name_is_used_or_documented() -> None:
+    """What no plugin, test, example or page uses is no part of the surface."""
+    texts = [
+        path.read_text(encoding="utf-8")
+        for folder in ("plugins", "tests", "benchmarks", "docs", "reports")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in {".py", ".md"} and path.name != "surface.md"
+    ]
+    words = set(re.findall(r"\w+", "\n".join(texts)))
+    surface = import_module("harness.api").__all__
+    assert [name for name in surface if name not in words] == []
 
 
 def test_the_tutorial_and_the_template_use_the_surface(tmp_path: Path) -> None:

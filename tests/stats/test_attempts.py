@@ -7,9 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.stats.attempts import level_of_attempt, spent
+from harness.stats.attempts import level_of_attempt
 
 alphas = st.floats(1e-6, 0.5)
+
+
+def spent(alpha: float, attempts: int) -> float:
+    """Return what so many attempts spend together."""
+    return sum(level_of_attempt(alpha, attempt) for attempt in range(1, attempts + 1))
 
 
 def test_the_first_levels() -> None:

@@ -158,7 +158,7 @@ def test_revisions_beyond_a_limit_end_the_stage(asking, lab):
     with pytest.raises(BrokenRunError, match=r"stop_if ends the stage in its first round: .*runs of four words"):
         asking({"constitutional": stage}, base=str(lab.base), reviser="echo:" + "figs " * 30)
     with pytest.raises(
-        InputError, match=r"constitutional.stop_if.entropy: the stage constitutional does not measure it"
+        InputError, match=r"constitutional.stop_if.entropy: unknown key; known keys: distinct, length, repetition"
     ):
         asking({"constitutional": {**stage, "stop_if": {"entropy": 0.5}}}, base=str(lab.base))
 

@@ -12,7 +12,7 @@ from harness.errors import InputError
 from harness.hashing import sha256_file
 from harness.types import ModelSpec
 from harness.weights import materialise
-from harness.weights.materialise import CONVERSION
+from harness_models.hf.bases import CONVERSION
 
 
 def converted(tmp_path: Path, *, earlier: bool = False) -> tuple[ModelSpec, RunContext, Path]:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from harness.api import (
     FreeCores,
     InputError,
-    as_identified,
     asking_no_hub,
     let_threads_doze,
     materialise,
@@ -23,6 +22,7 @@ from harness.api import (
     use_threads,
 )
 from harness.api.weights import extend, read_vocabulary
+from harness_models.hf.bases import as_identified
 from harness_models.hf.device import Placement, placement
 from harness_models.hf.probing import probe
 from harness_models.hf.reach import Reach

@@ -12,12 +12,12 @@ from datasets import Dataset
 from transformers import Trainer, TrainingArguments, set_seed
 
 from harness.api import InputError, StageInput, StageOutput, asking_no_hub
-from harness.api.weights import HEAD_ROWS, ROWS, Vocabulary, extend, write_whole
+from harness.api.weights import HEAD_ROWS, ROWS, Vocabulary, extend
 from harness_stages.fitting import Measured, common_arguments, fit, on_one_device, quiet_libraries
 from harness_stages.loading import add_lora, choose_where, load_base, load_tokenizer
 from harness_stages.pretraining.mining import Term, mine
 from harness_stages.pretraining.texts import pack
-from harness_stages.saving import save_adapter
+from harness_stages.saving import save_adapter, write_whole
 from harness_stages.watcher import Watcher
 
 if TYPE_CHECKING:

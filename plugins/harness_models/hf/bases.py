@@ -16,18 +16,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from harness.errors import BaseChangedError, BrokenRunError, InputError
-from harness.hashing import sha256_file, sha256_json
-from harness.progress import default_progress
-from harness.weights.catalog import catalog
-from harness.weights.memo import file_hashes, folder_hash, folder_state, memoised_sha256
-from harness.weights.store import lock, weights_hash, weights_path
+from harness.api import (
+    BaseChangedError,
+    BrokenRunError,
+    InputError,
+    default_progress,
+    memoised_sha256,
+    sha256_file,
+    sha256_json,
+    weights_hash,
+    weights_path,
+)
+from harness.api.weights import catalog, file_hashes, folder_hash, folder_state, lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from harness.contracts import RunContext
-    from harness.types import ModelSpec
+    from harness.api import ModelSpec, RunContext
 
 T = TypeVar("T")
 CONVERSION = 1
