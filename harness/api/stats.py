@@ -15,6 +15,7 @@ from harness.gates.by_principle import of_each as of_each
 from harness.gates.check import check_gate as check_gate
 from harness.gates.kind import Outlook as Outlook
 from harness.gates.kind import Scatter as Scatter
+from harness.gates.kinds import kind_of as _gate_kind
 from harness.gates.valid import find_metric as find_metric
 from harness.gates.valid import require_valid as require_valid
 from harness.stats import Assessment as Assessment
@@ -41,8 +42,10 @@ from harness.stats.kind import Bounds as Bounds
 from harness.stats.kind import MetricKind as MetricKind
 from harness.stats.kind import Sampled as Sampled
 from harness.stats.kind import Values as Values
+from harness.stats.kinds import KINDS as _METRIC_KINDS
 from harness.stats.kinds import bounds_of as bounds_of
 from harness.stats.kinds import is_weighted_mean as is_weighted_mean
+from harness.stats.kinds import kind_of as _metric_kind
 from harness.stats.kinds import score_range as score_range
 from harness.stats.misclassified import corrected_interval as corrected_interval
 from harness.stats.misclassified import rogan_gladen as rogan_gladen
@@ -68,5 +71,9 @@ from harness.stats.rows import Scored as Scored
 from harness.stats.sequential import look_levels as look_levels
 from harness.stats.table import subset as subset
 from harness.types import worst_status as worst_status
+
+METRIC_KINDS = _METRIC_KINDS
+gate_kind = _gate_kind
+metric_kind = _metric_kind
 
 __all__ = [name for name in globals() if name[0] != "_"]

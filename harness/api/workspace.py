@@ -37,6 +37,7 @@ from harness.evaluation.runner import SuiteRun as SuiteRun
 from harness.evaluation.runner import identity_of as identity_of
 from harness.evaluation.runner import run_suites as run_suites
 from harness.evaluation.samples import SampleStream as SampleStream
+from harness.evaluation.samples import read_samples as _read_suite_samples
 from harness.evaluation.stored import StoredRun as StoredRun
 from harness.evaluation.stored import open_run as open_run
 from harness.plugins import Plugins as Plugins
@@ -91,5 +92,7 @@ from harness.store.workspace import MARKER as MARKER
 from harness.store.workspace import Workspace as Workspace
 from harness.store.workspace import refuse_inside as refuse_inside
 from harness.types import Policy as Policy
+
+read_suite_samples = _read_suite_samples
 
 __all__ = [name for name in globals() if name[0] != "_"]
