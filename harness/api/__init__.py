@@ -40,6 +40,7 @@ from harness.errors import TemplateRefusalError as TemplateRefusalError
 from harness.errors import nearest as nearest
 from harness.errors import unknown_id as unknown_id
 from harness.errors import unknown_name as unknown_name
+from harness.evaluation.tools import is_response as is_response
 from harness.evaluation.tools import read_calls as read_calls
 from harness.hashing import canonical_json as canonical_json
 from harness.hashing import open_regular as open_regular
