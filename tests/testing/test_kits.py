@@ -165,7 +165,7 @@ def test_the_command() -> None:
 def test_there_is_a_test_of_each_bundled_thing() -> None:
     """Kinds that no bundled plugin brings are tested by the tutorial's."""
     assert names("report_sections") == []
-    assert set(names("classifiers")) == {"detoxify", "minilm-toxicity", "presidio", "words-harm"}
+    assert set(names("classifiers")) == {"detoxify", "minilm-toxicity", "presidio", "toxicity-smollm2", "words-harm"}
     assert set(names("stages")) == {*STAGES, *TRAINING, *GRADED}
     assert set(names("models")) == {"echo", "hf", "openai", "replay", "vllm"}
 
