@@ -158,6 +158,8 @@ def _bounds(metric: Metric, found: PrecisionShift) -> str:
 
 
 def _changed(found: PrecisionShift) -> str:
+    if not found.n:  # the models behind this metric were in float32 from the start
+        return "all that it rests on was computed in float32"
     text = f"{found.changed} of {found.n} samples changed"
     return f"{text}, {found.unscored} unscored in one of the two" if found.unscored else text
 

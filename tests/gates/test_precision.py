@@ -134,3 +134,13 @@ def test_the_shift_of_a_corrected_rate_is_as_much_larger_as_its_labeller_is_blun
     for share, status in ((0.9, "passed"), (1.1, "inconclusive")):
         shift = drift(-share * slack * sharpness, 0.0)
         assert with_precision(check, table.metric, shift, {None: (check.low, check.high)}).status == status
+
+
+def test_a_metric_whose_models_are_in_float32_is_said_to_be(passed):
+    """Its suite holds a model in another format, such as a judge, that has no part in this metric."""
+    check, metric = passed
+    shift = drift(0.0, 0.0, n=0, changed=0, value=None, reference=None)
+    found = with_precision(check, metric, shift, {None: (check.low, check.high)})
+    assert found.status == "passed"
+    assert "all that it rests on was computed in float32" in found.sentence
+    assert "0 of 0" not in found.sentence
