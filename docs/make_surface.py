@@ -7,7 +7,8 @@ from pathlib import Path
 from textwrap import fill
 
 PAGE = Path(__file__).with_name("surface.md")
-MODULES = ("", ".commands", ".workspace", ".artifacts", ".asking", ".calibrations", ".stats", ".gates", ".weights")
+_PARTS = ("commands", "workspace", "artifacts", "asking", "calibrations", "stats", "gates", "weights", "checking")
+MODULES = ("", *(f".{part}" for part in _PARTS))
 
 
 _HEAD = """# What a plugin may import

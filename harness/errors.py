@@ -92,6 +92,10 @@ class TemplateRefusalError(Exception):
     """The chat template cannot render this conversation, such as two user turns in a row; the message says why."""
 
 
+class ContractError(AssertionError):
+    """A plugin breaks its contract; the message says how, a line for each way."""
+
+
 class MissingDependencyError(InputError):
     """A package that only some plugins need is not installed; the message names the command that installs it."""
 

@@ -40,6 +40,7 @@ BUNDLED = (
     "harness_planning",
     "harness_inspect",
     "harness_start",
+    "harness_conformance",
 )
 """The bundled plugins, in the order of registration. Importing one is cheap: what it brings is imported when used."""
 

@@ -22,6 +22,7 @@ def service(name: str) -> Callable[..., Any]:
     """
 
     def call(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - whatever it takes and gives
+        __tracebackhide__ = True
         if name not in SERVICES:
             raise unknown_name("service", name, SERVICES)
         return SERVICES.maker(name)(*arguments, **options)

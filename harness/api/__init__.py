@@ -32,6 +32,7 @@ from harness.contracts import Verifier as Verifier
 from harness.errors import AlreadyPromotedError as AlreadyPromotedError
 from harness.errors import BaseChangedError as BaseChangedError
 from harness.errors import BrokenRunError as BrokenRunError
+from harness.errors import ContractError as ContractError
 from harness.errors import HarnessError as HarnessError
 from harness.errors import InputError as InputError
 from harness.errors import MissingDependencyError as MissingDependencyError

@@ -18,7 +18,6 @@ from harness.errors import InputError
 from harness.evaluation.panel import make_critic
 from harness.plugin_code import check_score
 from harness.plugins import load_plugins
-from harness.testing.contract import context as run_context
 from harness.types import (
     Case,
     Completion,
@@ -35,6 +34,7 @@ from harness.types import (
     Sample,
     Unscored,
 )
+from harness_conformance.contract import context as run_context
 
 REGISTRIES = load_plugins(installed=False).registries
 REGISTRY = REGISTRIES.critics
@@ -182,7 +182,7 @@ def test_fingerprints_are_the_same_in_another_process() -> None:
         "import sys, json\n"
         "from harness.plugins import load_plugins\n"
         "from harness.evaluation.panel import make_critic\n"
-        "from harness.testing.contract import context as run_context\n"
+        "from harness_conformance.contract import context as run_context\n"
         "from harness_critics import meaning\n"
         "meaning.weights_hash = lambda *_, **__: 'words'\n"
         "registries, needs = load_plugins(installed=False).registries, json.loads(sys.argv[1])\n"

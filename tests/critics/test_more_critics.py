@@ -15,7 +15,6 @@ from harness.errors import InputError
 from harness.evaluation.panel import make_critic
 from harness.plugin_code import PluginError
 from harness.plugins import load_plugins
-from harness.testing.contract import context as run_context
 from harness.types import (
     Case,
     Completion,
@@ -32,6 +31,7 @@ from harness.types import (
     Sample,
     Unscored,
 )
+from harness_conformance.contract import context as run_context
 from harness_critics.expression import Expression
 from harness_critics.judge import PHRASINGS
 from harness_critics.judge_text import read_written, weighted_mark

@@ -23,7 +23,7 @@ from harness.testing import (
     assert_source,
     assert_stage,
 )
-from harness.testing.models import _requests as questions
+from harness_conformance.models import _requests as questions
 from tests.classifiers.conftest import options_of, small_checkpoint  # noqa: F401 - fixtures
 from tests.critics.test_calibrate import NATIVE as LABELLED
 from tests.metrics.cases import CASES

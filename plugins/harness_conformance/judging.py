@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from harness.testing.contract import (
+from harness_conformance.contract import (
     ODD_TEXTS,
     TEXTS,
     Where,
@@ -19,10 +19,12 @@ from harness.testing.contract import (
 )  # fmt: skip
 
 if TYPE_CHECKING:
-    from harness.contracts import Classifier, Critic, Metric
-    from harness.types import (
+    from harness.api import (
         Case,
+        Classifier,
+        Critic,
         Findings,
+        Metric,
         NotApplicable,
         Principle,
         Reply,
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
         Unscored,
         Verdict,
         Version,
-    )  # fmt: skip
+    )
 
 
 def assert_classifier(name: str, *, plugins: Where = (), options: Mapping[str, Any] | None = None) -> None:
@@ -62,7 +64,7 @@ def assert_classifier(name: str, *, plugins: Where = (), options: Mapping[str, A
 
 
 def _classified(classifier: Classifier, name: str) -> Iterator[str]:
-    from harness.plugin_code import check_findings
+    from harness.api.checking import check_findings
 
     if list(classifier.classify([])):
         yield "no texts have findings"
@@ -110,8 +112,8 @@ def assert_critic(
         ContractError: with everything that does not hold.
     """
     __tracebackhide__ = True
-    from harness.evaluation.panel import make_critic
-    from harness.types import Case, Completion, Principle
+    from harness.api import Case, Completion, Principle
+    from harness.api.checking import make_critic
 
     registries = loaded(plugins).registries
     make, given = registries.critics.get(name), dict(options or {})
@@ -131,9 +133,8 @@ def assert_critic(
 
 
 def _judged(critic: Critic, name: str, case: Case) -> Iterator[str]:
-    from harness.engine.programs import guarded, run
-    from harness.plugin_code import check_score
-    from harness.types import LogProb, NoReply, Unscored
+    from harness.api import LogProb, NoReply, Unscored
+    from harness.api.checking import check_score, guarded, run
 
     asked: list[Request] = []
 
@@ -210,7 +211,7 @@ def assert_metric(
         ContractError: with everything that does not hold.
     """
     __tracebackhide__ = True
-    from harness.stats.kinds import kind_of
+    from harness.api.stats import metric_kind as kind_of
 
     make = loaded(plugins).registries.metrics.get(name)
     shown = observed or Observed()
@@ -233,8 +234,8 @@ def assert_metric(
 
 
 def _declared(metrics: object, name: str, make: object) -> Iterator[str]:
-    from harness.errors import InputError
-    from harness.evaluation.check_metrics import check_metrics
+    from harness.api import InputError
+    from harness.api.checking import check_metrics
 
     try:
         for metric in check_metrics(metrics, name, make):
@@ -245,7 +246,7 @@ def _declared(metrics: object, name: str, make: object) -> Iterator[str]:
 
 
 def _of_nothing(metric: Metric) -> Iterator[str]:
-    from harness.types import RunFacts, Unscored
+    from harness.api import RunFacts, Unscored
 
     given: object = metric.measure(RunFacts(timings=(), peak_memory=0, generated_tokens=0, seconds=0.0))
     if not isinstance(given, Unscored):
@@ -255,9 +256,9 @@ def _of_nothing(metric: Metric) -> Iterator[str]:
 def _observed(metric: Metric, shown: Observed) -> tuple[Row | Unscored | None, list[str]]:
     import numpy as np
 
-    from harness.plugin_code import check_requests
-    from harness.stats.kinds import kind_of
-    from harness.types import Decoding, NoReply, NotApplicable, Sample, Unscored
+    from harness.api import Decoding, NoReply, NotApplicable, Sample, Unscored
+    from harness.api.checking import check_requests
+    from harness.api.stats import metric_kind as kind_of
 
     ask = Decoding(max_new_tokens=16)
     requests = check_requests(metric.requests(shown.sample, ask), f"the metric {metric.name!r}", metric)
@@ -298,7 +299,7 @@ def _observed(metric: Metric, shown: Observed) -> tuple[Row | Unscored | None, l
 
 
 def _answer(request: Request) -> Reply:
-    from harness.types import Completion, Generate, LogProb
+    from harness.api import Completion, Generate, LogProb
 
     if isinstance(request, Generate):
         return Completion(text="It is Lima.", prompt_tokens=8, completion_tokens=3, finish="stop")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from harness.testing.contract import Where, faults, loaded
+from harness_conformance.contract import Where, faults, loaded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from harness.types import LogProb, Reply, Request
+    from harness.api import LogProb, Reply, Request
 
 _NEAR = 1e-3
 """By how much a log-probability may change with what shares its batch: sums in another order."""
@@ -34,14 +34,11 @@ def assert_model(reference: str, *, plugins: Where = (), offline: bool = False) 
         BrokenRunError: when the model raises, or delivers what is no reply.
     """
     __tracebackhide__ = True
-    from harness.contracts import RunContext
-    from harness.engine.core import ModelCore
-    from harness.evaluation.pool import ModelPool
-    from harness.evaluation.resolve import resolve_base
-    from harness.paths import weights_dir
-    from harness.progress import NoProgress
-    from harness.session.opened import keep_libraries_offline
-    from harness.types import Candidate
+    from harness.api import Candidate, NoProgress, RunContext
+    from harness.api.asking import ModelPool
+    from harness.api.checking import ModelCore, keep_libraries_offline
+    from harness.api.weights import weights_dir
+    from harness.api.workspace import resolve_base
 
     if offline:
         keep_libraries_offline()
@@ -65,7 +62,7 @@ def assert_model(reference: str, *, plugins: Where = (), offline: bool = False) 
 
 
 def _requests() -> Iterator[Request]:
-    from harness.types import Decoding, Generate, LogLikelihood, Message, RollingLogLikelihood
+    from harness.api import Decoding, Generate, LogLikelihood, Message, RollingLogLikelihood
 
     for text in ("Say hello.", "Which is larger, the sun or the moon? Answer in one word.", "Zähle bis drei."):
         messages = (Message(role="user", content=text),)
@@ -76,7 +73,7 @@ def _requests() -> Iterator[Request]:
 
 
 def _problems(request: Request, replies: Sequence[Reply]) -> Iterator[str]:
-    from harness.types import Completion, Generate, LogProb, NoReply
+    from harness.api import Completion, Generate, LogProb, NoReply
 
     for reply in replies:
         if isinstance(reply, NoReply):

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.testing.contract import Where, example_run, example_sample, faults, loaded
+from harness_conformance.contract import Where, example_run, example_sample, faults, loaded
 
 if TYPE_CHECKING:
-    from harness.contracts import SourceInput, Stage
-    from harness.types import StageInput
+    from harness.api import SourceInput, Stage, StageInput
 
 
 def assert_source(name: str, given: SourceInput, *, plugins: Where = ()) -> None:
@@ -27,8 +26,7 @@ def assert_source(name: str, given: SourceInput, *, plugins: Where = ()) -> None
         InputError: for data that the source refuses.
     """
     __tracebackhide__ = True
-    from harness.evaluation.samples import check_sample
-    from harness.plugin_code import plugin_code
+    from harness.api.checking import check_sample, plugin_code
 
     read = loaded(plugins).registries.sources.get(name)
     with faults(f"the source {name!r}") as found, plugin_code(f"the source {name!r}", read):
@@ -78,8 +76,7 @@ def assert_stage(
 
 
 def _stage_input(folder: Path, output: str, options: Mapping[str, Any]) -> StageInput:
-    from harness.progress import NoProgress
-    from harness.types import ModelSpec, StageInput
+    from harness.api import ModelSpec, NoProgress, StageInput
 
     (folder / output).mkdir()
     return StageInput(
@@ -122,7 +119,7 @@ def assert_observers(name: str, *, plugins: Where = (), folder: Path) -> None:
         ContractError: with everything that does not hold.
     """
     __tracebackhide__ = True
-    from harness.types import LedgerEntry, RunSpec, SampleRecord
+    from harness.api import LedgerEntry, RunSpec, SampleRecord
 
     found_plugins = loaded(plugins)
     run = example_run()
@@ -163,7 +160,7 @@ def assert_report_section(name: str, *, plugins: Where = (), folder: Path) -> No
         MissingDependencyError: where streamlit is not installed.
     """
     __tracebackhide__ = True
-    from harness.errors import MissingDependencyError
+    from harness.api import MissingDependencyError
 
     try:
         from streamlit.testing.v1 import AppTest
@@ -194,7 +191,7 @@ def assert_command(name: str, *, plugins: Where = ()) -> None:
     __tracebackhide__ = True
     from click.testing import CliRunner
 
-    from harness.cli.main import cli
+    from harness.api.checking import cli
 
     before = [part for plugin in plugins for part in ("-p", str(plugin))]
     *above, own = name.split()
