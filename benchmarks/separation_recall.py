@@ -19,9 +19,9 @@ from pathlib import Path
 
 from harness.api import MINILM, Embedder, RunContext, weights_path
 from harness.api.workspace import load_plugins
-from harness_guards.suite_samples import suite_samples
 from harness.stats.proportion import clopper_pearson
 from harness_guards.separation import NEAR, evaluated
+from harness_guards.suite_samples import suite_samples
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "plugins/harness_guards/data"
