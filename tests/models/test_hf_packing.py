@@ -44,10 +44,10 @@ def test_packed_layers_say_the_same_and_are_given_back(
     from dataclasses import replace
 
     from harness.types import Candidate
-    from harness_models import make_hf
+    from harness_models.hf.model import HfModel
 
     adapters = [tiny.save_adapter(wide, tmp_path / "adapter", seed=1)] if adapted else []
-    model = make_hf(spec_of(wide), surroundings)
+    model = HfModel(spec_of(wide), surroundings)
     candidate = Candidate(model=spec_of(wide))
     if adapted:
         candidate = replace(candidate, adapters=(adapter_of(adapters[0]),))
@@ -64,10 +64,10 @@ def test_weights_of_a_bare_base_are_held_once_and_come_back_bit_by_bit(
     wide: Path, surroundings: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from harness.types import Candidate
-    from harness_models import make_hf
+    from harness_models.hf.model import HfModel
 
     monkeypatch.setattr(packing, "WORTH", 40)
-    model = make_hf(spec_of(wide), surroundings)
+    model = HfModel(spec_of(wide), surroundings)
     loaded = model._ready(Candidate(model=spec_of(wide)), bare=True)
     before = {name: weight.clone() for name, weight in loaded.model.named_parameters()}
     with packing.packed(loaded, 100) as done:
@@ -82,9 +82,9 @@ def test_weights_of_a_bare_base_are_held_once_and_come_back_bit_by_bit(
 
 def test_a_few_tokens_are_not_worth_it(wide: Path, surroundings: RunContext, uses: list[int]) -> None:
     from harness.types import Candidate
-    from harness_models import make_hf
+    from harness_models.hf.model import HfModel
 
-    model = make_hf(spec_of(wide), surroundings)
+    model = HfModel(spec_of(wide), surroundings)
     ask(model, Candidate(model=spec_of(wide)), [Generate(messages=user("Yes"), decoding=greedy(3))])
     assert uses == []
 
@@ -94,7 +94,7 @@ def test_what_cannot_be_packed_is_run_as_it_is(
     fault: str, wide: Path, surroundings: RunContext, uses: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from harness.types import Candidate
-    from harness_models import make_hf
+    from harness_models.hf.model import HfModel
 
     def absent(layer: Any) -> Any:
         raise AttributeError("no such operator")
@@ -106,7 +106,7 @@ def test_what_cannot_be_packed_is_run_as_it_is(
     else:
         right = packing._multiplied
         monkeypatch.setattr(packing, "_multiplied", lambda *given, **more: 2 * right(*given, **more))
-    model = make_hf(spec_of(wide), surroundings)
+    model = HfModel(spec_of(wide), surroundings)
     asked = [Generate(messages=user(text), decoding=greedy(12)) for text in TEXTS]
     replies = ask(model, Candidate(model=spec_of(wide)), asked)
     plain = Plain(wide)

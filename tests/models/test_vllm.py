@@ -22,7 +22,7 @@ from harness.types import (
     ModelSpec,
     RollingLogLikelihood,
 )
-from harness_models import make_vllm
+from harness_models.vllm.model import VllmModel
 from tests.models.conftest import ask, greedy, make, user
 
 ASKED = [
@@ -75,7 +75,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def made(base: Path, surroundings: RunContext) -> tuple[Any, Candidate]:
     spec = ModelSpec(reference="vllm:tiny", scheme="vllm", name=str(base), dtype="float32")
-    return make_vllm(spec, surroundings), Candidate(model=spec)
+    return VllmModel(spec, surroundings), Candidate(model=spec)
 
 
 def same(found: list[Any], expected: list[Any]) -> None:
