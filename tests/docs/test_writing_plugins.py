@@ -134,7 +134,7 @@ def test_the_tests_of_the_page_pass(folder: Path) -> None:
         cwd=folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
-    assert "4 passed" in done.stdout
+    assert "5 passed" in done.stdout
 
 
 def test_pyproject_of_the_page_names_the_group(folder: Path) -> None:
