@@ -181,8 +181,9 @@ class _FirstReading:
         self._seen.add(sample.id)
         self.columns.draws = max(self.columns.draws, sample.draw)
         self.ids.append(sample.id)
-        self.columns.content_hashes.append(sample.content_hash)
-        self.columns.question_hashes.append(sample.question_hash)
+        content, question = sample.hashes
+        self.columns.content_hashes.append(content)
+        self.columns.question_hashes.append(question)
         self.tags.append(self._tags.setdefault(sample.tags, sample.tags))
         self.columns.clusters.append(self._names.setdefault(sample.cluster, sample.cluster))
         unit = sample.metadata.get(FILLING)

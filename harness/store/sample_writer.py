@@ -138,9 +138,9 @@ def _columns(record: SampleRecord) -> dict[str, Any]:
     for name, row in record.rows.items():
         if isinstance(row, tuple) and not all(math.isfinite(number) for number in row):
             raise BrokenRunError(f"sample {sample.id!r}: the metric {name} gave {row}, which is not finite")
-    prompt, text = sample.prompt, record.text
+    (content_hash, question_hash), prompt, text = sample.hashes, sample.prompt, record.text
     columns = {
-        "id": sample.id, "content_hash": sample.content_hash, "question_hash": sample.question_hash,
+        "id": sample.id, "content_hash": content_hash, "question_hash": question_hash,
         "tags": list(sample.tags), "cluster": sample.cluster, "prompt": prompt, "text": text,
     }  # fmt: skip
     try:

@@ -152,19 +152,21 @@ class Sample:
     """Which of several draws of one sample this is, from 1; 0 where each is asked once."""
 
     @cached_property
+    def hashes(self) -> tuple[str, str]:
+        """`content_hash` and `question_hash`, made together: a run stores both of every sample."""
+        messages = [[message.role, message.content] for message in self.messages]
+        content = {
+            "messages": messages, "target": self.target, "choices": self.choices, "answer": self.answer,
+            "metadata": dict(self.metadata),
+            **({"turns": self.turns} if self.turns else {}), **({"draw": self.draw} if self.draw else {}),
+        }  # fmt: skip
+        question = [messages, self.turns, sorted(self.choices), () if self.messages else self.target]
+        return sha256_json(content), sha256_json(question)
+
+    @cached_property
     def content_hash(self) -> str:
         """SHA-256 of messages, target, choices, answer, metadata, turns and draw: all a score could depend on."""
-        return sha256_json(
-            {
-                "messages": [[message.role, message.content] for message in self.messages],
-                "target": self.target,
-                "choices": self.choices,
-                "answer": self.answer,
-                "metadata": dict(self.metadata),
-                **({"turns": self.turns} if self.turns else {}),
-                **({"draw": self.draw} if self.draw else {}),
-            }
-        )
+        return self.hashes[0]
 
     @cached_property
     def question_hash(self) -> str:
@@ -172,8 +174,7 @@ class Sample:
 
         Of plain text to be measured, the text. Who has seen the answer to one has seen that to the other.
         """
-        asked = [[[message.role, message.content] for message in self.messages], self.turns, sorted(self.choices)]
-        return sha256_json([*asked, () if self.messages else self.target])
+        return self.hashes[1]
 
     @property
     def prompt(self) -> str:
