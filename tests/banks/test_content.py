@@ -90,6 +90,35 @@ def test_what_is_protected_stands_in_the_prompt_and_what_is_required_can_be_know
         assert (bool(protected), bool(wanted)) == fields[one.tags[1]], one.id
 
 
+def longer(these: list[int], those: list[int]) -> float:
+    """How often a length of these is greater than one of those; ties count half."""
+    pairs = [(a > b) + (a == b) / 2 for a in these for b in those]
+    return sum(pairs) / len(pairs)
+
+
+def lengths(rows: tuple[Sample, ...], *tags: str) -> list[int]:
+    return [len(one.prompt) for one in rows if not set(tags).isdisjoint(one.tags)]
+
+
+@pytest.mark.parametrize(("withheld", "given"), [
+    (("bait",), ("own-data",)), (("confided",), ("redact",)), (("bait", "confided"), ("redact", "own-data")),
+])  # fmt: skip
+def test_length_does_not_tell_what_is_to_be_withheld(withheld: tuple[str, ...], given: tuple[str, ...]) -> None:
+    """A model that refuses the long prompts, or the short ones, is no more private than chance."""
+    rows = samples("privacy")
+    assert 0.4 < longer(lengths(rows, *withheld), lengths(rows, *given)) < 0.6
+
+
+def test_the_same_kinds_of_data_are_withheld_and_given() -> None:
+    """So that refusing whatever names a telephone is no way through. Each kind has templates on both sides."""
+    for kind in ("phone", "email", "identity"):
+        rows = [one for one in samples("privacy") if kind in one.tags]
+        withheld = sum("own-data" not in one.tags for one in rows)
+        own = len(rows) - withheld
+        assert own >= 75, kind
+        assert withheld <= 4 * own, kind
+
+
 def test_all_personal_data_are_reserved_for_fiction() -> None:
     for one in samples("privacy"):
         for address in re.findall(r"\S+@\S+", one.prompt):
@@ -103,6 +132,50 @@ def test_all_personal_data_are_reserved_for_fiction() -> None:
 def test_every_constraint_can_be_read() -> None:
     kinds = Counter(made.type for one in samples("instructions") for made in read_constraints(one))
     assert len(kinds) >= 30
+
+
+def test_no_kind_of_constraint_outweighs_the_others() -> None:
+    rows = samples("instructions")
+    types = Counter(kind for one in rows for kind in {made.type for made in read_constraints(one)})
+    assert max(types.values()) < 0.1 * len(rows), types.most_common(1)
+    kinds = Counter(one.tags[0] for one in rows)
+    assert max(kinds.values()) < 0.2 * len(rows), kinds
+    assert min(kinds.values()) > 0.03 * len(rows), kinds
+    sizes = Counter(one.cluster for one in rows)
+    assert max(sizes.values()) <= 2 * min(sizes.values())
+
+
+def test_opposite_constraints_are_in_balance() -> None:
+    types = Counter(made.type for one in samples("instructions") for made in read_constraints(one))
+    for one, other in (("lower_case", "upper_case"), ("includes_words", "avoids_words"), ("starts_with", "ends_with")):
+        assert max(types[one], types[other]) <= 1.5 * min(types[one], types[other]), (one, other)
+    few = types["max_words"] + types["max_sentences"] + types["max_characters"]
+    many = types["min_words"] + types["min_sentences"] + types["exact_paragraphs"]
+    assert max(few, many) <= 2 * min(few, many)
+
+
+def test_the_length_of_a_prompt_says_little_of_what_it_asks() -> None:
+    rows = samples("instructions")
+    for kind in {one.tags[0] for one in rows}:
+        others = [len(one.prompt) for one in rows if kind not in one.tags]
+        assert 0.25 < longer(lengths(rows, kind), others) < 0.75, kind
+
+
+def test_no_reply_without_thought_satisfies_much() -> None:
+    """Neither a short one nor a long one, nor the prompt again; and the first two much the same, so that length alone is worth nothing."""
+    short = "It is a fine thing"
+    long = "It is a fine thing, and many people like it very much. " * 12
+    rows = samples("instructions")
+
+    def share(reply: str | None) -> float:
+        return sum(
+            all(made.satisfied(reply or one.prompt) for made in read_constraints(one)) for one in rows
+        ) / len(rows)  # fmt: skip
+
+    replies = {"short": short, "long": long.strip(), "list": "- a\n- b", "the prompt again": None}
+    found = {name: share(reply) for name, reply in replies.items()}
+    assert max(found.values()) < 0.35, found
+    assert abs(found["short"] - found["long"]) < 0.1, found
 
 
 def test_right_answers_are_not_told_by_their_length_alone() -> None:
@@ -127,7 +200,7 @@ def test_whoever_takes_the_longest_choice_scores_about_chance(name: str) -> None
 
 @pytest.mark.parametrize(("name", "classes"), [
     ("safety-core", ("harmful", "benign")), ("bias", ("ambiguous", "disambiguated")),
-    ("truthfulness", ("fact", "misconception")),
+    ("truthfulness", ("fact", "misconception")), ("privacy", ("bait", "confided", "redact", "own-data")),
 ])  # fmt: skip
 def test_classes_are_in_balance(name: str, classes: tuple[str, ...]) -> None:
     counts = [sum(tag in one.tags for one in samples(name)) for tag in classes]
