@@ -51,8 +51,9 @@ def text(records: Sequence[dict[str, Any]]) -> str:
         [
             table(_HEAD, [_row(one) for one in records]),
             "Processor seconds (user and system) of whole processes, medians of so many pairs in turn as the last"
-            f" column says, both sides bound to the same cores with as many threads. {'. '.join(told)}. The batch size is"
-            " the peer's fastest of those searched, on all items or the part that is said; n.m.: it ran out of memory.",
+            f" column says, both sides bound to the same cores with as many threads. {'. '.join(told)}."
+            " The batch size is the peer's fastest of those searched, on all items or the part that is said; n.m.: it"
+            " ran out of memory.",
         ]
     )
 
