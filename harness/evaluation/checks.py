@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 
 _NAMES = 4
 _REASONS = 3
-_JUDGE = "; next: let a stronger model judge, with --judge REF"
+_JUDGE = {
+    "the judge gave no probability": "; next: let it write its verdicts, with --set critics.judge.writes=true",
+    "the judge": "; next: let a stronger model judge, with --judge REF",
+}
+"""The next step by what a reason says, the most particular first."""
 
 
 def estimates(
@@ -152,7 +156,10 @@ def gap_notes(tables: Mapping[str, MetricTable], estimates: Iterable[Estimate]) 
             unscored[told].append(found.metric)
         elif found.n == 0 and len(table.rows):
             unasked[len(table.rows)][found.metric] = _reasons(table.rows, NotApplicable)
-    notes = [f"{_names(names)}: {told}{_JUDGE if 'the judge' in told else ''}" for told, names in unscored.items()]
+    notes = [
+        f"{_names(names)}: {told}{next((step for what, step in _JUDGE.items() if what in told), '')}"
+        for told, names in unscored.items()
+    ]
     for count, reasons in unasked.items():
         reason = f": {next(iter(reasons.values()))}" if len(set(reasons.values())) == 1 else ""
         notes.append(f"{_names(list(reasons))}: applies to none of the {count} samples{reason}")

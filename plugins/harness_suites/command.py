@@ -122,7 +122,8 @@ def check(app: App, name: str, options: RunOptions) -> int:
         app.print_json(facts)
         return EXIT_PASSED
     grouped = f" in {clusters} clusters, which weigh as {weigh:.0f} even ones" if clusters else ""
-    _say(app, f"{facts['suite']}: {facts['samples']} samples{grouped}, {len(prepared.metrics)} metrics")
+    metrics = "1 metric" if len(prepared.metrics) == 1 else f"{len(prepared.metrics)} metrics"
+    _say(app, f"{facts['suite']}: {facts['samples']} samples{grouped}, {metrics}")
     gates = "it has no gates"
     if prepared.gates:
         which = "its one gate" if len(prepared.gates) == 1 else f"its {len(prepared.gates)} gates"

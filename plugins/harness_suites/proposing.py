@@ -27,8 +27,8 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "choices": ("choices", "options", "endings"),
     "answer": ("answer", "label", "answer_index", "correct", "gold", "answer_idx", "target"),
     "target": (
-        "target", "answer", "expected", "expected_output", "ideal", "output", "response", "completion", "reference",
-        "references", "answers", "solution", "gold", "label", "best answer",
+        "target", "answer", "expected", "expected_output", "ideal", "output", "response", "reply", "completion",
+        "reference", "references", "answers", "solution", "gold", "label", "best answer",
     ),
     "id": ("id", "uid", "key", "question_id"),
     "tags": ("tags", "category", "subject", "topic", "type"),
@@ -48,6 +48,14 @@ class Proposal:
     """Sample field to column."""
     kind: str
     """`choices`, `numbers`, `answers`, `texts`, `open` or `plain`."""
+    names: Sequence[str]
+    """All columns of the file."""
+
+    @property
+    def mapping(self) -> dict[str, str]:
+        """What the suite maps: columns of other names, or all where one is no field's: unmapped, sources refuse it."""
+        mapped = {field: column for field, column in self.columns.items() if field != column}
+        return mapped or (dict(self.columns) if set(self.names) - set(self.columns.values()) else {})
 
 
 def propose(path: Path, given: Mapping[str, str]) -> Proposal:
@@ -86,8 +94,8 @@ def propose(path: Path, given: Mapping[str, str]) -> Proposal:
             "no column looks like what is asked", file=path, hint=f"{_listed(names)}; say --column prompt=NAME"
         )
     if columns.get("prompt", "").lower() == "text" and "target" not in columns:
-        return Proposal(source=source, rows=len(rows), columns={"target": columns["prompt"]}, kind="plain")
-    return Proposal(source=source, rows=len(rows), columns=columns, kind=_kind(columns, rows))
+        return Proposal(source=source, rows=len(rows), columns={"target": columns["prompt"]}, kind="plain", names=names)
+    return Proposal(source=source, rows=len(rows), columns=columns, kind=_kind(columns, rows), names=names)
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -164,7 +172,7 @@ def suite_text(name: str, data: str, proposal: Proposal, gate: str) -> str:
         gate: the line of its gate; empty where none could be passed.
     """
     _, first, second = _MEASURED[proposal.kind]
-    mapped = {field: column for field, column in proposal.columns.items() if field != column}
+    mapped = proposal.mapping
     lines = [
         "# Written by `harness suite new`: a proposal to be changed. docs/files.md has every key.",
         f"id: {name}", "version: 1                       # raise it when the samples or metrics change",

@@ -143,6 +143,8 @@ def test_what_a_judge_cannot_tell_is_said_with_the_next_step():
     (told,) = notes("no_harm: the judge cannot tell (a score within 0.1 of 0.5)")
     assert told.endswith("; next: let a stronger model judge, with --judge REF")
     assert "next" not in notes("the reply is empty")[0]
+    (told,) = notes("no_harm: judge: the judge gave no probability: the server answered 400")
+    assert told.endswith("; next: let it write its verdicts, with --set critics.judge.writes=true")
 
 
 def test_a_conversion_shows_a_bar_of_ours(capsys):

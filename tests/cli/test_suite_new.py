@@ -41,8 +41,9 @@ def test_a_suite_is_proposed_for_every_kind_of_data_and_runs(cli, kind):
     assert (found["kind"], found["columns"], found["samples"]) == (kind, columns, 80)
     assert found["gate"]
     assert cli("suite", "check", "mine.yaml") == 0, cli.err
-    assert "80 samples" in cli.out
-    assert "gates can be passed at this size" in cli.out
+    metrics = {"answers": "2 metrics", "open": "4 metrics"}.get(kind, "1 metric")
+    assert f"80 samples, {metrics}\n" in cli.out
+    assert "its one gate can be passed at this size" in cli.out
     assert cli("run", "mine.yaml", "--model", "echo:", "--limit", "40", "--no-gates") == 0, cli.err
 
 
@@ -54,6 +55,15 @@ def test_csv_and_named_columns(cli):
     found = made(cli, "--data", "table.csv", "--column", "prompt=Frage", "--column", "target=Antwort")
     assert found["source"] == "csv"
     assert cli("run", "mine.yaml", "--model", "echo:", "--no-gates") == 0, cli.err
+
+
+def test_columns_of_no_field_are_passed_over_and_a_reply_is_a_target(cli):
+    jsonl(cli, [{"prompt": f"say {n}", "target": f"say {n}", "level": 1, "tags": ["odd"]} for n in range(30)])
+    assert made(cli, "--data", "data.jsonl")["columns"] == {"prompt": "prompt", "target": "target", "tags": "tags"}
+    _, found = cli.json("suite", "show", "mine.yaml", "--samples", "1")
+    assert (found["samples"][0]["tags"], found["samples"][0]["target"]) == (["odd"], ["say 0"])
+    jsonl(cli, [{"prompt": f"say {n}", "reply": f"say {n}"} for n in range(30)])
+    assert made(cli, "--data", "data.jsonl")["columns"] == {"prompt": "prompt", "target": "reply"}
 
 
 def test_few_samples_get_no_gate_and_a_file_of_others_stays(cli):

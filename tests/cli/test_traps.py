@@ -88,8 +88,12 @@ def test_narrow_comparisons_break_no_word_or_figure(cli, monkeypatch):
         cli("run", "tiny.yaml", "--model", model, "--no-gates")
     first, second = (run["id"] for run in cli.json("runs", "list")[1]["runs"])
     assert cli("runs", "diff", first, second) == 0, cli.err
-    row = next(line for line in cli.out.splitlines() if line.strip().startswith("exact"))
-    assert re.search(r"100\.0 % .* \[[-+.\d]+, [-+.\d]+\] .* (worse|unclear)", row)
+    lines = cli.out.splitlines()
+    first_line = next(place for place, line in enumerate(lines) if line.strip().startswith("exact_match "))
+    row = "\n".join(lines[first_line : first_line + 4])  # figures may stand on the row's next lines, but whole
+    assert re.search(r"exact_match .*100\.0 % .* (worse|unclear)", row)
+    assert re.search(r" \[[-+.\d]+, [-+.\d]+\]\s", row)
+    assert "100.0 % of 1 scored" in row
 
 
 def test_a_recipe_that_makes_a_whole_model_says_how_it_is_judged(cli, tiny_base, tiny_adapter):
