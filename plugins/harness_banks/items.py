@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
@@ -133,13 +132,3 @@ def _listed(value: object) -> list[Any]:
     if value is None:
         return []
     return value if isinstance(value, list) else [value]
-
-
-def effective_clusters(clusters: Sequence[str | None]) -> float:
-    """Return how many equally large clusters weigh as much as these: (Σm)² / Σm² over their sizes m.
-
-    Carter, Schnepel and Steigerwald, Review of Economics and Statistics 99 (2017) 698–709, without the part for
-    correlation within them.
-    """
-    sizes = Counter(cluster if cluster is not None else f"\0{place}" for place, cluster in enumerate(clusters))
-    return sum(sizes.values()) ** 2 / sum(size**2 for size in sizes.values()) if sizes else 0.0
