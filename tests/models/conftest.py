@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,15 @@ import pytest
 
 from harness.contracts import Model, RunContext
 from harness.errors import InputError
+from harness.references import resolve_model
 from harness.store.adapters import adapter_id
-from harness.types import AdapterSpec, Candidate, Decoding, Message, ModelSpec, NoReply, Reply, Request
+from harness.types import AdapterSpec, Candidate, Decoding, Generate, Message, ModelSpec, NoReply, Reply, Request
+from harness_models.remote.limits import Limits
+from harness_models.remote.model import OpenAIModel
 from tests import tiny
+from tests.models.serving import Server
+
+MADE: list[OpenAIModel] = []
 
 
 @pytest.fixture(scope="session")
@@ -121,3 +127,35 @@ def greedy(tokens: int, *stop: str) -> Decoding:
 
 def reasons(replies: Sequence[Reply]) -> list[str]:
     return [reply.reason for reply in replies if isinstance(reply, NoReply)]
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    running = Server()
+    yield running
+    running.http.shutdown()
+    running.http.server_close()
+
+
+@pytest.fixture
+def quick_remote(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Short waits, no key of the surroundings, and every model that `make_remote` made closed."""
+    monkeypatch.setattr(OpenAIModel, "limits", Limits(first_wait=0.01, longest_wait=0.05, connect=2))
+    monkeypatch.delenv("HARNESS_API_KEY", raising=False)
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "HARNESS_API_KEYS"):
+        monkeypatch.delenv(name, raising=False)
+    yield
+    while MADE:
+        MADE.pop().close()
+
+
+def make_remote(
+    url: str, *, offline: bool = False, name: str = "tiny", timeout: float = 2
+) -> tuple[OpenAIModel, Candidate]:
+    spec = resolve_model(f"openai:{name}@{url}", schemes=["openai"])
+    MADE.append(OpenAIModel(spec, RunContext(offline=offline, weights=Path("unused"), timeout=timeout)))
+    return MADE[-1], Candidate(model=spec)
+
+
+def generates(*prompts: str) -> list[Generate]:
+    return [Generate(messages=user(prompt), decoding=greedy(8)) for prompt in prompts]

@@ -9,8 +9,8 @@ import pytest
 from harness.evaluation.tools import declared, read_calls
 from harness.reading.conversation import ToolSection
 from harness.types import Completion, Decoding, Generate, Message, Sample
+from tests.models.conftest import make_remote
 from tests.models.serving import Server, said
-from tests.models.test_openai import make_remote
 
 SCHEMA = {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}
 TOOL = ToolSection.model_validate(
