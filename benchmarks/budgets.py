@@ -11,13 +11,13 @@ What is promoted stays the baseline, so that all wrong promotions are alike.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+from sections import write_table
 
 from harness.stats.attempts import level_of_attempt
 from harness.stats.paired import paired_difference
@@ -95,9 +95,7 @@ def main() -> None:
     made = table()
     print(made)
     if "--write" in sys.argv:
-        text = DOCUMENT.read_text(encoding="utf-8")
-        pattern = re.compile(r"(<!-- table budgets -->\n).*?(<!-- end -->)", re.DOTALL)
-        DOCUMENT.write_text(pattern.sub(lambda match: f"{match[1]}{made}\n{match[2]}", text), encoding="utf-8")
+        write_table(DOCUMENT, "budgets", made)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Puts measured tables into docs/benchmarks.md, each between marks of its own."""
+"""Puts measured tables into docs/benchmarks.md and other pages, each between marks of its own."""
 
 from __future__ import annotations
 
@@ -25,6 +25,19 @@ def write_section(name: str, text: str) -> None:
     DOCUMENT.write_text(
         pattern.sub(lambda found: found.group(1) + text.strip() + "\n" + found.group(2), document), encoding="utf-8"
     )
+
+
+def write_table(document: Path, name: str, text: str) -> None:
+    """Replace what stands between `<!-- table name -->` and the next `<!-- end -->`.
+
+    Raises:
+        ValueError: when the document has no such marks.
+    """
+    pattern = re.compile(rf"(<!-- table {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
+    found = document.read_text(encoding="utf-8")
+    if not pattern.search(found):
+        raise ValueError(f"{document} has no table {name}")
+    document.write_text(pattern.sub(lambda match: f"{match[1]}{text}\n{match[2]}", found), encoding="utf-8")
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:

@@ -12,12 +12,12 @@ The second table is of gates with `correction: e_process`, looked at 3 and 20 ti
 
 from __future__ import annotations
 
-import re
 import sys
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+from sections import write_table
 
 from harness.evaluation.looks import SEQUENTIAL
 from harness.stats.attempts import level_of_attempt
@@ -146,10 +146,7 @@ def main() -> None:
     for name, made in {**tables, "e-process": e_table()}.items():
         print(made)
         if "--write" in sys.argv:
-            text = DOCUMENT.read_text(encoding="utf-8")
-            pattern = re.compile(rf"(<!-- table {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-            text = pattern.sub(lambda match, made=made: f"{match[1]}{made}\n{match[2]}", text)
-            DOCUMENT.write_text(text, encoding="utf-8")
+            write_table(DOCUMENT, name, made)
 
 
 if __name__ == "__main__":
