@@ -105,12 +105,16 @@ def _say_new(app: App, path: Path, proposal: Proposal, prepared: PreparedSuite, 
 @common_options
 def check(app: App, name: str, options: RunOptions) -> int:
     """Read a suite and all its samples as a run would, and ask no model."""
+    import numpy as np
+
+    from harness.api.stats import effective_clusters
+
     prepared = _prepared(app, name, options)
     samples = prepared.samples
     clusters = len({cluster for cluster in samples.clusters if cluster is not None})
     sizes = Counter(samples.clusters)
     alone = sizes.pop(None, 0)
-    weigh = len(samples) ** 2 / (sum(size**2 for size in sizes.values()) + alone)  # (Σm)² / Σm²
+    weigh = effective_clusters(np.array([*sizes.values(), *[1] * alone], dtype=np.float64))
     tags = sorted({tag for sample in samples for tag in sample.tags})
     facts = {
         "suite": prepared.suite.id, "file": str(prepared.suite.path), "samples": len(samples), "clusters": clusters,
