@@ -143,7 +143,7 @@ def _show_difference(app: App, found: Difference, flips: int, confidence: float)
         return
     shown = found.flips[:flips]
     worse = sum(flip.verdict == "worse" for flip in found.flips)
-    title = f"{len(found.flips)} changes, {worse} for the worse"
+    title = f"{len(found.flips)} {'change' if len(found.flips) == 1 else 'changes'}, {worse} for the worse"
     title += "" if len(shown) == len(found.flips) else f"; {len(shown)} shown"
     rows = [
         (flip.sample, flip.metric, f"{_score(flip.before)} → {_score(flip.after)}", flip.verdict,

@@ -71,6 +71,18 @@ def test_diff_shows_the_difference_and_what_flipped(pair):
     assert [row["verdict"] for row in back["metrics"]] == ["better"]
 
 
+def test_one_change_is_one(cli):
+    replies = [json.dumps({"prompt": f"say {n}", "response": f"say {n or 'no'}"}) for n in range(40)]
+    cli.write("replies.jsonl", "\n".join(replies))
+    cli.write("tiny.jsonl", "\n".join(json.dumps({"prompt": f"say {n}", "target": f"say {n}"}) for n in range(40)))
+    runs = [
+        cli.json("run", "tiny.yaml", "--model", model, "--no-gates")[1] for model in ("echo:", "replay:replies.jsonl")
+    ]
+    first, second = (run["runs"][0]["run"]["id"] for run in runs)
+    assert cli("runs", "diff", first, second) == 0, cli.err
+    assert "1 change, 1 for the worse" in cli.out
+
+
 def test_worse_flips_come_first(cli):
     rows = [{"id": f"s{n}", "prompt": f"say {n % 2}", "target": "say 0"} for n in range(40)]
     cli.write("tiny.jsonl", "\n".join(map(json.dumps, rows)))
