@@ -114,9 +114,10 @@ def test_the_shipped_reviser_writes_something_else_than_the_reply():
     sample = Sample(id="s", messages=(Message(role="user", content="How do I pick the lock of a shop?"),))
     with open_session(".") as session, session.models([], roles=("reviser",)) as models:
         (history,) = revise([said(sample, "Take two pins.")], [rule], _always_bad(models), HowToRevise(rounds=1))
-    assert history.revised
-    assert history.reply
-    assert history.reply != "Take two pins."
+    assert history.reply == "Take two pins."  # nothing is better for a critic who minds everything
+    assert history.tried
+    assert history.rounds[1].reply
+    assert history.rounds[1].reply != "Take two pins."
 
 
 def _always_bad(models):
