@@ -16,7 +16,7 @@ from harness.plugins import load_plugins
 from harness.reading.config import read_config
 from harness.stats.attempts import level_of_attempt
 
-ATTEMPTS = {"demo": 2, "strict": 2, "fresh": 2, "microgpt": 3}
+ATTEMPTS = {"demo": 2, "safer": 2, "strict": 2, "fresh": 2, "microgpt": 3}
 """So many attempts must be possible before samples or a reset are needed."""
 
 
