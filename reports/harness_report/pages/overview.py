@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.errors import InputError
-from harness.tables import headline, interval
+from harness.tables import counted, headline, interval
 from harness_report import fragments
 from harness_report.canvas import DECISIONS, RUN
 from harness_report.figures import key_metrics, when
@@ -64,7 +64,7 @@ def _begin(canvas: Canvas, found: Overview) -> bool:
     promotable = sum(decision.status == "passed" for decision in found.decisions)
     others = ", ".join(f"{statuses.count(word)} {word}" for word in ("failed", "inconclusive", "ungated"))
     counts = (
-        ("Promoted", *_promoted(found)), ("Runs", str(len(found.runs)), f"{len(found.suites)} suites"),
+        ("Promoted", *_promoted(found)), ("Runs", str(len(found.runs)), counted(len(found.suites), "suite")),
         ("Passed", str(statuses.count("passed")), others),
         ("Decisions", str(len(found.decisions)), f"{promotable} may be promoted"),
     )  # fmt: skip
