@@ -43,6 +43,19 @@ def cli(tmp_path, monkeypatch, capsys):
     return made
 
 
+def write_gated_suite(cli, samples):
+    """Write a suite of so many samples, with a gate on a principle whose critic is calibrated."""
+    cli.write(
+        "tiny.yaml",
+        "id: tiny\nsamples: {source: jsonl, path: t.jsonl}\n"
+        "measure: [{adherence: {constitution: rules.yaml, calibration: {fruit: {sensitivity: [90, 100], specificity: [90, 100]}}}}]\n"
+        "gates:\n  - {metric: adherence.fruit, min: 0.5}\n",
+    )
+    examples = "examples: {pass: [{prompt: a, response: figs}], fail: [{prompt: a, response: plums}]}"
+    cli.write("rules.yaml", RULES.replace("critics: [mild]", f"critics: [mild], {examples}"))
+    cli.write("t.jsonl", "".join(f'{{"id": "s{n}", "prompt": "figs {n}", "target": "x"}}\n' for n in range(samples)))
+
+
 def kept(cli):
     workspace = Workspace.open(cli.folder / ".harness")
     try:
@@ -145,15 +158,7 @@ def test_a_difference_scores_stored_replies_and_generates_nothing(cli):
 
 
 def test_a_past_decision_whose_gate_would_fall_is_named(cli):
-    cli.write(
-        "tiny.yaml",
-        "id: tiny\nsamples: {source: jsonl, path: t.jsonl}\n"
-        "measure: [{adherence: {constitution: rules.yaml, calibration: {fruit: {sensitivity: [90, 100], specificity: [90, 100]}}}}]\n"
-        "gates:\n  - {metric: adherence.fruit, min: 0.5}\n",
-    )
-    examples = "examples: {pass: [{prompt: a, response: figs}], fail: [{prompt: a, response: plums}]}"
-    cli.write("rules.yaml", RULES.replace("critics: [mild]", f"critics: [mild], {examples}"))
-    cli.write("t.jsonl", "".join(f'{{"id": "{n}", "prompt": "figs {n}", "target": "x"}}\n' for n in range(40)))
+    write_gated_suite(cli, 40)
     config = "model: 'echo:'\nplugins: [./mild.py]\npolicy: mine\npolicies:\n  mine:\n    suites: [tiny.yaml]\n"
     cli.write("harness.yaml", config)
     write_adapter(cli.folder / "one", 0.5)
@@ -199,15 +204,7 @@ def test_a_workspace_without_runs_compares_texts(cli):
 
 def test_replies_to_what_decides_are_judged_and_not_shown(cli):
     """Their shares count for what past decisions would say; which reply turns is not said."""
-    cli.write(
-        "tiny.yaml",
-        "id: tiny\nsamples: {source: jsonl, path: t.jsonl}\n"
-        "measure: [{adherence: {constitution: rules.yaml, calibration: {fruit: {sensitivity: [90, 100], specificity: [90, 100]}}}}]\n"
-        "gates:\n  - {metric: adherence.fruit, min: 0.5}\n",
-    )
-    examples = "examples: {pass: [{prompt: a, response: figs}], fail: [{prompt: a, response: plums}]}"
-    cli.write("rules.yaml", RULES.replace("critics: [mild]", f"critics: [mild], {examples}"))
-    cli.write("t.jsonl", "".join(f'{{"id": "s{n}", "prompt": "figs {n}", "target": "x"}}\n' for n in range(80)))
+    write_gated_suite(cli, 80)
     cli.write(
         "harness.yaml", "model: 'echo:'\nplugins: [./mild.py]\npolicy: mine\npolicies:\n  mine:\n"
         "    suites: [{suite: tiny.yaml, deciding: 0.6}]\n",
