@@ -75,7 +75,7 @@ def family(rng: random.Random, breaks: int, follows: int) -> list[Solved]:
     broken, fine = list[Solved](), list[Solved]()
     for file in sorted(FAMILY.glob("training-[0-9]*.jsonl")):
         for row in read(file):
-            turns = tuple(Message(**turn) for turn in row["messages"])  # type: ignore[arg-type]
+            turns = tuple(Message(**turn) for turn in row["messages"])
             flaw = Flaw(before=turns, reply=row["response"], principle=row["principle"], rule=rules[row["principle"]])
             if row["verdict"] == "breaks":
                 broken.append((flaw, row["critique"], row["revision"]))
