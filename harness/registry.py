@@ -144,4 +144,5 @@ def late(where: str) -> Callable[..., Any]:
     def call(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - whatever it takes and gives
         return imported(where)(*arguments, **options)
 
+    vars(call)["where"] = where
     return call

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from harness.errors import unknown_name
-from harness.registry import Known
+from harness.registry import Known, imported
 
 SERVICES: Known[Any] = Known("register_services")
 
@@ -28,3 +28,14 @@ def service(name: str) -> Callable[..., Any]:
         return SERVICES.maker(name)(*arguments, **options)
 
     return call
+
+
+def offered(name: str) -> Any:  # noqa: ANN401 - a function, or a class
+    """Return what is offered under a name itself, with its documentation; `service` imports it later.
+
+    Raises:
+        KeyError: where nothing offers it.
+    """
+    maker = SERVICES.maker(name)
+    where = vars(maker).get("where")
+    return imported(where) if where else maker

@@ -7,35 +7,18 @@
 
 `assert_model`, `assert_source`, `assert_classifier` and their like check what a plugin's author promises; each raises a
 `ContractError` that lists everything which does not hold. The bundled plugins go through the same ones. What each takes
-stands in docs/writing-plugins.md; the checks themselves are a plugin's (`harness_conformance`).
+stands in docs/writing-plugins.md and in its `help`; the checks themselves are a plugin's (`harness_conformance`).
 
 With pytest there is a fixture `assert_gate`, for which harness.yaml and relative paths are those of pytest's root
 folder, wherever pytest was started.
 """
 
+from typing import Any
+
 from harness.errors import ContractError
-from harness.services import service
+from harness.services import offered
 from harness.testing.gates import GateNotPassedError, assert_gate
 
-Observed = service("observed")
-assert_classifier = service("assert classifier")
-assert_command = service("assert command")
-assert_constitution = service("assert constitution")
-assert_correction = service("assert correction")
-assert_critic = service("assert critic")
-assert_gate_kind = service("assert gate_kind")
-assert_job = service("assert job")
-assert_metric = service("assert metric")
-assert_model = service("assert model")
-assert_observers = service("assert observers")
-assert_policy = service("assert policy")
-assert_principle = service("assert principle")
-assert_recipe = service("assert recipe")
-assert_report_section = service("assert report_section")
-assert_source = service("assert source")
-assert_stage = service("assert stage")
-assert_suite = service("assert suite")
-assert_verifier = service("assert verifier")
 ModelContractError = ContractError
 """The name that it had while models alone had a kit."""
 
@@ -64,3 +47,11 @@ __all__ = [
     "assert_suite",
     "assert_verifier",
 ]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a kit, or what one is shown
+    """Return a kit with its signature and documentation, when it is first asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    kind = name.removeprefix("assert_")
+    return offered("observed" if kind == name else f"assert {kind}")

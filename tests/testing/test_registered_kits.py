@@ -94,3 +94,12 @@ def test_what_breaks_is_told(check, name, why, tmp_path: Path):
     (tmp_path / "odd.yaml").write_text("stages: [{no_such_stage: {}}]\n", encoding="utf-8")
     with pytest.raises(testing.ContractError, match=why):
         check(name, plugins=[tmp_path / "broken.py"])
+
+
+def test_a_kit_tells_its_signature_and_what_it_checks():
+    import inspect
+
+    from harness.testing import assert_critic
+
+    assert "principle" in inspect.signature(assert_critic).parameters
+    assert "stable fingerprint" in (inspect.getdoc(assert_critic) or "")
