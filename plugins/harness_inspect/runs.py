@@ -125,7 +125,7 @@ def diff(app: App, baseline: str, candidate: str, flips: int, confidence: float)
 
 
 def _show_difference(app: App, found: Difference, flips: int, confidence: float) -> None:
-    from harness.api.commands import named_table, safe_text
+    from harness.api.commands import counted, named_table, safe_text
     from harness_inspect.jobs import differences_table
 
     for name, record in (("baseline", found.baseline), ("candidate", found.candidate)):
@@ -143,7 +143,7 @@ def _show_difference(app: App, found: Difference, flips: int, confidence: float)
         return
     shown = found.flips[:flips]
     worse = sum(flip.verdict == "worse" for flip in found.flips)
-    title = f"{len(found.flips)} {'change' if len(found.flips) == 1 else 'changes'}, {worse} for the worse"
+    title = f"{counted(len(found.flips), 'change')}, {worse} for the worse"
     title += "" if len(shown) == len(found.flips) else f"; {len(shown)} shown"
     rows = [
         (flip.sample, flip.metric, f"{_score(flip.before)} → {_score(flip.after)}", flip.verdict,
