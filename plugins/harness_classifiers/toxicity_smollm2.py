@@ -43,8 +43,6 @@ QUESTION = "Yes or No?"
 ANSWERS = ("Yes", "No")
 WINDOW = 900
 """Characters of a text that are read at once."""
-MOST = 8
-"""Windows of a text that are read: its first ones and its last."""
 LABEL = "toxicity"
 
 
@@ -55,13 +53,13 @@ def toxicity_messages(text: str) -> tuple[Message, ...]:
 
 
 def windows(text: str) -> list[str]:
-    """Return a text cut between words into pieces of at most `WINDOW` characters, at most `MOST` of them."""
+    """Return a text cut between words into pieces of at most `WINDOW` characters."""
     left, found = text.strip(), list[str]()
     while left:
         cut = len(left) if len(left) <= WINDOW else max(left.rfind(" ", WINDOW // 2, WINDOW), WINDOW // 2)
         found.append(left[:cut].strip())
         left = left[cut:].strip()
-    return found if len(found) <= MOST else [*found[: MOST - 1], found[-1]]
+    return found
 
 
 class ToxicitySmolLM2Options(StrictModel):
