@@ -1,6 +1,9 @@
 """What a kind of gate is made of: its base, the records that it is asked with, and how checks write numbers."""
 
 from harness.evaluation.number_formats import PrecisionChecker as PrecisionChecker
+from harness.gates.by_evidence import Finding as Finding
+from harness.gates.by_evidence import check_differences as check_differences
+from harness.gates.by_evidence import check_value as check_value
 from harness.gates.kind import Arms as Arms
 from harness.gates.kind import Correction as Correction
 from harness.gates.kind import Drawn as Drawn

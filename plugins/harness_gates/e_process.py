@@ -15,21 +15,29 @@ that it can be for each bound.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.api import AnchorCheck, Check, worst_status
-from harness.api.gates import Correction, amount, bounds_text, change, limit_text, points_text
-from harness.api.stats import estimate, gate_kind, metric_kind, pair, score_range
+from harness.api.gates import (
+    Correction,
+    Finding,
+    amount,
+    bounds_text,
+    change,
+    check_differences,
+    check_value,
+    limit_text,
+    points_text,
+)
+from harness.api.stats import gate_kind, metric_kind, pair, score_range
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
-    from harness.api import Gate, Metric, Status
+    from harness.api import Check, Gate, Metric
     from harness.api.gates import Arms, GateKind, Problem
     from harness.api.stats import MetricTable
     from harness.api.workspace import Workspace
@@ -62,20 +70,6 @@ def lower_bound(values: NDArray[np.float64], alpha: float) -> float:
     return low
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Found:
-    """What the samples say of a value or a difference."""
-
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    p: float | None = None
-    status: Status = "inconclusive"
-    obstacle: str = ""
-    n: int = 0
-    unscored: int = 0
-
-
 class EProcess(Correction):
     """A verdict at any number of looks; YAML asks for it with `correction: e_process`."""
 
@@ -104,30 +98,11 @@ class EProcess(Correction):
     def check(self, gate: Gate, kind: GateKind, arms: Arms) -> Check:
         """Return the verdict on a run."""
         table = arms.candidate
-        own = estimate(table, confidence=1 - 2 * gate.alpha, seed=arms.seed, resamples=arms.resamples)
         if not kind.compares:
-            found = _look(gate, kind, table, None, "")
-            text = _text(gate, kind, table.metric, found)
-            return Check(
-                gate=gate, status=found.status, sentence=f"{found.status}: {text}", estimate=own, low=found.low,
-                high=found.high, p=found.p, method=METHOD,
-            )  # fmt: skip
-        parts = [(to, margin, _look(gate, kind, table, arms.others[to], to)) for to, margin in kind.arms(gate)]
-        status = cast("Status", worst_status(found.status for _, _, found in parts))
-        said = "; ".join(_difference_text(table.metric, *part) for part in parts)
-        kept = [
-            AnchorCheck(
-                status=found.status, baseline=estimate(arms.others[to], confidence=1 - 2 * gate.alpha, seed=arms.seed),
-                difference=found.value, low=found.low, high=found.high, p=found.p, method=METHOD,
-            )
-            for to, _, found in parts
-        ]  # fmt: skip
-        known = [found.p for _, _, found in parts if found.p is not None]
-        return Check(
-            gate=gate, status=status, sentence=f"{status}: {said}", estimate=own, baseline=kept[0].baseline,
-            difference=kept[0].difference, low=kept[0].low, high=kept[0].high, method=METHOD,
-            p=max(known) if len(known) == len(parts) else None, anchor=kept[1] if len(kept) > 1 else None,
-        )  # fmt: skip
+            return check_value(gate, arms, _look(gate, kind, table), METHOD)
+        return check_differences(
+            gate, kind, arms, lambda to, margin: _look(gate, kind, table, (to, arms.others[to], margin)), METHOD
+        )
 
 
 def _range(metric: Metric) -> tuple[float, float] | None:
@@ -135,18 +110,24 @@ def _range(metric: Metric) -> tuple[float, float] | None:
     return (0.0, 1.0) if metric_kind(metric).shares else score_range(metric)
 
 
-def _look(gate: Gate, kind: GateKind, table: MetricTable, other: MetricTable | None, to: str) -> _Found:
-    """Return what the samples say against a gate's region."""
+def _look(
+    gate: Gate, kind: GateKind, table: MetricTable, against: tuple[str, MetricTable, float] | None = None
+) -> Finding:
+    """Return what the samples say against a gate's region, of the value or against an arm with a margin."""
+    to, other, margin = against or (None, None, 0.0)
+    about = f"{gate.metric}: " if other is None else f"{gate.metric} against {to}: "
     least, greatest = _range(table.metric) or (0.0, 1.0)
     columns = _scores(table) if other is None else _differences(table, other)
     if other is not None:
         least, greatest = least - greatest, greatest - least
     if columns is None:
-        return _Found(obstacle="an e-process is for samples that weigh the same and stand alone, without clusters")
+        return Finding(
+            sentence=f"{about}an e-process is for samples that weigh the same and stand alone, without clusters"
+        )
     worst, best = columns  # NaN is unscored
     n = len(worst)
     if not n:
-        return _Found(obstacle="no sample is in its denominator")
+        return Finding(sentence=f"{about}no sample is in its denominator")
     unscored = int(np.isnan(worst).sum())
     scale = greatest - least
     downs = np.where(np.isnan(worst), 0.0, np.clip((worst - least) / scale, 0.0, 1.0))
@@ -156,15 +137,25 @@ def _look(gate: Gate, kind: GateKind, table: MetricTable, other: MetricTable | N
     def p(values: NDArray[np.float64], mean: float) -> float:
         return 1.0 if mean >= 1.0 else 0.0 if mean <= 0.0 else min(1.0, math.exp(-log_wealth(values, mean)))
 
-    region = kind.region(gate, table.metric, to or None)
+    region = kind.region(gate, table.metric, to)
     tests: dict[float, tuple[float | None, float | None]] = {
         line: (p(downs, (line - least) / scale), p(ups, (greatest - line) / scale)) for line in region.ends
     }
     known = worst[~np.isnan(worst)]
-    return _Found(
-        value=float(known.mean()) if len(known) else None, low=low, high=high, p=region.p(tests),
-        status=region.status(low, high, strict=kind.strict) if len(known) else "inconclusive", n=n, unscored=unscored,
-        obstacle="" if len(known) else "no sample could be scored",
+    if not len(known):
+        return Finding(sentence=f"{about}no sample could be scored", low=low, high=high, p=region.p(tests))
+    value = float(known.mean())
+    bounds = bounds_text(table.metric, low, high)
+    if other is None:
+        text = f"{gate.metric} is {amount(table.metric, value)} {bounds}"
+        text += f" against {kind.name} {limit_text(table.metric, gate.limit or 0.0)}"
+    else:
+        within = f", with a margin of {points_text(table.metric, margin)}" if margin else ""
+        text = f"{about}{change(table.metric, value)} {bounds}{within}"
+    lost = f", {unscored} of them unscored" if unscored else ""
+    return Finding(
+        sentence=f"{text}, by an e-process on {n} samples{lost}, at any number of looks", value=value, low=low,
+        high=high, p=region.p(tests), status=region.status(low, high, strict=kind.strict),
     )  # fmt: skip
 
 
@@ -200,23 +191,3 @@ def _differences(
     either = np.isnan(a) | np.isnan(b)
     lows[either], highs[either] = np.nan, np.nan  # an unscored side makes the pair the worst, as it does elsewhere
     return lows, highs
-
-
-def _text(gate: Gate, kind: GateKind, metric: Metric, found: _Found) -> str:
-    if found.obstacle:
-        return f"{gate.metric}: {found.obstacle}"
-    text = f"{gate.metric} is {amount(metric, found.value)} {bounds_text(metric, found.low, found.high)}"
-    return f"{text} against {kind.name} {limit_text(metric, gate.limit or 0.0)}{_rest(found)}"
-
-
-def _difference_text(metric: Metric, to: str, margin: float, found: _Found) -> str:
-    if found.obstacle or found.value is None:
-        return f"{metric.name} against {to}: {found.obstacle}"
-    text = f"{metric.name} against {to}: {change(metric, found.value)} {bounds_text(metric, found.low, found.high)}"
-    within = f", with a margin of {points_text(metric, margin)}" if margin else ""
-    return text + within + _rest(found)
-
-
-def _rest(found: _Found) -> str:
-    lost = f", {found.unscored} of them unscored" if found.unscored else ""
-    return f", by an e-process on {found.n} samples{lost}, at any number of looks"

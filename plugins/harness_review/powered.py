@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from harness.api import AnchorCheck, Check, Estimate, HumanLabels, worst_status
-from harness.api.gates import Correction, amount, bounds_text, change, limit_text, points_text
-from harness.api.stats import estimate, gate_kind, metric_kind, pair
+from harness.api import Estimate, HumanLabels
+from harness.api.gates import (
+    Correction,
+    Finding,
+    amount,
+    bounds_text,
+    change,
+    check_differences,
+    check_value,
+    limit_text,
+    points_text,
+)
+from harness.api.stats import gate_kind, metric_kind, pair
 from harness_review.kept import with_labels
 from harness_review.prediction_powered import FEWEST_LABELS, METHOD, Cell, powered_by_cells, powered_value
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping
 
-    from harness.api import Gate, Metric, Status
+    from harness.api import Check, Gate, Metric
     from harness.api.gates import Arms, GateKind, Problem
     from harness.api.stats import MetricTable
     from harness.api.workspace import Workspace
@@ -48,20 +58,6 @@ def powered_problem(gate: Gate, metric: Metric) -> Problem | None:
     return None
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Found:
-    """What labels say of a value or a difference; `obstacle` says why they say nothing."""
-
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    p: float | None = None
-    status: Status = "inconclusive"
-    obstacle: str = ""
-    labelled: int = 0
-    samples: int = 0
-
-
 def check_powered(gate: Gate, kind: GateKind, arms: Arms) -> Check:
     """Return the verdict of a gate whose correction is `prediction_powered`.
 
@@ -69,57 +65,56 @@ def check_powered(gate: Gate, kind: GateKind, arms: Arms) -> Check:
     is inconclusive where labels are missing, of other replies or too few, and where samples come in clusters.
     """
     table = arms.candidate
-    own = estimate(table, confidence=1 - 2 * gate.alpha, seed=arms.seed, resamples=arms.resamples)
-    if not kind.compares:
-        found = _look(gate, kind, table, None, "")
-        corrected = Estimate(
-            metric=own.metric, kind=own.kind, direction=own.direction, value=found.value, low=found.low,
-            high=found.high, n=own.n, unscored=0, not_applicable=own.not_applicable, confidence=own.confidence,
-            method=METHOD, unit=own.unit,
-        )  # fmt: skip
-        return Check(
-            gate=gate, status=found.status, sentence=f"{found.status}: {_text(gate, kind, table.metric, found)}",
-            estimate=own, corrected=None if found.obstacle else corrected, low=found.low, high=found.high, p=found.p,
-            method=METHOD,
-        )  # fmt: skip
-    parts = [(to, margin, _look(gate, kind, table, arms.others[to], to)) for to, margin in kind.arms(gate)]
-    status = cast("Status", worst_status(found.status for _, _, found in parts))
-    said = "; ".join(_difference_text(gate, table.metric, *part) for part in parts)
-    kept = [
-        AnchorCheck(
-            status=found.status, baseline=estimate(arms.others[to], confidence=1 - 2 * gate.alpha, seed=arms.seed),
-            difference=found.value, low=found.low, high=found.high, p=found.p, method=METHOD,
+    if kind.compares:
+        return check_differences(
+            gate, kind, arms, lambda to, margin: _look(gate, kind, table, (to, arms.others[to], margin)), METHOD
         )
-        for to, _, found in parts
-    ]  # fmt: skip
-    known = [found.p for _, _, found in parts if found.p is not None]
-    return Check(
-        gate=gate, status=status, sentence=f"{status}: {said}", estimate=own, baseline=kept[0].baseline,
-        difference=kept[0].difference, low=kept[0].low, high=kept[0].high, method=METHOD,
-        p=max(known) if len(known) == len(parts) else None, anchor=kept[1] if len(kept) > 1 else None,
+    found = _look(gate, kind, table)
+    check = check_value(gate, arms, found, METHOD)
+    if found.value is None or check.estimate is None:
+        return check
+    own = check.estimate
+    corrected = Estimate(
+        metric=own.metric, kind=own.kind, direction=own.direction, value=found.value, low=found.low, high=found.high,
+        n=own.n, unscored=0, not_applicable=own.not_applicable, confidence=own.confidence, method=METHOD, unit=own.unit,
     )  # fmt: skip
+    return replace(check, corrected=corrected)
 
 
-def _look(gate: Gate, kind: GateKind, table: MetricTable, other: MetricTable | None, to: str) -> _Found:
-    """Return what labels say against a gate's region."""
+def _look(
+    gate: Gate, kind: GateKind, table: MetricTable, against: tuple[str, MetricTable, float] | None = None
+) -> Finding:
+    """Return what labels say against a gate's region, of the value or against an arm with a margin."""
+    to, other, margin = against or (None, None, 0.0)
     obstacle = _obstacle(table, "", with_=" --with RUN-OF-THE-OTHER" if to else "")
-    if other is not None:
+    if other is not None and to is not None:
         obstacle = (
             obstacle or _obstacle(other, f" of {to}", with_=" --with RUN-OF-THE-OTHER") or _apart(table, other, to)
         )
     if obstacle:
-        return _Found(obstacle=obstacle)
+        return Finding(sentence=obstacle)
     labels = cast("HumanLabels", table.labels)
     cells = _cells(table) if other is None else _paired_cells(table, other)
-    region = kind.region(gate, table.metric, to or None)
+    region = kind.region(gate, table.metric, to)
     tests: dict[float, tuple[float | None, float | None]] = {}
     for line in region.ends:
-        found = powered_by_cells(cells, gate.alpha, paired=other is not None, null=line)
-        tests[line] = found.p_above, found.p_below
-    return _Found(
-        value=powered_value(cells), low=found.low, high=found.high, p=region.p(tests),
-        status=region.status(found.low, found.high, strict=kind.strict), labelled=len(labels.sample.drawn),
-        samples=sum(cell.samples for cell in cells),
+        bounds = powered_by_cells(cells, gate.alpha, paired=other is not None, null=line)
+        tests[line] = bounds.p_above, bounds.p_below
+    value, metric = powered_value(cells), table.metric
+    status = region.status(bounds.low, bounds.high, strict=kind.strict)
+    shown = bounds_text(metric, bounds.low, bounds.high)
+    by = f"by {len(labels.sample.drawn)} labels of {sum(cell.samples for cell in cells)} samples (PPI++)"
+    if other is None:
+        within = "within" if status == "passed" else "against"
+        limit = limit_text(metric, gate.limit or 0.0)
+        text = f"{gate.metric} is {amount(metric, value)} {shown} {by}, {within} {kind.name} {limit}"
+    else:
+        text = f"{gate.metric} against {to}: {change(metric, value)} {shown} {by}, {gate.kind.replace('_', '-')}"
+        text += f" by a margin of {points_text(metric, margin)}" if margin else ""
+    if status == "inconclusive":
+        text += "; more samples, and more labels of a new run, would decide"
+    return Finding(
+        sentence=text, value=value, low=bounds.low, high=bounds.high, p=region.p(tests), status=status
     )  # fmt: skip
 
 
@@ -203,30 +198,3 @@ def _counted(keys: Mapping[str, tuple[str, Hashable]], labels: Mapping[str, floa
         )
         for key, count in samples.items()
     ]  # fmt: skip
-
-
-def _text(gate: Gate, kind: GateKind, metric: Metric, found: _Found) -> str:
-    if found.obstacle:
-        return found.obstacle
-    return (
-        f"{gate.metric} is {amount(metric, found.value)} {bounds_text(metric, found.low, found.high)} {_by(found)}, "
-        f"{'within' if found.status == 'passed' else 'against'} {kind.name} {limit_text(metric, gate.limit or 0.0)}"
-    ) + _advice(found)
-
-
-def _difference_text(gate: Gate, metric: Metric, to: str, margin: float, found: _Found) -> str:
-    if found.obstacle:
-        return found.obstacle
-    line = f" by a margin of {points_text(metric, margin)}" if margin else ""
-    return (
-        f"{gate.metric} against {to}: {change(metric, found.value)} {bounds_text(metric, found.low, found.high)} "
-        f"{_by(found)}, {gate.kind.replace('_', '-')}{line}"
-    ) + _advice(found)
-
-
-def _by(found: _Found) -> str:
-    return f"by {found.labelled} labels of {found.samples} samples (PPI++)"
-
-
-def _advice(found: _Found) -> str:
-    return "; more samples, and more labels of a new run, would decide" if found.status == "inconclusive" else ""
