@@ -140,7 +140,7 @@ def find_run(workspace: Workspace, name: str, *, like: RunRecord | None = None) 
 
 
 def _newest_of(workspace: Workspace, name: str, records: Sequence[RunRecord], like: RunRecord | None) -> str:
-    """Return the newest run of what is promoted, or of the bare base; of several samples those of `like` come first."""
+    """Return the newest run of what is promoted, or of the bare base; what shares most with `like` comes first."""
     wanted = promoted(workspace) if name == PROMOTED else None
     base = None if like is None else _base_of(like, records)
 
@@ -164,8 +164,18 @@ def _newest_of(workspace: Workspace, name: str, records: Sequence[RunRecord], li
             f"there is no run of {who}{of}, which {name!r} would name",
             hint=f"run it: harness run {'SUITE' if like is None else like.suite}{asked}",
         )
-    same = [record for record in found if like is not None and record.samples_fingerprint == like.samples_fingerprint]
-    return (same or found)[-1].id
+    return max(enumerate(found), key=lambda one: (*_shared(one[1], like), one[0]))[1].id
+
+
+def _shared(record: RunRecord, like: RunRecord | None) -> tuple[bool, ...]:
+    """Tell how near a run is to another, what matters most first: its samples, its settings, its model's settings."""
+    if like is None:
+        return ()
+    return (
+        record.samples_fingerprint == like.samples_fingerprint,
+        (record.settings, record.few_shot, record.seed) == (like.settings, like.few_shot, like.seed),
+        record.candidate.model == like.candidate.model,
+    )
 
 
 def _named(model: ModelSpec) -> tuple[str | None, ...]:

@@ -200,7 +200,8 @@ def _would(app: App, pairs: Sequence[tuple[Sample, str | None]], principles: Seq
         app.print_json({"replies": len(pairs), "to_ask": asked, "principles": [one.id for one in principles]})
         return
     ids = ", ".join(one.id for one in principles)
-    click.echo(f"would judge {len(pairs)} replies, {asked} of them asked first, by {ids}; nothing was asked")
+    what = f"{len(pairs)} {'reply' if len(pairs) == 1 else 'replies'}"
+    click.echo(f"would judge {what}, {asked} of them asked first, by {ids}; nothing was asked")
 
 
 def _summary(app: App, found: Sequence[History], reviser: str, kept: str) -> None:

@@ -53,9 +53,9 @@ Examples:
   harness init
   harness init ./my-model"""
 
+_WEIGHTS = ("smollm2-135m", "minilm")
 _NEXT = """\
-next: harness models pull smollm2-135m minilm
-then: harness run safety-core --limit 20 --no-gates
+{steps}
 It says what the bare base does. Gates are for a candidate, such as one from harness train persona: a run that checks
 them exits with 1 where one failed, or is inconclusive because the samples are too few."""
 
@@ -86,5 +86,15 @@ def init(app: App, folder: Path | None, force: bool) -> int:
         app.print_json({"config": str(path), "workspace": str(root)})
     else:
         app.console.print(f"wrote {path}\nmade the workspace {root}", markup=False)
-        app.console.print(_NEXT, style="dim", soft_wrap=True, markup=False)
+        app.console.print(_next(), style="dim", soft_wrap=True, markup=False)
     return EXIT_PASSED
+
+
+def _next() -> str:
+    """Say the next commands: weights are fetched where they are not here."""
+    from harness.api.weights import is_present
+
+    absent = [name for name in _WEIGHTS if not is_present(name)]
+    run = "harness run safety-core --limit 20 --no-gates"
+    steps = f"next: harness models pull {' '.join(absent)}\nthen: {run}" if absent else f"next: {run}"
+    return _NEXT.format(steps=steps)

@@ -74,9 +74,17 @@ def test_a_number_that_is_none_is_told_in_plain_words(cli, command, said):
 
 def test_the_first_run_that_init_recommends_ends_well(cli):
     assert cli("init") == 0
-    (line,) = [line for line in cli.out.splitlines() if line.startswith("then: harness run ")]
-    assert cli(*line.removeprefix("then: harness ").split(), "--model", "echo:") == 0, cli.err
+    (line,) = [line for line in cli.out.splitlines() if ": harness run " in line]
+    assert cli(*line.partition(": harness ")[2].split(), "--model", "echo:") == 0, cli.err
     assert "safety-core: 20 samples of echo:" in cli.out
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_init_recommends_fetching_what_is_not_here_alone(cli, monkeypatch, here):
+    monkeypatch.setattr("harness.api.weights.is_present", lambda name: here or name == "minilm")
+    assert cli("init") == 0
+    assert ("next: harness models pull smollm2-135m\n" in cli.out) is not here
+    assert ("next: harness run " in cli.out) is here
 
 
 @pytest.mark.parametrize("name", ["smollm2-135m", "hf", "hf:"])

@@ -24,6 +24,7 @@ def server():
     made = Server()
     yield made
     made.http.shutdown()
+    made.http.server_close()
 
 
 def conversation(*turns):

@@ -180,6 +180,17 @@ def test_the_newest_run_is_the_ledgers_newest_even_where_the_clock_was_set_back(
     assert [record.id for record in runs.list_runs(workspace)] == ["first", "second"]
 
 
+def test_the_bases_run_by_word_has_the_samples_and_the_settings_of_the_other(workspace, make):
+    short = {"generate.max_new_tokens": 8}
+    for name, other in {
+        "alike": {"settings": short}, "longer": {}, "others": {"settings": short, "samples_fingerprint": "elsewhere"},
+    }.items():  # fmt: skip
+        make.stored_run(workspace, make.run_record(id=name, **other))
+    assert runs.find_run(workspace, "base", like=make.run_record(settings=short)) == "alike"
+    assert runs.find_run(workspace, "base", like=make.run_record()) == "longer"
+    assert runs.find_run(workspace, "base") == "others"
+
+
 def test_latest_of_nothing(workspace):
     with pytest.raises(InputError, match="harness run"):
         runs.find_run(workspace, "latest")
