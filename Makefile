@@ -5,6 +5,10 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PEER   := .venv-bench
 DATA   ?= $(wildcard ../shared/data)
+# Processes that run tests side by side: as many as there are cores, up to 4.
+CORES  := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
+WORKERS ?= $(shell [ $(CORES) -lt 4 ] && echo $(CORES) || echo 4)
+SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile
 
 .PHONY: demo test test-slow check bench audit weights clean
 
@@ -12,7 +16,7 @@ demo: $(STAMP)  ## train a small LoRA on a real model, run suites, gate it, deci
 	$(BIN)/python -m harness.cli.main demo
 
 test: $(STAMP) weights  ## the tests that finish in minutes
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 test-slow: $(STAMP) weights  ## the tests that train or take over a minute
 	$(BIN)/python -m pytest -m slow

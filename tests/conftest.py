@@ -15,6 +15,9 @@ from tests import tiny
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Side by side (`pytest -n`), each worker and what it starts has one thread: threads of many would wait for each other.
+if os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1") != "1":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A busy machine is no defect.
 settings.register_profile("no deadline", deadline=None)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def check_gate(
     gate: Gate, candidate: MetricTable, baseline: MetricTable | None = None, anchor: MetricTable | None = None,
-    *, seed: int = 0, resamples: int = RESAMPLES,
+    *, seed: int = 0, resamples: int = RESAMPLES, advises: bool = True,
 ) -> Check:  # fmt: skip
     """Check a gate on a run.
 
@@ -31,6 +31,7 @@ def check_gate(
         anchor: on the anchor's run, for gates that have one.
         seed: of the resampling.
         resamples: how many, where the procedure resamples.
+        advises: whether the sentence says how many samples would decide, which costs more than the verdict.
 
     Raises:
         InputError: for a gate that makes no sense for the metric, a comparison without a baseline, or runs whose
@@ -47,5 +48,5 @@ def check_gate(
             cause = f"the gate {gate.kind} on {gate.metric} {word} {to}, but there is no run of it"
             raise InputError(cause, hint=hint)
         others[to] = table
-    arms = Arms(candidate=candidate, others=others, seed=seed, resamples=resamples)
+    arms = Arms(candidate=candidate, others=others, seed=seed, resamples=resamples, advises=advises)
     return correction_of(gate).check(gate, kind, arms) if gate.correction else kind.check(gate, arms)

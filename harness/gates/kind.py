@@ -122,6 +122,8 @@ class Arms:
     seed: int = 0
     """Of the resampling."""
     resamples: int = RESAMPLES
+    advises: bool = True
+    """Whether what is inconclusive says how many samples would decide."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -88,12 +89,12 @@ def _non_inferior(population: Population, metric: str, margin: float, seed: int)
         if injections is not None:
             yield case(population, gate, injections, says, allowed=gate.alpha)
     equal: tuple[Injection, ...] = (Exchange(),)
-    planned = planned_power(population, equal, gate, margin, len(population), seed=seed)
-    yield case(population, gate, equal, "equal arms that differ as often as recorded", planned=planned)
+    plan = partial(planned_power, population, equal, gate, margin, len(population), seed=seed)
+    yield case(population, gate, equal, "equal arms that differ as often as recorded", plan=plan)
     better = _try(population, metric, -0.5 * lost, before=equal)
     if better is not None:
-        planned = planned_power(population, better, gate, 1.5 * margin, len(population), seed=seed)
-        yield case(population, gate, better, "better by half the margin", planned=planned)
+        plan = partial(planned_power, population, better, gate, 1.5 * margin, len(population), seed=seed)
+        yield case(population, gate, better, "better by half the margin", plan=plan)
 
 
 def _superior(population: Population, metric: str, seed: int) -> Iterator[Case]:
@@ -106,8 +107,8 @@ def _superior(population: Population, metric: str, seed: int) -> Iterator[Case]:
     gain = _GOOD[population.metrics[metric].direction] * detectable_difference(population, gate, seed=seed)
     injections = _try(population, metric, gain, before=(Exchange(),))
     if injections is not None and gain != 0.0 and not math.isnan(gain):
-        planned = planned_power(population, injections, gate, gain, len(population), seed=seed)
-        yield case(population, gate, injections, f"better by {_points(population, metric, gain)}", planned=planned)
+        plan = partial(planned_power, population, injections, gate, gain, len(population), seed=seed)
+        yield case(population, gate, injections, f"better by {_points(population, metric, gain)}", plan=plan)
 
 
 def _again_and_again(population: Population, gate: Gate) -> Iterator[Case]:
@@ -134,8 +135,8 @@ def _equivalent(population: Population, metric: str, margin: float, seed: int) -
             says = f"the difference is exactly {_points(population, metric, target)}"
             yield case(population, gate, injections, says, allowed=gate.alpha)
     equal: tuple[Injection, ...] = (Exchange(),)
-    planned = planned_power(population, equal, gate, margin, len(population), seed=seed)
-    yield case(population, gate, equal, "equal arms that differ as often as recorded", planned=planned)
+    plan = partial(planned_power, population, equal, gate, margin, len(population), seed=seed)
+    yield case(population, gate, equal, "equal arms that differ as often as recorded", plan=plan)
 
 
 def _missing(population: Population, metric: str, margin: float) -> Iterator[Case]:

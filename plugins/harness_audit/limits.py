@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 from harness.api import Calibration, Gate, HarnessError
 from harness.api.stats import binomial_power, detectable, gate_kind, metric_kind, require_valid, samples_needed
@@ -48,7 +49,7 @@ def possible(population: Population, gate: Gate, units: int | None = None) -> bo
 
 def case(
     population: Population, gate: Gate, injections: tuple[Injection, ...], says: str, *, n: int | None = None,
-    planned: float | None = None, allowed: float = 0.05,
+    plan: Callable[[], float] | None = None, allowed: float = 0.05,
 ) -> Case:  # fmt: skip
     """Return a case of one gate on one suite.
 
@@ -58,7 +59,7 @@ def case(
         injections: under which `says` is true.
         says: the truth in words.
         n: samples; None is as many as were recorded.
-        planned: power, where the candidate is good.
+        plan: finds the power, where the candidate is good.
         allowed: where it is not: how often it may pass; 0 claims that it never does.
     """
     from harness.api.stats import describe
@@ -72,9 +73,9 @@ def case(
         name=f"{population.suite} {gate.metric} {describe(gate)}: {says}"
         + ("" if n is None else f", {n} samples"),
         group=kind, condition=f"{gate.metric} {describe(gate)}", truth=says,
-        claim="power" if planned is not None else "at most" if allowed else "never",
+        claim="power" if plan is not None else "at most" if allowed else "never",
         parts=(Part(population=population, n=size, gates=(gate,), injections=injections),),
-        allowed=allowed, planned=planned,
+        allowed=allowed, plan=plan,
         cost=cost,
     )  # fmt: skip
 
@@ -98,9 +99,9 @@ def _on_the_line(population: Population, gate: Gate) -> Iterator[Case]:
     if distance is not None:
         above = gate_kind(gate).region(gate, metric).contains(limit + distance)
         good = limit + distance if above else limit - distance
-        planned = binomial_power(good, limit, n, gate.alpha, above=above)
+        plan = partial(binomial_power, good, limit, n, gate.alpha, above=above)
         injections = aimed(population, gate.metric, "value", good)
-        yield case(population, gate, injections, f"the rate is {100 * good:.1f} %", planned=planned)
+        yield case(population, gate, injections, f"the rate is {100 * good:.1f} %", plan=plan)
 
 
 def _missing(population: Population, gate: Gate) -> Iterator[Case]:

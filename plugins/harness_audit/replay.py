@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -42,7 +42,7 @@ def real_check(
     gate: Gate, candidate: MetricTable, baseline: MetricTable | None, anchor: MetricTable | None, seed: int
 ) -> CheckStatus:
     """Return the verdict of the gate itself."""
-    return check_gate(gate, candidate, baseline, anchor, seed=seed, resamples=RESAMPLES).status
+    return check_gate(gate, candidate, baseline, anchor, seed=seed, resamples=RESAMPLES, advises=False).status
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,7 +72,8 @@ class Case:
     `outside`: nothing is promised; the rate shows why."""
     parts: tuple[Part, ...]
     allowed: float = 0.05
-    planned: float | None = None
+    plan: Callable[[], float] | None = None
+    """Finds the power that is planned, by hundreds of simulated runs: asked for once there is a rate to compare."""
     attempts: int = 1
     """Independent candidates in a row, each checked at its attempt's level; one that passes is enough."""
     budgeted: bool = True
@@ -83,6 +84,11 @@ class Case:
     """Of a simulation: low where equal counts come again and again, high where each one resamples."""
     counts_alone: bool = False
     """Whether the truth is a share of the very run, so that a pass is false only where that share is past the limit."""
+
+    @cached_property
+    def planned(self) -> float | None:
+        """The power that is planned for a good candidate; None of others."""
+        return None if self.plan is None else self.plan()
 
 
 @dataclass(kw_only=True)

@@ -156,7 +156,7 @@ class ComparisonKind(GateKind):
         status = cast("Status", worst_status(part.status for part in parts))  # there is always a part
         point = gate.evidence == "point"
         known = [part.p for part in parts if part.p is not None]
-        sentence = f"{status}: " + "; ".join(self._text(gate, table, part) for part in parts)
+        sentence = f"{status}: " + "; ".join(self._text(gate, table, part, advises=arms.advises) for part in parts)
         if point:
             sentence += " (point values, no interval)"
 
@@ -197,7 +197,7 @@ class ComparisonKind(GateKind):
             to=to, margin=margin, first=to == (gate.to or "promoted"), found=found, status=status, p=region.p(tests)
         )
 
-    def _text(self, gate: Gate, candidate: MetricTable, part: Part) -> str:
+    def _text(self, gate: Gate, candidate: MetricTable, part: Part, *, advises: bool) -> str:
         """Say what was found against one arm; after the first, only what is new."""
         metric, found = candidate.metric, part.found
         if found.difference is None:
@@ -213,7 +213,7 @@ class ComparisonKind(GateKind):
         bounded = gate.cap is not None or bounds_of(metric) is not None
         text += unscored_text(found.unscored, found.n, bounded=bounded, pairs=True)
         text += f", {self.clause(metric, part)}"
-        if gate.evidence == "bound" and part.status == "inconclusive":
+        if advises and gate.evidence == "bound" and part.status == "inconclusive":
             advice = self._advice(gate, metric, found, part.margin, clustered=candidate.clustered)
             text += f"; {advice}" if advice else ""
         return text

@@ -179,7 +179,7 @@ class LimitKind(GateKind):
         status: Status = "inconclusive"
         if not found.obstacle or (point and found.estimate.value is not None):
             status = region.status(low, high, strict=self.strict)
-        text = self._text(gate, table.metric, found, status, labelled, clustered=table.clustered)
+        text = self._text(gate, arms, found, status, labelled)
         return Check(
             gate=gate, status=status, sentence=f"{status}: {text}", estimate=labelled,
             corrected=found.estimate if gate.corrected else None,
@@ -209,10 +209,8 @@ class LimitKind(GateKind):
         limit = limit_text(metric, gate.limit or 0.0)
         return f"{self.side} the {self.what} of {limit}" if passed else f"against a {self.what} of {limit}"
 
-    def _text(
-        self, gate: Gate, metric: Metric, found: Assessment, status: Status, labelled: Estimate, *, clustered: bool
-    ) -> str:
-        value = found.estimate
+    def _text(self, gate: Gate, arms: Arms, found: Assessment, status: Status, labelled: Estimate) -> str:
+        metric, value = arms.candidate.metric, found.estimate
         if value.value is None:
             return f"{gate.metric} has no value: {found.obstacle}"
         side = self.limits(gate, metric, passed=status == "passed")
@@ -227,7 +225,9 @@ class LimitKind(GateKind):
         if gate.corrected:
             missing = f", corrected for its labeller's errors ({amount(metric, labelled.value)} as labelled)" + missing
         text += f"{missing}, {side}" if missing or status == "passed" else f" {side}"
-        advice = self._advice(gate, metric, found, labelled, clustered=clustered) if status == "inconclusive" else ""
+        if not arms.advises or status != "inconclusive":
+            return text
+        advice = self._advice(gate, metric, found, labelled, clustered=arms.candidate.clustered)
         return f"{text}; {advice}" if advice else text
 
     def _advice(self, gate: Gate, metric: Metric, found: Assessment, labelled: Estimate, *, clustered: bool) -> str:

@@ -121,7 +121,7 @@ class MaxWorse(GateKind):
                 f"{to} by more than {points_text(metric, by)}{missing}, "
                 f"{side} a limit of {100 * limit:g} %"
             )
-            if status == "inconclusive":
+            if arms.advises and status == "inconclusive":
                 needed = proportion_samples(value, limit, gate.alpha)
                 text += f"; {found.obstacle or would_decide(needed, n, 'at this share')}"
         return Check(

@@ -177,7 +177,7 @@ def simulate(
                 own = tables[CANDIDATE][gate.metric]
                 to, anchor = (None if name is None else tables[arm_of(suite.pool, name)][gate.metric]
                               for name in (gate.to, gate.anchor))  # fmt: skip
-                check = check_gate(gate, own, to, anchor, seed=number, resamples=RESAMPLES)
+                check = check_gate(gate, own, to, anchor, seed=number, resamples=RESAMPLES, advises=False)
                 verdicts.append(cast("Status", check.status))  # a device is not looked at, so that every gate applies
         for counts, verdict in zip(tally.by_gate, verdicts, strict=True):
             counts[verdict] += 1

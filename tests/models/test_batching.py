@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from harness_models.hf import batching
 from harness_models.hf.batching import Budget, batches, clusters, common_prefix, run_batches
 from harness_models.hf.encoding import split_continuation
 from harness_models.hf.rolling import windows
@@ -49,7 +52,15 @@ def test_common_prefix_is_common_and_the_longest(rows: list[tuple[int, ...]]) ->
     assert len({row[: length + 1] for row in rows}) > 1 or min(map(len, rows)) == length
 
 
-@settings(max_examples=20)  # each loss of memory collects garbage, which is slow in a large process
+@pytest.fixture(scope="module")
+def nothing_collected() -> Iterator[None]:
+    """Leave garbage where it is: each loss of memory collects it, which is slow in a large process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batching.gc, "collect", lambda: 0)
+        yield
+
+
+@pytest.mark.usefixtures("nothing_collected")
 @given(lengths=LENGTHS, fits=st.integers(0, 60))
 def test_lost_memory_never_loses_or_doubles_a_row(lengths: list[int], fits: int) -> None:
     done: list[int] = []
