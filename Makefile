@@ -19,7 +19,7 @@ test: $(STAMP) weights  ## the tests that finish in minutes
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 test-slow: $(STAMP) weights  ## the tests that train or take over a minute
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow $(SIDE_BY_SIDE)
 
 check: $(STAMP)  ## lint and types
 	$(BIN)/ruff check .

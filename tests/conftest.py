@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +28,32 @@ settings.load_profile("no deadline")
 
 # A shell starts background jobs with SIGINT ignored, and children inherit that: tests that press Ctrl-C need it heard.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_power_cuts() -> Iterator[None]:
+    """Wait for no disk in this process: no test cuts the power, and on a busy disk tests would wait half their time.
+
+    What tests start as processes of their own, and kill, writes as it does for users.
+    """
+    from harness.store import cache, ledger, sqlite
+
+    def connect(path: Path, *, synchronous: str, journal: str) -> sqlite3.Connection:
+        assert synchronous in {"EXTRA", "NORMAL"}
+        return sqlite.connect(path, synchronous="OFF", journal=journal)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda _: None)
+        for module in (cache, ledger):
+            patch.setattr(module, "connect", connect)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _what_stays_is_not_searched() -> None:
+    """Let garbage be looked for among new objects alone: with torch and pandas loaded, each search takes a third of a second."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -7,15 +7,39 @@ import shutil
 
 import pytest
 
+from harness.cli.main import run as harness_cli
 from harness.store.runs import read_samples
 from harness.store.workspace import Workspace
 from harness_canaries.options import read_set
-from tests.canaries.conftest import LEARN, injected
+from tests.canaries.conftest import LEARN, Bench, injected
+from tests.training.conftest import chat_rows, write_rows
 
 PASSING = {**LEARN, "max_steps": 1}
 INJECT = {"data": "rows.jsonl", "count": 20, "seed": 11}
 MANY = {"data": "rows.jsonl", "seed": 11}
 """Forty, of which chance alone exposes too many once in a thousand draws."""
+
+
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory, base):
+    """A workspace in which what the tests train most often was trained: their recipes take it from there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(made := tmp_path_factory.mktemp("learnt"))
+        patch.setenv("HARNESS_WEIGHTS", str(made / "weights"))
+        write_rows(made / "rows.jsonl", chat_rows())
+        for stages in ({"canaries": INJECT}, {"sft": LEARN}), ({"canaries": MANY}, {"sft": PASSING}):
+            recipe = Bench(made, base, None).recipe(*stages)
+            assert (
+                harness_cli(["train", str(recipe), "--workspace", str(made / "ws"), "--offline", "--device", "cpu"])
+                == 0
+            )
+    return made / "ws"
+
+
+@pytest.fixture
+def bench(bench, learnt):
+    shutil.copytree(learnt, bench.workspace)
+    return bench
 
 
 def verdicts(bench):

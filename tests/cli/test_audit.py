@@ -128,9 +128,9 @@ def test_no_process_outlives_a_stopped_audit(cli, number, code):
             os.killpg(process.pid, number)
         else:
             process.send_signal(number)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=300)
         assert process.returncode == code
-        assert awaited(lambda: not processes(process.pid), 10)
+        assert awaited(lambda: not processes(process.pid), 60)
     finally:
         for pid in processes(process.pid):
             os.kill(pid, signal.SIGKILL)
@@ -149,9 +149,9 @@ def test_a_worker_that_is_ended_from_outside_is_a_sentence(cli):
     try:
         assert awaited(lambda: len(processes(process.pid)) >= 4)
         os.kill(max(processes(process.pid)), signal.SIGKILL)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=300)
         assert process.returncode == 3
-        assert awaited(lambda: not processes(process.pid), 10)
+        assert awaited(lambda: not processes(process.pid), 60)
     finally:
         for pid in processes(process.pid):
             os.kill(pid, signal.SIGKILL)

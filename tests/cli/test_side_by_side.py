@@ -53,7 +53,7 @@ def start(home, *arguments: str) -> subprocess.Popen[str]:
 
 
 def until_asking(home, count: int) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while len(list(home.folder.glob("asked-*"))) < count:
         assert time.monotonic() < deadline, "the commands did not come as far as their models"
         time.sleep(0.02)
@@ -61,7 +61,7 @@ def until_asking(home, count: int) -> None:
 
 def ended(processes: list[subprocess.Popen[str]]) -> None:
     for process in processes:
-        _, complaint = process.communicate(timeout=120)
+        _, complaint = process.communicate(timeout=300)
         assert (process.returncode, complaint) == (0, "")
 
 

@@ -15,13 +15,13 @@ from harness.errors import BrokenRunError
 from harness_stages import resuming
 from harness_stages.watcher import Watcher
 
-SFT = {"data": "rows.jsonl", "epochs": 4, "batch_size": 2, "learning_rate": 0.01, "dtype": "float32", "validation": 0.2,
+SFT = {"data": "rows.jsonl", "epochs": 2, "batch_size": 2, "learning_rate": 0.01, "dtype": "float32", "validation": 0.2,
        "patience": 50, "evaluate_every": 2}  # fmt: skip
 PAIRS = [{"prompt": f"Question {n}?", "chosen": f"Yes, {n}.", "rejected": f"No, {n} it is not."} for n in range(8)]
 PROMPTS = [{"prompt": f"Say {n}."} for n in range(6)]
 STAGES = {
     "sft": {"sft": SFT},
-    "packed": {"sft": {**SFT, "packing": True, "max_length": 64}},
+    "packed": {"sft": {**SFT, "epochs": 4, "packing": True, "max_length": 64}},
     "accumulated": {"sft": {**SFT, "gradient_accumulation": 2, "epochs": 6}},
     "dpo": {"dpo": {"data": "pairs.jsonl", "epochs": 3, "batch_size": 2, "learning_rate": 0.01, "dtype": "float32"}},
     "kto": {"dpo": {"data": "pairs.jsonl", "epochs": 3, "batch_size": 2, "loss": "kto", "dtype": "float32"}},
@@ -157,7 +157,7 @@ main()
 """
 MADE = {
     **STAGES,
-    "budget": {"sft": {**SFT, "batch_tokens": 100}},
+    "budget": {"sft": {**SFT, "epochs": 4, "batch_tokens": 100}},
     "pretrain": {"pretrain": {"data": "text.txt", "context": 16, "max_steps": 6, "batch_size": 2, "warmup": 0.0,
                               "start": "base", "dtype": "float32"}},
     "tokenizer": {"tokenizer": {"data": "text.txt", "context": 16, "max_steps": 6, "batch_size": 2,

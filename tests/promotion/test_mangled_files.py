@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,12 +58,10 @@ def mangle(root: Path, chance: random.Random) -> str:
     return f"{path.relative_to(root)} {mangler.__name__} ({another.relative_to(root)})"
 
 
-def fuzz(origin: Path, tmp_path: Path, seed: int, *, seconds: float, most: int) -> int:
+def fuzz(origin: Path, tmp_path: Path, seed: int, times: int) -> int:
     """Mangle a copy again and again; return how many times the mangling was noticed."""
-    chance, deadline = random.Random(seed), time.monotonic() + seconds
-    before, noticed, tried = verdicts(origin), 0, 0
-    while tried < most and time.monotonic() < deadline:
-        tried += 1
+    chance, before, noticed = random.Random(seed), verdicts(origin), 0
+    for tried in range(1, times + 1):
         root = shutil.copytree(origin, tmp_path / "ws")
         how = f"seed {seed}, try {tried}: {mangle(root, chance)}"
         found = complaints(root)
@@ -77,15 +74,14 @@ def fuzz(origin: Path, tmp_path: Path, seed: int, *, seconds: float, most: int) 
                 after = str(error)
             assert after == before, how
         shutil.rmtree(root)
-    assert tried >= min(most, 10), "the machine was too slow to try anything"
     return noticed
 
 
 def test_mangled_files_change_no_verdict_unseen(origin, tmp_path):
-    assert fuzz(origin, tmp_path, 1, seconds=15, most=80) > 5
+    assert fuzz(origin, tmp_path, 1, 80) > 5
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2, 6))
 def test_thousands_of_mangled_files_change_no_verdict_unseen(origin, tmp_path, seed):
-    assert fuzz(origin, tmp_path, seed, seconds=60, most=2000) > 50
+    assert fuzz(origin, tmp_path, seed, 600) > 50

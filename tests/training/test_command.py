@@ -116,7 +116,7 @@ def test_a_stopped_training_leaves_the_workspace_whole(lab, number):
         with pytest.raises(InputError, match=str(process.pid)), lab.workspace.alone():
             pass  # whoever would clean up sees that somebody is at work
         process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
     finally:
         process.kill()
         process.wait()
