@@ -29,6 +29,13 @@ def make_preferences() -> Stage:
     return PreferencesStage()
 
 
+def make_pairs() -> Stage:
+    """Make the `pairs` stage."""
+    from harness_revision.pairs import PairsStage
+
+    return PairsStage()
+
+
 def make_metrics(options: Mapping[str, Any], constitutions: Mapping[str, tuple[Principle, ...]]) -> Sequence[Metric]:
     """Make the metrics of `revision`."""
     from harness_revision.metrics import make
@@ -56,6 +63,7 @@ def register_stages(register: Callable[..., None]) -> None:
     """Register the stages that ask models."""
     register("constitutional", make_constitutional, about="prompts → replies → critiques → revisions")
     register("preferences", make_preferences, about="several replies to a prompt, and which of them critics prefer")
+    register("pairs", make_pairs, about="replies written by hand against the model's own, as preferences")
 
 
 @hookimpl
@@ -65,6 +73,10 @@ def register_recipes(register: Callable[..., None]) -> None:
     register("constitutional-smollm2", RECIPES / "constitutional-smollm2.yaml", about=about)
     about = "makes SmolLM2-135M safer in a few minutes, by revisions that lie ready"
     register("constitutional-short", RECIPES / "constitutional-short.yaml", about=about)
+    about = "makes SmolLM2-135M safer: revisions that lie ready, then DPO on pairs of them and its own replies"
+    register("constitutional-dpo", RECIPES / "constitutional-dpo.yaml", about=about)
+    about = "GRPO on SmolLM2-135M's own answers to red-team prompts, rewarded by a labeller of harmful help"
+    register("constitutional-rlaif", RECIPES / "constitutional-rlaif.yaml", about=about)
 
 
 @hookimpl

@@ -101,7 +101,8 @@ class PreferencesStage(Stage):
                 chosen, rejected = (one, other) if confidence > 0 else (other, one)
                 rows.append(
                     {"prompt": to_plain(one.sample.messages), "chosen": _said(chosen), "rejected": _said(rejected),
-                     "confidence": round(abs(confidence), 4), "principle": principle, "source": "sample"}
+                     "confidence": round(abs(confidence), 4), "principle": principle, "source": "sample",
+                     **_cut("chosen", chosen), **_cut("rejected", rejected)}
                 )  # fmt: skip
         if not rows:
             raise BrokenRunError(
@@ -149,6 +150,12 @@ def _replies(sample: Sample, options: PreferencesOptions, seed: int) -> Program[
     replies = yield ask("policy", *requests)
     texts = {reply.text: reply for reply in replies if isinstance(reply, Completion) and reply.text.strip()}
     return [Response(sample=sample, completion=reply, index=index) for index, reply in enumerate(texts.values())]
+
+
+def _cut(which: str, response: Response) -> dict[str, str]:
+    """Say of an answer that its length ended it, so that no end is learned behind it."""
+    cut = response.completion is not None and response.completion.finish == "length"
+    return {f"{which}_finish": "length"} if cut else {}
 
 
 def _said(response: Response) -> str:

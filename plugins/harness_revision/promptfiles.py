@@ -28,6 +28,8 @@ class Prompt:
 
     sample: Sample
     harmful: bool
+    completion: str = ""
+    """A reply to it that was written by hand; empty where the row has none."""
 
 
 def find_prompts(inputs: StageInput, document: Document, names: Sequence[str]) -> list[Path]:
@@ -118,7 +120,11 @@ def _prompt(row: object, path: Path, number: int) -> Prompt:
     name = str(row.get("id") or f"{path.stem}-{number}")
     given = tuple(str(tag) for tag in tags) if isinstance(tags, list) else ()
     family = (str(row["family"]),) if row.get("family") else ()
-    return Prompt(sample=Sample(id=name, messages=messages, tags=(*given, *family)), harmful=harmful)
+    completion = row.get("completion", "")
+    if not isinstance(completion, str):
+        raise InputError("must be text", file=path, line=number, key="completion", hint="write the reply, or leave it")
+    sample = Sample(id=name, messages=messages, tags=(*given, *family))
+    return Prompt(sample=sample, harmful=harmful, completion=completion.strip())
 
 
 def _turns(row: dict[str, Any], path: Path, number: int) -> tuple[Message, ...]:

@@ -20,6 +20,7 @@ from harness_stages.fitting import Measured, common_arguments, fit, on_one_devic
 from harness_stages.loading import choose_where, load_lora, load_tokenizer
 from harness_stages.monitored import Monitored, monitor_of
 from harness_stages.pair_data import EncodedPair, PairPlan, answered, encode_pairs
+from harness_stages.pair_head import project_answers_only
 from harness_stages.preferences import held_out
 from harness_stages.saving import save_adapter
 from harness_stages.watcher import Watcher
@@ -82,6 +83,7 @@ def train_dpo(inputs: StageInput, plan: PairPlan) -> StageOutput:
             config = _config(options, common_arguments(options, inputs, Path(scratch), where.device))
             on_one_device(config, where.device)
             trainer = (_kto if options.loss == "kto" else _dpo)(given, config, inputs.seed)
+            project_answers_only(model, checkpointing=options.gradient_checkpointing)
             trainer.add_callback(watcher)
             monitor = None
             if validation or options.stop_if.model_fields_set:

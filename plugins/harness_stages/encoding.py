@@ -73,15 +73,15 @@ class Encoder:
             encoded += [_fit(part, max_length, path) for part in parts]
         return encoded
 
-    def turn(self, prompt: Sequence[Message], answer: str) -> tuple[list[int], list[int]]:
-        """Return the tokens of a prompt, and those that the model should produce behind it.
+    def turn(self, prompt: Sequence[Message], answer: str, *, ended: bool = True) -> tuple[list[int], list[int]]:
+        """Return the tokens of a prompt, and those behind it: the answer's, and where it is `ended` the turn's end.
 
         Raises:
             TemplateRefusalError: where the chat template refuses the conversation.
         """
         rendered = self._renderer.render(prompt)
         messages = [*prompt, Message(role="assistant", content=answer)]
-        return self._renderer.encode([rendered])[0], self._answer(rendered, messages)
+        return self._renderer.encode([rendered])[0], self._answer(rendered, messages, ended=ended)
 
     def _sequences(self, row: TrainingRow) -> Iterator[Encoded]:
         """Yield one sequence per run of turns whose next prompt continues the tokens so far."""

@@ -119,8 +119,8 @@ def encode_pairs(encoder: Encoder, pairs: Sequence[Pair], *, max_length: int, pa
     encoded = []
     for pair in pairs:
         try:
-            prompt, chosen = encoder.turn(pair.prompt, pair.chosen)
-            _, rejected = encoder.turn(pair.prompt, pair.rejected)
+            prompt, chosen = encoder.turn(pair.prompt, pair.chosen, ended=not pair.chosen_cut)
+            _, rejected = encoder.turn(pair.prompt, pair.rejected, ended=not pair.rejected_cut)
         except TemplateRefusalError as error:
             raise InputError(str(error), file=path, line=pair.line, hint="see the model's chat template") from error
         room = max_length - len(prompt)

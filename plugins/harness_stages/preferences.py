@@ -2,6 +2,8 @@
 
 {"prompt": "…" or [{"role": "user", "content": "…"}], "chosen": "…", "rejected": "…", "confidence": 2.3,
  "principle": "honesty"}
+{"prompt": "…", "chosen": "…", "rejected": "…", "rejected_finish": "length"}: an answer that its length cut, so that no
+ end is learned behind it; `chosen_finish` likewise
 {"chosen": "\\n\\nHuman: …\\n\\nAssistant: …", "rejected": "\\n\\nHuman: …\\n\\nAssistant: …"}
 """
 
@@ -19,7 +21,7 @@ from harness.api import InputError, Message, Role
 from harness_stages.reading import Rows, gather, kind_of
 from harness_stages.rows import read_field, read_turns
 
-_KEYS = ("prompt", "chosen", "rejected", "confidence", "principle")
+_KEYS = ("prompt", "chosen", "rejected", "confidence", "principle", "chosen_finish", "rejected_finish")
 _TURN = re.compile(r"\n\n(Human|Assistant): ?")
 _SPEAKERS: Mapping[str, Role] = {"Human": "user", "Assistant": "assistant"}
 
@@ -39,6 +41,9 @@ class Pair:
     line: int
     source: str = ""
     """What the row says of where its answers come from, such as `sample`."""
+    chosen_cut: bool = False
+    """Whether the chosen answer was cut by its length (`chosen_finish: length`), so that nothing ends it."""
+    rejected_cut: bool = False
 
 
 def read_pairs(path: Path, *, most_bad: float = 0.0) -> Rows[Pair]:
@@ -90,7 +95,8 @@ def _pair(row: Mapping[str, Any], path: Path, line: int) -> Pair:
     return Pair(
         prompt=tuple(prompt), chosen=answers[0], rejected=answers[1],
         confidence=None if confidence is None else float(confidence), principle=principle or "", line=line,
-        source=str(row.get("source", "")),
+        source=str(row.get("source", "")), chosen_cut=row.get("chosen_finish") == "length",
+        rejected_cut=row.get("rejected_finish") == "length",
     )  # fmt: skip
 
 

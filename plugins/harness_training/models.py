@@ -56,7 +56,7 @@ class Models:
         Raises:
             PluginError: when a program breaks its contract, or asks a role that the stage does not name.
         """
-        what, roles = f"the stage {self.name!r}", ("policy", *self.stage.roles)
+        what, roles = f"the stage {self.name!r}", ("policy", *self._roles)
 
         def one(program: Program[T]) -> Program[T]:
             return guarded(lambda: program, what, self.stage, roles=roles)
@@ -69,7 +69,7 @@ class Models:
         Raises:
             InputError: where the recipe names no constitution, or the critics ask a role that the stage does not name.
         """
-        missing = set(self._panel.roles) - set(self.stage.roles)
+        missing = set(self._panel.roles) - set(self._roles)
         if missing:
             raise InputError(
                 f"the critics ask roles that the stage {self.name} does not name: {', '.join(sorted(missing))}",
@@ -90,11 +90,11 @@ class Models:
         return self.ask([program()])[0] if requests else ()
 
     def fingerprints(self) -> dict[str, str]:
-        """Return the SHA-256 of all that decides the replies of each role that the stage names, loading nothing."""
+        """Return the SHA-256 of all that decides the replies of each role that is asked, loading nothing."""
         if not self.stage.roles:
             return {}
         try:
-            return {f"role {role}": self._asking.fingerprint([role]) or "" for role in self.stage.roles}
+            return {f"role {role}": self._asking.fingerprint([role]) or "" for role in self._roles}
         finally:
             self.close()
 
@@ -108,14 +108,25 @@ class Models:
             return {}
         try:
             asking = self._asking
-            judges = self.constitution is not None and set(self._panel.roles) <= set(self.stage.roles)
+            judges = self.constitution is not None and set(self._panel.roles) <= set(self._roles)
             found = self._panel.fingerprints(asking) if judges else {}
-            played = {role: asking.roles.candidate(role) for role in self.stage.roles if role != "policy"}
+            played = {role: asking.roles.candidate(role) for role in self._roles if role != "policy"}
             return {f"whole critic {name}": value for name, value in found.items()} | {
                 f"{what} of {role}": value for role, who in played.items() for what, value in learned_from(who)
             }
         finally:
             self.close()
+
+    @property
+    def _roles(self) -> tuple[str, ...]:
+        """Whom the stage asks: the roles that it names, and where `judge` is one of them, whomever the critics ask."""
+        named = self.stage.roles
+        judges = "judge" in named and self.constitution is not None
+        return (
+            tuple(dict.fromkeys((*named, *(role for role in self._panel.roles if role != "policy"))))
+            if judges
+            else named
+        )
 
     def close(self) -> None:
         """Free what was loaded; it is loaded again when something is asked."""
@@ -131,7 +142,7 @@ class Models:
     def _asking(self) -> Asking:
         setting = self.setting
         registries, refs = setting.plugins.registries, in_order(setting.roles, self.recipe.roles)
-        roles = resolve_roles(self.stage.roles, refs, self.policy, registries=registries, workspace=setting.workspace)
+        roles = resolve_roles(self._roles, refs, self.policy, registries=registries, workspace=setting.workspace)
         cache = Cache(setting.workspace.cache_path)
         self._open.callback(cache.close)
         pool = self._open.enter_context(ModelPool(registries, setting.context, cache, setting.progress))

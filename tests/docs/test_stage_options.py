@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness_revision.constitutional import ConstitutionalOptions
+from harness_revision.pairs import PairsOptions
 from harness_revision.preferences import PreferencesOptions
 from harness_stages.collapse import StopIf
 from harness_stages.dpo import DPOOptions
@@ -27,7 +28,7 @@ TRAINING = (DOCS / "training.md").read_text()
 
 @pytest.mark.parametrize("options", [
     SFTOptions, DPOOptions, RewardOptions, RLAIFOptions, BPEOptions, PretrainOptions, VocabularyOptions, MergeOptions,
-    ExportOptions, ConstitutionalOptions, PreferencesOptions, InterpolateOptions,
+    ExportOptions, ConstitutionalOptions, PreferencesOptions, PairsOptions, InterpolateOptions,
     StopIf,
 ])  # fmt: skip
 def test_each_option_is_documented(options) -> None:

@@ -122,6 +122,18 @@ def test_what_a_stage_does_not_name_it_may_not_ask(asking, lab):
         asking_again(lab, path)
 
 
+def test_a_stage_that_judges_asks_whom_the_critics_ask(asking, lab):
+    """A critic may ask another role than `judge`, as harmful-response does; the stage need not know of it."""
+    plugin = lab.folder / "revise.py"
+    picky = 'class Picky(Critic):\n    roles = ("labeller",)\n'
+    plugin.write_text(STAGE.replace('ask("judge", Gen', 'ask("labeller", Gen').replace("class Picky(Critic):\n", picky))
+    recipe = lab.write(OPTIONS, constitution="./rules.yaml",
+                       roles={"reviser": "echo:", "judge": "echo:", "labeller": "echo:plums"})  # fmt: skip
+    (result,) = lab.train(recipe, plugins=load_plugins([str(plugin)], installed=False))
+    assert result.dataset.read_text() == ""
+    assert len(result.record.inputs["role labeller"]) == 64
+
+
 def asking_again(lab, path):
     recipe = lab.write(OPTIONS, constitution="./rules.yaml", roles={"reviser": "echo:"})
     return lab.train(recipe, plugins=load_plugins([str(path)], installed=False))
