@@ -41,7 +41,7 @@ TOXIC = ("no_hate", "professional_appropriateness")
 HARM = ("no_help_with_harm", "no_weapons", "no_illegal_drugs", "no_cybercrime", "no_fraud")
 CONTEXT = ("truthfulness",)
 JUDGE = f"smollm2-135m,adapter={BUNDLED_PREFIX}judge-smollm2"
-READS = {"classifier": "toxicity-smollm2"}
+READS, QUICK = {"classifier": "toxicity-smollm2"}, {"classifier": "minilm-toxicity"}
 GPTFUZZ = "gptfuzz_labelled/evaluate.csv.gz"
 
 
@@ -61,7 +61,7 @@ class Row:
 def rows() -> list[Row]:
     """Return all lines, in the table's order."""
     public = [
-        Row(name="toxicity (minilm-toxicity)", critic="toxicity", principles=("no_hate",),
+        Row(name="toxicity (minilm-toxicity)", critic="toxicity", principles=("no_hate",), options=QUICK,
             data="hatecheck/test_suite_cases.csv.gz"),
         Row(name="toxicity (toxicity-smollm2)", critic="toxicity", principles=("no_hate",), options=READS,
             data="hatecheck/test_suite_cases.csv.gz"),
@@ -74,7 +74,7 @@ def rows() -> list[Row]:
     return [
         Row(name="judge-text: the bare base, asked once", critic="judge-text", judge="smollm2-135m",
             principles=("professional_appropriateness",), options={"retries": 0, "max_new_tokens": 80}),
-        Row(name="toxicity (minilm-toxicity)", critic="toxicity", principles=TOXIC),
+        Row(name="toxicity (minilm-toxicity)", critic="toxicity", principles=TOXIC, options=QUICK),
         Row(name="toxicity (toxicity-smollm2)", critic="toxicity", principles=TOXIC, options=READS),
         Row(name="tone", critic="tone", principles=("professional_appropriateness",)),
         Row(name="pii (presidio)", critic="pii", principles=("privacy_protection",)),

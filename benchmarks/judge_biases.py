@@ -1,6 +1,6 @@
 """What moves the score of a judge that ships, though it should not; written into docs/critics.md.
 
-    python benchmarks/judge_biases.py --data FOLDER [--rows 200] [--own 150] [--write]
+    python benchmarks/judge_biases.py --data FOLDER [--rows 200] [--own 150] [--only NAME] [--write]
 
 Position (the answers in the other order) and phrasing (three wordings against the first) are measured on the same
 replies of the family that a judge was not trained on, length on them within a label. Self-preference needs replies of
@@ -38,7 +38,7 @@ from harness.weights.header import read_metadata
 from harness_critics.biases import length_bias, mean_difference, self_preference
 
 START, END = "<!-- biases: written by benchmarks/judge_biases.py -->", "<!-- end of biases -->"
-JUDGES = ("judge-smollm2", "judge-smollm2-gating")
+JUDGES = ("judge-smollm2", "judge-smollm2-gating", "judge-smollm2-v2")
 
 
 def checked_pairs(data: Path, family: str, count: int, rng: random.Random) -> list[Row]:
@@ -103,15 +103,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--rows", type=int, default=200)
     parser.add_argument("--own", type=int, default=150)
+    parser.add_argument("--only", choices=JUDGES, action="append", help="these judges; the others' lines stay")
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
     registries = load_plugins(installed=False).registries
     base = resolve_base(BASE, registries, dtype=shipped_dtype())
-    lines = ["| judge | bias | n | value | measured as |", "|---|---|---|---|---|"]
+    lines: list[str] = []
     with ExitStack() as stack:
         bars = stack.enter_context(TerminalProgress(Console(stderr=True)))
         pool = stack.enter_context(ModelPool(registries, RunContext(offline=True, weights=weights_dir()), None, bars))
-        for name in JUDGES:
+        for name in given.only or JUDGES:
             who = Candidate(model=base, adapters=resolve_adapters([f"harness:{name}"], None))
             family = read_metadata(Path(who.adapters[0].path) / "adapter_model.safetensors")["family"]
 
@@ -127,7 +128,10 @@ def main() -> None:
                 print(lines[-1], flush=True)
     if given.write:
         before, _, rest = PAGE.read_text(encoding="utf-8").partition(START)
-        text = "\n".join(lines)
+        stood = [one for one in rest.partition(END)[0].splitlines() if one.startswith("| `")]
+        lines += [one for one in stood if given.only and one.split("`")[1] not in given.only]
+        lines.sort(key=lambda one: JUDGES.index(one.split("`")[1]))
+        text = "\n".join(["| judge | bias | n | value | measured as |", "|---|---|---|---|---|", *lines])
         PAGE.write_text(f"{before}{START}\n\n{text}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
 
 

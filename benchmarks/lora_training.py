@@ -342,10 +342,10 @@ def batches(
 
 
 def pin(folder: Path) -> None:
-    """Write down what the files of a shipped adapter must be: `adapters.json` beside its folder. Its role stays."""
+    """Write down what the files of a shipped adapter must be: `adapters.json` beside it. Role and former name stay."""
     pins = folder.parent / "adapters.json"
     known = json.loads(pins.read_text("utf-8")) if pins.is_file() else {}
     names = ("adapter_config.json", "adapter_model.safetensors")
-    role = {key: value for key, value in known.get(folder.name, {}).items() if key == "role"}
+    role = {key: value for key, value in known.get(folder.name, {}).items() if key in {"role", "formerly"}}
     known[folder.name] = {"base": BASE, **role, "files": {name: sha256_file(folder / name) for name in names}}
     pins.write_text(json.dumps(dict(sorted(known.items())), indent=1) + "\n", encoding="utf-8")

@@ -76,7 +76,11 @@ def _ids(constitution: str) -> list[str]:
 def _calibrated(principle: str, constitution: str, judge: str, limit: int | None) -> CriticCalibration:
     with tempfile.TemporaryDirectory() as folder, harness.open(folder, offline=True) as session:
         found: list[CriticCalibration] = session.calibrate(
-            principle=principle, constitution=constitution, roles=[f"judge={judge}"], limit=limit
+            principle=principle,
+            constitution=constitution,
+            roles=[f"judge={judge}"],
+            limit=limit,
+            biases=False,
         )
     return found[0]
 

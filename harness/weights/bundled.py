@@ -32,6 +32,8 @@ class BundledAdapter:
     """SHA-256 by file name."""
     role: str = ""
     """Which role it plays where nobody else is bound; empty for none."""
+    formerly: str = ""
+    """The name that it had before; empty for none."""
 
 
 @cache
@@ -44,7 +46,8 @@ def bundled_adapters() -> Mapping[str, BundledAdapter]:
             pins = Path(place) / "data" / "adapters.json"
             for name, row in json.loads(pins.read_text(encoding="utf-8")).items() if pins.is_file() else ():
                 found[name] = BundledAdapter(
-                    folder=pins.parent / name, base=row["base"], files=row["files"], role=row.get("role", "")
+                    folder=pins.parent / name, base=row["base"], files=row["files"], role=row.get("role", ""),
+                    formerly=row.get("formerly", ""),
                 )  # fmt: skip
     return found
 
@@ -78,9 +81,12 @@ def bundled_adapter(reference: str) -> Path:
     """Return the folder that `harness:NAME` means, its files checked.
 
     Raises:
-        InputError: for an unknown name, or a file that is not the one that shipped.
+        InputError: for an unknown or former name, or a file that is not the one that shipped.
     """
     known = {f"{BUNDLED_PREFIX}{name}": adapter for name, adapter in bundled_adapters().items()}
+    for name, adapter in known.items():
+        if reference == f"{BUNDLED_PREFIX}{adapter.formerly}" and adapter.formerly:
+            raise InputError(f"the adapter {reference} is called {name} now", hint=f"write {name}")
     if reference not in known:
         raise unknown_name("adapter that ships with harness", reference, known)
     adapter = known[reference]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -105,18 +106,22 @@ class ToxicitySmolLM2(Classifier):
     def classify(self, texts: Sequence[str]) -> Sequence[Findings]:
         """Return one finding, `toxicity`, for each text."""
         results: list[Findings] = []
-        for text in texts:
-            parts = windows(text)
-            if parts and self._loaded is None:
-                folder = materialise(resolve_model(BASE), self.context)
-                self._loaded = Reader(folder, bundled_adapter(SHIPPED), device=self.settings.device, dtype=self.dtype)
-            odds = [self._loaded.log_odds(part) for part in parts if self._loaded is not None]
+        cut = [windows(text) for text in texts]
+        read = iter(self._read([part for parts in cut for part in parts]))
+        for parts in cut:
+            odds = [next(read) for _ in parts]
             if not all(math.isfinite(one) for one in odds):
                 results.append(Unscored(reason="SmolLM2 gave no number"))
                 continue
             chance = 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, max(odds))))) if odds else 0.0
             results.append((Finding(label=LABEL, probability=chance),))
         return results
+
+    def _read(self, parts: Sequence[str]) -> list[float]:
+        if parts and self._loaded is None:
+            folder = materialise(resolve_model(BASE), self.context)
+            self._loaded = Reader(folder, bundled_adapter(SHIPPED), device=self.settings.device, dtype=self.dtype)
+        return [] if self._loaded is None else self._loaded.read(parts)
 
     def close(self) -> None:
         """Free the model."""
@@ -138,6 +143,23 @@ class Reader:
         yes, no = (model.get_output_embeddings().weight.detach()[one[0]].float() for one in ids)
         self.direction = (yes - no).to(device)
         self.model = model.model.to(device=device, dtype=getattr(torch, dtype))
+
+    def read(self, texts: Sequence[str]) -> list[float]:
+        """Return the log-odds that each text is toxic.
+
+        On a CPU each is read by one thread, and several texts at once: a text's products are too small to share
+        between threads, which would mostly wait for each other.
+        """
+        import torch
+
+        if self.device != "cpu":
+            return [self.log_odds(text) for text in texts]
+        threads = torch.get_num_threads()
+        try:
+            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                return list(pool.map(self.log_odds, texts))
+        finally:
+            torch.set_num_threads(threads)
 
     def log_odds(self, text: str) -> float:
         """Return the log-odds that a text is toxic."""

@@ -17,7 +17,7 @@ from harness.weights.lora import check_lora
 from tests.store.builders import adapter as save_adapter
 
 FAMILIES = {
-    "judge-smollm2": "training", "judge-smollm2-v3": "training", "reviser-smollm2": "training",
+    "judge-smollm2": "training", "judge-smollm2-v2": "training", "reviser-smollm2": "training",
     "toxicity-smollm2": "toxicity",
 }  # fmt: skip
 FILES = ("adapter_config.json", "adapter_model.safetensors")
@@ -37,6 +37,11 @@ def test_what_ships_is_pinned_small_lora_and_says_what_it_was_trained_on(name: s
     assert {"task", "prompt", "family", "data", "seed", "trained_by"} <= set(said)
     assert said["family"] == FAMILIES.get(name, "gating")
     assert "## Data statement" in (adapter.folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_former_name_says_which_one_is_meant() -> None:
+    with pytest.raises(InputError, match="harness:judge-smollm2-v3 is called harness:judge-smollm2 now"):
+        resolve_adapters(["harness:judge-smollm2-v3"], None)
 
 
 @pytest.fixture
