@@ -1,6 +1,6 @@
 """How well the judges and labellers that ship with harness judge, written into docs/critics.md.
 
-    python benchmarks/shipped_judges.py [--data FOLDER] [--rows N] [--only NAME] [--write]
+    python benchmarks/shipped_judges.py [--data FOLDER] [--rows N] [--only NAME] [--notes] [--write]
 
 Each judge is asked about the family of labelled replies that it was not trained on, none of whose principles,
 conversations or replies were seen, and about the held-out replies of the shipped constitutions. FOLDER holds the public
@@ -170,11 +170,11 @@ def on_pairs(name: str, data: Path, limit: int, score: Score) -> str:
     return f"`{name}` scores the better of two LLMBar replies higher: {', '.join(parts)}."
 
 
-def pace(name: str, score: Score) -> str:
+def pace(name: str, score: Score, threads: int = THREADS) -> str:
     """Return verdicts per second: twelve principles on one conversation of some 200 tokens, and short questions."""
     import torch
 
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(threads)
     rows = own_rows("gating")
     text = " ".join(row.response for row in rows[:5])[:800]
     rules = list(dict.fromkeys(row.rule for row in rows))
@@ -186,8 +186,8 @@ def pace(name: str, score: Score) -> str:
     return (
         f"`{name}`: {12 / shared:.1f} verdicts a second for twelve principles on one conversation of some 200 tokens"
         f" ({12 / busy:.1f} a CPU second), {len(short) / single:.1f} for single short questions"
-        f" ({len(short) / each:.1f} a CPU second); {THREADS} threads of {os.cpu_count()} cores, load"
-        f" {os.getloadavg()[0]:.1f}."
+        f" ({len(short) / each:.1f} a CPU second); {threads} thread{'s' * (threads > 1)} of {os.cpu_count()} cores,"
+        f" load {os.getloadavg()[0]:.1f}."
     )
 
 
@@ -214,6 +214,8 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=50, help="pairs of each public set")
     parser.add_argument("--rows", type=int, default=10_000, help="rows of a set, drawn at random")
     parser.add_argument("--only", action="append", help="only these; `base` is the bare base")
+    parser.add_argument("--notes", action="store_true", help="only verdicts per second and LLMBar, of judges")
+    parser.add_argument("--threads", type=int, default=THREADS, help="by which verdicts per second are counted")
     parser.add_argument("--write", action="store_true", help="write the table into docs/critics.md")
     given = parser.parse_args()
     registries = load_plugins(installed=False).registries
@@ -248,18 +250,18 @@ def main() -> None:
                 tests = labelled_rows(given.data)
             else:
                 continue
-            for about, rows in tests.items():
+            for about, rows in () if given.notes else tests.items():
                 text, kinds = line(name, about, some(rows), score)
                 lines.append(text)
                 notes += [kinds] if kinds and adapters and about != "held-out replies" else []
                 print(text, kinds, sep="\n", flush=True)
             if said.get("task") == "judge":
-                notes.append(pace(name, score))
+                notes.append(pace(name, score, given.threads))
                 notes += [on_pairs(name, given.data, given.limit, score)] if given.data else []
                 print(*notes[-2:], sep="\n", flush=True)
     text = "\n".join([HEAD, *lines, "", *(f"- {note}" for note in notes)])
     print(text)
-    if given.write:
+    if given.write and not given.notes:
         page = PAGE.read_text(encoding="utf-8")
         before, rest = page.split(START)
         PAGE.write_text(f"{before}{START}\n\n{text}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")

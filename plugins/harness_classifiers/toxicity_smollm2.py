@@ -152,22 +152,27 @@ class Reader:
         """
         import torch
 
+        prompts = [self._tokens(text) for text in texts]
         if self.device != "cpu":
-            return [self.log_odds(text) for text in texts]
+            return [self.log_odds(tokens) for tokens in prompts]
         threads = torch.get_num_threads()
         try:
             with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                return list(pool.map(self.log_odds, texts))
+                return list(pool.map(self.log_odds, prompts))
         finally:
             torch.set_num_threads(threads)
 
-    def log_odds(self, text: str) -> float:
-        """Return the log-odds that a text is toxic."""
-        import torch
-
+    def _tokens(self, text: str) -> list[int]:
         asked = [{"role": turn.role, "content": turn.content} for turn in toxicity_messages(text)]
         prompt = self.tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
-        ids = torch.tensor([self.tokenizer.encode(prompt, add_special_tokens=False)], device=self.device)
+        tokens: list[int] = self.tokenizer.encode(prompt, add_special_tokens=False)
+        return tokens
+
+    def log_odds(self, tokens: Sequence[int]) -> float:
+        """Return the log-odds that a text is toxic, by the prompt about it."""
+        import torch
+
+        ids = torch.tensor([tokens], device=self.device)
         with torch.inference_mode():
             state: torch.Tensor = self.model(input_ids=ids, use_cache=False)[0][0, -1]
             return float(state.float() @ self.direction) + self.bias

@@ -12,6 +12,7 @@ from harness.contracts import RunContext
 from harness.errors import BrokenRunError, InputError
 from harness_classifiers.toxicity_smollm2 import (
     WINDOW,
+    Reader,
     ToxicitySmolLM2,
     merge,
     toxicity_messages,
@@ -58,6 +59,24 @@ def test_only_an_adapter_for_these_words_is_merged(tmp_path: Path, header: dict[
         return
     assert merge(model, tmp_path) == -0.5
     assert weight.tolist() == [[6.0, 12.0], [0.0, 0.0]]
+
+
+def test_texts_are_read_by_a_thread_each_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    before, seen = torch.get_num_threads(), []
+
+    def log_odds(_: Reader, tokens: list[int]) -> float:
+        seen.append(torch.get_num_threads())
+        return float(len(tokens))
+
+    monkeypatch.setattr(Reader, "_tokens", lambda _, text: list(range(len(text))))
+    monkeypatch.setattr(Reader, "log_odds", log_odds)
+    reader = Reader.__new__(Reader)
+    reader.device = "cpu"
+    assert reader.read(["a" * size for size in range(1, 9)]) == list(range(1, 9))
+    assert reader.read([]) == []
+    assert set(seen) == {1}
+    assert torch.get_num_threads() == before
 
 
 def test_a_wrong_option_is_named(surroundings: RunContext) -> None:
