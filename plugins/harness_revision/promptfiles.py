@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 OWN = "own:"
 """How a file that ships with harness is named: `own:red-team.jsonl`."""
 SHIPPED = (
-    "red-team.jsonl", "revisions-1.jsonl", "revisions-2.jsonl", "revisions-3.jsonl", "twins.jsonl", "twins-2.jsonl",
-    "ordinary.jsonl",
+    "red-team.jsonl", "revisions-1.jsonl", "revisions-2.jsonl", "revisions-3.jsonl", "revisions-4.jsonl", "twins.jsonl",
+    "twins-2.jsonl", "twins-3.jsonl", "ordinary.jsonl", "validation-pairs.jsonl",
 )  # fmt: skip
 _DATA = tuple(Path(__file__).parents[1] / plugin / "data" for plugin in ("harness_revision", "harness_stages"))
 _KEYS = '{"id": "…", "family": "…", "prompt": "…", "harmful": true}'

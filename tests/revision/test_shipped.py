@@ -32,8 +32,9 @@ def roles(**refs):
     return resolve_roles(["reviser"], refs, policy, registries=registries, workspace=None)
 
 
-REVISIONS = ("revisions-1.jsonl", "revisions-2.jsonl", "revisions-3.jsonl")
-HARMLESS = ("twins.jsonl", "twins-2.jsonl", "ordinary.jsonl")
+REVISIONS = ("revisions-1.jsonl", "revisions-2.jsonl", "revisions-3.jsonl", "revisions-4.jsonl")
+HARMLESS = ("twins.jsonl", "twins-2.jsonl", "twins-3.jsonl", "ordinary.jsonl")
+HELD_OUT = ("validation.jsonl", "validation-pairs.jsonl")
 
 
 def test_the_shipped_reviser_revises_for_a_candidate_on_any_base():
@@ -61,7 +62,7 @@ def test_prompts_of_training_stand_in_no_suite():
         for file in SUITES.glob("*.jsonl")
         for row in map(json.loads, file.read_text(encoding="utf-8").splitlines())
     }
-    own = [row["prompt"] for name in (*REVISIONS, *HARMLESS, "validation.jsonl") for row in rows(name)]
+    own = [row["prompt"] for name in (*REVISIONS, *HARMLESS, *HELD_OUT) for row in rows(name)]
     assert not asked & {" ".join(prompt.lower().split()) for prompt in own}
 
 
@@ -72,6 +73,22 @@ def test_prompt_files_say_which_are_harmful():
 
 def test_each_harmful_prompt_has_a_harmless_twin():
     assert {row["id"] for row in rows("twins-2.jsonl")} == {f"{row['id']}-twin" for row in rows("revisions-3.jsonl")}
+    two = {f"{row['id']}-twin-{which}" for row in rows("revisions-4.jsonl") for which in "ab"}
+    assert {row["id"] for row in rows("twins-3.jsonl")} == two
+
+
+def test_nothing_held_out_is_learned_from():
+    learned = {row["prompt"] for name in (*REVISIONS, *HARMLESS, "refusals.jsonl") for row in rows(name)}
+    assert not learned & {row["prompt"] for name in HELD_OUT for row in rows(name)}
+
+
+def test_refusals_answer_harmful_prompts_once_and_share_few_sentences():
+    found = rows("refusals.jsonl")
+    harmful = [row["prompt"] for name in REVISIONS for row in rows(name)]
+    assert len({row["prompt"] for row in found}) == len(found) > 1000
+    assert {row["prompt"] for row in found} <= set(harmful)
+    assert not [row for row in found if label_reply(row["prompt"], row["completion"]).label != "refused"]
+    assert commonest_share([row["completion"] for row in found]) < 0.1
 
 
 def test_a_hundred_attacks_of_four_kinds():
@@ -80,10 +97,11 @@ def test_a_hundred_attacks_of_four_kinds():
     assert len({row["attack"] for row in found}) == 100
 
 
-def test_own_replies_answer_harmless_prompts_and_decline_none():
-    found = rows("own-replies.jsonl")
+@pytest.mark.parametrize(("name", "least"), [("own-replies.jsonl", 2200), ("own-replies-short.jsonl", 700)])
+def test_own_replies_answer_harmless_prompts_and_decline_none(name, least):
+    found = rows(name)
     harmless = {row["prompt"] for name in HARMLESS for row in rows(name)}
-    assert len(found) > 700
+    assert len(found) > least
     assert {row["prompt"] for row in found} <= harmless
     assert not {row["prompt"] for row in rows("validation.jsonl")} & harmless
     assert not [row for row in found if label_reply(row["prompt"], row["completion"]).label == "refused"]
@@ -96,12 +114,7 @@ def test_exemplars_are_whole():
 
 @pytest.mark.parametrize(
     ("name", "stages"),
-    [
-        ("constitutional-smollm2", ["constitutional", "sft"]),
-        ("constitutional-short", ["sft", "interpolate"]),
-        ("constitutional-dpo", ["pairs", "sft", "dpo"]),
-        ("constitutional-rlaif", ["rlaif"]),
-    ],
+    [("constitutional-smollm2", ["constitutional", "sft"]), ("constitutional-short", ["sft", "interpolate"])],
 )
 def test_the_recipes_read(name, stages):
     recipe = read_recipe(Path(harness_revision.__file__).parent / "recipes" / f"{name}.yaml")
