@@ -8,7 +8,6 @@ DATA   ?= $(wildcard ../shared/data)
 # Processes that run tests side by side: as many as there are cores, up to 4.
 CORES  := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 WORKERS ?= $(shell [ $(CORES) -lt 4 ] && echo $(CORES) || echo 4)
-SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile
 
 .PHONY: demo test test-slow check bench audit weights clean
 
@@ -16,10 +15,10 @@ demo: $(STAMP)  ## train a small LoRA on a real model, run suites, gate it, deci
 	$(BIN)/python -m harness.cli.main demo
 
 test: $(STAMP) weights  ## the tests that finish in minutes
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test-slow: $(STAMP) weights  ## the tests that train or take over a minute
-	$(BIN)/python -m pytest -m slow $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest -m slow -n $(WORKERS) --dist loadgroup --maxschedchunk 1
 
 check: $(STAMP)  ## lint and types
 	$(BIN)/ruff check .

@@ -120,7 +120,8 @@ def test_a_full_disk_breaks_the_run_and_keeps_the_workspace_whole(cli):
     )  # fmt: skip
     assert done.returncode == 3, done.stderr
     assert "Traceback" not in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+    complaints = [line for line in done.stderr.splitlines() if "samples in" not in line]  # a slow run tells its pace
+    assert len(complaints) == 1
     assert cli("ledger", "verify") == 0
     runs = [path for path in (cli.folder / ".harness" / "runs").iterdir() if not path.name.startswith(".")]
     assert len(runs) == 1

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.weights, pytest.mark.timeout(2400)]
+pytestmark = [
+    pytest.mark.slow, pytest.mark.weights, pytest.mark.timeout(2400), pytest.mark.xdist_group("demo"),
+]  # fmt: skip
 
 
 class Shell:

@@ -140,7 +140,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def quick_remote(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Short waits, no key of the surroundings, and every model that `make_remote` made closed."""
-    monkeypatch.setattr(OpenAIModel, "limits", Limits(first_wait=0.01, longest_wait=0.05, connect=2))
+    monkeypatch.setattr(OpenAIModel, "limits", Limits(first_wait=0.01, longest_wait=0.05, connect=60))
     monkeypatch.delenv("HARNESS_API_KEY", raising=False)
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "HARNESS_API_KEYS"):
         monkeypatch.delenv(name, raising=False)
@@ -150,7 +150,7 @@ def quick_remote(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def make_remote(
-    url: str, *, offline: bool = False, name: str = "tiny", timeout: float = 2
+    url: str, *, offline: bool = False, name: str = "tiny", timeout: float = 60
 ) -> tuple[OpenAIModel, Candidate]:
     spec = resolve_model(f"openai:{name}@{url}", schemes=["openai"])
     MADE.append(OpenAIModel(spec, RunContext(offline=offline, weights=Path("unused"), timeout=timeout)))
