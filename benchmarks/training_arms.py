@@ -76,6 +76,15 @@ def trained(session: Any, recipe: str, seed: int, names: Mapping[str, str]) -> l
     return found
 
 
+def cost_of(adapter: Path) -> str:
+    """Return what the last stage of an adapter took, as its record says."""
+    record = adapter / "artifact.json"
+    figures = json.loads(record.read_text("utf-8")).get("figures", {}) if record.exists() else {}
+    if "seconds" not in figures:
+        return ""
+    return f"last stage {figures['seconds']:.0f} s, {figures.get('threads', 0):.0f} threads"
+
+
 def measured(session: Any, suites: Mapping[str, str], arm: Given, limit: int | None) -> dict[str, Any]:
     """Run the suites on an arm; of transcripts those that they answer."""
     adapter = (arm.adapter,) if arm.adapter else ()
@@ -126,7 +135,7 @@ def arms_of(session: Any, given: argparse.Namespace, suites: Mapping[str, str]) 
 
     def outside(one: str) -> list[Given]:
         name, _, folder = one.partition("=")
-        return [Given(name=name, adapter=folder)]
+        return [Given(name=name, adapter=folder, cost=cost_of(Path(folder)))]
 
     def recipe(name: str, stages: Mapping[str, str], seed: int) -> list[Given]:
         return trained(session, name, seed, stages)
