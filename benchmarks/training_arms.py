@@ -154,7 +154,7 @@ def arms_of(session: Any, given: argparse.Namespace, suites: Mapping[str, str]) 
 def drawn(session: Any, given: argparse.Namespace, suites: Mapping[str, str]) -> Given:
     """Return the arm best of n."""
     how, files, costs = How(samples=given.best_of), {}, []
-    for name in REPLIES:
+    for name in given.best_of_on:
         if name in suites:
             suite = head_of(Path(suites[name]), given.best_of_limit)
             file = given.workspace / f"best-of-{how.samples}-{suite.stem}.transcripts"
@@ -176,6 +176,8 @@ def main() -> None:
     parser.add_argument("--best-of", type=int, default=4)
     parser.add_argument("--best-of-limit", type=int, help="only the first requests of a suite")
     parser.add_argument("--adapter", action="append", default=[], metavar="NAME=FOLDER")
+    parser.add_argument("--best-of-on", nargs="*", default=list(REPLIES))
+    parser.add_argument("--few", nargs="*", default=[], help="arms that only safety and public are asked")
     parser.add_argument("--suites", nargs="*", default=list(SHOWN))
     parser.add_argument("--public-every", type=int, default=1, help="every n-th of the public requests alone")
     parser.add_argument("--limit", type=int)
@@ -191,7 +193,7 @@ def main() -> None:
         suites["public"] = str(thinned(public_suite(given.workspace, given.data), given.public_every))
     state = given.workspace / "training-arms.json"
     found = json.loads(state.read_text("utf-8")) if state.exists() else {"arms": {}}
-    told = {"suites": sorted(suites), "limit": given.limit, "every": given.public_every}
+    told = {"limit": given.limit, "every": given.public_every}
     base: dict[str, Arm] = {}
     for make in arms_of(session, given, suites):
         try:
@@ -200,15 +202,17 @@ def main() -> None:
             found["arms"][f"failed {len(found['arms'])}"] = {"failed": str(error)}
             continue
         for arm in arms:
+            own_suites = {name: suite for name, suite in suites.items() if name in REPLIES or arm.name not in given.few}
             key = {
                 **told,
+                "suites": sorted(own_suites),
                 "adapter": arm.adapter,
                 "replay": {name: list(one) for name, one in (arm.replay or {}).items()},
             }
             kept = found["arms"].get(arm.name, {})
             if kept.get("key") != key:
                 print(f"measuring {arm.name}", flush=True)
-                kept = measured(session, suites, arm, given.limit) | {"key": key, "cost": arm.cost}
+                kept = measured(session, own_suites, arm, given.limit) | {"key": key, "cost": arm.cost}
                 own = {name: records(session, kept["runs"][name]) for name in REPLIES if name in kept["runs"]}
                 refused = refusals(own["safety"])
                 kept |= {"common": commonest_share(refused), "refusals": len(refused), "shown": shown(own["safety"], 3)}
