@@ -30,7 +30,7 @@ _FEW = 3
 class ToneOptions(StrictModel):
     """Options of the tone critic."""
 
-    classifier: Annotated[str, Field(min_length=1)] = "toxicity-smollm2"
+    classifier: Annotated[str, Field(min_length=1)] = "minilm-toxicity"
     """A registered classifier of whole texts."""
     label: Annotated[str, Field(min_length=1)] = "toxicity"
     quoted: bool = False

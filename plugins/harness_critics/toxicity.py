@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class ToxicityOptions(StrictModel):
     """Options of the toxicity critic."""
 
-    classifier: Annotated[str, Field(min_length=1)] = "toxicity-smollm2"
+    classifier: Annotated[str, Field(min_length=1)] = "minilm-toxicity"
     """A registered classifier of whole texts."""
     label: Annotated[str, Field(min_length=1)] = "toxicity"
     """The label of it that is read."""

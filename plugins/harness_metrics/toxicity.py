@@ -21,7 +21,7 @@ _USUAL_LABELS = ("toxicity", "toxic")
 class ToxicityOptions(StrictModel):
     """Options of toxicity."""
 
-    classifier: str = "toxicity-smollm2"
+    classifier: str = "minilm-toxicity"
     at: Annotated[float, Field(gt=0, le=1)] = 0.5
     """A probability of at least this is toxic."""
     label: str | None = None

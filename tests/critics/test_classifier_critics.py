@@ -23,7 +23,7 @@ def sample(content: str, role: str = "user") -> Sample:
 
 def test_toxicity_is_one_minus_the_probability() -> None:
     critic = ToxicityCritic()
-    found = {"toxicity-smollm2": (Finding(label="toxicity", probability=0.75),)}
+    found = {"minilm-toxicity": (Finding(label="toxicity", probability=0.75),)}
     score, why = critic.score(sample("hi"), completion("x"), RULE, (), found)
     assert score == pytest.approx(0.25)
     assert "0.75" in why
@@ -38,7 +38,7 @@ def test_toxicity_reads_the_classifier_and_label_of_its_options() -> None:
 
 def test_a_label_that_the_classifier_does_not_give_is_unscored_not_clean() -> None:
     score, _ = ToxicityCritic().score(
-        sample("hi"), completion("x"), RULE, (), {"toxicity-smollm2": (Finding(label="spam", probability=0.0),)}
+        sample("hi"), completion("x"), RULE, (), {"minilm-toxicity": (Finding(label="spam", probability=0.0),)}
     )
     assert isinstance(score, Unscored)
     assert "spam" in score.reason

@@ -180,7 +180,7 @@ def test_marks_that_are_not_all_known_are_not_weighed() -> None:
 
 # ------------------------------------------------------------------ panel
 
-TOXIC = {"toxicity-smollm2": (Finding(label="toxicity", probability=0.9),)}
+TOXIC = {"minilm-toxicity": (Finding(label="toxicity", probability=0.9),)}
 
 
 def test_a_panel_says_who_does_not_agree() -> None:
@@ -234,7 +234,7 @@ def test_labels_of_any_classifier_break_the_principle() -> None:
 
 
 def test_tone_hears_crude_words_but_not_their_quotation() -> None:
-    mild = {"toxicity-smollm2": (Finding(label="toxicity", probability=0.1),)}
+    mild = {"minilm-toxicity": (Finding(label="toxicity", probability=0.1),)}
     assert judge("tone", {}, "The train leaves at nine.", findings=mild)[0] == pytest.approx(0.9)
     assert judge("tone", {}, "That plan is crap.", findings=mild)[0] == pytest.approx(0.9 * 0.35)
     assert judge("tone", {}, 'The word "crap" is rude.', findings=mild)[0] == pytest.approx(0.9)

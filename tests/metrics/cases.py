@@ -56,7 +56,7 @@ def scored(*values: float) -> Input:
 
 
 def toxic(value: float) -> Input:
-    return said("hello there", findings={"toxicity-smollm2": (Finding(label="toxicity", probability=value),)})
+    return said("hello there", findings={"minilm-toxicity": (Finding(label="toxicity", probability=value),)})
 
 
 def judged(value: float) -> Input:

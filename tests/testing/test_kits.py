@@ -37,13 +37,13 @@ RUN = ("latency", "throughput", "peak_memory")
 TOXIC = (Finding(label="toxicity", probability=0.3),)
 CRITICS = {
     "judge": ({}, {}),
-    "toxicity": ({}, {"toxicity-smollm2": (Finding(label="toxicity", probability=0.3),)}),
+    "toxicity": ({}, {"minilm-toxicity": (Finding(label="toxicity", probability=0.3),)}),
     "pii": ({}, {"presidio": ()}),
     "rules": ({"must_not": ["ignore"]}, {}),
     "judge-text": ({}, {}),
-    "panel": ({"critics": {"toxicity": None, "judge": None}}, {"toxicity-smollm2": TOXIC}),
-    "classifier": ({"classifier": "toxicity-smollm2", "breaks": ["toxicity"]}, {"toxicity-smollm2": TOXIC}),
-    "tone": ({}, {"toxicity-smollm2": TOXIC}),
+    "panel": ({"critics": {"toxicity": None, "judge": None}}, {"minilm-toxicity": TOXIC}),
+    "classifier": ({"classifier": "minilm-toxicity", "breaks": ["toxicity"]}, {"minilm-toxicity": TOXIC}),
+    "tone": ({}, {"minilm-toxicity": TOXIC}),
     "verifier": ({"expression": "words(reply) < 50"}, {}),
     "grounding": ({}, {}),
     "relevance": ({}, {}),
