@@ -114,7 +114,10 @@ def test_exemplars_are_whole():
 
 @pytest.mark.parametrize(
     ("name", "stages"),
-    [("constitutional-smollm2", ["constitutional", "sft"]), ("constitutional-short", ["sft", "interpolate"])],
+    [
+        ("constitutional-smollm2", ["constitutional", "sft", "interpolate"]),
+        ("constitutional-short", ["sft", "interpolate"]),
+    ],
 )
 def test_the_recipes_read(name, stages):
     recipe = read_recipe(Path(harness_revision.__file__).parent / "recipes" / f"{name}.yaml")
