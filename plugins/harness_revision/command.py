@@ -200,8 +200,11 @@ def _would(app: App, pairs: Sequence[tuple[Sample, str | None]], principles: Seq
         app.print_json({"replies": len(pairs), "to_ask": asked, "principles": [one.id for one in principles]})
         return
     ids = ", ".join(one.id for one in principles)
-    what = f"{len(pairs)} {'reply' if len(pairs) == 1 else 'replies'}"
-    click.echo(f"would judge {what}, {asked} of them asked first, by {ids}; nothing was asked")
+    click.echo(f"would judge {_replies(len(pairs))}, {asked} of them asked first, by {ids}; nothing was asked")
+
+
+def _replies(count: int) -> str:
+    return f"{count} {'reply' if count == 1 else 'replies'}"
 
 
 def _summary(app: App, found: Sequence[History], reviser: str, kept: str) -> None:
@@ -209,5 +212,5 @@ def _summary(app: App, found: Sequence[History], reviser: str, kept: str) -> Non
     told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     as_it_was = sum(one.tried and not one.revised for one in found)
     told += f"; {as_it_was} kept as they were, since no revision was better" if as_it_was else ""
-    app.console.print(f"\n{len(found)} replies: {told}; revised by {reviser}", markup=False)
+    app.console.print(f"\n{_replies(len(found))}: {told}; revised by {reviser}", markup=False)
     app.console.print(f"kept as revisions {kept}; its page: harness report", markup=False, style="dim")

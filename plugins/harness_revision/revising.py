@@ -295,11 +295,12 @@ def _judged(sample: Sample, rounds: tuple[Round, ...], principles: Sequence[Prin
     failed = [one.id for one in broken(scores, principles)]
     unknown = [name for name, value in scores.items() if isinstance(value, Unscored)]
     status: Status = "failed" if failed else "unscored" if unknown else "passed"
+    every = "the principle that applies" if len(scores) == 1 else f"all {len(scores)} principles that apply"
     times = f"after {len(rounds) - 1} revision{'s' if len(rounds) != 2 else ''}"
     sentence = {
         "failed": f"breaks {', '.join(failed)} {times}",
         "unscored": f"nobody could judge it by {', '.join(unknown)} {times}",
-        "passed": f"keeps all {len(scores)} principles that apply {times}",
+        "passed": f"keeps {every} {times}",
     }[status]
     if standing < len(rounds) - 1:
         sentence += f"; kept {f'revision {standing}' if standing else 'as it was'}: {_why_not(rounds, principles)}"

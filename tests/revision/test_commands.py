@@ -74,7 +74,7 @@ def test_a_reply_is_revised_shown_as_a_difference_and_kept(cli):
     assert code == 0, cli.err
     assert "[-plums-]" in cli.out
     assert "{+figs+}" in cli.out
-    assert "passed: keeps all 1 principles that apply after 1 revision" in cli.out
+    assert "passed: keeps the principle that applies after 1 revision" in cli.out
     (history,) = kept(cli)
     assert [one["reply"] for one in history["rounds"]] == ["eat plums", "eat figs"]
 
@@ -189,7 +189,7 @@ def test_every_turn_of_a_conversation_is_judged_anew(cli):
     assert (flip["sample"], flip["completion"], flip["one"], flip["other"]) == ("p", 1, "keeps", "breaks")
     assert cli("constitution", "diff", "rules.yaml", "other.yaml") == 0
     assert "p (reply 2): keeps → breaks (fruit)" in cli.out
-    assert "1 replies of 1 runs would be judged otherwise" in cli.out
+    assert "1 reply of 1 run would be judged otherwise" in cli.out
     code, found = cli.json("revise", "--run", "latest", "--constitution", "other.yaml", "--role", "reviser=echo:dates")
     assert [(one["sample"]["id"], one["status"]) for one in found["revisions"]][:3] == [
         ("p", "passed"), ("p#2", "passed"), ("p#3", "passed"),
