@@ -87,8 +87,9 @@ def _cell(one: Mapping[str, Any] | None, usual: int) -> str:
 
 
 def _change(one: Mapping[str, float]) -> str:
+    relative = share(dict(one)) if one["high"] < 100 else ""  # of next to nothing any change is beyond all bounds
     return (
-        f"{100 * one['mine']:.1f} % against {100 * one['base']:.1f} % of {one['n']:.0f},{share(dict(one))}"
+        f"{100 * one['mine']:.1f} % against {100 * one['base']:.1f} % of {one['n']:.0f},{relative}"
         f" {100 * one['points']:+.1f} points [{100 * one['points_low']:+.1f}, {100 * one['points_high']:+.1f}]"
     )
 
