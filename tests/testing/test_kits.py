@@ -53,8 +53,8 @@ CRITICS = {
 BY_MEANING = ("grounding", "relevance", "consistency")
 STAGES = {"canaries": {"data": "rows.jsonl", "count": 4}}
 """Options of the stages that `tests/training/test_every_stage.py` does not hold to the contract already."""
-GRADED = {"constitutional", "interpolate", "preferences", "rlaif"}
-"""Stages that need a constitution, a reward or an adapter: tests/training has tests of each."""
+GRADED = {"constitutional", "interpolate", "pairs", "preferences", "rlaif"}
+"""Stages that need a constitution, a reward, an adapter or replies: tests/training and tests/revision have tests of each."""
 PLAIN = {"id": "one", "prompt": "What is the capital of Peru?", "target": "Lima"}
 
 
