@@ -184,7 +184,7 @@ def test_a_pool_proves_its_bases_at_its_end_and_where_a_run_breaks(
             core.answer(bare, [QUESTION], label="")
             assert cache.stats().entries == 1
             with torch.no_grad():
-                core.model._loaded.model.get_input_embeddings().weight.add_(1)  # type: ignore[attr-defined]
+                core.model._loaded.model.get_input_embeddings().weight += 1  # type: ignore[attr-defined]
             if broken:
                 raise KeyboardInterrupt
         assert cache.stats().entries == 0

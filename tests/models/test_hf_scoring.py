@@ -198,9 +198,8 @@ def test_a_long_text_adds_up_to_what_double_precision_gives() -> None:
     config = SimpleNamespace(vocab_size=vocabulary)
     config.get_text_config = lambda: config
     loaded = SimpleNamespace(
-        place=SimpleNamespace(device="cpu"), model=SimpleNamespace(config=config), sliced=False,
-        logit_slices=lambda states, most: [(0, states)],
-    )  # fmt: skip
+        place=SimpleNamespace(device="cpu"), model=SimpleNamespace(config=config), logits=lambda states: states
+    )
     reads = [(0, place, token) for place, token in enumerate(asked)]
     layout = Layout(tokens=asked, positions=list(range(tokens)), ends=[tokens] * tokens, reads=reads)
     found = _read(loaded, logits, [layout])[0].logprob  # type: ignore[arg-type] # what it reads of a model

@@ -16,7 +16,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from harness_models.hf.halves import SMALLEST, Halves, multiplication
 from harness_models.hf.tensors import Tensors
 
 if TYPE_CHECKING:
@@ -89,14 +88,12 @@ class Llama(nn.Module):
         self.device = torch.device("cpu")
         width, size = config.hidden_size, config.head_dim
         tensors = Tensors(folder, dtype)
-        embeddings = tensors.one("model.embed_tokens.weight", (config.vocab_size, width))
-        tied = config.tie_word_embeddings or "lm_head.weight" not in tensors
-        head = embeddings if tied else tensors.one("lm_head.weight", (config.vocab_size, width))
-        self.lm_head = _linear(head)
-        self.embed_tokens = _Embeddings(embeddings, self.lm_head if tied else None)
-        del embeddings, head
+        self.embed_tokens = _Embeddings(tensors.one("model.embed_tokens.weight", (config.vocab_size, width)))
         self.layers = nn.ModuleList(_Layer(config, tensors, index) for index in range(config.num_hidden_layers))
         self.norm = _Norm(tensors.one("model.norm.weight", (width,)), config.rms_norm_eps)
+        tied = config.tie_word_embeddings or "lm_head.weight" not in tensors
+        head = self.embed_tokens.weight if tied else tensors.one("lm_head.weight", (config.vocab_size, width))
+        self.lm_head = _linear(head)
         frequencies = 1.0 / (config.rope_theta ** (torch.arange(0, size, 2, dtype=torch.float) / size))
         self.frequencies = nn.Buffer(frequencies, persistent=False)
         self.requires_grad_(requires_grad=False)
@@ -135,7 +132,7 @@ class Llama(nn.Module):
         """Return the embeddings, as transformers calls it."""
         return self.embed_tokens
 
-    def get_output_embeddings(self) -> nn.Module:
+    def get_output_embeddings(self) -> nn.Linear:
         """Return the head, as transformers calls it."""
         return self.lm_head
 
@@ -163,7 +160,7 @@ class _Layer(nn.Module):
         inner, outer = self.heads * self.size, self.key_heads * self.size
         place = f"model.layers.{index}"
 
-        def linear(names: dict[str, int], inputs: int, bias: bool) -> nn.Module:
+        def linear(names: dict[str, int], inputs: int, bias: bool) -> nn.Linear:
             weight = tensors.joined([(f"{place}.{name}.weight", (rows, inputs)) for name, rows in names.items()])
             added = [(f"{place}.{name}.bias", (rows,)) for name, rows in names.items()] if bias else []
             return _linear(weight, tensors.joined(added) if added else None)
@@ -223,35 +220,19 @@ def _attend(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask:
 
 
 class _Embeddings(nn.Module):
-    """Looks tokens up; in the head, where that is tied and held as halves."""
-
-    def __init__(self, weight: torch.Tensor, head: nn.Module | None) -> None:
+    def __init__(self, weight: torch.Tensor) -> None:
         super().__init__()
-        # A list keeps it from being a module of this one: it is registered as the head already.
-        self._head = [head] if isinstance(head, Halves) else []
-        self.table = None if self._head else _parameter(head.weight if isinstance(head, nn.Linear) else weight)
-
-    @property
-    def weight(self) -> torch.Tensor:
-        """The table (V, H), or the large halves of it."""
-        return self._head[0].weight if self.table is None else self.table
+        self.weight = nn.Parameter(weight, requires_grad=False)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        return self._head[0].rows(ids) if self.table is None else functional.embedding(ids, self.table)
+        return functional.embedding(ids, self.weight)
 
 
-def _parameter(weight: torch.Tensor) -> nn.Parameter:
-    return weight if isinstance(weight, nn.Parameter) else nn.Parameter(weight, requires_grad=False)
-
-
-def _linear(weight: torch.Tensor, bias: torch.Tensor | None = None) -> nn.Module:
-    """Return a linear layer around weights that are there, without making any up first; of halves where that pays."""
-    multiply = multiplication() if weight.dtype == torch.float32 and min(weight.shape) >= SMALLEST else None
-    if multiply is not None:
-        return Halves(weight, multiply, bias)
+def _linear(weight: torch.Tensor, bias: torch.Tensor | None = None) -> nn.Linear:
+    """Return a linear layer around weights that are there, without making any up first."""
     layer = nn.Linear.__new__(nn.Linear)
     nn.Module.__init__(layer)
     layer.out_features, layer.in_features = weight.shape
-    layer.weight = _parameter(weight)
+    layer.weight = weight if isinstance(weight, nn.Parameter) else nn.Parameter(weight, requires_grad=False)
     layer.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)  # type: ignore[assignment] # may be
     return layer

@@ -107,30 +107,6 @@ class Loaded:
         result: torch.Tensor = self.model.get_output_embeddings()(hidden) if self.split else hidden
         return (result if self.after_head is None else self.after_head(result)).float()
 
-    def likeliest(self, hidden: torch.Tensor) -> list[int]:
-        """Return the token with the largest logit for each of the hidden states (B, H)."""
-        if self.sliced:
-            tokens: list[int] = self.model.get_output_embeddings().likeliest(hidden)
-        else:
-            tokens = self.logits(hidden).argmax(dim=-1).tolist()
-        return tokens
-
-    @property
-    def sliced(self) -> bool:
-        """Whether the head is one of ours that multiplies by slices of the vocabulary (`harness_models.hf.halves`)."""
-        return self.own and hasattr(self.model.get_output_embeddings(), "product")
-
-    def logit_slices(self, hidden: torch.Tensor, most: int) -> Iterator[tuple[int, torch.Tensor]]:
-        """Yield first token and float32 logits (P, some of V) of states (P, H), at most so many numbers at a time."""
-        if not self.sliced:
-            yield 0, self.logits(hidden)
-            return
-        head = self.model.get_output_embeddings()
-        step = max(1, most // hidden.shape[0])
-        for first in range(0, head.weight.shape[0], step):
-            found = head.product(hidden, first, first + step)
-            yield first, found if head.bias is None else found + head.bias[first : first + step]
-
     def tensor(self, rows: Any) -> torch.Tensor:  # noqa: ANN401 - nested lists of integers
         """Put token ids on the model's device."""
         import torch

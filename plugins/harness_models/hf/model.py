@@ -234,7 +234,6 @@ class HfModel(Model):
             "dtype": place.dtype,
             "backend": backend(with_adapters=self._rack is not None and bool(self._rack.held)),
             "model code": "harness, in plain torch" if self._loaded.own else "transformers",
-            **({"products": "float32, of bfloat16 halves (AMX)"} if self._loaded.sliced else {}),
             "threads": str(self._loaded.threads or torch.get_num_threads()),
             "shared tokens": f"forwarded each time: {self._loaded.plain}" if self._loaded.plain else "forwarded once",
         }

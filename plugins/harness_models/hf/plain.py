@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from harness_models.hf.batching import Budget, run_batches
-from harness_models.hf.sampling import next_tokens
+from harness_models.hf.sampling import choose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -85,7 +85,7 @@ def _run_batch(
     while True:
         given: dict[str, Any] = {} if even else {"mask": mask, "positions": positions}
         hidden = loaded.hidden(ids, cache=cache, **given)
-        tokens = next_tokens(loaded, hidden[:, -1], rows)
+        tokens = choose(loaded.logits(hidden[:, -1]), rows)
         live = []
         for place, (row, token) in enumerate(zip(rows, tokens, strict=True)):
             generated = row.take(token, loaded.end_ids, decode)

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     import torch
 
     from harness.api import Decoding
-    from harness_models.hf.loading import Loaded
     from harness_models.hf.rows import Row
 
 _NUCLEUS = 1024
@@ -33,11 +32,6 @@ def uniforms(prompt: Sequence[int], decoding: Decoding, draw: int, count: int) -
     generator = torch.Generator(device="cpu").manual_seed(seed)
     # Eight bytes each, not the thirty of a list: thousands of rows wait with a number for each token they may say.
     return array("d", torch.rand(count, generator=generator, dtype=torch.float64).tolist())
-
-
-def next_tokens(loaded: Loaded, hidden: torch.Tensor, rows: Sequence[Row]) -> list[int]:
-    """Choose the next token of each row from its last state (B, H), without all logits where every row is greedy."""
-    return choose(loaded.logits(hidden), rows) if any(row.uniforms for row in rows) else loaded.likeliest(hidden)
 
 
 def choose(logits: torch.Tensor, rows: Sequence[Row]) -> list[int]:

@@ -7,7 +7,7 @@ mask; here they are run. Logits are made only where a token is to be scored.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 _LOGIT_BYTES = {"cpu": 16 * 2**20}
 _MORE_LOGIT_BYTES = 256 * 2**20
 """Most bytes of float32 logits at a time, by kind of device; a GPU is not busy with less."""
-
-_SLICE = 4_096
-"""Tokens of a slice of the logits, where the head is multiplied by parts."""
 
 Deliver = Callable[[int, "Scored | None"], None]
 
@@ -193,51 +190,23 @@ def _read(loaded: Loaded, hidden: torch.Tensor, layouts: Sequence[Layout]) -> di
     tokens = torch.tensor([token for _, _, token in wanted], device=device)
     logprobs = torch.empty(len(wanted), device=device)
     greedy = torch.empty(len(wanted), dtype=torch.bool, device=device)
-    size = loaded.model.config.get_text_config().vocab_size
-    most = _LOGIT_BYTES.get(loaded.place.device, _MORE_LOGIT_BYTES) // 4
-    step = max(1, most // (_SLICE if loaded.sliced else size))
+    most = _LOGIT_BYTES.get(loaded.place.device, _MORE_LOGIT_BYTES)
+    step = max(1, most // (loaded.model.config.get_text_config().vocab_size * 4))
     for start in range(0, len(points), step):
+        logits = loaded.logits(states[start : start + step])
         here = ((at >= start) & (at < start + step)).nonzero(as_tuple=True)[0]
-        found = _compared(loaded.logit_slices(states[start : start + step], most), at[here] - start, tokens[here])
-        logprobs[here], greedy[here] = found
+        local, token = at[here] - start, tokens[here]
+        chosen, top = logits[local, token], logits.amax(dim=-1)
+        first = chosen == top[local]
+        # An argmax takes ten times as long as the largest value; only it tells which of equal ones counts.
+        first[first.clone()] = logits[local[first]].argmax(dim=-1) == token[first]
+        greedy[here] = first
+        # Not log_softmax, whose sum over a vocabulary in float32 is off by some 1e-5, always to one side.
+        total = logits.sub_(top[:, None]).exp_().sum(dim=-1).log_()
+        logprobs[here] = chosen - top[local] - total[local]
     owners = [index for item in layouts for index, _, _ in item.reads]
     sums: dict[int, tuple[float, bool]] = {}
     for index, logprob, is_greedy in zip(owners, logprobs.clamp(max=0.0).tolist(), greedy.tolist(), strict=True):
         before, all_greedy = sums.get(index, (0.0, True))
         sums[index] = (before + logprob, all_greedy and is_greedy)
     return {index: Score(logprob=logprob, is_greedy=greedy) for index, (logprob, greedy) in sums.items()}
-
-
-def _compared(
-    slices: Iterable[tuple[int, torch.Tensor]], at: torch.Tensor, tokens: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return log p of tokens, and whether each is the likeliest, the first of those where several are.
-
-    Args:
-        slices: first token and logits (P, some of V), which are overwritten; together all of them, in order.
-        at: for each token, which of the P it is to be compared with.
-        tokens: ids.
-    """
-    import torch
-
-    chosen = torch.empty(len(tokens), device=tokens.device)
-    leads = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
-    top = total = torch.empty(0)
-    for first, logits in slices:
-        inside = ((tokens >= first) & (tokens < first + logits.shape[1])).nonzero(as_tuple=True)[0]
-        local, token = at[inside], tokens[inside] - first
-        highest = logits.amax(dim=-1)
-        chosen[inside] = logits[local, token]
-        # An argmax takes ten times as long as the largest value; only it tells which of equal ones counts.
-        able = chosen[inside] == highest[local]
-        able[able.clone()] = logits[local[able]].argmax(dim=-1) == token[able]
-        if first:
-            able &= chosen[inside] > top[local]
-            leads &= highest[at] <= chosen
-        leads[inside] = able
-        # Not log_softmax, whose sum over a vocabulary in float32 is off by some 1e-5, always to one side.
-        above = torch.maximum(top, highest) if first else highest
-        added = logits.sub_(above[:, None]).exp_().sum(dim=-1)
-        total = total * (top - above).exp() + added if first else added
-        top = above
-    return chosen - top[at] - total.log()[at], leads
