@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from harness import __version__
@@ -22,7 +23,6 @@ from harness.evaluation.resolve import Around, resolve_arms
 from harness.evaluation.roles import Asking, Roles, in_order, resolve_roles
 from harness.evaluation.shared import shared_critics
 from harness.gates.kinds import CORRECTIONS
-from harness.hashing import sha256_json
 from harness.reading.changes import written_changes
 from harness.store.cache import Cache
 from harness.store.runs import finish_run, is_whole, list_runs, read_samples
@@ -246,8 +246,8 @@ class _Run:
         precision: PrecisionCheck | None = None,
     ) -> RunRecord:
         prepared, setting, suite, now = self.prepared, self.setting, self.prepared.suite, datetime.now(UTC)
-        content = [now.isoformat(), suite.id, arm.identity.candidate, arm.identity.suite]
-        run_id = f"{now:%Y%m%d-%H%M%S}-{suite.id}-{sha256_json(content)[:6]}"
+        # Two processes may end in the same microsecond, so that the time alone does not tell their runs apart.
+        run_id = f"{now:%Y%m%d-%H%M%S}-{suite.id}-{token_hex(3)}"
         judge = arm.roles.get("judge")
         record = RunRecord(
             id=run_id, created=now.isoformat(timespec="seconds"), harness_version=__version__, suite=suite.id,

@@ -109,3 +109,19 @@ def test_attempts_that_are_made_at_once_are_counted_one_by_one(home):
     assert sorted(entry.body["attempt"] for entry in workspace.ledger.entries("attempt")) == [1, 2, 3]
     assert len(workspace.ledger.entries("decision")) == 3
     workspace.close()
+
+
+def test_runs_that_end_in_the_same_instant_are_two(cli, monkeypatch):
+    from harness.evaluation import runner
+
+    class Standing(runner.datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return runner.datetime(2026, 11, 22, 10, tzinfo=tz)
+
+    monkeypatch.setattr(runner, "datetime", Standing)
+    for _ in range(2):
+        assert cli("run", "tiny.yaml", "--model", "echo:") == 0, cli.err
+    workspace = Workspace.open(cli.folder / ".harness")
+    assert len(list(workspace.runs.iterdir())) == 2
+    workspace.close()
