@@ -136,9 +136,10 @@ class _Run:
             reads={role: names[source] for role, source in node.sources.items() if source is not None},
         )  # fmt: skip
         self._made[node.index] = {}
-        if any(not self._made[source] for source in node.sources.values() if source is not None):
-            kinds = {node.stage.reads[role] for role, source in node.sources.items() if source is not None}
-            if kinds > {"adapter"}:
+        sources = ((role, source) for role, source in node.sources.items() if source is not None)
+        absent = {node.stage.reads[role] for role, source in sources if not self._made[source]}
+        if absent:
+            if absent != {"adapter"}:
                 return result  # its data is not made yet
             read = self._read(node)
             inputs = self._inputs(node, read)

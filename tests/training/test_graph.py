@@ -59,9 +59,17 @@ class Reward(Rows):
         return StageOutput(others={"reward": folder}, figures={"accuracy": 1.0})
 
 
+class Counted(Rows):
+    """Counts the lines of what it reads before it runs."""
+
+    def workload(self, inputs):
+        return {"rows": float(len(inputs.dataset.read_text().splitlines())), "steps": 1.0, "tokens": 1.0}
+
+
 @hookimpl
 def register_stages(register):
     register("rows", Rows)
+    register("counted", Counted)
     register("pairs", Pairs)
     register("scorer", Reward)
 '''
@@ -107,6 +115,13 @@ def test_only_what_stands_on_a_change_is_made_anew(graph):
     planned = graph(*changed, dry_run=True)
     assert [result.word for result in planned] == ["reused", "would be made", "would be made", "would be made"]
     assert [result.reused for result in graph(*changed)] == [True, False, False, False]
+
+
+def test_a_dry_run_asks_no_stage_about_data_that_are_not_made_yet(graph):
+    stages = ({"rows": {"say": "a"}}, {"counted": {}})
+    assert [result.word for result in graph(*stages, dry_run=True)] == ["would be made", "would be made"]
+    graph(stages[0])
+    assert "1 rows" in graph(*stages, dry_run=True)[1].note
 
 
 def test_without_from_a_stage_reads_what_the_nearest_before_it_wrote(graph):
