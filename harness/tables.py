@@ -85,9 +85,9 @@ def one_confidence(confidences: Iterable[float]) -> str:
     return found.pop() if len(found) == 1 else ""
 
 
-def counted(count: int, noun: str) -> str:
-    """Write a number of things: `1 attempt`, `2 attempts`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Write a number of things: `1 attempt`, `2 attempts`; `plural` where an s does not make one."""
+    return f"{count} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def status_text(status: CheckStatus | OverallStatus) -> Text:

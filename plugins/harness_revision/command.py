@@ -18,6 +18,7 @@ from harness.api.commands import (
     WholeRange,
     candidate_options,
     common_options,
+    counted,
     gathered,
     role_option,
     safe_text,
@@ -200,11 +201,8 @@ def _would(app: App, pairs: Sequence[tuple[Sample, str | None]], principles: Seq
         app.print_json({"replies": len(pairs), "to_ask": asked, "principles": [one.id for one in principles]})
         return
     ids = ", ".join(one.id for one in principles)
-    click.echo(f"would judge {_replies(len(pairs))}, {asked} of them asked first, by {ids}; nothing was asked")
-
-
-def _replies(count: int) -> str:
-    return f"{count} {'reply' if count == 1 else 'replies'}"
+    what = counted(len(pairs), "reply", "replies")
+    click.echo(f"would judge {what}, {asked} of them asked first, by {ids}; nothing was asked")
 
 
 def _summary(app: App, found: Sequence[History], reviser: str, kept: str) -> None:
@@ -212,5 +210,5 @@ def _summary(app: App, found: Sequence[History], reviser: str, kept: str) -> Non
     told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     as_it_was = sum(one.tried and not one.revised for one in found)
     told += f"; {as_it_was} kept as they were, since no revision was better" if as_it_was else ""
-    app.console.print(f"\n{_replies(len(found))}: {told}; revised by {reviser}", markup=False)
+    app.console.print(f"\n{counted(len(found), 'reply', 'replies')}: {told}; revised by {reviser}", markup=False)
     app.console.print(f"kept as revisions {kept}; its page: harness report", markup=False, style="dim")

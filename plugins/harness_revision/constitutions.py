@@ -132,8 +132,8 @@ def diff(
         return
     for flip in flips:
         app.console.print(flip.sentence(), markup=False, style="yellow" if flip.other != "keeps" else None)
-    what = "1 reply" if len(flips) == 1 else f"{len(flips)} replies"
-    app.console.print(f"{what} of {counted(len(runs), 'run')} would be judged otherwise", markup=False)
+    what = f"{counted(len(flips), 'reply', 'replies')} of {counted(len(runs), 'run')}"
+    app.console.print(f"{what} would be judged otherwise", markup=False)
     if hidden:
         app.console.print(f"and {hidden} to samples that decide, which are hidden", markup=False)
     for sentence in turned:
