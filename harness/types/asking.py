@@ -45,7 +45,7 @@ class ModelSpec:
     dtype: str = "auto"
     """`auto`, `float32`, `bfloat16` or `float16`."""
     device: str = "auto"
-    """`auto`, `cpu`, `cuda`, `cuda:N` or `mps`."""
+    """`auto`, `cpu`, `cuda`, `cuda:N` or `mps`; or several of one kind, such as `cuda:0,cuda:1`."""
 
 
 @dataclass(frozen=True, kw_only=True)

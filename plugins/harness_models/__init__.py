@@ -11,7 +11,7 @@ from harness import hookimpl, late
 def register_models(register: Callable[..., None]) -> None:
     """Register the bundled model schemes."""
     register(
-        "hf", late("harness_models.hf.model:HfModel"),
+        "hf", late("harness_models.hf.replicas:hf_model"),
         about="transformers, with any number of LoRA adapters on one base: name, hub id or path",
     )  # fmt: skip
     register(
