@@ -104,9 +104,17 @@ def _looks_like_path(text: str) -> bool:
 def _check_device(dtype: str, device: str) -> None:
     if dtype not in DTYPES:
         raise InputError(f"there is no dtype {dtype!r}", hint=f"known: {', '.join(DTYPES)}")
-    kind, colon, number = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda", "mps") or (colon and (kind != "cuda" or not number.isdigit())):
-        raise InputError(f"there is no device {device!r}", hint="known: auto, cpu, cuda, cuda:N, mps")
+    several = [one.strip() for one in device.split(",")]
+    for one in several:
+        kind, colon, number = one.partition(":")
+        if kind not in ("auto", "cpu", "cuda", "mps") or (colon and (kind != "cuda" or not number.isdigit())):
+            raise InputError(f"there is no device {one!r}", hint="known: auto, cpu, cuda, cuda:N, mps")
+    kinds = {one.partition(":")[0] for one in several}
+    if len(several) > 1 and (len(kinds) > 1 or "auto" in kinds):
+        raise InputError(
+            f"--device {device} does not name devices of one kind",
+            hint="name them as in cuda:0,cuda:1: one kind of reply",
+        )
 
 
 def _known_names() -> str:

@@ -245,7 +245,10 @@ candidate_options = gathered(
         "--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto", show_default=True,
         help="Of the weights.",
     ),
-    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps; cuda:0,cuda:1: a copy on each."),
+    click.option(
+        "--device", default="auto", show_default=True,
+        help="auto, cpu, cuda, cuda:N or mps; cuda:0,cuda:1: a copy on each.",
+    ),
 )  # fmt: skip
 """Add the options that name a candidate; the command gets them as `who`."""
 

@@ -18,6 +18,8 @@ def choose_device(wanted: str) -> str:
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if wanted == "auto":
         return "cuda" if cuda else "mps" if mps else "cpu"
+    if "," in wanted:
+        raise InputError(f"training runs on one device, not on {wanted!r}", hint="name one of them")
     if wanted.startswith("cuda:") and wanted != "cuda:0":
         raise InputError(
             f"training picks its GPU from the environment, not from {wanted!r}",

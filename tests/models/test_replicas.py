@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from harness.contracts import RunContext
 from harness.errors import InputError
+from harness.references import resolve_model
 from harness.types import Candidate, Completion, Generate, LogLikelihood, LogProb, Reply, Request
 from harness_models.hf.model import HfModel
 from harness_models.hf.replicas import Replicas, divided, hf_model
+from harness_stages.devices import choose_device
 from tests.models.conftest import adapter_of, ask, greedy, make, spec_of, user
 
 
@@ -96,10 +98,15 @@ def test_streams_take_turns(tiny_base: Path, surroundings: RunContext) -> None:
     two.close()
 
 
-@pytest.mark.parametrize("device", ["cuda:0,cpu", "auto,auto", "cpu,"])
-def test_devices_of_two_kinds_are_refused(device: str, tiny_base: Path, surroundings: RunContext) -> None:
-    with pytest.raises(InputError, match="does not name devices of one kind"):
-        hf_model(spec_of(tiny_base, device=device), surroundings)
+@pytest.mark.parametrize("device", ["cuda:0,cpu", "auto,auto", "cpu,", "cpu,tpu"])
+def test_devices_of_two_kinds_are_refused(device: str, tiny_base: Path) -> None:
+    with pytest.raises(InputError, match=r"does not name devices of one kind|there is no device"):
+        resolve_model(str(tiny_base), device=device)
+
+
+def test_training_refuses_several_devices() -> None:
+    with pytest.raises(InputError, match="training runs on one device"):
+        choose_device("cpu,cpu")
 
 
 def test_one_device_needs_no_replicas(tiny_base: Path, surroundings: RunContext) -> None:

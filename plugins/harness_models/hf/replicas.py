@@ -9,7 +9,7 @@ from threading import Event as Flag
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from harness.api import Generate, InputError, Model
+from harness.api import Generate, Model
 from harness_models.hf.model import HfModel
 
 if TYPE_CHECKING:
@@ -20,11 +20,7 @@ if TYPE_CHECKING:
 
 
 def hf_model(spec: ModelSpec, context: RunContext) -> Model:
-    """Return the model of the scheme `hf`: one base, or one for each device where `--device` names several.
-
-    Raises:
-        InputError: where devices are of more than one kind.
-    """
+    """Return the model of the scheme `hf`: one base, or one for each device where `--device` names several."""
     return Replicas(spec, context) if "," in spec.device else HfModel(spec, context)
 
 
@@ -37,19 +33,11 @@ class Replicas(Model):
     Args:
         spec: its `device` names the devices, with commas between them.
         context: where they run.
-
-    Raises:
-        InputError: where devices are of more than one kind, which would give two kinds of replies.
     """
 
     def __init__(self, spec: ModelSpec, context: RunContext) -> None:
         super().__init__(spec, context)
         devices = [device.strip() for device in spec.device.split(",")]
-        kinds = {device.partition(":")[0] for device in devices}
-        if len(kinds) > 1 or "" in kinds or "auto" in kinds:
-            raise InputError(
-                f"--device {spec.device} does not name devices of one kind", hint="name them as in cuda:0,cuda:1"
-            )
         self.models = [HfModel(replace(spec, device=device), context) for device in devices]
         self._devices = ", ".join(devices)
         self._turns = cycle(self.models)
