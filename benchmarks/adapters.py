@@ -60,10 +60,11 @@ def save_random_adapter(
 @click.option("--rank", type=int, default=16, show_default=True)
 @click.option("--rounds", type=int, default=20, show_default=True, help="Switches to each adapter and to the base.")
 @click.option("--device", default="auto", show_default=True)
-def main(model: str, count: int, rank: int, rounds: int, device: str) -> None:
+@click.option("--peft", is_flag=True, help="By transformers and peft, where the base would take our own code.")
+def main(model: str, count: int, rank: int, rounds: int, device: str, *, peft: bool) -> None:
     """Measure loading and switching."""
-    from harness_models.hf.adapters import AdapterRack
     from harness_models.hf.loading import load
+    from harness_models.hf.rack import rack_of
 
     spec, context = resolve_model(model, device=device), RunContext(offline=True, weights=weights_dir())
     shapes: dict[str, tuple[int, ...]] = {}
@@ -75,7 +76,7 @@ def main(model: str, count: int, rank: int, rounds: int, device: str) -> None:
             save_random_adapter(shapes, Path(folder) / f"adapter-{seed}", base=model, rank=rank, seed=seed)
             for seed in range(count)
         ]
-        rack = AdapterRack(load(spec, context), spec)
+        rack = rack_of(load(spec, context, bare=not peft), spec)
         resident = [process.memory_info().rss]
         loading = []
         for adapter in specs:
@@ -90,7 +91,7 @@ def main(model: str, count: int, rank: int, rounds: int, device: str) -> None:
                 rack.activate(chosen)
                 switching.append(time.perf_counter() - begin)
     row = {
-        "model": model, "adapters": count, "rank": rank, "held": len(rack.held),
+        "model": model, "code": type(rack).__name__, "adapters": count, "rank": rank, "held": len(rack.held),
         "switch_ms_median": round(1000 * float(np.median(switching)), 2),
         "switch_ms_most": round(1000 * max(switching), 2),
         "load_ms_median": round(1000 * float(np.median(loading)), 1),

@@ -10,6 +10,7 @@ from harness.weights.catalog import Pin as Pin
 from harness.weights.catalog import WheelSource as WheelSource
 from harness.weights.catalog import catalog as catalog
 from harness.weights.catalog import catalog_entry as catalog_entry
+from harness.weights.lora import pair_scale as pair_scale
 from harness.weights.lora import read_vocabulary as read_vocabulary
 from harness.weights.memo import file_hashes as file_hashes
 from harness.weights.memo import folder_hash as folder_hash

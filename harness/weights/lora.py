@@ -9,6 +9,7 @@ Names and shapes as in peft 0.21: `tuners/lora/layer.py`, `tuners/tuners_utils.p
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from typing import TYPE_CHECKING, Any
@@ -130,6 +131,21 @@ def check_lora(folder: Path) -> dict[str, tuple[int, ...]]:
     if vocabulary is not None and ROWS not in shapes:
         raise InputError(f"holds no rows for the tokens of {FIELD}", file=folder / WEIGHTS_FILE, hint=_AGAIN)
     return {name: shape for name, shape in shapes.items() if name not in {ROWS, HEAD_ROWS}}
+
+
+def pair_scale(config: Mapping[str, Any], module: str) -> float | None:
+    """Return what the pair that a checked configuration puts on a module is multiplied by; None where it puts none.
+
+    α / r, or with `use_rslora` α / √r (Kalajdzievski 2023), each as the patterns have it for the module.
+    """
+    if not _targeted(config, module):
+        return None
+    rank, alphas = _rank(config, module), config.get("alpha_pattern") or {}
+    alpha = next(
+        (value for key, value in alphas.items() if matches(_PATTERN_KEY.format(key), module)),
+        config.get("lora_alpha", 8),
+    )
+    return float(alpha) / (math.sqrt(rank) if config.get("use_rslora") else rank)
 
 
 def read_vocabulary(folder: Path) -> Vocabulary | None:
@@ -295,11 +311,11 @@ def _names(config: Mapping[str, Any], key: str) -> list[str]:
     return names
 
 
-def _rank(config: Mapping[str, Any], module: str) -> object:
+def _rank(config: Mapping[str, Any], module: str) -> int:
     for pattern, rank in (config.get("rank_pattern") or {}).items():
         if matches(_PATTERN_KEY.format(pattern), module):
-            return rank
-    return config.get("r", 8)
+            return int(rank)
+    return int(config.get("r", 8))
 
 
 def _prefixes(module: str) -> Iterator[str]:

@@ -50,8 +50,9 @@ def test_the_base_is_loaded_once(
     from harness_models.hf import loading
 
     loads = []
-    real = loading._load_from
-    monkeypatch.setattr(loading, "_load_from", lambda *args: loads.append(args) or real(*args))
+    for name in ("own", "_load_from"):
+        real = getattr(loading, name)
+        monkeypatch.setattr(loading, name, lambda *args, real=real: loads.append(args) or real(*args))
     model, bare = make(tiny_base, surroundings)
     for adapters in ((), (adapter_of(tiny_adapter),), ()):
         ask(model, Candidate(model=bare.model, adapters=adapters), [QUESTION])
@@ -102,11 +103,15 @@ def test_an_adapter_for_layers_that_the_base_lacks_is_refused(
         model.fingerprint(Candidate(model=bare.model, adapters=(adapter_of(adapter),)))
 
 
+@pytest.mark.parametrize("theirs", [True, False], ids=["peft", "plain"])
 def test_many_adapters_are_held_within_bounds_and_act_right_after_they_were_taken_off(
-    tiny_base: Path, surroundings: RunContext, tmp_path: Path
+    tiny_base: Path, surroundings: RunContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, theirs: bool
 ) -> None:
-    from harness_models.hf import adapters as module
+    from harness_models.hf import loading
+    from harness_models.hf import rack as module
 
+    if theirs:
+        monkeypatch.setattr(loading, "own", lambda *_: None)
     model, bare = make(tiny_base, surroundings)
     folders = [tiny.save_adapter(tiny_base, tmp_path / f"a{number}", seed=10 + number) for number in range(7)]
     candidates = [Candidate(model=bare.model, adapters=(adapter_of(folder),)) for folder in folders]
@@ -124,7 +129,10 @@ def test_many_adapters_are_held_within_bounds_and_act_right_after_they_were_take
     assert together == pytest.approx(
         Plain(tiny_base, *folders[:6]).continuation(QUESTION.messages, QUESTION.continuation)[0], abs=1e-3
     )
-    kept = {name.split(".")[-2] for name, _ in rack._peft.named_parameters() if ".lora_A." in name}
+    if theirs:
+        kept = {name.split(".")[-2] for name, _ in rack._peft.named_parameters() if ".lora_A." in name}
+    else:
+        kept = set(rack._pairs)
     assert kept == set(rack.held)
     assert logprob(ask(model, bare, [QUESTION])) == pytest.approx(first[0], abs=1e-5)
 
@@ -132,7 +140,7 @@ def test_many_adapters_are_held_within_bounds_and_act_right_after_they_were_take
 def test_the_least_recently_used_adapter_is_taken_off(
     tiny_base: Path, surroundings: RunContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness_models.hf.adapters._ALWAYS", 2)
+    monkeypatch.setattr("harness_models.hf.rack._ALWAYS", 2)
     model, bare = make(tiny_base, surroundings)
     specs = [adapter_of(tiny.save_adapter(tiny_base, tmp_path / f"a{n}", seed=20 + n)) for n in range(3)]
     a, b, c = (Candidate(model=bare.model, adapters=(spec,)) for spec in specs)

@@ -60,9 +60,9 @@ def test_an_adapter_file_cannot_overwrite_the_base(
     model, bare = make(tiny_base, surroundings)
     before = logprob(ask(model, bare, [QUESTION]))
     if not checked:
-        monkeypatch.setattr("harness_models.hf.adapters.check_adapter", lambda *_: None)
+        monkeypatch.setattr("harness_models.hf.rack.check_adapter", lambda *_: None)
         monkeypatch.setattr("harness_models.hf.adapters.AdapterRack._require_whole", lambda *_: None)
-        monkeypatch.setattr("harness_models.hf.adapters.adapter_id", lambda *_, **__: bad.id)
+        monkeypatch.setattr("harness_models.hf.rack.adapter_id", lambda *_, **__: bad.id)
     with pytest.raises(InputError if checked else BaseChangedError) as caught:
         ask(model, Candidate(model=bare.model, adapters=(bad,)), [QUESTION])
     assert (name if checked else of) in str(caught.value)
@@ -285,6 +285,7 @@ def test_what_peft_trips_over_is_one_sentence(
     def trips(*_: object, **__: object) -> None:
         raise TypeError("unsupported operand type(s)")
 
+    monkeypatch.setattr("harness_models.hf.loading.own", lambda *_: None)
     monkeypatch.setattr("peft.PeftModel.from_pretrained", trips)
     model, bare = make(tiny_base, surroundings)
     with pytest.raises(InputError, match=r"adapter_config\.json: .*unsupported operand"):

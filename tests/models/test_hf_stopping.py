@@ -70,6 +70,8 @@ same_tokenizer = settings(max_examples=150, deadline=None, suppress_health_check
 @given(text=texts, stops=stops)
 @example(text="a" * 50 + "\n\nb", stops=["\n\n"])
 @example(text="ab  a:", stops=[" a"])
+@example(text="🙂\n🙂é", stops=["é"])
+@example(text="é語🙂\n", stops=["\n"])
 @same_tokenizer
 def test_a_stop_string_is_met_at_the_token_that_completes_it(tokenizer: Any, text: str, stops: list[str]) -> None:
     decode = decoder(tokenizer)

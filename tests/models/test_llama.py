@@ -12,11 +12,11 @@ import pytest
 
 from harness.contracts import RunContext
 from harness.errors import BaseChangedError
-from harness.types import Candidate, LogLikelihood, LogProb
+from harness.types import LogLikelihood
 from harness_models.hf.loading import load
 from harness_models.hf.plain_tokenizer import tokenizer_of
 from tests import tiny
-from tests.models.conftest import Plain, adapter_of, ask, make, spec_of, user
+from tests.models.conftest import ask, make, spec_of, user
 
 QUESTION = LogLikelihood(messages=user("What is the capital of France?"), continuation="Paris is the capital .")
 
@@ -138,23 +138,6 @@ def test_a_tokenizer_that_transformers_would_change_is_left_to_it(
     config = tmp_path / "tokenizer_config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), **change}))
     assert tokenizer_of(tmp_path) is None
-
-
-def test_an_adapter_that_comes_later_is_put_on_a_base_that_takes_it(
-    tiny_base: Path, tiny_adapter: Path, surroundings: RunContext
-) -> None:
-    model, bare = make(tiny_base, surroundings)
-    adapted, codes = Candidate(model=bare.model, adapters=(adapter_of(tiny_adapter),)), []
-    for candidate, plain in (
-        (bare, Plain(tiny_base)),
-        (adapted, Plain(tiny_base, tiny_adapter)),
-        (bare, Plain(tiny_base)),
-    ):
-        (reply,) = ask(model, candidate, [QUESTION])
-        assert isinstance(reply, LogProb)
-        codes.append(model.facts()["model code"])
-        assert reply.logprob == pytest.approx(plain.continuation(QUESTION.messages, QUESTION.continuation)[0], abs=1e-3)
-    assert codes == ["harness, in plain torch", "transformers", "transformers"]
 
 
 @pytest.mark.parametrize("place", [0, 3, 511, -1])

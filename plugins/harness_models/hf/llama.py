@@ -1,4 +1,4 @@
-"""The Llama architecture in plain torch, for bases without adapters on a CPU: nothing but torch is imported for it.
+"""The Llama architecture in plain torch, for bases on a CPU: nothing but torch is imported for it.
 
 It computes what transformers' `LlamaForCausalLM` computes, with fewer passes over memory: one product for queries, keys
 and values, one for the two halves of the feed-forward layer, torch's own RMS norm, and attention that takes grouped
@@ -9,6 +9,8 @@ transformers, see `reads`.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,7 @@ from torch.nn import functional
 from harness_models.hf.tensors import Tensors
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from harness_models.hf.caches import Layers
@@ -29,6 +32,27 @@ _NEEDED = (
     "hidden_size", "intermediate_size", "max_position_embeddings", "num_attention_heads", "num_hidden_layers",
     "rms_norm_eps", "vocab_size",
 )  # fmt: skip
+
+Added = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""What an adapter adds to a product, in place: takes what was multiplied and the product, returns the product."""
+_BETWEEN = (
+    "self_attn", "mlp", "mlp.act_fn", "input_layernorm", "post_attention_layernorm",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Where a linear layer that adapters know by its name is computed: as some rows of a product."""
+
+    layer: int
+    product: str
+    """The attribute of the layer."""
+    outputs: int
+    """Rows of the product's weight."""
+    first: int
+    """Of these rows."""
+    rows: int
+    inputs: int
 
 
 def reads(folder: Path) -> SimpleNamespace | None:
@@ -89,13 +113,22 @@ class Llama(nn.Module):
         width, size = config.hidden_size, config.head_dim
         tensors = Tensors(folder, dtype)
         self.embed_tokens = _Embeddings(tensors.one("model.embed_tokens.weight", (config.vocab_size, width)))
-        self.layers = nn.ModuleList(_Layer(config, tensors, index) for index in range(config.num_hidden_layers))
+        layers = [_Layer(config, tensors, index) for index in range(config.num_hidden_layers)]
+        self.layers = nn.ModuleList(layers)
         self.norm = _Norm(tensors.one("model.norm.weight", (width,)), config.rms_norm_eps)
         tied = config.tie_word_embeddings or "lm_head.weight" not in tensors
         head = self.embed_tokens.weight if tied else tensors.one("lm_head.weight", (config.vocab_size, width))
         self.lm_head = _linear(head)
         frequencies = 1.0 / (config.rope_theta ** (torch.arange(0, size, 2, dtype=torch.float) / size))
         self.frequencies = nn.Buffer(frequencies, persistent=False)
+        self.parts: dict[str, Part] = {name: part for layer in layers for name, part in layer.parts.items()}
+        """By the name that the linear layer has in transformers."""
+        places = [f"model.layers.{index}" for index in range(len(self.layers))]
+        inner = [f"{place}.{name}" for place in places for name in _BETWEEN]
+        self.others = (
+            "lm_head", "model", "model.embed_tokens", "model.norm", "model.rotary_emb", "model.layers", *places, *inner,
+        )  # fmt: skip
+        """The names of all other modules there, beside which no pair can stand here."""
         self.requires_grad_(requires_grad=False)
         self.eval()
 
@@ -127,6 +160,11 @@ class Llama(nn.Module):
             hidden = layer(hidden, turn, mask, cache)
         result: torch.Tensor = self.norm(hidden)
         return result
+
+    def add(self, added: Sequence[Mapping[str, Added]] | None) -> None:
+        """Let these be added to the products of each layer, by its attribute, until another call; None adds nothing."""
+        for index, layer in enumerate(self.layers):
+            vars(layer)["added"] = {} if added is None else added[index]
 
     def get_input_embeddings(self) -> _Embeddings:
         """Return the embeddings, as transformers calls it."""
@@ -160,17 +198,27 @@ class _Layer(nn.Module):
         inner, outer = self.heads * self.size, self.key_heads * self.size
         place = f"model.layers.{index}"
 
-        def linear(names: dict[str, int], inputs: int, bias: bool) -> nn.Linear:
+        self.parts: dict[str, Part] = {}
+        self.added: Mapping[str, Added] = {}
+
+        def linear(product: str, names: dict[str, int], inputs: int, bias: bool) -> nn.Linear:
+            first = 0
+            for name, rows in names.items():
+                self.parts[f"{place}.{name}"] = Part(
+                    layer=index, product=product, outputs=sum(names.values()), first=first, rows=rows, inputs=inputs
+                )
+                first += rows
             weight = tensors.joined([(f"{place}.{name}.weight", (rows, inputs)) for name, rows in names.items()])
             added = [(f"{place}.{name}.bias", (rows,)) for name, rows in names.items()] if bias else []
             return _linear(weight, tensors.joined(added) if added else None)
 
         attention, feed = "self_attn", "mlp"
         halves = {f"{attention}.q_proj": inner, f"{attention}.k_proj": outer, f"{attention}.v_proj": outer}
-        self.attended = linear(halves, width, config.attention_bias)
-        self.joined = linear({f"{attention}.o_proj": width}, inner, config.attention_bias)
-        self.widened = linear({f"{feed}.gate_proj": wide, f"{feed}.up_proj": wide}, width, config.mlp_bias)
-        self.narrowed = linear({f"{feed}.down_proj": width}, wide, config.mlp_bias)
+        self.attended = linear("attended", halves, width, config.attention_bias)
+        self.joined = linear("joined", {f"{attention}.o_proj": width}, inner, config.attention_bias)
+        both = {f"{feed}.gate_proj": wide, f"{feed}.up_proj": wide}
+        self.widened = linear("widened", both, width, config.mlp_bias)
+        self.narrowed = linear("narrowed", {f"{feed}.down_proj": width}, wide, config.mlp_bias)
         self.before = _Norm(tensors.one(f"{place}.input_layernorm.weight", (width,)), least)
         self.between = _Norm(tensors.one(f"{place}.post_attention_layernorm.weight", (width,)), least)
 
@@ -182,7 +230,7 @@ class _Layer(nn.Module):
         cache: Layers | None,
     ) -> torch.Tensor:
         rows, length, _ = hidden.shape
-        states = self.attended(self.before(hidden)).view(rows, length, -1, self.size)
+        states = self._product("attended", self.before(hidden)).view(rows, length, -1, self.size)
         both = _turned(states[:, :, : self.heads + self.key_heads], *turn)
         query = both[:, :, : self.heads].transpose(1, 2)
         keys = both[:, :, self.heads :].transpose(1, 2)
@@ -190,10 +238,15 @@ class _Layer(nn.Module):
         if cache is not None:
             keys, values = cache.update(keys, values, self.index)
         found = _attend(query, keys, values, mask)
-        hidden = hidden + self.joined(found.transpose(1, 2).reshape(rows, length, -1))
-        gate, up = self.widened(self.between(hidden)).chunk(2, dim=-1)
-        result: torch.Tensor = hidden + self.narrowed(functional.silu(gate) * up)
-        return result
+        hidden = hidden + self._product("joined", found.transpose(1, 2).reshape(rows, length, -1))
+        gate, up = self._product("widened", self.between(hidden)).chunk(2, dim=-1)
+        return hidden + self._product("narrowed", functional.silu(gate) * up)
+
+    def _product(self, name: str, given: torch.Tensor) -> torch.Tensor:
+        """Multiply by the weights of an attribute, and add what active adapters add."""
+        result: torch.Tensor = getattr(self, name)(given)
+        added = self.added.get(name)
+        return result if added is None else added(given, result)
 
 
 def _turned(states: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:

@@ -78,7 +78,7 @@ class Loaded:
     vocabulary: int | None = None
     """Tokens that the model has, where its tokenizer has more."""
     own: bool = False
-    """Whether the model is ours in plain torch, which takes no adapters."""
+    """Whether the model is ours in plain torch, which takes adapters that are pairs alone."""
 
     def hidden(
         self,
@@ -125,7 +125,7 @@ def load(
         context: where weights are.
         identity: what the base must be, as its fingerprint said; None where nobody asked.
         vocabulary: folder of an adapter that brings tokens, which the base is then given.
-        bare: whether no adapter will be put on it, so that it need not be a model of transformers.
+        bare: whether it need not be a model of transformers: no adapter that is more than pairs will be put on it.
 
     Raises:
         BaseChangedError: when it is another, or was written to meanwhile.

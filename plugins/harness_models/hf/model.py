@@ -31,15 +31,16 @@ from harness_models.hf.fingerprint import backend, fingerprint
 from harness_models.hf.generation import Generated, generate
 from harness_models.hf.memory import base_bytes, budget_for, free_bytes
 from harness_models.hf.open_queue import OpenQueue
+from harness_models.hf.pairs import NotPlainError, pairs_only
 from harness_models.hf.replies import NO_MEMORY, completion, log_prob, summed
 from harness_models.hf.scoring import Scored, score
 
 if TYPE_CHECKING:
     from harness.api import AdapterSpec, ModelSpec, RunContext
-    from harness_models.hf.adapters import AdapterRack
     from harness_models.hf.handles import Handle
     from harness_models.hf.loading import Loaded
     from harness_models.hf.proof import BaseProof
+    from harness_models.hf.rack import Rack
 
 Deliver = Callable[[int, Reply], None]
 OnText = Callable[[int, str], None]
@@ -64,8 +65,12 @@ class HfModel(Model):
         self._identified: str | None = None
         """The base's hash in the last fingerprint: all replies must be that base's."""
         self._adapted = False
-        """Whether a candidate with adapters was identified, so that the base is loaded as one that takes them."""
-        self._rack: AdapterRack | None = None
+        """Whether a candidate with adapters was identified, so that the base is proven against them from the first."""
+        self._plain = extended_by is None
+        """Whether all adapters so far are such as our own Llama takes."""
+        self._codes: dict[str, None] = {}
+        """Whose code computed, in order."""
+        self._rack: Rack | None = None
         self._proof: BaseProof | None = None
         self._proven: frozenset[str] = frozenset()
         """Ids of the adapters after whose first use the base was what it was."""
@@ -89,6 +94,7 @@ class HfModel(Model):
         """
         found = fingerprint(self.spec, candidate, self.context)
         self._adapted = self._adapted or bool(candidate.adapters)
+        self._plain = self._plain and all(pairs_only(Path(adapter.path)) for adapter in candidate.adapters)
         before = self._identified if self._loaded is None else self._loaded.identity
         self._identified = found["base"]
         if before not in {None, found["base"]}:
@@ -124,7 +130,7 @@ class HfModel(Model):
     def _answer(
         self, candidate: Candidate, requests: Sequence[Request], deliver: Deliver, on_text: OnText | None
     ) -> None:
-        loaded = self._ready(candidate, bare=not self._adapted)
+        loaded = self._ready(candidate)
         self._asked_since = True
         renderer = Renderer(loaded.tokenizer, candidate.template)
         self._score_continuations(loaded, renderer, requests, deliver)
@@ -173,7 +179,7 @@ class HfModel(Model):
         return self._find_path(loaded, candidate) if generating else loaded
 
     @property
-    def rack(self) -> AdapterRack:
+    def rack(self) -> Rack:
         """The adapters of the base, which must be loaded."""
         assert self._rack is not None  # noqa: S101 - for the type checker
         return self._rack
@@ -232,8 +238,8 @@ class HfModel(Model):
         facts = {
             "device": place.device,
             "dtype": place.dtype,
-            "backend": backend(with_adapters=self._rack is not None and bool(self._rack.held)),
-            "model code": "harness, in plain torch" if self._loaded.own else "transformers",
+            "backend": backend(with_adapters=not self._loaded.own and self._rack is not None and bool(self._rack.held)),
+            "model code": " and then ".join(self._codes),
             "threads": str(self._loaded.threads or torch.get_num_threads()),
             "shared tokens": f"forwarded each time: {self._loaded.plain}" if self._loaded.plain else "forwarded once",
         }
@@ -294,42 +300,60 @@ class HfModel(Model):
         own._identified = self._identified  # noqa: SLF001 - another of this class
         return own
 
-    def _ready(self, candidate: Candidate, *, bare: bool = False) -> Loaded:
+    def _ready(self, candidate: Candidate) -> Loaded:
         """Return the base with the candidate's adapters active, loaded where it is not.
 
-        Args:
-            candidate: what is to be asked.
-            bare: whether a base that takes no adapters will do.
+        It is of our own code where that can be, and loaded again by transformers when an adapter comes that asks for
+        more.
         """
-        from harness_models.hf.adapters import AdapterRack
-        from harness_models.hf.loading import load
         from harness_models.hf.proof import BaseProof
 
-        bare = bare and not candidate.adapters and self._extended_by is None
-        if self._loaded is not None and self._loaded.own and not bare:
-            self.check_base()
-            self._loaded = None  # it takes no adapters
-        if self._loaded is None:
-            own = None if self._extended_by is None else Path(self._extended_by.path)
-            self._loaded = load(self.spec, self.context, identity=self._identified, vocabulary=own, bare=bare)
-            self._proof = BaseProof(self._loaded.model, self.spec.reference, forgeable=not self._loaded.own)
-            self._budget = budget_for(self._loaded)
-        if self._loaded.own:
-            use_threads(self._loaded.threads)
-            return self._loaded
-        if self._rack is None:
-            self._rack = AdapterRack(self._loaded, self.spec)
+        adapters = candidate.adapters
+        held = set() if self._rack is None else set(self._rack.held)
+        if self._loaded is None or self._loaded.own:
+            self._plain = self._plain and all(pairs_only(Path(one.path)) for one in adapters if one.id not in held)
+        if self._loaded is not None and self._loaded.own and not self._plain:
+            self._leave_own()
+        loaded = self._load(forgeable=bool(adapters)) if self._loaded is None else self._loaded
+        assert self._rack is not None and self._proof is not None  # noqa: S101, PT018 - made with the base
         before = set(self._rack.held)
+        new = [adapter.reference for adapter in adapters if adapter.id not in before]
+        if new and not self._proof.forgeable:
+            self.check_base()
+            self._proof = BaseProof(loaded.model, self.spec.reference)
         try:
-            self._rack.activate(candidate.adapters)
+            self._rack.activate(adapters)
+        except NotPlainError:
+            self._plain = False
+            return self._ready(candidate)
         except BaseException:
             self.close()  # peft may have left an adapter half put on
             raise
-        new = [adapter.reference for adapter in candidate.adapters if adapter.id not in before]
         if new:
             self._check(f"after the adapter {', '.join(new)} was put on it")
-        use_threads(self._loaded.threads)  # another model may have changed them
-        return self._loaded
+        use_threads(loaded.threads)  # another model may have changed them
+        return loaded
+
+    def _load(self, *, forgeable: bool) -> Loaded:
+        """Load the base, with nothing on it; `forgeable` tells that an adapter is about to be put on it."""
+        from harness_models.hf.loading import load
+        from harness_models.hf.proof import BaseProof
+        from harness_models.hf.rack import rack_of
+
+        own = None if self._extended_by is None else Path(self._extended_by.path)
+        loaded = load(self.spec, self.context, identity=self._identified, vocabulary=own, bare=self._plain)
+        forgeable = forgeable or self._adapted or not loaded.own
+        self._proof = BaseProof(loaded.model, self.spec.reference, forgeable=forgeable)
+        self._budget = budget_for(loaded)
+        self._rack = rack_of(loaded, self.spec)
+        self._codes["harness, in plain torch" if loaded.own else "transformers"] = None
+        self._loaded = loaded
+        return loaded
+
+    def _leave_own(self) -> None:
+        """Drop a base of our own that does not take an adapter, after it was proven."""
+        self.check_base()
+        self._loaded = self._rack = self._proof = None
 
     def _find_path(self, loaded: Loaded, candidate: Candidate) -> Loaded:
         """Find out how the base generates, without adapters: a broken one would answer any probe at random."""

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from threading import RLock
 
     from harness.api import Candidate, Reply, Request
-    from harness_models.hf.adapters import AdapterRack
     from harness_models.hf.batching import Budget
     from harness_models.hf.loading import Loaded
+    from harness_models.hf.rack import Rack
     from harness_models.hf.slots import Slots
 
 MOST = 256
@@ -55,7 +55,7 @@ class Base(Protocol):
         ...
 
     @property
-    def rack(self) -> AdapterRack:
+    def rack(self) -> Rack:
         """The adapters of the base, once it is prepared."""
         ...
 
@@ -331,7 +331,7 @@ class OpenQueue:
         from harness_models.hf.packing import WORTH, packed
 
         if self._asked >= WORTH and self._loaded is not None:
-            lent.enter_context(packed(self._loaded, self._asked))
+            lent.enter_context(packed(self._loaded, self._asked, giving=False))  # adapters may come
             self._asked = 0
 
 

@@ -32,17 +32,18 @@ _SHARE = 0.25
 
 
 @contextmanager
-def packed(loaded: Loaded, tokens: int) -> Iterator[bool]:
+def packed(loaded: Loaded, tokens: int, *, giving: bool = True) -> Iterator[bool]:
     """Run linear layers by oneDNN over copied weights, where that is possible and worth it; tell whether it is done.
 
     Args:
         loaded: the model.
         tokens: about how many will be generated at most.
+        giving: whether layers of our own may give up their weights meanwhile, so that the base cannot be proven.
     """
     layers = _layers(loaded) if tokens >= WORTH else []
     given: dict[Any, torch.Tensor] = {}
     try:
-        yield bool(layers) and _lend(loaded, layers, given)
+        yield bool(layers) and _lend(loaded, layers, given, giving=giving and loaded.own)
     finally:
         _give_back(layers, given)
 
@@ -84,7 +85,7 @@ def _has_onednn() -> bool:
     return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
 
 
-def _lend(loaded: Loaded, layers: list[Any], given: dict[Any, torch.Tensor]) -> bool:
+def _lend(loaded: Loaded, layers: list[Any], given: dict[Any, torch.Tensor], *, giving: bool) -> bool:
     """Pack the layers, and check on a few tokens that the model still says the same.
 
     Layers of a model of our own give up their weights, so that they are held once: nothing else reads them but the
@@ -96,7 +97,7 @@ def _lend(loaded: Loaded, layers: list[Any], given: dict[Any, torch.Tensor]) -> 
     try:
         for layer in layers:
             layer.forward = _quick(layer)
-            if loaded.own and layer.weight is not shared:
+            if giving and layer.weight is not shared:
                 given[layer] = layer.forward.keywords["weight"]
                 layer.weight.data = layer.weight.new_empty(0)
         _trim()

@@ -30,6 +30,7 @@ class BaseProof:
     """
 
     def __init__(self, model: torch.nn.Module, reference: str, *, forgeable: bool = True) -> None:
+        self.forgeable = forgeable
         self._of = _sha256 if forgeable else _summed
         self._model = model
         self._reference = reference

@@ -70,7 +70,8 @@ class Stops:
             text = self._decode(tokens[-count:])
             if any(stop in text for stop in self._stops):
                 return True
-            if count >= len(tokens) or len(text) >= self._longest + _SLACK:
+            # Some decoders give up a whole run of bytes where its first ones are cut off.
+            if count >= len(tokens) or (len(text) >= self._longest + _SLACK and _BROKEN not in text):
                 return False
             count *= 2
 
