@@ -3,8 +3,8 @@
     harness models pull smollm2-135m
     python benchmarks/adapter_commands.py --data ../shared/data [--against FOLDER] [--cores 0,1]
 
-Workloads of `workloads.py`, a part of each, with `--adapter`. FOLDER is another checkout, such as the commit before, run in
-turn with this one; log p and texts of both are compared. Progress goes to stderr, a Markdown table to stdout.
+Workloads of `workloads.py`, a part of each, with `--adapter`. FOLDER is another checkout, such as the commit before,
+run in turn with this one; log p and texts of both are compared. Progress goes to stderr, a Markdown table to stdout.
 """
 
 from __future__ import annotations
