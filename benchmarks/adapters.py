@@ -63,8 +63,8 @@ def save_random_adapter(
 @click.option("--peft", is_flag=True, help="By transformers and peft, where the base would take our own code.")
 def main(model: str, count: int, rank: int, rounds: int, device: str, *, peft: bool) -> None:
     """Measure loading and switching."""
+    from harness_models.hf.adapters import rack_of
     from harness_models.hf.loading import load
-    from harness_models.hf.rack import rack_of
 
     spec, context = resolve_model(model, device=device), RunContext(offline=True, weights=weights_dir())
     shapes: dict[str, tuple[int, ...]] = {}

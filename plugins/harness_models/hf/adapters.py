@@ -133,6 +133,15 @@ class AdapterRack(Rack):
         self._plain_layers = not self._wrappers
 
 
+def rack_of(loaded: Loaded, spec: ModelSpec) -> Rack:
+    """Return the rack of a base, ours or that of transformers."""
+    if loaded.own:
+        from harness_models.hf.plain_adapters import PlainRack
+
+        return PlainRack(loaded, spec)
+    return AdapterRack(loaded, spec)
+
+
 def _segmented(layer: Any, places: Mapping[str, Sequence[int]]) -> Callable[..., torch.Tensor]:  # noqa: ANN401 - peft's layer
     """Return a layer's forward in which each adapter adds its product to its own rows."""
     import torch

@@ -336,9 +336,9 @@ class HfModel(Model):
 
     def _load(self, *, forgeable: bool) -> Loaded:
         """Load the base, with nothing on it; `forgeable` tells that an adapter is about to be put on it."""
+        from harness_models.hf.adapters import rack_of
         from harness_models.hf.loading import load
         from harness_models.hf.proof import BaseProof
-        from harness_models.hf.rack import rack_of
 
         own = None if self._extended_by is None else Path(self._extended_by.path)
         loaded = load(self.spec, self.context, identity=self._identified, vocabulary=own, bare=self._plain)

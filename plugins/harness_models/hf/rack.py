@@ -139,14 +139,3 @@ class Rack(ABC):
             self._active = None  # peft may make another one active in its place
             del self._held[name]
             self._drop(name)
-
-
-def rack_of(loaded: Loaded, spec: ModelSpec) -> Rack:
-    """Return the rack of a base, ours or that of transformers; neither imports the other's."""
-    if loaded.own:
-        from harness_models.hf.plain_adapters import PlainRack
-
-        return PlainRack(loaded, spec)
-    from harness_models.hf.adapters import AdapterRack
-
-    return AdapterRack(loaded, spec)
