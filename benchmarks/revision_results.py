@@ -260,6 +260,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=260)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--constitution", default="harmless", help="name, or file")
+    parser.add_argument("--principles", default="", help="those that steer, separated by commas; otherwise all")
     parser.add_argument("--reviser", default="smollm2-135m,adapter=harness:reviser-smollm2")
     parser.add_argument("--judge", default="smollm2-135m,adapter=harness:judge-smollm2")
     parser.add_argument("--write", action="store_true")
@@ -272,10 +273,12 @@ def main() -> None:
     options = RunOptions(roles=(f"reviser={given.reviser}", f"judge={given.judge}"))
     registries = session.require_plugins().registries
     principles = Constitutions(registries, session.options.folder).record(given.constitution).principles
+    only = tuple(filter(None, given.principles.split(",")))
+    principles = tuple(one for one in principles if not only or one.id in only)
     with session.models(principles, roles=("reviser", "judge", "labeller"), options=options) as models:
         found = {
             "made": datetime.now(UTC).isoformat(timespec="seconds"), "machine": platform.machine(),
-            "constitution": Path(given.constitution).stem, "limit": given.limit, "rounds": given.rounds,
+            "constitution": Path(given.constitution).stem, "principles": only, "limit": given.limit, "rounds": given.rounds,
             "reviser": models.candidate("reviser").label, "judge": models.candidate("judge").label,
             "mending": mending(models, given.limit, principles, given.rounds), "attacks": attacked(models),
         }  # fmt: skip

@@ -30,10 +30,12 @@ PRINCIPLES = {
         "no_harassment", "protects_children", "respects_privacy", "no_dangerous_medical_advice", "no_misinformation",
         "no_extremism",
     },
+    "heldout-harmless-4": {"no_hate", "no_cybercrime", "no_violence"},
+    "heldout-personal-2": {"privacy_protection"},
 }  # fmt: skip
 CONSTITUTION = {
     "heldout-personal": "personal", "heldout-harmless-1": "harmless", "heldout-harmless-2": "harmless",
-    "heldout-harmless-3": "harmless",
+    "heldout-harmless-3": "harmless", "heldout-harmless-4": "harmless", "heldout-personal-2": "personal",
 }  # fmt: skip
 KEYS = ["id", "principle", "messages", "response", "verdict", "kind"]
 KINDS = {
@@ -57,6 +59,12 @@ def sentences(text: str) -> set[str]:
     return {" ".join(part) for part in parts if len(part) >= 3}
 
 
+def is_contrast(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two rows answer one prompt, one of them well."""
+    same = one["messages"] == other["messages"] and one["principle"] == other["principle"]
+    return bool(same and one["verdict"] != other["verdict"])
+
+
 @pytest.mark.parametrize("name", PRINCIPLES)
 def test_every_row_is_whole(name: str) -> None:
     for row in rows(name):
@@ -73,9 +81,10 @@ def test_every_row_is_whole(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PRINCIPLES)
-def test_each_principle_has_fifty_rows_of_either_verdict(name: str) -> None:
+def test_each_principle_has_fifty_rows_or_more_of_either_verdict(name: str) -> None:
     counts = Counter((row["principle"], row["verdict"]) for row in rows(name))
-    assert counts == {(rule, verdict): 50 for rule in PRINCIPLES[name] for verdict in ("follows", "breaks")}
+    assert counts.keys() == {(rule, verdict) for rule in PRINCIPLES[name] for verdict in ("follows", "breaks")}
+    assert all(counts[rule, "follows"] == counts[rule, "breaks"] >= 50 for rule in PRINCIPLES[name])
     listed = yaml.safe_load((CONSTITUTIONS / f"{CONSTITUTION[name]}.yaml").read_text(encoding="utf-8"))
     assert PRINCIPLES[name] <= {rule["id"] for rule in listed["principles"]}
 
@@ -93,15 +102,21 @@ def test_enough_rows_are_hard_and_length_does_not_tell_the_verdict(name: str) ->
 
 
 def test_no_two_replies_share_a_sentence_and_prompts_recur_only_in_pairs_of_opposite_verdict() -> None:
-    replies: defaultdict[str, list[str]] = defaultdict(list)
+    replies: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     prompts: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in [row for name in PRINCIPLES for row in rows(name)]:
         asked = {sentence for turn in row["messages"] for sentence in sentences(turn["content"])}
         for sentence in asked:
             prompts[sentence].append(row)
         for sentence in sentences(row["response"]) - asked:
-            replies[sentence].append(row["id"])
-    assert {sentence: ids for sentence, ids in replies.items() if len(ids) > 1} == {}
+            replies[sentence].append(row)
+    # Two replies to one prompt may begin alike, and turn apart.
+    shared = {
+        sentence: [row["id"] for row in said]
+        for sentence, said in replies.items()
+        if len(said) > 1 and not (len(said) == 2 and is_contrast(*said))
+    }
+    assert shared == {}
     assert replies.keys() & prompts.keys() == set()
     # What the user writes may stand twice in one principle, where only the reply tells the verdict.
     contrasts = [
