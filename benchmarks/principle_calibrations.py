@@ -24,10 +24,11 @@ from harness.serial import to_json
 from harness.weights.bundled import shipped_dtype
 from harness_critics.figures import Figure, figures
 from harness_critics.labels import held_out
+from harness_critics.listing import labels_needed
 
 PAGE = Path(__file__).parents[1] / "docs" / "critics.md"
 START, END = "<!-- principles: written by benchmarks/principle_calibrations.py -->", "<!-- end of principles -->"
-HEAD = "| principle | critics | n | AUC | sensitivity | specificity | Se + Sp − 1, at least | admitted |"
+HEAD = "| principle | critics | n | AUC | sensitivity | specificity | Se + Sp − 1, at least | admitted, or why not |"
 
 
 def main() -> None:
@@ -87,12 +88,20 @@ def _calibrated(principle: str, constitution: str, judge: str, limit: int | None
 
 def _line(one: CriticCalibration) -> str:
     of = figures(one)
-    admitted = "no" if admission_problem(one.sensitivity, one.specificity, Admission()) else "yes"
+    admitted = verdict(one.sensitivity, one.specificity)
     cells = [
         f"`{one.principle}`", ", ".join(one.critics), str(of.n), _figure(of.auc), _figure(of.sensitivity),
         _figure(of.specificity), f"{of.youden.low:.2f}", admitted,
     ]  # fmt: skip
     return "| " + " | ".join(cells) + " |"
+
+
+def verdict(sensitivity: tuple[int, int], specificity: tuple[int, int]) -> str:
+    """Return `yes`, or why not: how many labels are missing, or that no number of them would help."""
+    if not admission_problem(sensitivity, specificity, Admission()):
+        return "yes"
+    needed = labels_needed(sensitivity, specificity, Admission())
+    return "no: the critic is too weak" if needed is None else f"no: labels are missing; {needed} + {needed} would do"
 
 
 def _figure(figure: Figure) -> str:

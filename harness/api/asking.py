@@ -17,6 +17,7 @@ from harness.evaluation.panel import Panel as Panel
 from harness.evaluation.panel import PanelOptions as PanelOptions
 from harness.evaluation.panel import make_critic as make_critic
 from harness.evaluation.panel import make_panel as make_panel
+from harness.evaluation.panel import roles_of as roles_of
 from harness.evaluation.pool import ModelPool as ModelPool
 from harness.evaluation.pool import base_name as base_name
 from harness.evaluation.respond import Interview as Interview

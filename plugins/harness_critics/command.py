@@ -105,6 +105,35 @@ def show(app: App, name: str | None) -> None:
         click.echo(safe_text(admitted(found[0])))
 
 
+_LIST = """\b
+Examples:
+  harness critic list
+  harness critic list ./mine.yaml --judge smollm2-135m
+  harness critic list harmless --json"""
+
+
+@critic.command("list", epilog=_LIST)
+@click.argument("constitutions", nargs=-1, metavar="[CONSTITUTION]...")
+@click.option("--judge", metavar="REF", help="The judge: short for --role judge=REF.")
+@role_option
+@common_options
+def list_command(app: App, constitutions: tuple[str, ...], judge: str | None, roles: tuple[str, ...]) -> None:
+    """List each principle with its critics: admitted here, or why not. Of personal and harmless, or of those named.
+
+    Why not says whether it was never calibrated, labels are missing and how many, or the critic is too weak.
+    """
+    from harness.api import to_plain
+    from harness_critics.listing import listed
+    from harness_critics.showing import show_list
+
+    named = constitutions or ("personal", "harmless")
+    found = listed(app.session, named, _kept(app), judge=judge, roles=roles)
+    if app.json:
+        app.print_json([to_plain(one) for one in found])
+        return
+    show_list(app, found)
+
+
 @critic.command()
 @click.argument("before")
 @click.argument("after")

@@ -11,6 +11,7 @@ from harness.api.calibrations import admission_problem
 from harness.api.commands import plain_table, safe_text
 from harness.api.stats import clopper_pearson
 from harness_critics.figures import Figure, figures
+from harness_critics.listing import why_not
 from harness_critics.scaling import cross_validated
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from harness.api import CriticCalibration
     from harness.api.commands import App
     from harness_critics.drifting import Drift
+    from harness_critics.listing import Listed
 
 _WIDTH = 30
 """Columns of the reliability curve."""
@@ -86,10 +88,25 @@ def admitted(one: CriticCalibration) -> str:
     """Say whether gates may rest on a calibration."""
     problem = admission_problem(one.sensitivity, one.specificity, Admission())
     if problem:
-        return f"{one.principle}: no gate can rest on it: {problem}"
+        short = why_not(one.sensitivity, one.specificity, Admission())
+        return f"{one.principle}: no gate can rest on it: {problem} ({short})"
     return (
         f"{one.principle}: admitted; gates on adherence.{one.principle} rest on calibration {one.id} of {one.labeller}"
     )
+
+
+def show_list(app: App, found: Sequence[Listed]) -> None:
+    """Print a row for each principle, and how many are scored by admitted critics."""
+    rows = [
+        [one.principle, ", ".join(one.critics), f"{one.labels[0]} + {one.labels[1]}" if any(one.labels) else "–",
+         f"admitted ({one.calibration[:12]})" if one.admitted else f"no: {one.why}"]
+        for one in found
+    ]  # fmt: skip
+    columns = ("principle", "critics", "labels that ship", "admitted")
+    cells = [[safe_text(cell) for cell in row] for row in rows]
+    app.console.print(plain_table(columns, cells, whole={"principle"}))
+    admitted_ = sum(one.admitted for one in found)
+    click.echo(f"{admitted_} of {len(found)} principles are scored by critics that are admitted here")
 
 
 def show_drift(app: App, found: Drift) -> None:

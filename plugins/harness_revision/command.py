@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from harness.api import CandidateOptions, Principle, Response, Sample
     from harness_revision.revising import History, Score
+    from harness_revision.steering import Steering
 
 _EPILOG = """\b
 Examples:
@@ -55,6 +56,7 @@ class Revised:
     run: str | None
     constitution: str
     only: tuple[str, ...]
+    steer: str
     rounds: int
     sampled: bool
     limit: int | None
@@ -68,6 +70,9 @@ revised_options = gathered(
     click.option("--run", "run", metavar="RUN", help="Revise the replies of a stored run."),
     click.option("--constitution", default="harmless", show_default=True, metavar="NAME|FILE", help="To be kept."),
     click.option("--principle", "only", multiple=True, metavar="ID", help="Only this principle; may be repeated."),
+    click.option("--steer", type=click.Choice(["admitted", "all"]), default="admitted", show_default=True,
+                 help="Which principles decide what is revised: those named by --principle, judged by code alone, or "
+                 "whose critics are admitted; or all."),
     click.option("--rounds", type=WholeRange(0, 10), default=3, show_default=True, help="Most revisions of a reply."),
     click.option("--sampled", is_flag=True, help="Revise by a broken principle drawn by weight, not by the worst one."),
     click.option("--limit", type=WholeRange(min=1), metavar="N", help="At most N replies."),
@@ -110,11 +115,14 @@ def revise_command(
 ) -> int:  # fmt: skip
     """Criticise and revise replies, by the principles that they break, until they keep the constitution.
 
-    Exits with 0 where every reply keeps it in the end, else with 1.
+    Principles whose critics are not admitted inform alone, unless --steer all or --principle says otherwise: a critic
+    that minds good replies has them written anew for the worse. Exits with 0 where every reply keeps in the end all
+    principles that steer, else with 1.
     """
     from harness.api import Decoding
     from harness_revision.finding import replies_of_run, rows_of, wanted_principles
     from harness_revision.revising import HowToRevise, respond, revise, said
+    from harness_revision.steering import steering
 
     principles = wanted_principles(app, asked.constitution, asked.only)
     if asked.run is not None and (prompt is not None or asked.data is not None):
@@ -125,23 +133,35 @@ def revise_command(
         _would(app, pairs, principles)
         return EXIT_PASSED
     session = app.bind(seed=seed)
-    how = HowToRevise(rounds=asked.rounds, sampled=asked.sampled, max_new_tokens=asked.max_new_tokens, seed=seed)
+    calibrations = session.calibrations() if app.workspace_path.is_dir() else []
     with session.models(
         principles, roles=("reviser",), policy=session.candidate(who), options=options.run, suite=options.suite
     ) as models:
+        steers = steering(models, principles, calibrations, named=None if asked.steer == "all" else asked.only)
+        how = HowToRevise(
+            rounds=asked.rounds, sampled=asked.sampled, max_new_tokens=asked.max_new_tokens, seed=seed,
+            steering=steers.ids,
+        )  # fmt: skip
         unanswered = [sample for sample, reply in pairs if reply is None]
         answers = iter(respond(unanswered, models, Decoding(max_new_tokens=asked.max_new_tokens, seed=seed)))
         begun: list[Response] = [next(answers) if reply is None else said(sample, reply) for sample, reply in pairs]
         found = revise(begun, principles, models, how)
         reviser = models.candidate("reviser").label
-    told = {"constitution": asked.constitution, "reviser": reviser, "rounds": asked.rounds, "seed": seed}
+    told = {
+        "constitution": asked.constitution, "reviser": reviser, "rounds": asked.rounds, "seed": seed,
+        "steering": sorted(steers.steers),
+    }  # fmt: skip
     kept = keep(app, found, told)
     if app.json:
-        app.print_json({"artifact": kept, "reviser": reviser, "revisions": [plain(history) for history in found]})
+        app.print_json({
+            "artifact": kept, "reviser": reviser, "steering": dict(steers.steers), "informing": dict(steers.informs),
+            "revisions": [plain(history) for history in found],
+        })  # fmt: skip
     else:
         for history in found:
             show(app, history)
         _summary(app, found, reviser, kept)
+        _steering(app, steers, asked.constitution)
     return EXIT_PASSED if all(history.status == "passed" for history in found) else EXIT_GATE
 
 
@@ -203,6 +223,25 @@ def _would(app: App, pairs: Sequence[tuple[Sample, str | None]], principles: Seq
     ids = ", ".join(one.id for one in principles)
     what = counted(len(pairs), "reply", "replies")
     click.echo(f"would judge {what}, {asked} of them asked first, by {ids}; nothing was asked")
+
+
+def _steering(app: App, found: Steering, constitution: str) -> None:
+    """Print who decided and who merely informed, and how that changes."""
+    if found.steers:
+        app.console.print(f"steered by {', '.join(found.steers)}", markup=False)
+    doubted = {name: why for name, why in found.steers.items() if why.startswith("named")}
+    for why in dict.fromkeys(doubted.values()):
+        app.console.print(f"  {', '.join(name for name in doubted if doubted[name] == why)}: {why}", markup=False)
+    if not found.informs:
+        return
+    app.console.print(
+        f"informing alone, since their critics are not admitted: {', '.join(found.informs)}", markup=False
+    )
+    for why in dict.fromkeys(found.informs.values()):
+        names = ", ".join(name for name, reason in found.informs.items() if reason == why)
+        app.console.print(f"  {names}: {why}", markup=False, style="dim")
+    admit = f"harness critic calibrate --constitution {constitution}"
+    app.console.print(f"what would admit some: {admit}; to steer by all the same: --steer all", markup=False)
 
 
 def _summary(app: App, found: Sequence[History], reviser: str, kept: str) -> None:

@@ -54,6 +54,9 @@ class HowToRevise:
     always: bool = False
     """Revise once by a principle drawn from all that apply; nobody judges the first version then, and every revision
     is taken."""
+    steering: frozenset[str] | None = None
+    """Ids of the principles that decide what is revised and what is taken; the others are scored, and inform. None:
+    all decide."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +79,8 @@ class History:
     sample: Sample
     rounds: tuple[Round, ...]
     status: Status
-    """`passed`: the version that stands keeps every principle. `failed`: it does not. `unscored`: nobody could tell.
-    `silent`: the reviser returned nothing."""
+    """`passed`: the version that stands keeps every principle that steers. `failed`: it does not. `unscored`: nobody
+    could tell, or nothing steers. `silent`: the reviser returned nothing."""
     sentence: str
     standing: int = 0
     """Index of the version that stands in the end: the last one that was taken, 0 where the reply is kept as it was."""
@@ -133,10 +136,11 @@ def revise(
     Raises:
         InputError: when the reviser's adapter was trained on other words.
     """
+    steering = deciding(principles, how)
     unread: list[dict[str, Score]] = [{} for _ in responses]
     scored = unread if how.always else score(responses, principles, models)
     found = [
-        _judged(response.sample, (Round(reply=_text(response), scores=own),), principles, how)
+        _judged(response.sample, (Round(reply=_text(response), scores=own),), steering, how)
         for response, own in zip(responses, scored, strict=True)
     ]
     if watch is not None and found:
@@ -150,7 +154,7 @@ def revise(
         ]  # fmt: skip
         if not open_:
             break
-        drafts = models.ask(draft(found[index], principles, models, how, number) for index in open_)
+        drafts = models.ask(draft(found[index], steering, models, how, number) for index in open_)
         told: list[tuple[int, Round]] = []
         for index, one in zip(open_, drafts, strict=True):
             if one.reply.strip():
@@ -163,10 +167,15 @@ def revise(
         again = [said(found[index].sample, one.reply) for index, one in told]
         for (index, one), own in zip(told, score(again, principles, models), strict=True):
             before = found[index]
-            found[index] = _judged(before.sample, (*before.rounds, replace(one, scores=own)), principles, how)
+            found[index] = _judged(before.sample, (*before.rounds, replace(one, scores=own)), steering, how)
         if watch is not None and watch(number, [history.reply for history in found]):
             return before_round
     return found
+
+
+def deciding(principles: Sequence[Principle], how: HowToRevise) -> list[Principle]:
+    """Return the principles that decide what is revised and what is taken."""
+    return [one for one in principles if how.steering is None or one.id in how.steering]
 
 
 def draft(
@@ -224,7 +233,8 @@ def stands(rounds: Sequence[Round], principles: Sequence[Principle]) -> int:
     def kept(scores: Mapping[str, Score]) -> set[str]:
         return {
             name for name, value in scores.items()
-            if isinstance(value, NotApplicable) or (isinstance(value, float) and value >= thresholds[name])
+            if name in thresholds
+            and (isinstance(value, NotApplicable) or (isinstance(value, float) and value >= thresholds[name]))
         }  # fmt: skip
 
     before = kept(rounds[0].scores)
@@ -291,11 +301,20 @@ def _pick(failed: Sequence[Principle], generator: np.random.Generator | None) ->
 
 def _judged(sample: Sample, rounds: tuple[Round, ...], principles: Sequence[Principle], how: HowToRevise) -> History:
     standing = len(rounds) - 1 if how.always else stands(rounds, principles)
-    scores = rounds[standing].scores
+    steering = {one.id for one in principles}
+    scores = {name: value for name, value in rounds[standing].scores.items() if name in steering}
     failed = [one.id for one in broken(scores, principles)]
     unknown = [name for name, value in scores.items() if isinstance(value, Unscored)]
     status: Status = "failed" if failed else "unscored" if unknown else "passed"
-    every = "the principle that applies" if len(scores) == 1 else f"all {len(scores)} principles that apply"
+    if how.steering is not None and not scores:
+        return History(
+            sample=sample, rounds=rounds, status="unscored", standing=standing,
+            sentence="no critic that is admitted judges it: the scores inform, and nothing is revised",
+        )  # fmt: skip
+    steers = len(scores) < len(rounds[standing].scores)
+    every = f"all {len(scores)} principles that apply{' and steer' if steers else ''}"
+    if len(scores) == 1:
+        every = f"the principle that applies{' and steers' if steers else ''}"
     times = f"after {len(rounds) - 1} revision{'s' if len(rounds) != 2 else ''}"
     sentence = {
         "failed": f"breaks {', '.join(failed)} {times}",
@@ -315,7 +334,11 @@ def _why_not(rounds: Sequence[Round], principles: Sequence[Principle]) -> str:
     worse = [one.id for one in broken(last.scores, principles) if one.id not in before]
     if worse:
         return f"the last revision breaks {', '.join(worse)}"
-    unknown = [name for name, value in last.scores.items() if isinstance(value, Unscored) and name not in before]
+    steering = {one.id for one in principles}
+    unknown = [
+        name for name, value in last.scores.items()
+        if isinstance(value, Unscored) and name in steering and name not in before
+    ]  # fmt: skip
     if unknown:
         return f"nobody could judge the last revision by {', '.join(unknown)}"
     return "the last revision mends nothing"

@@ -27,6 +27,11 @@ class Mild(Critic):
 def register_critics(register):
     register("mild", Mild)
 """
+ASKS = MILD.replace(
+    "class Mild(Critic):",
+    "class Asks(Critic):\n    roles = ('judge',)\n\n    def requests(self, sample, reply, principle):\n        return ()\n",
+).replace('"mild", Mild', '"asks", Asks')
+"""A critic that asks a model, so that somebody has to count how often it is right."""
 RULES = "id: rules\nprinciples:\n  - {id: fruit, text: Speak of no plums., critics: [mild]}\n"
 OTHER = "id: other\nprinciples:\n  - {id: fruit, text: Speak of no figs., critics: [mild]}\n"
 
@@ -77,6 +82,39 @@ def test_a_reply_is_revised_shown_as_a_difference_and_kept(cli):
     assert "passed: keeps the principle that applies after 1 revision" in cli.out
     (history,) = kept(cli)
     assert [one["reply"] for one in history["rounds"]] == ["eat plums", "eat figs"]
+
+
+def test_a_critic_that_is_not_admitted_informs_until_it_is_or_is_told_to_steer(cli):
+    cli.write("asks.py", ASKS)
+    cli.write("asked.yaml", RULES.replace("mild", "asks"))
+    cli.write("harness.yaml", "model: 'echo:'\nplugins: [./asks.py]\n")
+    asked = ("revise", "Eat?", "--response", "plums", "--constitution", "asked.yaml", "--role", "reviser=echo:figs",
+             "--role", "judge=echo:")  # fmt: skip
+    code, found = cli.json(*asked)
+    assert (code, found["steering"], found["informing"]) == (1, {}, {"fruit": "never calibrated here"})
+    (history,) = found["revisions"]
+    assert (history["status"], len(history["rounds"]), history["rounds"][0]["scores"]) == (
+        "unscored",
+        1,
+        {"fruit": 0.0},
+    )
+    assert cli(*asked) == 1
+    assert "informing alone, since their critics are not admitted: fruit" in cli.out
+    assert "harness critic calibrate --constitution asked.yaml" in cli.out
+
+    for option in (("--steer", "all"), ("--principle", "fruit")):
+        code, found = cli.json(*asked, *option)
+        assert (code, len(found["revisions"][0]["rounds"])) == (0, 2)
+        assert found["steering"]["fruit"] == "named, though its critics are not admitted: never calibrated here"
+
+    rows = [{"prompt": f"Eat {n}?", "response": f"{fruit} {n}", "label": label}
+            for n in range(50) for fruit, label in (("plums", "breaks"), ("figs", "follows"))]  # fmt: skip
+    cli.write("labels.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    assert cli("critic", "calibrate", "--constitution", "asked.yaml", "--principle", "fruit", "--data", "labels.jsonl",
+               "--role", "judge=echo:") == 0, cli.err  # fmt: skip
+    code, found = cli.json(*asked)
+    assert (code, found["steering"], found["informing"]) == (0, {"fruit": "admitted"}, {})
+    assert len(found["revisions"][0]["rounds"]) == 2
 
 
 def test_what_is_not_mended_exits_with_one(cli):

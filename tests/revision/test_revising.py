@@ -56,6 +56,23 @@ def test_a_revision_that_mends_nothing_is_not_taken():
     assert history.sentence.endswith("kept as it was: the last revision mends nothing")
 
 
+def test_a_principle_that_informs_alone_has_no_say_in_what_is_revised_or_taken():
+    models = Asked({"reviser": reviser("figs and nuts")}, bad={"fruit": "plums", "nuts": "nuts"})
+    how = HowToRevise(rounds=1, steering=frozenset({"fruit"}))
+    mended, left = revise([said(sample("a"), "plums"), said(sample("b"), "nuts")], [FRUIT, NUTS], models, how)
+    assert (mended.reply, mended.status) == ("figs and nuts", "passed")
+    assert mended.last.scores["nuts"] == 0.0, "it is scored all the same"
+    assert (left.reply, left.tried, left.status) == ("nuts", False, "passed")
+    assert left.sentence == "keeps the principle that applies and steers after 0 revisions"
+
+
+def test_where_nothing_steers_nothing_is_revised_and_nothing_passes():
+    models = Asked({"reviser": reviser("figs")})
+    (history,) = revise([said(sample(), "plums")], [FRUIT], models, HowToRevise(steering=frozenset()))
+    assert (history.reply, history.status, models.asked) == ("plums", "unscored", [])
+    assert "no critic that is admitted judges it" in history.sentence
+
+
 def test_a_better_version_stands_though_a_later_one_is_worse():
     answers = iter(["nuts alone", "plums and nuts"])
     models = Asked(
