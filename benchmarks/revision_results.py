@@ -278,7 +278,8 @@ def main() -> None:
     with session.models(principles, roles=("reviser", "judge", "labeller"), options=options) as models:
         found = {
             "made": datetime.now(UTC).isoformat(timespec="seconds"), "machine": platform.machine(),
-            "constitution": Path(given.constitution).stem, "principles": only, "limit": given.limit, "rounds": given.rounds,
+            "constitution": Path(given.constitution).stem, "principles": only,
+            "limit": given.limit, "rounds": given.rounds,
             "reviser": models.candidate("reviser").label, "judge": models.candidate("judge").label,
             "mending": mending(models, given.limit, principles, given.rounds), "attacks": attacked(models),
         }  # fmt: skip
