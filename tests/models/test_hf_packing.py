@@ -34,6 +34,7 @@ def uses(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(packing, "_lend", watched)
     monkeypatch.setattr(packing, "WORTH", 40)
+    monkeypatch.setattr("harness_models.hf.likeliest.rough_head", lambda loaded: None)
     return found
 
 

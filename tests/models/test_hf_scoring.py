@@ -202,5 +202,6 @@ def test_a_long_text_adds_up_to_what_double_precision_gives() -> None:
     )
     reads = [(0, place, token) for place, token in enumerate(asked)]
     layout = Layout(tokens=asked, positions=list(range(tokens)), ends=[tokens] * tokens, reads=reads)
-    found = _read(loaded, logits, [layout])[0].logprob  # type: ignore[arg-type] # what it reads of a model
+    points = [(0, place) for place in range(tokens)]
+    found = _read(loaded, logits[0], points, [layout])[0].logprob  # type: ignore[arg-type] # what it reads of a model
     assert abs(found - expected) < 5e-5, f"log_softmax: {abs(biased - expected)}"

@@ -174,3 +174,46 @@ assert not heavy, heavy
         cwd=Path(__file__).parents[2],
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_the_last_layer_is_computed_for_the_states_asked_for_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from torch import nn
+
+    loaded = load(spec_of(save(tmp_path / "base")), RunContext(offline=True, weights=tmp_path), bare=True)
+    ids = loaded.tensor([[(5 * n + 7 * row) % 400 for n in range(20)] for row in range(3)])
+    rows, places = loaded.tensor([0, 0, 2]), loaded.tensor([3, 19, 7])
+    given: dict[int, list[int]] = {}
+    plain = nn.Linear.forward
+
+    def counted(layer: nn.Linear, states: torch.Tensor) -> torch.Tensor:
+        given.setdefault(id(layer), []).append(states.numel() // states.shape[-1])
+        return plain(layer, states)
+
+    with torch.inference_mode():
+        expected = loaded.hidden(ids)[rows, places]
+        monkeypatch.setattr(nn.Linear, "forward", counted)
+        found = loaded.hidden(ids, at=(rows, places))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    first, last = loaded.model.layers
+    assert [given[id(part)] for part in (first.attended, first.joined, first.widened, first.narrowed)] == [[60]] * 4
+    assert [given[id(part)] for part in (last.attended, last.joined, last.widened, last.narrowed)] == [[60]] + [[3]] * 3
+
+
+def test_scoring_asks_for_the_states_that_predict(tiny_base: Path, surroundings: RunContext) -> None:
+    model, candidate = make(tiny_base, surroundings)
+    ask(model, candidate, [QUESTION])
+    loaded, asked = model._loaded, []
+    plain = loaded.hidden
+
+    def counted(ids: Any, **given: Any) -> Any:
+        asked.append((ids.numel(), None if given["at"] is None else len(given["at"][0])))
+        return plain(ids, **given)
+
+    loaded.hidden = counted
+    other = LogLikelihood(messages=user("What is the capital of Spain, and where is it?"), continuation="No")
+    ask(model, candidate, [other])
+    ((tokens, states),) = asked
+    assert states == len(loaded.tokenizer("No", add_special_tokens=False)["input_ids"]) < tokens

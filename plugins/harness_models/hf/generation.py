@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING
 
 from harness_models.hf.batching import Budget, out_of_memory
 from harness_models.hf.rows import Ask, Generated, Row, rows_of
-from harness_models.hf.sampling import choose
+from harness_models.hf.sampling import next_tokens
 from harness_models.hf.stopping import Decode, Stops, TextStream, byte_tokens, control_tokens
 from harness_models.hf.waiting import Waiting
 
 if TYPE_CHECKING:
-    import torch
-
     from harness.api import AdapterSpec
     from harness_models.hf.loading import Loaded
     from harness_models.hf.slots import Slots
@@ -71,7 +69,8 @@ def generate(
     with torch.inference_mode():
         path = generation_path(loaded)
         if path == "slots":
-            with packed(loaded, sum(min(ask.room, FORESIGHT) for ask in asks)):
+            most = sum(min(ask.room, FORESIGHT) for ask in asks)
+            with packed(loaded, most, greedy=not any(row.uniforms for row in rows)):
                 Scheduler(loaded, rows, budget, decode, deliver).run()
         else:
             generate_plainly(loaded, rows, budget, decode, deliver, padding=path == "padded")
@@ -191,11 +190,11 @@ class Scheduler:
         for row in self._live:
             row.join(len(self._live))
         with self._using(group):
-            logits = self._loaded.logits(slots.fill([row.ids for row in group], prefix, group[0].prefix))
+            tokens = next_tokens(self._loaded, slots.fill([row.ids for row in group], prefix, group[0].prefix), group)
         for row in group:
             if row.kept is not None:
                 row.kept, row.prefix = None, 0
-        self._take(first, logits)
+        self._take(first, tokens)
         return True
 
     def _followers(self, before: int, columns: int) -> int:
@@ -215,14 +214,14 @@ class Scheduler:
         self._make_room()
         with self._using(self._live):
             hidden = self._slots.step([row.tokens[-1] for row in self._live], [row.length - 1 for row in self._live])
-            logits = self._loaded.logits(hidden)
-        self._take(0, logits)
+            tokens = next_tokens(self._loaded, hidden, self._live)
+        self._take(0, tokens)
 
-    def _take(self, first: int, logits: torch.Tensor) -> None:
+    def _take(self, first: int, tokens: Sequence[int]) -> None:
         """Add a token to each row from slot `first` on; those that end leave."""
         rows = self._live[first:]
         finished = []
-        for row, token in zip(rows, choose(logits, rows), strict=True):
+        for row, token in zip(rows, tokens, strict=True):
             generated = row.take(token, self._loaded.end_ids, self._decode)
             if generated is not None:
                 finished.append(row)

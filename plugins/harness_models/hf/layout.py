@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 Mask: TypeAlias = "torch.Tensor | Mapping[str, torch.Tensor]"
 """One additive mask (B, 1, L, P + L) for all layers, or one for each type of layer."""
+States: TypeAlias = "tuple[torch.Tensor, torch.Tensor]"
+"""Some of the states (B, L) of a pass: their rows and their places, (N,) each."""
 
 
 @dataclass(frozen=True, kw_only=True)

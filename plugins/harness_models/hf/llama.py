@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness_models.hf.caches import Layers
-    from harness_models.hf.layout import Mask
+    from harness_models.hf.layout import Mask, States
 
 _ARCHITECTURE = "LlamaForCausalLM"
 _NEEDED = (
@@ -138,14 +138,16 @@ class Llama(nn.Module):
         mask: Mask | None = None,
         positions: torch.Tensor | None = None,
         cache: Layers | None = None,
+        at: States | None = None,
     ) -> torch.Tensor:
-        """Run the body: ids (B, L) to hidden states (B, L, H), behind the head's norm.
+        """Run the body: ids (B, L) to hidden states behind the head's norm, (B, L, H) or the (N, H) asked for.
 
         Args:
             ids: tokens.
             mask: additive, (B or 1, 1, L, P + L); None is causal attention behind what the cache holds.
             positions: (B or 1, L); None continues what the cache holds.
             cache: with `update(keys, values, layer)` and `get_seq_length()`, or None.
+            at: which states are needed; the last layer is computed for these alone, but for keys and values.
         """
         before = 0 if cache is None else cache.get_seq_length()
         if positions is None:
@@ -157,9 +159,9 @@ class Llama(nn.Module):
             mask = torch.zeros(mask.shape, dtype=self.dtype).masked_fill_(~mask, torch.finfo(self.dtype).min)
         hidden: torch.Tensor = self.embed_tokens(ids)
         for layer in self.layers:
-            hidden = layer(hidden, turn, mask, cache)
+            hidden = layer(hidden, turn, mask, cache, at if layer is self.layers[-1] else None)
         result: torch.Tensor = self.norm(hidden)
-        return result
+        return result if at is None else result[:, 0]
 
     def add(self, added: Sequence[Mapping[str, Added]] | None) -> None:
         """Let these be added to the products of each layer, by its attribute, until another call; None adds nothing."""
@@ -228,7 +230,9 @@ class _Layer(nn.Module):
         turn: tuple[torch.Tensor, torch.Tensor],
         mask: Mask | None,
         cache: Layers | None,
+        at: States | None = None,
     ) -> torch.Tensor:
+        """Return the states behind the layer, (B, L, H), or (N, 1, H) of those asked for."""
         rows, length, _ = hidden.shape
         states = self._product("attended", self.before(hidden)).view(rows, length, -1, self.size)
         both = _turned(states[:, :, : self.heads + self.key_heads], *turn)
@@ -237,10 +241,13 @@ class _Layer(nn.Module):
         values = states[:, :, self.heads + self.key_heads :].transpose(1, 2)
         if cache is not None:
             keys, values = cache.update(keys, values, self.index)
-        found = _attend(query, keys, values, mask)
-        hidden = hidden + self._product("joined", found.transpose(1, 2).reshape(rows, length, -1))
+        found = _attend(query, keys, values, mask).transpose(1, 2)
+        if at is not None:
+            found, hidden = found[at][:, None], hidden[at][:, None]
+        hidden = hidden + self._product("joined", found.flatten(2))
         gate, up = self._product("widened", self.between(hidden)).chunk(2, dim=-1)
-        return hidden + self._product("narrowed", functional.silu(gate) * up)
+        # In place: what is new is as large as the widest state, and its pages cost more than the numbers in them.
+        return hidden + self._product("narrowed", functional.silu(gate, inplace=True).mul_(up))
 
     def _product(self, name: str, given: torch.Tensor) -> torch.Tensor:
         """Multiply by the weights of an attribute, and add what active adapters add."""

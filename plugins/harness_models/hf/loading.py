@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import torch
 
     from harness.api import ModelSpec, RunContext
-    from harness_models.hf.layout import Mask
+    from harness_models.hf.layout import Mask, States
 
 
 _FROM_DISK: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
@@ -77,6 +77,8 @@ class Loaded:
     """The base's hash."""
     vocabulary: int | None = None
     """Tokens that the model has, where its tokenizer has more."""
+    likeliest: Callable[[torch.Tensor], list[int]] | None = None
+    """Tells the likeliest token of each state (B, H) quicker than all logits, where it is lent that."""
     own: bool = False
     """Whether the model is ours in plain torch, which takes adapters that are pairs alone."""
 
@@ -87,10 +89,14 @@ class Loaded:
         mask: Mask | None = None,
         positions: torch.Tensor | None = None,
         cache: Any = None,  # noqa: ANN401 - a transformers cache
+        at: States | None = None,
     ) -> torch.Tensor:
-        """Run the body: ids (B, L) to hidden states (B, L, H). `mask` is 2D (padding) or 4D (additive)."""
+        """Run the body: ids (B, L) to hidden states (B, L, H), or (N, H) where `at` asks for some of them alone.
+
+        `mask` is 2D (padding) or 4D (additive).
+        """
         if self.own:
-            found: torch.Tensor = self.model(ids, mask, positions, cache)
+            found: torch.Tensor = self.model(ids, mask, positions, cache, at)
             return found
         body = self.model.base_model if self.split else self.model
         given = {"attention_mask": mask, "position_ids": positions, self.cache_name: cache}
@@ -100,7 +106,7 @@ class Loaded:
             **{key: value for key, value in given.items() if value is not None},
         )
         result: torch.Tensor = out.last_hidden_state if self.split else out.logits
-        return result
+        return result if at is None else result[at]
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Turn hidden states (..., H) into float32 logits (..., V)."""

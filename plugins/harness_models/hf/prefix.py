@@ -41,5 +41,6 @@ class KeptPrefix:
             self._parent.behind()
             for layer, held in zip(layers, self._parent._layers, strict=True):  # noqa: SLF001 - another of this class
                 layer.held = held
-        self._loaded.hidden(self._loaded.tensor([self._tokens]), cache=cache_of(self._loaded, layers))
+        none = self._loaded.tensor([])
+        self._loaded.hidden(self._loaded.tensor([self._tokens]), cache=cache_of(self._loaded, layers), at=(none, none))
         return [layer.held for layer in layers if layer.held is not None]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
 
     from harness.api import Decoding
+    from harness_models.hf.loading import Loaded
     from harness_models.hf.rows import Row
 
 _NUCLEUS = 1024
@@ -32,6 +33,13 @@ def uniforms(prompt: Sequence[int], decoding: Decoding, draw: int, count: int) -
     generator = torch.Generator(device="cpu").manual_seed(seed)
     # Eight bytes each, not the thirty of a list: thousands of rows wait with a number for each token they may say.
     return array("d", torch.rand(count, generator=generator, dtype=torch.float64).tolist())
+
+
+def next_tokens(loaded: Loaded, states: torch.Tensor, rows: Sequence[Row]) -> list[int]:
+    """Choose the next token of each row from the states (B, H) that predict it."""
+    if loaded.likeliest is not None and not any(row.uniforms for row in rows):
+        return loaded.likeliest(states)
+    return choose(loaded.logits(states), rows)
 
 
 def choose(logits: torch.Tensor, rows: Sequence[Row]) -> list[int]:

@@ -171,21 +171,28 @@ def _run_batch(
         mask = tree_mask(loaded, layouts, longest, depth)
         positions = loaded.tensor([item.positions + [0] * (longest - len(item.positions)) for item in layouts])
     cache = None if prefix is None else prefix.behind()
-    return _read(loaded, loaded.hidden(ids, mask=mask, positions=positions, cache=cache), layouts)
+    points = sorted({(place, state) for place, item in enumerate(layouts) for _, state, _ in item.reads})
+    places, states = loaded.tensor([*zip(*points, strict=True)])
+    hidden = loaded.hidden(ids, mask=mask, positions=positions, cache=cache, at=(places, states))
+    return _read(loaded, hidden, points, layouts)
 
 
-def _read(loaded: Loaded, hidden: torch.Tensor, layouts: Sequence[Layout]) -> dict[int, Score]:
-    """Turn hidden states into the scores of paths, with logits only at the states that predict a scored token."""
+def _read(
+    loaded: Loaded, states: torch.Tensor, points: Sequence[tuple[int, int]], layouts: Sequence[Layout]
+) -> dict[int, Score]:
+    """Turn the states (N, H) that predict scored tokens into the scores of paths.
+
+    Args:
+        loaded: the model.
+        states: one for each of the points.
+        points: layout and index in it.
+        layouts: the batch.
+    """
     import torch
 
-    device = hidden.device
+    device = states.device
     wanted = [(place, state, token) for place, item in enumerate(layouts) for _, state, token in item.reads]
-    points = sorted({(place, state) for place, state, _ in wanted})
     where = {point: index for index, point in enumerate(points)}
-    states = hidden[
-        torch.tensor([place for place, _ in points], device=device),
-        torch.tensor([state for _, state in points], device=device),
-    ]
     at = torch.tensor([where[place, state] for place, state, _ in wanted], device=device)
     tokens = torch.tensor([token for _, _, token in wanted], device=device)
     logprobs = torch.empty(len(wanted), device=device)

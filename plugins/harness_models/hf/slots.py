@@ -259,9 +259,10 @@ class Slots:
         positions = torch.arange(start, self.end, device=ids.device)
         # Padding stands behind the tokens, where causal attention never looks: plain attention needs no mask at all.
         mask = self._mask(positions[None]) if start or self._narrower_than(width) else None
-        hidden = self._loaded.hidden(ids, mask=mask, positions=positions.expand(len(rows), -1), cache=self._cache)
-        last = self._loaded.tensor([len(row) - start - 1 for row in rows])
-        return hidden[torch.arange(len(rows), device=ids.device), last]
+        last = self._loaded.tensor([[*range(len(rows))], [len(row) - start - 1 for row in rows]])
+        return self._loaded.hidden(
+            ids, mask=mask, positions=positions.expand(len(rows), -1), cache=self._cache, at=(last[0], last[1])
+        )
 
     def step(self, tokens: Sequence[int], lengths: Sequence[int]) -> torch.Tensor:
         """Run one more token of each row; return the hidden states (B, H).
