@@ -31,6 +31,7 @@ _FIGURE_IN_TEXT = re.compile(r"\[[-+\d.,∞]+ [-+\d.,∞]+\]|\d %|\d points?\b")
 _LEAST_TEXT = 24
 """Characters of a line below which nobody likes to read."""
 _JOINT = "\ue000"
+_JOINT_IN_NAME, _GAP_IN_NAME = re.compile(r"[_.](?=\w)"), re.compile(r"(?<=[_.]) (?=\w)")
 """Of private use and one cell wide: stands for a space at which no line may end."""
 _MARK = {"passed": "✓", "failed": "✗", "inconclusive": "?", "not_applicable": "–", "ungated": "–"}
 
@@ -184,7 +185,7 @@ def estimates_table(run: RunRecord, baseline: RunRecord | None = None) -> Table:
         other = others.get(estimate.metric)
         beside = [headline_lines(other) if other is not None else "—"] if baseline else []
         table.add_row(
-            Text(safe_text(estimate.metric) + _ARROW[estimate.direction]),
+            jointed(safe_text(estimate.metric) + _ARROW[estimate.direction]),
             Text(headline_lines(estimate)), interval(estimate, labelled=not shared), *beside, str(estimate.n),
             *([str(estimate.unscored)] if gaps else []),
         )  # fmt: skip
@@ -206,9 +207,25 @@ def unbroken(text: str) -> Text:
     return Unbroken(text)
 
 
+def jointed(name: str) -> Text:
+    """Return a name that breaks behind its underlines and dots where it has to be folded, and not within a word."""
+    from rich.text import Text
+
+    class Jointed(Text):
+        def wrap(self, console: Console, width: int, **options: Any) -> Lines:  # noqa: ANN401 - rich's own
+            if len(self.plain) <= width:
+                return super().wrap(console, width, **options)
+            lines = Text(_JOINT_IN_NAME.sub(r"\g<0> ", self.plain)).wrap(console, width, **options)
+            for line in lines:
+                line.plain = _GAP_IN_NAME.sub("", line.plain)
+            return lines
+
+    return Jointed(name)
+
+
 def headline_lines(estimate: Estimate) -> str:
     """Return `headline` in short lines, for a narrow cell."""
-    return headline(estimate).replace(", ", ",\n").replace(" of ", "\nof ")
+    return headline(estimate).replace(", ", ",\n").replace(" of ", "\nof ").replace(" per ", "\nper ")
 
 
 def checks_table(checks: Iterable[tuple[str, Check]]) -> Table:

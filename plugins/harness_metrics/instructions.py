@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from harness.api import Completion, StrictModel
@@ -21,8 +22,22 @@ class InstructionOptions(StrictModel):
     """Whether IFEval's other scores are measured too: loose, and over all instructions instead of replies."""
 
 
+_WORD = re.compile(r"\w+")
+
+
+def is_echo(reply: str, prompt: str) -> bool:
+    """Tell whether a reply is its prompt: the same words in the same order, whatever stands between them.
+
+    A prompt holds the words that it asks for, so that giving it back would satisfy many constraints by chance.
+    """
+    words = _WORD.findall(reply.casefold())
+    return bool(words) and words == _WORD.findall(prompt.casefold())
+
+
 class _Instruction(TextMetric):
     loose = False
+    echoes = False
+    """Whether the prompt given back may satisfy what it asks for, as IFEval has it."""
     direction = "higher"
     bounds = (0.0, 1.0)
     unit = "share"
@@ -41,7 +56,10 @@ class _Instruction(TextMetric):
 
     def row(self, sample: Sample, reply: Completion, findings: Mapping[str, Findings]) -> Row | Unscored:
         """Return the row; a missing reply is Unscored."""
-        met = [constraint.satisfied(reply.text, loose=self.loose) for constraint in read_constraints(sample)]
+        echo = not self.echoes and is_echo(reply.text, sample.prompt)
+        met = [
+            not echo and constraint.satisfied(reply.text, loose=self.loose) for constraint in read_constraints(sample)
+        ]
         return self.counted(met)
 
     def counted(self, met: Sequence[bool]) -> Row:
@@ -58,7 +76,10 @@ class InstructionStrict(_Instruction):
 
     name = "instruction_strict"
     kind = "proportion"
-    about = "Share of replies that satisfy every constraint of their sample; an empty reply satisfies none"
+    about = (
+        "Share of replies that satisfy every constraint of their sample; an empty reply satisfies none, nor does the "
+        "prompt given back"
+    )
 
     def score(self, met: Sequence[bool]) -> float:
         """Return 1 where all are met."""
@@ -70,7 +91,10 @@ class InstructionShare(_Instruction):
 
     name = "instruction_share"
     kind = "mean"
-    about = "Mean over samples of the share of constraints that the reply satisfies; an empty reply satisfies none"
+    about = (
+        "Mean over samples of the share of constraints that the reply satisfies; an empty reply satisfies none, nor "
+        "does the prompt given back"
+    )
 
     def score(self, met: Sequence[bool]) -> float:
         """Return the share that is met."""
@@ -110,5 +134,8 @@ class InstructionLevelLoose(InstructionLevelStrict):
 
 def make(options: InstructionOptions) -> Sequence[Metric]:
     """Return `instruction_strict` and `instruction_share`, and IFEval's other three where they are asked for."""
-    more: list[Metric] = [InstructionLoose(), InstructionLevelStrict(), InstructionLevelLoose()]
-    return [InstructionStrict(), InstructionShare(), *(more if options.ifeval else [])]
+    more = [InstructionLoose(), InstructionLevelStrict(), InstructionLevelLoose()] if options.ifeval else []
+    made: list[_Instruction] = [InstructionStrict(), InstructionShare(), *more]
+    for metric in made:
+        metric.echoes = options.ifeval
+    return made

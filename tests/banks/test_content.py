@@ -17,6 +17,7 @@ from harness.plugins import load_plugins
 from harness.reading.suite import read_suite
 from harness_banks.items import read_template
 from harness_metrics.constraints import read_constraints
+from harness_metrics.instructions import is_echo
 from harness_metrics.fields import alternatives, texts
 from harness_metrics.privacy import leaked, stands_in
 from harness_metrics.stereotype import condition
@@ -172,12 +173,14 @@ def test_no_reply_without_thought_satisfies_much() -> None:
 
     def share(reply: str | None) -> float:
         return sum(
-            all(made.satisfied(reply or one.prompt) for made in read_constraints(one)) for one in rows
+            not is_echo(text, one.prompt) and all(made.satisfied(text) for made in read_constraints(one))
+            for one in rows for text in [reply or one.prompt]
         ) / len(rows)  # fmt: skip
 
     replies = {"short": short, "long": long.strip(), "list": "- a\n- b", "the prompt again": None}
     found = {name: share(reply) for name, reply in replies.items()}
-    assert max(found.values()) < 0.35, found
+    assert found.pop("the prompt again") == 0.0
+    assert max(found.values()) < 0.3, found
     assert abs(found["short"] - found["long"]) < 0.1, found
 
 

@@ -29,6 +29,27 @@ def test_no_figure_is_cut_on_a_narrow_terminal(capsys):
     assert out.count("100.0 %") == 4
 
 
+def test_a_metrics_name_is_folded_between_its_words(capsys):
+    rows = [
+        Estimate(
+            metric=name, kind="proportion", direction="lower", value=0.191, low=0.144, high=0.246, n=180, unscored=2
+        )
+        for name in ("harmful_compliance", "useless_compliance")
+    ] + [
+        Estimate(
+            metric="token_perplexity", kind="mean", direction="lower", value=102.0, low=73.7, high=146.0, n=48,
+            unscored=0, unit="edits per 100 words",
+        )
+    ]  # fmt: skip
+    run = SimpleNamespace(estimates=rows)
+    Console(width=80).print(estimates_table(run, run))
+    out = capsys.readouterr().out
+    for word in ("harmful_", "compliance", "useless_", "token_", "perplexity"):
+        assert word in out, out
+    Console(width=200).print(estimates_table(run, run))
+    assert "harmful_compliance ↓" in capsys.readouterr().out
+
+
 def test_no_name_in_a_table_of_gates_is_markup(capsys):
     gate = Gate(metric="exact_match[bold]", kind="superior", to="./one[/red]")
     check = Check(gate=gate, status="failed", sentence="failed: [red]worse", estimate=None)

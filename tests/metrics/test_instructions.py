@@ -192,6 +192,26 @@ def test_the_metrics_score_all_and_the_share() -> None:
     assert rows("") == ((0.0, 1.0), (0.0, 1.0))
 
 
+@pytest.mark.parametrize("text", ["Say x twice: x x", "say X twice x x.", " Say x twice:\nx x\n"])
+def test_the_prompt_given_back_satisfies_nothing(text: str) -> None:
+    """It holds the words that it asks for, so that it would be right by chance."""
+    asked = Sample(
+        id="s-4", messages=(Message(role="user", content="Say x twice: x x"),),
+        metadata={"constraints": [{"type": "word_at_least", "value": {"word": "x", "times": 2}}]},
+    )  # fmt: skip
+
+    def row(metric, text: str) -> object:
+        reply = Completion(text=text, prompt_tokens=1, completion_tokens=1, finish="stop")
+        return metric.observe(asked, (reply,), {}, ())
+
+    strict, share = make(InstructionOptions())
+    assert row(strict, text) == row(share, text) == (0.0, 1.0)
+    assert row(strict, "x x") == row(share, "x x") == (1.0, 1.0)
+    assert row(strict, f"{text} And again: x.") == (1.0, 1.0), "only the whole reply is an echo"
+    as_ifeval_has_it, *_ = make(InstructionOptions(ifeval=True))
+    assert row(as_ifeval_has_it, text) == (1.0, 1.0)
+
+
 def test_no_reply_is_unscored_and_no_constraint_is_not_applicable() -> None:
     plain = Sample(id="s-3", messages=(Message(role="user", content="x"),))
     for metric in make(InstructionOptions()):
