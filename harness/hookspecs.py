@@ -36,6 +36,7 @@ BUNDLED = (
     "harness_guards",
     "harness_promotion",
     "harness_tournament",
+    "harness_ladder",
     "harness_review",
     "harness_planning",
     "harness_inspect",

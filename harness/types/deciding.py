@@ -20,7 +20,7 @@ DeviceKind = Literal["cpu", "cuda", "mps"]
 Review = Literal["none", "manual"]
 LedgerKind = Literal[
     "run", "removal", "policy", "attempt", "decision", "review", "promotion", "refusal", "rollback", "reset", "draw",
-    "reveal"
+    "reveal", "look"
 ]  # fmt: skip
 
 

@@ -9,7 +9,7 @@ more of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 GROUP = "adversaries"
 SAMPLES, MARGIN, GAINS = 130, 0.08, 0.05
 ATTEMPTS, CANDIDATES = 6, 20
+LADDER = 5
+"""Looks at a ladder; each halves the level."""
+_STEP = 0.02
 _KEPT = 0.8
 """Share of its answers in which a candidate is like the one before."""
 _LOOKS = tuple(range(26, SAMPLES + 1, 26))
@@ -66,6 +69,26 @@ def best_of(generator: np.random.Generator, *, hidden: bool) -> Arms:
     net = (rows > 1.0 - GAINS).sum(axis=1) - (rows < GAINS + MARGIN).sum(axis=1)
     chosen = deciding[int(net.argmax())]
     return _arms(chosen < GAINS + MARGIN, chosen > 1.0 - GAINS)
+
+
+def led(generator: np.random.Generator) -> Arms:
+    """Return the leader of a ladder's looks at the samples that decide: each tells one bit, and is a change of it."""
+    leader, best = generator.random(SAMPLES), 0.0
+    for look in range(LADDER):
+        again = generator.random(SAMPLES) < _KEPT
+        drawn = leader if look == 0 else np.where(again, leader, generator.random(SAMPLES))
+        score = float((drawn > 1.0 - GAINS).sum() - (drawn < GAINS + MARGIN).sum()) / SAMPLES
+        if score >= best + _STEP:
+            leader, best = drawn, score
+    return _arms(leader < GAINS + MARGIN, leader > 1.0 - GAINS)
+
+
+def read(generator: np.random.Generator) -> Arms:
+    """Return what is trained after the looks where somebody reads a quarter of what was lost, though it is hidden."""
+    memoriser = Memoriser(share=0.25, carried=1.0)
+    for _ in range(LADDER):
+        memoriser(generator)
+    return memoriser(generator)
 
 
 def one(generator: np.random.Generator) -> Arms:
@@ -115,13 +138,20 @@ def adversary_cases() -> Iterator[Case]:
     for words, make, attempts, kept in rows:
         truth = f"worse by the margin; {words}" + (f"; {attempts} attempts" if attempts > 1 else "")
         yield _case(gate, truth, make, attempts=attempts, kept=kept)
+    halved = replace(gate, alpha=gate.alpha / 2**LADDER)
+    words = f"hidden samples, used again; {LADDER} looks at a ladder, each halving the level"
+    yield _case(halved, f"worse by the margin; {words}; its leader is submitted", led, allowed=gate.alpha)
+    yield _case(
+        halved, f"worse by the margin; {words}, and somebody reads a quarter of what was lost", read, kept=False
+    )
     stopper = Gate(metric="share", kind="non_inferior", to="promoted", margin=MARGIN, correction="e_process")
     words = f"stops as soon as an e-process passes, of {len(_LOOKS)} looks"
     yield _case(stopper, f"worse by the margin; {words}", one, looks=_LOOKS)
 
 
 def _case(
-    gate: Gate, truth: str, make: _Make, *, attempts: int = 1, kept: bool = True, looks: tuple[int, ...] = ()
+    gate: Gate, truth: str, make: _Make, *, attempts: int = 1, kept: bool = True, looks: tuple[int, ...] = (),
+    allowed: float | None = None,
 ) -> Case:  # fmt: skip
     population = MadeUp(
         suite=GROUP, source="made up", metrics={"share": Share()}, arms={}, clusters=np.arange(SAMPLES), make=make
@@ -131,5 +161,5 @@ def _case(
         name=f"{GROUP} {describe(gate)}{by}: {truth}", group=GROUP, condition=f"share {describe(gate)}{by}",
         truth=truth, claim="at most" if kept else "outside",
         parts=(Part(population=population, n=SAMPLES, gates=(gate,)),),
-        allowed=gate.alpha, attempts=attempts, looks=looks, cost="middle" if looks else "low",
+        allowed=allowed or gate.alpha, attempts=attempts, looks=looks, cost="middle" if looks else "low",
     )  # fmt: skip

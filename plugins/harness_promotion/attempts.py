@@ -15,7 +15,7 @@ promotion begins no new period, and each attempt needs samples that no earlier o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ from harness_promotion.saffron import saffron_level
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.api import Gate, LedgerEntry, Policy
+    from harness.api import Gate, LedgerEntry, Policy, PolicySuite
     from harness.api.workspace import Workspace
 
 
@@ -119,8 +119,7 @@ def plan_attempt(
     counted = _counted(workspace, policy)
     among = max(1, len(how.among))
 
-    def attempt(number: int, *, replay: bool) -> Attempt:
-        level = level_of(workspace, policy, number) / among
+    def attempt(number: int, level: float, *, replay: bool) -> Attempt:
         return Attempt(
             key=key, number=number, level=level, levels=levels_of_looks(policy, level), replay=replay,
             contenders=tuple(sorted(how.among)), samples=tuple(t.samples for t in tested),
@@ -131,7 +130,7 @@ def plan_attempt(
     ever = _since_reset(workspace, policy.id, policy.fingerprint)
     known = next((entry for entry in ever if entry.kind == "attempt" and entry.body["key"] == key), None)
     if known is not None and not exploratory:
-        return attempt(int(known.body["attempt"]), replay=True)
+        return attempt(int(known.body["attempt"]), float(known.body["level"]) / among, replay=True)
     suites = [t.suite for t in tested]
     known_before = (_seen(workspace, policy, one, suites) for one in how.among or (candidate,))
     reason = exploratory or next(filter(None, known_before), "")
@@ -143,7 +142,8 @@ def plan_attempt(
     number = _next(policy, counted)
     if policy.fdr:
         _require_fresh(policy, tested, counted)
-    return attempt(number, replay=False)
+    bits = told(workspace, [t.suite for section, t in zip(policy.suites, tested, strict=False) if _hides(section)])
+    return attempt(number, level_of(workspace, policy, number) / bits / among, replay=False)
 
 
 def level_at(gate: Gate, attempt: Attempt, look: int) -> float:
@@ -198,6 +198,20 @@ def level_of(workspace: Workspace, policy: Policy, number: int) -> float:
     if policy.fdr:
         return saffron_level(policy.alpha, _history(workspace, policy)[: number - 1])
     return level_of_attempt(policy.alpha, number, policy.attempts)
+
+
+def told(workspace: Workspace, suites: Collection[str]) -> int:
+    """Return how many answers ladders could have given about hidden samples of suites.
+
+    A candidate that was made of them is one of so many that were fixed before, so that its level is divided by that.
+    """
+    looks = workspace.ledger.entries("look") if suites else ()
+    return int(2 ** sum(bool({entry.body["suite"], entry.body["named"]} & set(suites)) for entry in looks))
+
+
+def _hides(section: PolicySuite) -> bool:
+    """Tell whether a suite's samples are hidden and used again."""
+    return section.deciding is not None and not section.fresh
 
 
 def _history(workspace: Workspace, policy: Policy) -> list[tuple[float, bool]]:
@@ -327,7 +341,8 @@ def budget(workspace: Workspace, policy: Policy) -> Budget:
     return Budget(
         version=known.index(policy.fingerprint) + 1 if policy.fingerprint in known else 0, attempts=made,
         spent=_spent(workspace, policy, made), resets=len(resets),
-        next_level=level_of(workspace, policy, min(made + 1, policy.attempts or made + 1)),
+        next_level=level_of(workspace, policy, min(made + 1, policy.attempts or made + 1))
+        / told(workspace, [section.suite for section in policy.suites if _hides(section)]),
     )  # fmt: skip
 
 
