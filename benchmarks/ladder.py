@@ -97,8 +97,8 @@ def table() -> str:
             cells += [shown(whole), shown(halved) if tells == "bit" else "–"]
         lines.append([words, *cells])
     lines += [
-        [f"an *equal* candidate after {bits} look{'s' if bits > 1 else ''}", *(shown(equal(n, b)) for n in SIZES for b in (0, bits))]
-        for bits in (1, 3, 5, 10)
+        [f"an *equal* candidate after {words}", *(shown(equal(n, b)) for n in SIZES for b in (0, bits))]
+        for bits, words in ((1, "1 look"), (3, "3 looks"), (5, "5 looks"), (10, "10 looks"))
     ]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
