@@ -17,8 +17,8 @@ from harness.plugins import load_plugins
 from harness.reading.suite import read_suite
 from harness_banks.items import read_template
 from harness_metrics.constraints import read_constraints
-from harness_metrics.instructions import is_echo
 from harness_metrics.fields import alternatives, texts
+from harness_metrics.instructions import is_echo
 from harness_metrics.privacy import leaked, stands_in
 from harness_metrics.stereotype import condition
 
