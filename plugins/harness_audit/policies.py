@@ -221,7 +221,7 @@ def _equal(name: str, found: Replayed, seed: int, attempt: int) -> Case:
     powers: list[Callable[[], float]] = []
     superior = any(gate_kind(gate).compares and gate.margin is None for part in found.parts for gate in part.gates)
     for part in found.parts:
-        limits = {gate.metric for gate in part.gates if not gate_kind(gate).compares}
+        limits = {gate.metric for gate in part.gates if _limits(gate)}
         compared = [gate for gate in part.gates if gate_kind(gate).compares and gate.margin is not None]
         leave = [name for name in part.population.metrics if name not in limits]
         injections: tuple[Injection, ...] = (Exchange(), *_perfect(part, leave))
