@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from harness.api import RunOptions, Shown, frame
+from harness.api import InputError, RunOptions, Shown, frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -117,8 +118,19 @@ def recipe(session: Session, reference: str | Path) -> Recipe:
     return read_recipe(find_recipe(session.reference(str(reference)), session.plugins.registries))
 
 
+def _require_one_process() -> None:
+    """Refuse what starts several processes: each would train all rows, and write the same artifacts."""
+    found = os.environ.get("WORLD_SIZE") or "1"
+    if found != "1":
+        raise InputError(
+            f"training runs in one process, and a launcher started {found} (the variable WORLD_SIZE)",
+            hint="say --num_processes 1 to accelerate, or --nproc_per_node 1 to torchrun",
+        )
+
+
 def train_recipe(session: Session, recipe: Recipe, options: TrainOptions) -> TrainingResult:
     """Train a recipe that was read; errors as `train`."""
+    _require_one_process()
     from harness_training.limits import Limits, parse_limits
     from harness_training.observing import Observation
     from harness_training.results import cautions

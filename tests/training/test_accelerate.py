@@ -11,7 +11,6 @@ import yaml
 
 from tests.training.conftest import chat_rows, write_rows
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 pytest.importorskip("accelerate")
 
 
@@ -26,6 +25,8 @@ def trained(launcher, folder, workspace):
     return adapter
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_one_process_trains_the_same_adapter(tmp_path, tiny_llama):
     write_rows(tmp_path / "rows.jsonl", chat_rows())
     sft = {"data": "rows.jsonl", "max_steps": 3, "learning_rate": 0.01, "batch_size": 2, "dtype": "float32"}
@@ -37,3 +38,19 @@ def test_one_process_trains_the_same_adapter(tmp_path, tiny_llama):
     launched = trained(launch, tmp_path, "launched")
     one, other = ((folder / "adapter_model.safetensors").read_bytes() for folder in (plain, launched))
     assert one == other
+
+
+def test_several_processes_are_refused_before_anything_is_trained(tmp_path, tiny_llama, monkeypatch):
+    from harness import open as open_session
+    from harness.errors import InputError
+
+    write_rows(tmp_path / "rows.jsonl", chat_rows())
+    recipe = {"id": "two", "base": str(tiny_llama), "separation": "off", "stages": [{"sft": {"data": "rows.jsonl"}}]}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with (
+        open_session(tmp_path) as session,
+        pytest.raises(InputError, match=r"a launcher started 2 .* --num_processes 1"),
+    ):
+        session.train("recipe.yaml", dry_run=True)
+    assert not (tmp_path / ".harness" / "artifacts").exists()
