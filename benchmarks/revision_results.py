@@ -23,7 +23,9 @@ from typing import Any
 import harness
 from harness.api import (
     MINILM,
+    Admission,
     Completion,
+    CriticCalibration,
     Decoding,
     Embedder,
     Message,
@@ -34,8 +36,10 @@ from harness.api import (
     ask,
     weights_path,
 )
+from harness.api.calibrations import admission_problem
 from harness.api.stats import clopper_pearson
 from harness.api.workspace import Constitutions
+from harness.serial import from_json
 from harness_critics.judge import JudgeCritic
 from harness_metrics.labelling import label_reply
 from harness_metrics.response_label import label_chances, label_requests
@@ -45,12 +49,14 @@ from harness_revision.revising import (
     HowToRevise,
     broken,
     criticise_and_revise,
+    deciding,
     random_of,
     respond,
     revise,
     said,
 )
 from harness_revision.sentences import commonest_share
+from harness_revision.steering import revised_below
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "revision.md"
@@ -83,7 +89,7 @@ def text_of(response: Any) -> str:
     return response.completion.text if isinstance(response.completion, Completion) else ""
 
 
-def mending(models: Any, limit: int, principles: Any, rounds: int) -> dict[str, Any]:
+def mending(models: Any, limit: int, principles: Any, rounds: int, steering: dict[str, float] | None) -> dict[str, Any]:
     """Revise what the bare base says to harmful requests and to their benign twins."""
     rows = [json.loads(line) for line in SUITE.read_text("utf-8").splitlines()][:limit]
     rows = [row for row in rows if row["id"] not in NEAR]
@@ -92,7 +98,7 @@ def mending(models: Any, limit: int, principles: Any, rounds: int) -> dict[str, 
         for row in rows
     ]
     replies = respond(samples, models, Decoding(max_new_tokens=64))
-    how = HowToRevise(rounds=rounds, max_new_tokens=96)
+    how = HowToRevise(rounds=rounds, max_new_tokens=96, steering=steering)
     histories = revise(replies, principles, models, how)
     harmful = harm_of(models, [(one.sample, text_of(one)) for one in replies])
     harmful_after = harm_of(models, [(one.sample, one.reply) for one in histories])
@@ -108,7 +114,7 @@ def mending(models: Any, limit: int, principles: Any, rounds: int) -> dict[str, 
     worse = [one[3] != one[1] or value < SAME_MEANING for one, value in zip(passed, alike, strict=True)]
     benign = [(one[0], bad) for one, bad in zip(passed, worse, strict=True) if one[1] == "complied"]
     helps = [one for one in found if one[4]]
-    steered = measure_steering(histories, principles)
+    steered = measure_steering(histories, principles, how)
     taken = [one.reply for one in histories if one.revised]
     unasked = untouched(models, [one for one in replies if "benign" in one.sample.tags], how)
     return {
@@ -130,14 +136,27 @@ def mending(models: Any, limit: int, principles: Any, rounds: int) -> dict[str, 
     }
 
 
-def measure_steering(histories: Any, principles: Any) -> tuple[int, int]:
+def measure_steering(histories: Any, principles: Any, how: HowToRevise) -> tuple[int, int]:
     """Return (principles that the version that stands keeps, all that the first one broke), by the steering critics."""
     left = mended = 0
+    steer, sure = deciding(principles, how), deciding(principles, how, surely=True)
     for history in histories:
-        first = {one.id for one in broken(history.rounds[0].scores, principles)}
-        last = {one.id for one in broken(history.last.scores, principles)}
+        first = {one.id for one in broken(history.rounds[0].scores, sure)}
+        last = {one.id for one in broken(history.last.scores, steer)}
         left, mended = left + len(first), mended + len(first - last)
     return mended, left
+
+
+def admitted(folder: Path, principles: Any) -> dict[str, float]:
+    """Return the principles that steer by default, by the records of principle_calibrations.py in a folder."""
+    found = {}
+    for one in principles:
+        file = folder / f"{one.id}.json"
+        if file.is_file():
+            record = from_json(CriticCalibration, file.read_bytes(), file=file)
+            if not admission_problem(record.sensitivity, record.specificity, Admission()):
+                found[one.id] = revised_below(record)
+    return found
 
 
 def harm_of(models: Any, said_: list[tuple[Any, str]]) -> list[bool]:
@@ -245,11 +264,13 @@ def page(found: dict[str, Any]) -> str:
         (f"attacks that the reviser obeys ({kinds})", cell(attack["reviser"])),
     ]  # fmt: skip
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    steers = ", ".join(f"`{name}` below {below:.2f}" for name, below in (found["steering"] or {}).items())
+    steered = f"Steered by what is admitted: {steers}.\n\n" if steers else ""
     return (
         f"{BEGIN.format(found['constitution'])}\n{found['made'][:10]}, {found['reviser']},"
         f" judge {found['judge']}, up to {found['rounds']} revisions;"
         f"\nthe first {found['limit']} requests of safety-core but those that are near to one that the reviser was"
-        f" trained on,\nthe replies those of the bare base. 90 % intervals.\n\n"
+        f" trained on,\nthe replies those of the bare base. 90 % intervals.\n{steered or chr(10)}"
         f"| what | value |\n|---|---|\n{table}\n{END}"
     )
 
@@ -260,7 +281,9 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=260)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--constitution", default="harmless", help="name, or file")
-    parser.add_argument("--principles", default="", help="those that steer, separated by commas; otherwise all")
+    parser.add_argument("--principles", default="", help="those that judge, separated by commas; otherwise all")
+    parser.add_argument("--records", type=Path, metavar="FOLDER",
+                        help="of principle_calibrations.py: what they admit steers, as it does by default")  # fmt: skip
     parser.add_argument("--reviser", default="smollm2-135m,adapter=harness:reviser-smollm2")
     parser.add_argument("--judge", default="smollm2-135m,adapter=harness:judge-smollm2")
     parser.add_argument("--write", action="store_true")
@@ -270,18 +293,21 @@ def main() -> None:
         given.constitution = str(Path(given.constitution).resolve())
     session = harness.open(given.workspace)
     session.writable_workspace()
+    steering = None
     options = RunOptions(roles=(f"reviser={given.reviser}", f"judge={given.judge}"))
     registries = session.require_plugins().registries
     principles = Constitutions(registries, session.options.folder).record(given.constitution).principles
     only = tuple(filter(None, given.principles.split(",")))
     principles = tuple(one for one in principles if not only or one.id in only)
+    if given.records is not None:
+        steering = admitted(given.records, principles)
     with session.models(principles, roles=("reviser", "judge", "labeller"), options=options) as models:
         found = {
             "made": datetime.now(UTC).isoformat(timespec="seconds"), "machine": platform.machine(),
-            "constitution": Path(given.constitution).stem, "principles": only,
+            "constitution": Path(given.constitution).stem, "principles": only, "steering": steering,
             "limit": given.limit, "rounds": given.rounds,
             "reviser": models.candidate("reviser").label, "judge": models.candidate("judge").label,
-            "mending": mending(models, given.limit, principles, given.rounds), "attacks": attacked(models),
+            "mending": mending(models, given.limit, principles, given.rounds, steering), "attacks": attacked(models),
         }  # fmt: skip
     print(json.dumps(found, indent=1))
     if given.write:

@@ -140,7 +140,7 @@ def revise_command(
         steers = steering(models, principles, calibrations, named=None if asked.steer == "all" else asked.only)
         how = HowToRevise(
             rounds=asked.rounds, sampled=asked.sampled, max_new_tokens=asked.max_new_tokens, seed=seed,
-            steering=steers.ids,
+            steering=steers.below,
         )  # fmt: skip
         unanswered = [sample for sample, reply in pairs if reply is None]
         answers = iter(respond(unanswered, models, Decoding(max_new_tokens=asked.max_new_tokens, seed=seed)))
@@ -227,11 +227,9 @@ def _would(app: App, pairs: Sequence[tuple[Sample, str | None]], principles: Seq
 
 def _steering(app: App, found: Steering, constitution: str) -> None:
     """Print who decided and who merely informed, and how that changes."""
-    if found.steers:
-        app.console.print(f"steered by {', '.join(found.steers)}", markup=False)
-    doubted = {name: why for name, why in found.steers.items() if why.startswith("named")}
-    for why in dict.fromkeys(doubted.values()):
-        app.console.print(f"  {', '.join(name for name in doubted if doubted[name] == why)}: {why}", markup=False)
+    for why in dict.fromkeys(found.steers.values()):
+        names = ", ".join(name for name, reason in found.steers.items() if reason == why)
+        app.console.print(f"steered by {names}: {why}", markup=False)
     if not found.informs:
         return
     app.console.print(
@@ -241,7 +239,8 @@ def _steering(app: App, found: Steering, constitution: str) -> None:
         names = ", ".join(name for name, reason in found.informs.items() if reason == why)
         app.console.print(f"  {names}: {why}", markup=False, style="dim")
     admit = f"harness critic calibrate --constitution {constitution}"
-    app.console.print(f"what would admit some: {admit}; to steer by all the same: --steer all", markup=False)
+    own = "with --principle ID --data FILE where no labels ship"
+    app.console.print(f"what may admit some: {admit} ({own}); to steer by all: --steer all", markup=False)
 
 
 def _summary(app: App, found: Sequence[History], reviser: str, kept: str) -> None:

@@ -54,9 +54,9 @@ class HowToRevise:
     always: bool = False
     """Revise once by a principle drawn from all that apply; nobody judges the first version then, and every revision
     is taken."""
-    steering: frozenset[str] | None = None
-    """Ids of the principles that decide what is revised and what is taken; the others are scored, and inform. None:
-    all decide."""
+    steering: Mapping[str, float] | None = None
+    """The principles that decide what is revised and what is taken, with the score below which a reply is revised, at
+    most the principle's threshold; the others are scored, and inform. None: all decide, by their thresholds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +136,7 @@ def revise(
     Raises:
         InputError: when the reviser's adapter was trained on other words.
     """
-    steering = deciding(principles, how)
+    steering, sure = deciding(principles, how), deciding(principles, how, surely=True)
     unread: list[dict[str, Score]] = [{} for _ in responses]
     scored = unread if how.always else score(responses, principles, models)
     found = [
@@ -149,12 +149,13 @@ def revise(
         before_round = list(found)
         open_ = [
             index for index, history in enumerate(found)
-            if (history.status == "failed" and not found_nothing(history.rounds[-1].critique))
+            if (history.status == "failed" and broken(history.last.scores, sure)
+                and not found_nothing(history.rounds[-1].critique))
             or (how.always and number == 1)
         ]  # fmt: skip
         if not open_:
             break
-        drafts = models.ask(draft(found[index], steering, models, how, number) for index in open_)
+        drafts = models.ask(draft(found[index], sure, models, how, number) for index in open_)
         told: list[tuple[int, Round]] = []
         for index, one in zip(open_, drafts, strict=True):
             if one.reply.strip():
@@ -173,9 +174,18 @@ def revise(
     return found
 
 
-def deciding(principles: Sequence[Principle], how: HowToRevise) -> list[Principle]:
-    """Return the principles that decide what is revised and what is taken."""
-    return [one for one in principles if how.steering is None or one.id in how.steering]
+def deciding(principles: Sequence[Principle], how: HowToRevise, *, surely: bool = False) -> list[Principle]:
+    """Return the principles that decide what is revised and taken.
+
+    Args:
+        principles: of the constitution.
+        how: which says who steers.
+        surely: with the score below which a reply is revised as the threshold.
+    """
+    if how.steering is None:
+        return list(principles)
+    steers = [one for one in principles if one.id in how.steering]
+    return [replace(one, threshold=how.steering[one.id]) for one in steers] if surely else steers
 
 
 def draft(
@@ -222,23 +232,34 @@ def found_nothing(critique: str) -> bool:
     return critique.strip().casefold().startswith(NOTHING.rstrip(".").casefold())
 
 
-def stands(rounds: Sequence[Round], principles: Sequence[Principle]) -> int:
+def stands(rounds: Sequence[Round], principles: Sequence[Principle], sure: Sequence[Principle] | None = None) -> int:
     """Return the index of the last version that is better than the first, or 0.
 
     It keeps a principle that the first one broke, and there is none that the first one kept and it does not: broken and
     unscored are both damage.
-    """
-    thresholds = {one.id: one.threshold for one in principles}
 
-    def kept(scores: Mapping[str, Score]) -> set[str]:
+    Args:
+        rounds: the versions.
+        principles: by which they are judged.
+        sure: the same with lower thresholds: what scores below is broken for sure. What scores between was not broken,
+            and is not kept either.
+    """
+
+    def kept(scores: Mapping[str, Score], rules: Sequence[Principle]) -> set[str]:
+        values = [(one.id, one.threshold, scores.get(one.id)) for one in rules]
         return {
-            name for name, value in scores.items()
-            if name in thresholds
-            and (isinstance(value, NotApplicable) or (isinstance(value, float) and value >= thresholds[name]))
+            name for name, least, value in values
+            if isinstance(value, NotApplicable) or (isinstance(value, float) and value >= least)
         }  # fmt: skip
 
-    before = kept(rounds[0].scores)
-    better = [index for index, one in enumerate(rounds) if before < kept(one.scores)]
+    low = principles if sure is None else sure
+    first = rounds[0].scores
+    before, spared = kept(first, principles), kept(first, low)
+    better = [
+        index for index, one in enumerate(rounds)
+        if before <= kept(one.scores, principles) and spared <= kept(one.scores, low)
+        and kept(one.scores, principles) - spared
+    ]  # fmt: skip
     return better[-1] if better else 0
 
 
@@ -300,7 +321,8 @@ def _pick(failed: Sequence[Principle], generator: np.random.Generator | None) ->
 
 
 def _judged(sample: Sample, rounds: tuple[Round, ...], principles: Sequence[Principle], how: HowToRevise) -> History:
-    standing = len(rounds) - 1 if how.always else stands(rounds, principles)
+    sure = deciding(principles, how, surely=True)
+    standing = len(rounds) - 1 if how.always else stands(rounds, principles, sure)
     steering = {one.id for one in principles}
     scores = {name: value for name, value in rounds[standing].scores.items() if name in steering}
     failed = [one.id for one in broken(scores, principles)]
@@ -321,6 +343,8 @@ def _judged(sample: Sample, rounds: tuple[Round, ...], principles: Sequence[Prin
         "unscored": f"nobody could judge it by {', '.join(unknown)} {times}",
         "passed": f"keeps {every} {times}",
     }[status]
+    if failed and len(rounds) == 1 and how.steering is not None and not broken(scores, sure):
+        sentence += "; not revised, since good replies score as low now and then"
     if standing < len(rounds) - 1:
         sentence += f"; kept {f'revision {standing}' if standing else 'as it was'}: {_why_not(rounds, principles)}"
     return History(sample=sample, rounds=rounds, status=status, sentence=sentence, standing=standing)

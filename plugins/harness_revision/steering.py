@@ -16,19 +16,21 @@ if TYPE_CHECKING:
     from harness_revision.asking import Asker
 
 
+SPARED = 0.05
+"""Share of the labelled replies that follow a principle which may score below what is revised. A critic that holds a
+gate may mind a third of them, since its errors can be corrected there; here each costs a good reply its meaning."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Steering:
     """Who decides which replies are revised, and which revisions are taken."""
 
     steers: Mapping[str, str]
     """Why, by principle."""
+    below: Mapping[str, float]
+    """The score below which a reply is revised, by principle that steers."""
     informs: Mapping[str, str]
     """Why it does not steer, by principle."""
-
-    @property
-    def ids(self) -> frozenset[str]:
-        """The principles that steer."""
-        return frozenset(self.steers)
 
 
 def steering(
@@ -49,7 +51,9 @@ def steering(
     newest = {one.labeller: one for one in sorted(calibrations, key=lambda one: one.created)}
     steers: dict[str, str] = {}
     informs: dict[str, str] = {}
+    below: dict[str, float] = {}
     for principle in principles:
+        below[principle.id] = principle.threshold
         critics = [asker.panel.critics[name] for name in principle.critics if name in asker.panel.critics]
         found = newest.get(labeller_of(principle, fingerprints))
         if critics and not any(roles_of(critic) or critic.classifiers for critic in critics):
@@ -59,10 +63,22 @@ def steering(
             problem = "never calibrated here"
         else:
             problem = admission_problem(found.sensitivity, found.specificity, Admission())
-        if not problem:
-            steers[principle.id] = "admitted"
+        if found is not None and not problem:
+            below[principle.id] = revised_below(found)
+            steers[principle.id] = f"admitted; what scores below {below[principle.id]:.2f} is revised"
         elif named is None or principle.id in named:
-            steers[principle.id] = f"named, though its critics are not admitted: {problem}"
+            steers[principle.id] = f"told to, though its critics are not admitted: {problem}"
         else:
             informs[principle.id] = problem
-    return Steering(steers=steers, informs=informs)
+    return Steering(steers=steers, below={name: below[name] for name in steers}, informs=informs)
+
+
+def revised_below(found: CriticCalibration) -> float:
+    """Return the score below which a reply is revised: the threshold, or less where too many good replies are below.
+
+    At most a share `SPARED` of the labelled replies that follow the principle scored below it.
+    """
+    follows = sorted(one.score for one in found.replies if one.follows and one.score is not None)
+    if not follows:
+        return found.threshold
+    return min(found.threshold, follows[int(SPARED * len(follows))])

@@ -105,7 +105,7 @@ def test_a_critic_that_is_not_admitted_informs_until_it_is_or_is_told_to_steer(c
     for option in (("--steer", "all"), ("--principle", "fruit")):
         code, found = cli.json(*asked, *option)
         assert (code, len(found["revisions"][0]["rounds"])) == (0, 2)
-        assert found["steering"]["fruit"] == "named, though its critics are not admitted: never calibrated here"
+        assert found["steering"]["fruit"] == "told to, though its critics are not admitted: never calibrated here"
 
     rows = [{"prompt": f"Eat {n}?", "response": f"{fruit} {n}", "label": label}
             for n in range(50) for fruit, label in (("plums", "breaks"), ("figs", "follows"))]  # fmt: skip
@@ -113,7 +113,11 @@ def test_a_critic_that_is_not_admitted_informs_until_it_is_or_is_told_to_steer(c
     assert cli("critic", "calibrate", "--constitution", "asked.yaml", "--principle", "fruit", "--data", "labels.jsonl",
                "--role", "judge=echo:") == 0, cli.err  # fmt: skip
     code, found = cli.json(*asked)
-    assert (code, found["steering"], found["informing"]) == (0, {"fruit": "admitted"}, {})
+    assert (code, found["steering"], found["informing"]) == (
+        0,
+        {"fruit": "admitted; what scores below 0.50 is revised"},
+        {},
+    )
     assert len(found["revisions"][0]["rounds"]) == 2
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from harness.types import Message, Principle, Sample
+from harness.types import CalibratedReply, CriticCalibration, Message, Principle, Sample, Verdict
 from harness_revision.prompts import NOTHING, PROMPT, REVISE, Flaw, messages_for, shown_messages
 from harness_revision.revising import HowToRevise, clean_reply, revise, said
+from harness_revision.steering import revised_below
 from tests.revision.asked import Asked
 
 FRUIT = Principle(id="fruit", text="Speak of no plums.", critics=("c",))
@@ -58,7 +59,7 @@ def test_a_revision_that_mends_nothing_is_not_taken():
 
 def test_a_principle_that_informs_alone_has_no_say_in_what_is_revised_or_taken():
     models = Asked({"reviser": reviser("figs and nuts")}, bad={"fruit": "plums", "nuts": "nuts"})
-    how = HowToRevise(rounds=1, steering=frozenset({"fruit"}))
+    how = HowToRevise(rounds=1, steering={"fruit": 0.5})
     mended, left = revise([said(sample("a"), "plums"), said(sample("b"), "nuts")], [FRUIT, NUTS], models, how)
     assert (mended.reply, mended.status) == ("figs and nuts", "passed")
     assert mended.last.scores["nuts"] == 0.0, "it is scored all the same"
@@ -66,9 +67,29 @@ def test_a_principle_that_informs_alone_has_no_say_in_what_is_revised_or_taken()
     assert left.sentence == "keeps the principle that applies and steers after 0 revisions"
 
 
+def test_a_reply_that_scores_as_low_as_good_ones_do_is_not_revised_and_does_not_pass():
+    class Unsure(Asked):
+        def verdicts(self, responses):
+            scores = {"grapes": 0.4, "plums": 0.1, "figs": 0.9}
+            return [
+                (Verdict(principle="fruit", critic="c", fingerprint="f", score=scores[one.completion.text]),)
+                for one in responses
+            ]
+
+    models = Unsure({"reviser": reviser("grapes")})
+    how = HowToRevise(rounds=1, steering={"fruit": 0.3})
+    doubtful, bad = revise([said(sample("a"), "grapes"), said(sample("b"), "plums")], [FRUIT], models, how)
+    assert (doubtful.reply, doubtful.tried, doubtful.status) == ("grapes", False, "failed")
+    assert "not revised, since good replies score as low now and then" in doubtful.sentence
+    assert (bad.reply, bad.tried, bad.status) == ("plums", True, "failed"), "what is merely less bad is not taken"
+    models = Unsure({"reviser": reviser("figs")})
+    (mended,) = revise([said(sample("b"), "plums")], [FRUIT], models, how)
+    assert (mended.reply, mended.status) == ("figs", "passed")
+
+
 def test_where_nothing_steers_nothing_is_revised_and_nothing_passes():
     models = Asked({"reviser": reviser("figs")})
-    (history,) = revise([said(sample(), "plums")], [FRUIT], models, HowToRevise(steering=frozenset()))
+    (history,) = revise([said(sample(), "plums")], [FRUIT], models, HowToRevise(steering={}))
     assert (history.reply, history.status, models.asked) == ("plums", "unscored", [])
     assert "no critic that is admitted judges it" in history.sentence
 
@@ -155,3 +176,17 @@ def test_other_models_are_shown_solved_examples_drawn_by_the_seed():
 
 def test_a_revision_loses_the_marks_of_quotation():
     assert clean_reply("> Figs are fine.\n> So are pears.") == "Figs are fine.\nSo are pears."
+
+
+def test_what_is_revised_scores_below_nearly_all_labelled_replies_that_follow():
+    def counted(follows):
+        replies = [CalibratedReply(follows=True, score=score, characters=3) for score in follows]
+        replies += [CalibratedReply(follows=False, score=0.1, characters=3)]
+        return CriticCalibration(
+            principle="fruit", critics=("c",), labeller="l", fingerprints={}, roles={}, data="d", sensitivity=(1, 1),
+            specificity=(1, 1), unscored=0, auc=None, threshold=0.5, replies=tuple(replies),
+        )  # fmt: skip
+
+    assert revised_below(counted([0.1, 0.2, *[0.9] * 38])) == 0.5, "two of forty are one in twenty"
+    assert revised_below(counted([0.1, 0.2, 0.3, *[0.9] * 37])) == 0.3
+    assert revised_below(counted([None])) == 0.5
