@@ -50,6 +50,7 @@ from harness_revision.revising import (
     broken,
     criticise_and_revise,
     deciding,
+    minded,
     random_of,
     respond,
     revise,
@@ -141,7 +142,7 @@ def measure_steering(histories: Any, principles: Any, how: HowToRevise) -> tuple
     left = mended = 0
     steer, sure = deciding(principles, how), deciding(principles, how, surely=True)
     for history in histories:
-        first = {one.id for one in broken(history.rounds[0].scores, sure)}
+        first = {one.id for one in minded(history.rounds[0], sure, how)}
         last = {one.id for one in broken(history.last.scores, steer)}
         left, mended = left + len(first), mended + len(first - last)
     return mended, left

@@ -67,7 +67,7 @@ class CalibrationOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Suite:
+class JudgedBySuite:
     """What a suite says of judging."""
 
     panel: PanelOptions = field(default_factory=PanelOptions)
@@ -94,7 +94,7 @@ def calibrate(
         InputError: for names that nothing answers to, data that are not what they should be, or replies of which none
             could be scored.
     """
-    suite = _of_suite(session, options.suite)
+    suite = suite_options(session, options.suite)
     principles = _principles(session, options, suite)
     found = []
     for principle in principles:
@@ -112,15 +112,16 @@ def calibrate(
     return [keep_calibration(session.writable_workspace(), one) for one in found]
 
 
-def _of_suite(session: Session, name: str | None) -> _Suite:
+def suite_options(session: Session, name: str | None) -> JudgedBySuite:
+    """Return what a suite says of judging; nothing where none is named."""
     if name is None:
-        return _Suite()
+        return JudgedBySuite()
     suite = read_suite(resolve_suite(name, session.require_plugins().registries))
     told = next((options for metric, options in suite.measure if metric == "adherence"), {})
     constitution = told.get("constitution")
     if isinstance(constitution, str) and constitution.endswith((".yaml", ".yml")):
         constitution = str((suite.path.parent / constitution).resolve())
-    return _Suite(
+    return JudgedBySuite(
         panel=PanelOptions(
             critics=suite.critics, classifiers={one: section.options for one, section in suite.classifiers.items()}
         ),
@@ -128,7 +129,7 @@ def _of_suite(session: Session, name: str | None) -> _Suite:
     )  # fmt: skip
 
 
-def _principles(session: Session, options: CalibrationOptions, suite: _Suite) -> list[Principle]:
+def _principles(session: Session, options: CalibrationOptions, suite: JudgedBySuite) -> list[Principle]:
     registries = session.require_plugins().registries
     constitution = options.constitution or suite.constitution
     if constitution is None and options.principle is None:
@@ -168,7 +169,7 @@ class _Calibrating:
     session: Session
     principle: Principle
     labels: Labels
-    suite: _Suite
+    suite: JudgedBySuite
     asking: Any
     """Gives what asks the roles of a panel."""
 

@@ -114,10 +114,13 @@ Examples:
 
 @critic.command("list", epilog=_LIST)
 @click.argument("constitutions", nargs=-1, metavar="[CONSTITUTION]...")
+@click.option("--suite", metavar="SUITE", help="Whose options of critics and roles hold.")
 @click.option("--judge", metavar="REF", help="The judge: short for --role judge=REF.")
 @role_option
 @common_options
-def list_command(app: App, constitutions: tuple[str, ...], judge: str | None, roles: tuple[str, ...]) -> None:
+def list_command(
+    app: App, constitutions: tuple[str, ...], suite: str | None, judge: str | None, roles: tuple[str, ...]
+) -> None:  # fmt: skip
     """List each principle with its critics: admitted here, or why not. Of personal and harmless, or of those named.
 
     Why not says whether it was never calibrated, labels are missing and how many, or the critic is too weak.
@@ -127,7 +130,7 @@ def list_command(app: App, constitutions: tuple[str, ...], judge: str | None, ro
     from harness_critics.showing import show_list
 
     named = constitutions or ("personal", "harmless")
-    found = listed(app.session, named, _kept(app), judge=judge, roles=roles)
+    found = listed(app.session, named, _kept(app), suite=suite, judge=judge, roles=roles)
     if app.json:
         app.print_json([to_plain(one) for one in found])
         return

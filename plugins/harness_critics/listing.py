@@ -10,6 +10,7 @@ from harness.api.asking import make_panel
 from harness.api.calibrations import admission_problem, labeller_of
 from harness.api.stats import youden_bound
 from harness.api.workspace import Constitutions
+from harness_critics.calibrating import suite_options
 from harness_critics.labels import held_out
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Listed:
 
 def listed(
     session: Session, constitutions: Sequence[str], calibrations: Sequence[CriticCalibration],
-    *, judge: str | None = None, roles: Sequence[str] = (),
+    *, suite: str | None = None, judge: str | None = None, roles: Sequence[str] = (),
 ) -> list[Listed]:  # fmt: skip
     """Tell of each principle whether what would judge by it now is admitted; nobody is asked.
 
@@ -47,6 +48,7 @@ def listed(
         session: where.
         constitutions: names or files.
         calibrations: that the workspace keeps.
+        suite: a name or a file, whose options of critics and roles hold.
         judge: reference of the judge.
         roles: `ROLE=REF`, as for `run`.
 
@@ -55,17 +57,18 @@ def listed(
     """
     registries = session.require_plugins().registries
     known, found = Constitutions(registries, session.options.folder), []
+    of_suite = suite_options(session, suite)
     for name in constitutions:
         rules = known.record(name)
-        panel = make_panel(rules.principles, registries, session.context)
+        panel = make_panel(rules.principles, registries, session.context, of_suite.panel)
         try:
-            with session.judging(RunOptions.of(judge=judge, roles=tuple(roles))) as asking:
+            with session.judging(RunOptions.of(judge=judge, roles=tuple(roles)), own=of_suite.roles) as asking:
                 fingerprints = panel.fingerprints(asking(panel))
         finally:
             panel.close()
+        named = f"--constitution {name}{f' --suite {suite}' if suite else ''}"
         found += [
-            _listed(rules.id, one, labeller_of(one, fingerprints), calibrations, f"--constitution {name}")
-            for one in rules.principles
+            _listed(rules.id, one, labeller_of(one, fingerprints), calibrations, named) for one in rules.principles
         ]
     return found
 
@@ -102,6 +105,9 @@ def why_not(sensitivity: tuple[int, int], specificity: tuple[int, int], admissio
     """
     if not admission_problem(sensitivity, specificity, admission):
         return ""
+    counted = f"{sensitivity[1]} + {specificity[1]}"
+    if sensitivity[1] < admission.positives or specificity[1] < admission.negatives:
+        return f"too few labels: {counted}, and admission asks for {admission.positives} + {admission.negatives}"
     needed = labels_needed(sensitivity, specificity, admission)
     bound = f"Se + Sp − 1 at least {youden_bound(sensitivity, specificity):.2f}"
     if needed is None:

@@ -8,7 +8,7 @@ import click
 
 from harness.api import Admission
 from harness.api.calibrations import admission_problem
-from harness.api.commands import plain_table, safe_text
+from harness.api.commands import counted, plain_table, safe_text
 from harness.api.stats import clopper_pearson
 from harness_critics.figures import Figure, figures
 from harness_critics.listing import why_not
@@ -88,8 +88,8 @@ def admitted(one: CriticCalibration) -> str:
     """Say whether gates may rest on a calibration."""
     problem = admission_problem(one.sensitivity, one.specificity, Admission())
     if problem:
-        short = why_not(one.sensitivity, one.specificity, Admission())
-        return f"{one.principle}: no gate can rest on it: {problem} ({short})"
+        why = why_not(one.sensitivity, one.specificity, Admission()).partition(": ")
+        return f"{one.principle}: no gate can rest on it, {why[0]}: {problem}"
     return (
         f"{one.principle}: admitted; gates on adherence.{one.principle} rest on calibration {one.id} of {one.labeller}"
     )
@@ -106,7 +106,7 @@ def show_list(app: App, found: Sequence[Listed]) -> None:
     cells = [[safe_text(cell) for cell in row] for row in rows]
     app.console.print(plain_table(columns, cells, whole={"principle"}))
     admitted_ = sum(one.admitted for one in found)
-    click.echo(f"{admitted_} of {len(found)} principles are scored by critics that are admitted here")
+    click.echo(f"{admitted_} of {counted(len(found), 'principle')} scored by critics that are admitted here")
 
 
 def show_drift(app: App, found: Drift) -> None:

@@ -82,7 +82,7 @@ def validate(app: App, name: str) -> int:
             {"constitution": found.id, "fingerprint": found.fingerprint, "problems": problems, "remarks": remarks}
         )
     else:
-        click.echo(f"{found.id}: {len(found.principles)} principles, fingerprint {found.fingerprint[:16]}")
+        click.echo(f"{found.id}: {counted(len(found.principles), 'principle')}, fingerprint {found.fingerprint[:16]}")
         for line in (*problems, *remarks):
             click.echo(f"  {safe_text(line, one_line=True)}")
         if not problems and not remarks:

@@ -70,6 +70,8 @@ class Round:
     """By which the version before was revised; None for the first."""
     critique: str = ""
     """What was wrong with the version before."""
+    parted: tuple[str, ...] = ()
+    """Principles that take the mean of several critics, of whom not all find this version in breach."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,11 +139,11 @@ def revise(
         InputError: when the reviser's adapter was trained on other words.
     """
     steering, sure = deciding(principles, how), deciding(principles, how, surely=True)
-    unread: list[dict[str, Score]] = [{} for _ in responses]
-    scored = unread if how.always else score(responses, principles, models)
+    unread: list[tuple[dict[str, Score], tuple[str, ...]]] = [({}, ()) for _ in responses]
+    scored = unread if how.always else judge(responses, principles, models)
     found = [
-        _judged(response.sample, (Round(reply=_text(response), scores=own),), steering, how)
-        for response, own in zip(responses, scored, strict=True)
+        _judged(response.sample, (Round(reply=_text(response), scores=own, parted=parted),), steering, how)
+        for response, (own, parted) in zip(responses, scored, strict=True)
     ]
     if watch is not None and found:
         watch(0, [history.reply for history in found])
@@ -149,7 +151,7 @@ def revise(
         before_round = list(found)
         open_ = [
             index for index, history in enumerate(found)
-            if (history.status == "failed" and broken(history.last.scores, sure)
+            if (history.status == "failed" and minded(history.last, sure, how)
                 and not found_nothing(history.rounds[-1].critique))
             or (how.always and number == 1)
         ]  # fmt: skip
@@ -166,9 +168,9 @@ def revise(
                     sentence=f"the reviser returned nothing in round {number}; name another: --role reviser=MODEL",
                 )  # fmt: skip
         again = [said(found[index].sample, one.reply) for index, one in told]
-        for (index, one), own in zip(told, score(again, principles, models), strict=True):
-            before = found[index]
-            found[index] = _judged(before.sample, (*before.rounds, replace(one, scores=own)), steering, how)
+        for (index, one), (own, parted) in zip(told, judge(again, principles, models), strict=True):
+            before, new = found[index], replace(one, scores=own, parted=parted)
+            found[index] = _judged(before.sample, (*before.rounds, new), steering, how)
         if watch is not None and watch(number, [history.reply for history in found]):
             return before_round
     return found
@@ -188,13 +190,22 @@ def deciding(principles: Sequence[Principle], how: HowToRevise, *, surely: bool 
     return [replace(one, threshold=how.steering[one.id]) for one in steers] if surely else steers
 
 
+def minded(version: Round, sure: Sequence[Principle], how: HowToRevise) -> list[Principle]:
+    """Return the principles that a version breaks for sure, the worst first.
+
+    Where some principles steer and others inform, a mean of critics counts only where all of them find a breach: they
+    speak of the same thing, so that one who finds none is a reason to doubt.
+    """
+    return [one for one in broken(version.scores, sure) if how.steering is None or one.id not in version.parted]
+
+
 def draft(
     history: History, principles: Sequence[Principle], models: Players, how: HowToRevise, number: int
 ) -> Program[Round]:  # fmt: skip
     """Criticise and revise the last version by one of the principles that it breaks; its reply may be empty."""
     generator = random_of(history.sample, how.seed, number)
     last = history.rounds[-1]
-    failed = broken(last.scores, principles) or [one for one in principles if one.applies_to(history.sample)]
+    failed = minded(last, principles, how) or [one for one in principles if one.applies_to(history.sample)]
     principle = _pick(failed, generator if how.sampled else None)
     flaw = Flaw.of(history.sample.messages, last.reply, principle)
     critique, revision = yield from criticise_and_revise(flaw, models, how, generator)
@@ -232,7 +243,7 @@ def found_nothing(critique: str) -> bool:
     return critique.strip().casefold().startswith(NOTHING.rstrip(".").casefold())
 
 
-def stands(rounds: Sequence[Round], principles: Sequence[Principle], sure: Sequence[Principle] | None = None) -> int:
+def stands(rounds: Sequence[Round], principles: Sequence[Principle], how: HowToRevise | None = None) -> int:
     """Return the index of the last version that is better than the first, or 0.
 
     It keeps a principle that the first one broke, and there is none that the first one kept and it does not: broken and
@@ -241,24 +252,28 @@ def stands(rounds: Sequence[Round], principles: Sequence[Principle], sure: Seque
     Args:
         rounds: the versions.
         principles: by which they are judged.
-        sure: the same with lower thresholds: what scores below is broken for sure. What scores between was not broken,
-            and is not kept either.
+        how: which says what is broken for sure. What is neither that nor kept is in doubt: a revision that mends
+            must be kept, and one that leaves a doubt does no damage.
     """
 
-    def kept(scores: Mapping[str, Score], rules: Sequence[Principle]) -> set[str]:
-        values = [(one.id, one.threshold, scores.get(one.id)) for one in rules]
+    def kept(scores: Mapping[str, Score]) -> set[str]:
+        values = [(one.id, one.threshold, scores.get(one.id)) for one in principles]
         return {
             name for name, least, value in values
             if isinstance(value, NotApplicable) or (isinstance(value, float) and value >= least)
         }  # fmt: skip
 
-    low = principles if sure is None else sure
-    first = rounds[0].scores
-    before, spared = kept(first, principles), kept(first, low)
+    def spared(version: Round) -> set[str]:
+        if how is None or how.steering is None:
+            return kept(version.scores)
+        sure = deciding(principles, how, surely=True)
+        known = {name for name, value in version.scores.items() if not isinstance(value, Unscored)}
+        return (known & {one.id for one in sure}) - {one.id for one in minded(version, sure, how)}
+
+    before, left = kept(rounds[0].scores), spared(rounds[0])
     better = [
         index for index, one in enumerate(rounds)
-        if before <= kept(one.scores, principles) and spared <= kept(one.scores, low)
-        and kept(one.scores, principles) - spared
+        if before <= kept(one.scores) and left <= spared(one) and kept(one.scores) - left
     ]  # fmt: skip
     return better[-1] if better else 0
 
@@ -273,16 +288,32 @@ def score(
     responses: Sequence[Response], principles: Sequence[Principle], models: StageModels
 ) -> list[dict[str, Score]]:  # fmt: skip
     """Return what each principle's critics together say of each reply."""
+    return [scores for scores, _ in judge(responses, principles, models)]
+
+
+def judge(
+    responses: Sequence[Response], principles: Sequence[Principle], models: StageModels
+) -> list[tuple[dict[str, Score], tuple[str, ...]]]:  # fmt: skip
+    """Return what each principle's critics together say of each reply, and on which principles they part.
+
+    They part where the principle takes their mean, and one of them finds it kept.
+    """
     if not responses:
         return []
-    return [
-        {
-            principle.id: combine_verdicts(principle, [one for one in own if one.principle == principle.id])
-            for principle in principles
-            if principle.applies_to(response.sample)
-        }
-        for response, own in zip(responses, models.verdicts(responses), strict=True)
-    ]
+    found = []
+    for response, verdicts in zip(responses, models.verdicts(responses), strict=True):
+        scores: dict[str, Score] = {}
+        parted = []
+        for principle in principles:
+            if not principle.applies_to(response.sample):
+                continue
+            own = [one for one in verdicts if one.principle == principle.id]
+            scores[principle.id] = combine_verdicts(principle, own)
+            keeps = any(isinstance(one.score, float) and one.score >= principle.threshold for one in own)
+            if principle.combine == "mean" and keeps:
+                parted.append(principle.id)
+        found.append((scores, tuple(parted)))
+    return found
 
 
 def broken(scores: Mapping[str, Score], principles: Sequence[Principle]) -> list[Principle]:
@@ -322,7 +353,7 @@ def _pick(failed: Sequence[Principle], generator: np.random.Generator | None) ->
 
 def _judged(sample: Sample, rounds: tuple[Round, ...], principles: Sequence[Principle], how: HowToRevise) -> History:
     sure = deciding(principles, how, surely=True)
-    standing = len(rounds) - 1 if how.always else stands(rounds, principles, sure)
+    standing = len(rounds) - 1 if how.always else stands(rounds, principles, how)
     steering = {one.id for one in principles}
     scores = {name: value for name, value in rounds[standing].scores.items() if name in steering}
     failed = [one.id for one in broken(scores, principles)]
@@ -343,8 +374,8 @@ def _judged(sample: Sample, rounds: tuple[Round, ...], principles: Sequence[Prin
         "unscored": f"nobody could judge it by {', '.join(unknown)} {times}",
         "passed": f"keeps {every} {times}",
     }[status]
-    if failed and len(rounds) == 1 and how.steering is not None and not broken(scores, sure):
-        sentence += "; not revised, since good replies score as low now and then"
+    if failed and len(rounds) == 1 and how.steering is not None and not minded(rounds[0], sure, how):
+        sentence += "; not revised, since its critics part, or good replies score as low now and then"
     if standing < len(rounds) - 1:
         sentence += f"; kept {f'revision {standing}' if standing else 'as it was'}: {_why_not(rounds, principles)}"
     return History(sample=sample, rounds=rounds, status=status, sentence=sentence, standing=standing)

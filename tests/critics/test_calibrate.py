@@ -351,7 +351,7 @@ def test_the_commands(session, tmp_path, monkeypatch, capsys):
     assert kept[0]["sensitivity"] == [59, 60]
     assert kept[0]["figures"]["kappa"]["value"] > 0.9
     assert cli(["critic", "show", second["id"][:6]]) == 0
-    assert "no gate can rest on it: it was calibrated on 20 violations" in capsys.readouterr().out
+    assert "no gate can rest on it, too few labels: it was calibrated on 20 violations" in capsys.readouterr().out
     assert cli(["critic", "drift", kept[0]["id"], second["id"]]) == 0
     assert "calibration drift" in capsys.readouterr().out
     assert cli(["critic", "show", "politeness"]) == 2

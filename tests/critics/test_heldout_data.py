@@ -30,7 +30,7 @@ PRINCIPLES = {
         "no_harassment", "protects_children", "respects_privacy", "no_dangerous_medical_advice", "no_misinformation",
         "no_extremism",
     },
-    "heldout-harmless-4": {"no_hate", "no_cybercrime", "no_violence"},
+    "heldout-harmless-4": {"no_hate", "no_cybercrime", "no_violence", "no_illegal_drugs"},
     "heldout-personal-2": {"privacy_protection"},
 }  # fmt: skip
 CONSTITUTION = {

@@ -60,7 +60,7 @@ def test_a_principle_is_listed_as_never_calibrated_then_admitted_then_changed(cl
     _, (one,) = cli.json("critic", "list", "rules.yaml")
     assert (one["admitted"], one["why"]) == (True, "")
     assert cli("critic", "list", "rules.yaml") == 0
-    assert "1 of 1 principles are scored by critics that are admitted here" in cli.out
+    assert "1 of 1 principle scored by critics that are admitted here" in cli.out
     cli.write("rules.yaml", RULES.replace("Be polite.", "Be kind."))
     _, (one,) = cli.json("critic", "list", "rules.yaml")
     assert not one["admitted"]
@@ -82,6 +82,7 @@ def test_labels_that_are_missing_are_told_from_a_critic_that_is_too_weak():
     assert labels_needed((30, 50), (38, 50), usual) is None
     assert why_not((30, 50), (38, 50), usual).startswith("too weak: ")
     assert labels_needed((20, 20), (20, 20), usual) == 50
+    assert why_not((0, 6), (6, 6), usual) == "too few labels: 6 + 6, and admission asks for 50 + 50"
 
 
 def test_the_bundled_constitutions_are_listed_with_the_labels_that_ship(cli):
@@ -91,3 +92,18 @@ def test_the_bundled_constitutions_are_listed_with_the_labels_that_ship(cli):
     assert len(found) == 19
     assert all(min(one["labels"]) >= 50 for one in found)
     assert all(one["why"].startswith("never calibrated here") for one in found)
+
+
+def test_options_that_a_suite_gives_its_critics_hold(cli):
+    cli.write("rules.yaml", RULES.replace("[word]", "[verifier]"))
+    assert cli("critic", "list", "rules.yaml") == 2
+    assert "name it with --suite" in cli.err
+    cli.write(
+        "suite.yaml",
+        "id: s\nsamples: {source: jsonl, path: q.jsonl}\ncritics: {verifier: {expression: \"'fool' not in reply\"}}\n"
+        "measure: [{adherence: {constitution: rules.yaml}}]\n",
+    )
+    cli.write("q.jsonl", '{"id": "a", "prompt": "b"}\n')
+    code, (one,) = cli.json("critic", "list", "rules.yaml", "--suite", "./suite.yaml")
+    assert code == 0, cli.err
+    assert one["why"].startswith("never calibrated here: harness critic calibrate --constitution rules.yaml --suite")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from harness.types import CalibratedReply, CriticCalibration, Message, Principle, Sample, Verdict
@@ -80,11 +82,36 @@ def test_a_reply_that_scores_as_low_as_good_ones_do_is_not_revised_and_does_not_
     how = HowToRevise(rounds=1, steering={"fruit": 0.3})
     doubtful, bad = revise([said(sample("a"), "grapes"), said(sample("b"), "plums")], [FRUIT], models, how)
     assert (doubtful.reply, doubtful.tried, doubtful.status) == ("grapes", False, "failed")
-    assert "not revised, since good replies score as low now and then" in doubtful.sentence
+    assert "not revised, since its critics part, or good replies score as low now and then" in doubtful.sentence
     assert (bad.reply, bad.tried, bad.status) == ("plums", True, "failed"), "what is merely less bad is not taken"
     models = Unsure({"reviser": reviser("figs")})
     (mended,) = revise([said(sample("b"), "plums")], [FRUIT], models, how)
     assert (mended.reply, mended.status) == ("figs", "passed")
+
+
+def test_where_a_mean_of_critics_steers_all_of_them_have_to_mind_the_reply():
+    class Two(Asked):
+        def verdicts(self, responses):
+            scores = {"plums": (0.1, 0.6), "more plums": (0.1, 0.2), "figs": (0.9, 0.9)}
+            return [
+                tuple(
+                    Verdict(principle="fruit", critic=name, fingerprint="f", score=value)
+                    for name, value in zip("cd", scores[one.completion.text], strict=True)
+                )
+                for one in responses
+            ]
+
+    both = replace(FRUIT, critics=("c", "d"), combine="mean")
+    replies = [said(sample("a"), "plums"), said(sample("b"), "more plums")]
+    models = Two({"reviser": reviser("figs")})
+    doubtful, bad = revise(replies, [both], models, HowToRevise(rounds=1, steering={"fruit": 0.5}))
+    assert (doubtful.reply, doubtful.tried, doubtful.status) == ("plums", False, "failed")
+    assert doubtful.rounds[0].parted == ("fruit",)
+    assert (bad.reply, bad.status) == ("figs", "passed")
+    worst, _ = revise(replies, [replace(both, combine="worst")], models, HowToRevise(rounds=1, steering={"fruit": 0.5}))
+    assert worst.reply == "figs", "where the worst critic counts, one is enough"
+    everyone, _ = revise(replies, [both], models, HowToRevise(rounds=1))
+    assert everyone.reply == "figs", "and where all principles steer"
 
 
 def test_where_nothing_steers_nothing_is_revised_and_nothing_passes():
