@@ -23,6 +23,8 @@ class Stage(ABC):
     """Kinds of artifacts that it writes. What reads something else of it than an adapter is checked when its turn
     comes, not before."""
 
+    together: ClassVar[bool] = False
+    """Whether all processes of `accelerate launch` run it, each on its share; else the first one does, alone."""
     roles: ClassVar[tuple[str, ...]] = ()
     """Whom it asks, its critics included, besides the model with the adapter as it stands. Under other models in these
     roles an unchanged stage is run anew."""

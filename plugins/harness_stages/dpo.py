@@ -39,6 +39,7 @@ class DPOStage(Stage):
     """Trains a LoRA adapter on preference pairs."""
 
     packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "peft", "trl", "accelerate")
+    together: ClassVar[bool] = True
     reads: ClassVar[Mapping[str, str]] = {"adapter": "adapter", "preferences": "preferences"}
 
     def check(self, inputs: StageInput) -> None:

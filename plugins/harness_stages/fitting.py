@@ -31,6 +31,7 @@ def common_arguments(options: OptimiserOptions, inputs: StageInput, scratch: Pat
         "gradient_accumulation_steps": options.gradient_accumulation,
         "gradient_checkpointing": options.gradient_checkpointing, "bf16": False, "fp16": False,
         "dataloader_pin_memory": device == "cuda", "dataloader_num_workers": 0,
+        "ddp_find_unused_parameters": False,
     }  # fmt: skip
 
 

@@ -186,10 +186,20 @@ class Checkpoints(TrainerCallback):  # type: ignore[misc]  # transformers is not
         self.stopped = "" if limits is None else limits.wait()
         if self.stopped:
             control.should_training_stop = True
+        self._agree(control)
         least = self._inputs.checkpoint_seconds
         due = not least or time.monotonic() - self._wrote >= max(least, _SHARE * self._took)
         if self._folder is not None and (due or self.stopped) and state.global_step < state.max_steps:
             control.should_save = True
+
+    def _agree(self, control: Any) -> None:  # noqa: ANN401 - transformers is not typed
+        """Let all processes stop where one stops: the others would wait for it for ever."""
+        accelerator = self._trainer.accelerator
+        if accelerator.num_processes > 1:
+            word = torch.tensor([int(control.should_training_stop)], device=accelerator.device)
+            if accelerator.reduce(word).item() and not control.should_training_stop:
+                control.should_training_stop = True
+                self.stopped = self.stopped or "another of its processes stopped"
 
     def require_not_stopped(self) -> None:
         """Refuse a result that a limit cut short.
@@ -204,9 +214,9 @@ class Checkpoints(TrainerCallback):  # type: ignore[misc]  # transformers is not
 
     def _save(self, model: Any, trial: object = None) -> None:  # noqa: ANN401, ARG002 - the trainer's signature
         began, trainer = time.monotonic(), self._trainer
-        if self._folder is None:
+        if self._folder is None or not trainer.is_world_process_zero():
             return
-        noted, tensors = self._gathered(model)
+        noted, tensors = self._gathered()
         temporary = self._folder / f".tmp-{os.getpid()}"
         target = self._folder / f"step-{trainer.state.global_step:09d}"
         try:
@@ -227,9 +237,9 @@ class Checkpoints(TrainerCallback):  # type: ignore[misc]  # transformers is not
             self._trouble = f"a checkpoint could not be written ({why}); training went on without it"
         self._wrote, self._took = time.monotonic(), time.monotonic() - began
 
-    def _gathered(self, model: Any) -> tuple[dict[str, Any], Tensors]:  # noqa: ANN401
-        trainer = self._trainer
-        tensors = {f"model/{name}": weight for name, weight in model.named_parameters() if weight.requires_grad}
+    def _gathered(self) -> tuple[dict[str, Any], Tensors]:
+        trainer = self._trainer  # its model without what several processes wrap around it
+        tensors = {f"model/{name}": weight for name, weight in trainer.model.named_parameters() if weight.requires_grad}
         optimizer, plain = trainer.optimizer.state_dict(), {}
         for index, values in optimizer["state"].items():
             for name, value in values.items():

@@ -38,6 +38,7 @@ class RewardStage(Stage):
     """Trains a LoRA reward model (Bradley–Terry) on preference pairs."""
 
     packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "peft", "trl", "accelerate")
+    together: ClassVar[bool] = True
     reads: ClassVar[Mapping[str, str]] = {"preferences": "preferences"}
     writes: ClassVar[tuple[str, ...]] = ("reward",)
 

@@ -79,6 +79,7 @@ class RLAIFStage(Stage):
     """Trains a LoRA adapter on its own answers by a reward model, a constitution's critics, or both."""
 
     packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "peft", "trl", "accelerate")
+    together: ClassVar[bool] = True
     reads: ClassVar[Mapping[str, str]] = {"adapter": "adapter", "dataset": "dataset", "reward": "reward"}
     roles: ClassVar[tuple[str, ...]] = ("judge",)
 

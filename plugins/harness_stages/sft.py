@@ -45,6 +45,7 @@ class SFTStage(Stage):
     """Trains a LoRA adapter on conversations, from nothing or from an adapter that exists."""
 
     packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "peft", "trl", "accelerate")
+    together: ClassVar[bool] = True
 
     def check(self, inputs: StageInput) -> None:
         """Read options and data, and see that what training needs is installed."""

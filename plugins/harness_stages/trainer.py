@@ -46,6 +46,20 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]  # TRL is not typed
         )
         return self.accelerator.prepare(loader)
 
+    def training_step(self, *given: Any, **named: Any) -> torch.Tensor:  # noqa: ANN401 - the trainer's
+        """Train on one batch, and take the mean of the processes' gradients where a step is complete.
+
+        `answer_loss` passes by what wraps the model for several processes, which else does so.
+        """
+        loss: torch.Tensor = super().training_step(*given, **named)
+        size = self.accelerator.num_processes
+        if size > 1 and self.accelerator.sync_gradients and self._by_answers(training=True):
+            for weight in self.model.parameters():
+                if weight.grad is not None:
+                    torch.distributed.all_reduce(weight.grad)
+                    weight.grad /= size
+        return loss
+
     def compute_loss(  # the signature is the trainer's
         self,
         model: torch.nn.Module,
@@ -55,12 +69,19 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]  # TRL is not typed
     ) -> Any:  # noqa: ANN401 - a tensor, or a tensor and the outputs
         """Return the loss of one batch, in nats per answer token."""
         weight = self.opening_weight if model.training else 1.0
-        cheaper = inputs["input_ids"].device.type != "cuda" and is_plain(self.model)
-        if return_outputs or (weight == 1 and not cheaper):
+        if return_outputs or not self._by_answers(training=model.training):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         # With checkpointing the forward pass is done again while going backward, and must be done in the same way.
         plain = inputs["input_ids"].device.type == "cpu" and not self.args.gradient_checkpointing
-        return answer_loss(model, inputs, num_items_in_batch, opening_weight=weight, plain=plain)
+        bare = self.accelerator.unwrap_model(model)
+        loss = answer_loss(bare, inputs, num_items_in_batch, opening_weight=weight, plain=plain)
+        # The tokens counted are those of all processes, and the mean over these is what is learned from and logged.
+        return loss if num_items_in_batch is None else loss * self.accelerator.num_processes
+
+    def _by_answers(self, *, training: bool) -> bool:
+        """Tell whether `answer_loss` does it: where openings weigh more, or where it is cheaper."""
+        weight = self.opening_weight if training else 1.0
+        return weight != 1 or (self.accelerator.device.type != "cuda" and is_plain(self.model))
 
 
 def is_plain(model: Any) -> bool:  # noqa: ANN401 - PEFT is not typed

@@ -70,6 +70,8 @@ def train(app: App, recipe: str, seed: int | None, how: TrainOptions) -> int:
     session = app.bind(seed=found.seed if seed is None else seed)
     result = train_recipe(session, found, how)
     outcome = result.outcome
+    if not result.leads:
+        return EXIT_PASSED  # the first process speaks
     if app.json:
         _print_json(app, found, result.stages, outcome)
     else:

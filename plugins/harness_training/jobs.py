@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from harness.api import InputError, RunOptions, Shown, frame
+from harness.api import NoProgress, RunOptions, Shown, frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -51,6 +50,8 @@ class TrainingResult(Shown):
     stages: tuple[StageResult, ...]
     outcome: Outcome | None
     """What followed the training; None where the recipe asks for nothing."""
+    leads: bool = True
+    """False in all but the first of several processes that train together."""
 
     @property
     def adapter(self) -> AdapterSpec | None:
@@ -118,50 +119,42 @@ def recipe(session: Session, reference: str | Path) -> Recipe:
     return read_recipe(find_recipe(session.reference(str(reference)), session.plugins.registries))
 
 
-def _require_one_process() -> None:
-    """Refuse what starts several processes: each would train all rows, and write the same artifacts."""
-    found = os.environ.get("WORLD_SIZE") or "1"
-    if found != "1":
-        raise InputError(
-            f"training runs in one process, and a launcher started {found} (the variable WORLD_SIZE)",
-            hint="say --num_processes 1 to accelerate, or --nproc_per_node 1 to torchrun",
-        )
-
-
 def train_recipe(session: Session, recipe: Recipe, options: TrainOptions) -> TrainingResult:
     """Train a recipe that was read; errors as `train`."""
-    _require_one_process()
     from harness_training.limits import Limits, parse_limits
     from harness_training.observing import Observation
     from harness_training.results import cautions
     from harness_training.runner import TrainSetting
     from harness_training.runner import train as train_stages
+    from harness_training.team import Team
     from harness_training.then import check_then, follow
 
     plugins = session.require_plugins()
     policy = check_then(recipe, session.config, plugins.registries) if options.then else None
     limits = None if options.limits is None else Limits(parse_limits(options.limits), session.warn)
     workspace = session.writable_workspace()
-    outcome = None
-    with workspace.working(f"harness train {recipe.id}"), session.setting(session.bare_spec()) as setting:
-        if not options.dry_run:
+    outcome, team = None, Team() if options.dry_run else Team.of_environment()
+    at_work = workspace.working(f"harness train {recipe.id}")
+    with at_work, team.gathered(), session.setting(session.bare_spec()) as setting:
+        if team.leads and not options.dry_run:
             session.declare_policies()
         keep_apart = getattr(session, "keep_apart", None)  # a job of harness_guards, unless it was turned off
         asked = TrainSetting(
-            plugins=plugins, workspace=workspace, context=setting.context, progress=setting.progress,
+            plugins=plugins, workspace=workspace, context=setting.context,
+            progress=setting.progress if team.leads else NoProgress(),
             seed=session.options.seed, device=options.device, force=options.force, dry_run=options.dry_run,
-            roles=session.roles(RunOptions(roles=options.roles)), limits=limits,
+            roles=session.roles(RunOptions(roles=options.roles)), limits=limits, team=team,
             checkpoint_seconds=options.checkpoint_seconds,
             observation=Observation(wanted=options.observe, root=workspace.root, warn=session.warn)
             if options.observe else None,
             guard=None if keep_apart is None else keep_apart(recipe, policy, setting),
         )  # fmt: skip
-        result = TrainingResult(recipe=recipe, stages=train_stages(recipe, asked), outcome=None)
-        for caution in () if options.dry_run else cautions(result.stages):
+        result = TrainingResult(recipe=recipe, stages=train_stages(recipe, asked), outcome=None, leads=team.leads)
+        for caution in () if options.dry_run or not team.leads else cautions(result.stages):
             session.warn(caution)
         if limits is not None and limits.note():
             session.warn(limits.note())
-        if options.then and not options.dry_run and result.adapter is not None:
+        if options.then and team.leads and not options.dry_run and result.adapter is not None:
             outcome = follow(recipe, result.adapter, policy, setting, session, device=options.device)
     return replace(result, outcome=outcome)
 

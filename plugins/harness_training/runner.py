@@ -53,6 +53,7 @@ from harness_training.models import Models
 from harness_training.observing import Observation, Observed
 from harness_training.resources import NONE, make_stages, resolve_constitution, resolve_recipe_base, resolve_start
 from harness_training.results import Kept, StageResult
+from harness_training.team import Team
 
 if TYPE_CHECKING:
     from harness.api import Progress, RunContext, Stage
@@ -84,6 +85,8 @@ class TrainSetting:
     """What the machine is spared."""
     observation: Observation | None = None
     """Which other tools watch."""
+    team: Team = field(default_factory=Team)
+    """The processes that train together."""
     guard: Callable[[Stage, StageInput], StageInput] | None = None
     """Looks at a stage's data before it runs: refuses it, or hands on what may be learned from; None checks nothing."""
 
@@ -151,14 +154,25 @@ class _Run:
         note = ""
         if not self.setting.force:
             found, note = find_made(self.setting.workspace, draft.key)
-            if found is not None:
-                self._made[node.index] = {kind: self._kept(artifact) for kind, artifact in found.items()}
+            if self.setting.team.agreed(word=found is not None):
+                self._made[node.index] = self._found(draft)
                 return replace(result, reused=True, kept=self._made[node.index])
         if self.setting.dry_run:
             told = _explained(lambda: node.stage.forecast(inputs)) or self._forecast(node, inputs, draft)
             return replace(result, note="; ".join(filter(None, (note, told))))
-        self._made[node.index], said = self._train(node.stage, inputs, draft)
+        team, said = self.setting.team, ""
+        if team.leads or node.stage.together:
+            self._made[node.index], said = self._train(node.stage, inputs, draft)
+        if team.agreed(word=True) and not team.leads:  # the first process has written it by now
+            self._made[node.index] = self._found(draft)
         return replace(result, trained=True, kept=self._made[node.index], note="; ".join(filter(None, (note, said))))
+
+    def _found(self, draft: Artifact) -> Mapping[str, Kept]:
+        """Return what is there of a stage whose outcome was made before, or by the first process."""
+        found, note = find_made(self.setting.workspace, draft.key)
+        if found is None:
+            raise BrokenRunError(f"what the stage {draft.stage} wrote is not there any more: {note}; run again")
+        return {kind: self._kept(artifact) for kind, artifact in found.items()}
 
     def _forecast(self, node: Node, inputs: StageInput, draft: Artifact) -> str:
         """Say what a stage would take: rows, steps, tokens, memory and minutes, or what of it is unknown."""
@@ -271,6 +285,10 @@ class _Run:
                                 checkpoints=checkpoints, checkpoint_seconds=self.setting.checkpoint_seconds,
                                 limits=self.setting.limits)  # fmt: skip
                 output = self._observed(stage, given, draft)
+                if not self.setting.team.leads:
+                    return {}, ""
+                if stage.together and self.setting.team.size > 1:
+                    output = replace(output, figures={**output.figures, "processes": float(self.setting.team.size)})
                 todo = _explained(lambda: stage.workload(given))
                 if todo.get("tokens"):
                     output = replace(output, figures={**output.figures, PLANNED: todo["tokens"]})
@@ -286,7 +304,7 @@ class _Run:
 
     def _observed(self, stage: Stage, given: StageInput, draft: Artifact) -> StageOutput:
         """Run a stage while other tools watch, if any shall."""
-        if self.setting.observation is None:
+        if self.setting.observation is None or not self.setting.team.leads:
             return _explained(lambda: stage.run(given))  # type: ignore[no-any-return]
         settings = {
             **{name: str(value) for name, value in draft.options.items()}, "seed": str(draft.seed), "base": draft.base,

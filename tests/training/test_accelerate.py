@@ -1,7 +1,8 @@
-"""A recipe under `accelerate launch`, as one process on the CPU: unchanged, and with the same adapter."""
+"""A recipe under `accelerate launch` and `torchrun` on the CPU: unchanged, and with the same adapter."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import yaml
 
 from tests.training.conftest import chat_rows, write_rows
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 pytest.importorskip("accelerate")
 
 
@@ -25,8 +27,33 @@ def trained(launcher, folder, workspace):
     return adapter
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
+TOGETHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"]
+
+
+def test_two_processes_train_what_one_does_with_batches_twice_as_large(tmp_path, tiny_llama):
+    from safetensors.torch import load_file
+
+    write_rows(tmp_path / "rows.jsonl", (chat_rows() * 8)[:8])
+    adapters = {}
+    for name, launcher, rows in (("alone", [sys.executable, "-m"], 8), ("together", TOGETHER, 4)):
+        sft = {"data": "rows.jsonl", "epochs": 2, "learning_rate": 0.01, "batch_size": rows, "dtype": "float32",
+               "dropout": 0.0}  # fmt: skip
+        merge = {"merge": {}}
+        recipe = {"id": "launched", "base": str(tiny_llama), "separation": "off", "stages": [{"sft": sft}, merge]}
+        (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+        adapters[name] = trained(launcher, tmp_path, name)
+    one, two = (load_file(str(folder / "adapter_model.safetensors")) for folder in adapters.values())
+    apart = sum(((one[key] - two[key]) ** 2).sum().item() for key in one) ** 0.5
+    learned = sum((one[key] ** 2).sum().item() for key in one if "lora_B" in key) ** 0.5
+    assert apart < 0.05 * learned
+    figures = json.loads((adapters["together"] / "artifact.json").read_text())["figures"]
+    assert figures["processes"] == 2
+    assert figures["steps"] == 2
+    # The first process alone has merged, and once more there is nothing to do for either.
+    assert len(list((tmp_path / "together" / "artifacts" / "model").iterdir())) == 1
+    assert trained(TOGETHER, tmp_path, "together") == adapters["together"]
+
+
 def test_one_process_trains_the_same_adapter(tmp_path, tiny_llama):
     write_rows(tmp_path / "rows.jsonl", chat_rows())
     sft = {"data": "rows.jsonl", "max_steps": 3, "learning_rate": 0.01, "batch_size": 2, "dtype": "float32"}
@@ -38,19 +65,3 @@ def test_one_process_trains_the_same_adapter(tmp_path, tiny_llama):
     launched = trained(launch, tmp_path, "launched")
     one, other = ((folder / "adapter_model.safetensors").read_bytes() for folder in (plain, launched))
     assert one == other
-
-
-def test_several_processes_are_refused_before_anything_is_trained(tmp_path, tiny_llama, monkeypatch):
-    from harness import open as open_session
-    from harness.errors import InputError
-
-    write_rows(tmp_path / "rows.jsonl", chat_rows())
-    recipe = {"id": "two", "base": str(tiny_llama), "separation": "off", "stages": [{"sft": {"data": "rows.jsonl"}}]}
-    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with (
-        open_session(tmp_path) as session,
-        pytest.raises(InputError, match=r"a launcher started 2 .* --num_processes 1"),
-    ):
-        session.train("recipe.yaml", dry_run=True)
-    assert not (tmp_path / ".harness" / "artifacts").exists()

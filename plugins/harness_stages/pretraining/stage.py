@@ -57,6 +57,7 @@ class PretrainStage(Stage):
     """Trains all weights of a decoder on packed plain text, and writes the model's folder."""
 
     packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "accelerate")
+    together: ClassVar[bool] = True
     reads: ClassVar[Mapping[str, str]] = {"dataset": "dataset", "tokenizer": "tokenizer"}
     writes: ClassVar[tuple[str, ...]] = ("model",)
 
