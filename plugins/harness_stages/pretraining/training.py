@@ -61,6 +61,8 @@ def train(inputs: StageInput, plan: PretrainPlan) -> StageOutput:
                 train_dataset=Dataset.from_dict({"input_ids": learned, "labels": learned}),
             )  # fmt: skip
             fit(trainer, watcher, options, device, inputs=inputs)
+        if not trainer.is_world_process_zero():
+            return StageOutput()  # the first of several processes writes the model
         taken = measured.figures()
         loss = curve.whole(model)
         folder = inputs.output / "model"
