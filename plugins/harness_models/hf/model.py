@@ -24,6 +24,7 @@ from harness.api import (
 )
 from harness.api.weights import read_vocabulary
 from harness_models.hf.batching import Budget
+from harness_models.hf.beginnings import Beginnings
 from harness_models.hf.chat import Renderer
 from harness_models.hf.device import placement
 from harness_models.hf.encoding import asks, continuations, texts
@@ -31,6 +32,7 @@ from harness_models.hf.fingerprint import backend, fingerprint
 from harness_models.hf.generation import Generated, generate
 from harness_models.hf.memory import base_bytes, budget_for, free_bytes
 from harness_models.hf.open_queue import OpenQueue
+from harness_models.hf.packing import pack_for_good
 from harness_models.hf.pairs import NotPlainError, pairs_only
 from harness_models.hf.replies import NO_MEMORY, completion, log_prob, summed
 from harness_models.hf.scoring import Scored, score
@@ -68,6 +70,9 @@ class HfModel(Model):
         """Whether a candidate with adapters was identified, so that the base is proven against them from the first."""
         self._plain = extended_by is None
         """Whether all adapters so far are such as our own Llama takes."""
+        self._renderers: dict[str, Renderer] = {}
+        """By template, for the tokenizer that is loaded."""
+        self._begun = Beginnings()
         self._codes: dict[str, None] = {}
         """Whose code computed, in order."""
         self._rack: Rack | None = None
@@ -132,8 +137,10 @@ class HfModel(Model):
     ) -> None:
         loaded = self._ready(candidate)
         self._asked_since = True
-        renderer = Renderer(loaded.tokenizer, candidate.template)
-        self._score_continuations(loaded, renderer, requests, deliver)
+        renderer = self._renderers.get(candidate.template)
+        if renderer is None:  # compiling a template takes as long as a tenth of a judge's question
+            renderer = self._renderers[candidate.template] = Renderer(loaded.tokenizer, candidate.template)
+        self._score_continuations(loaded, candidate, renderer, requests, deliver)
         self._score_texts(loaded, requests, deliver)
         if any(isinstance(request, Generate) for request in requests):
             self._find_path(loaded, candidate)
@@ -273,6 +280,7 @@ class HfModel(Model):
         self.queue.cancel()
         self._told, self._noted = self.facts(), self.notes()
         self._loaded = self._rack = self._proof = None
+        self._begun.clear()
         for other in self._extended.values():
             other.close()
         self._extended.clear()
@@ -346,8 +354,11 @@ class HfModel(Model):
         self._proof = BaseProof(loaded.model, self.spec.reference, forgeable=forgeable)
         self._budget = budget_for(loaded)
         self._rack = rack_of(loaded, self.spec)
+        pack_for_good(loaded)
         self._codes["harness, in plain torch" if loaded.own else "transformers"] = None
         self._loaded = loaded
+        self._renderers.clear()
+        self._begun.clear()
         return loaded
 
     def _leave_own(self) -> None:
@@ -382,7 +393,7 @@ class HfModel(Model):
     # ------------------------------------------------------------ what is asked
 
     def _score_continuations(
-        self, loaded: Loaded, renderer: Renderer, requests: Sequence[Request], deliver: Deliver
+        self, loaded: Loaded, candidate: Candidate, renderer: Renderer, requests: Sequence[Request], deliver: Deliver
     ) -> None:
         """Score all continuations of one context in one row."""
         rows, homes = continuations(loaded, renderer, requests, deliver)
@@ -392,7 +403,13 @@ class HfModel(Model):
                 for index in indices:
                     deliver(index, NO_MEMORY if scored is None else log_prob(rows[row], scored, number))
 
-        score(loaded, rows, self.limits, done)
+        score(
+            loaded,
+            rows,
+            self.limits,
+            done,
+            self._begun.find(loaded, tuple(adapter.id for adapter in candidate.adapters), rows),
+        )
 
     def _score_texts(self, loaded: Loaded, requests: Sequence[Request], deliver: Deliver) -> None:
         """Score whole texts window by window, and add the windows up."""

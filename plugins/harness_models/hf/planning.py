@@ -99,7 +99,9 @@ class Plan:
         return prefixes + sum(pack.size for group in self.groups for pack in group.packs)
 
 
-def plan(rows: Sequence[Branches], *, pack_tokens: int, window: int | None = None) -> Plan:
+def plan(
+    rows: Sequence[Branches], *, pack_tokens: int, window: int | None = None, behind: Prefix | None = None
+) -> Plan:
     """Plan the passes for some requests.
 
     Args:
@@ -107,9 +109,10 @@ def plan(rows: Sequence[Branches], *, pack_tokens: int, window: int | None = Non
         pack_tokens: most tokens of a pack, at least 1; a path that is longer has a pack of its own.
         window: most tokens of a prefix with its pack, no less than those of the longest path: some architectures have
             buffers of that length, although no token of a pack stands beyond it. None is no limit.
+        behind: what is at hand already: every context begins with it and is longer.
     """
     paths = _paths(rows)
-    return Plan(paths=paths, groups=_Planner(paths, pack_tokens, window).groups())
+    return Plan(paths=paths, groups=_Planner(paths, pack_tokens, window).groups(behind))
 
 
 def separate(rows: Sequence[Branches]) -> Plan:
@@ -166,10 +169,10 @@ class _Planner:
         for path in paths:
             self._before.append(self._before[-1] + len(path.tokens) - path.shared)
 
-    def groups(self) -> tuple[Group, ...]:
-        """Return the groups, one for each prefix, parents before their children, depth first."""
+    def groups(self, root: Prefix | None) -> tuple[Group, ...]:
+        """Return the groups, one for each prefix, parents before their children, depth first; all behind the root."""
         packs: dict[Prefix | None, list[Pack]] = {}
-        todo: list[tuple[int, int, Prefix | None]] = [(0, len(self._paths), None)] if self._paths else []
+        todo: list[tuple[int, int, Prefix | None]] = [(0, len(self._paths), root)] if self._paths else []
         while todo:  # a stack of our own: a trie may be deeper than Python recurses
             first, last, parent = todo.pop()
             prefix = self._prefix(first, last, parent)

@@ -35,6 +35,14 @@ class KeptPrefix:
             self._layers = self._compute()
         return cache_of(self._loaded, [Behind(keys, values) for keys, values in self._layers])
 
+    def cut(self, depth: int) -> KeptPrefix:
+        """Return the first tokens of it, computed where they are not yet."""
+        self.behind()
+        part = KeptPrefix(self._loaded, (), None)
+        part.depth = depth
+        part._layers = [(keys[:, :, :depth].clone(), values[:, :, :depth].clone()) for keys, values in self._layers]
+        return part
+
     def _compute(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
         layers = [Growing() for _ in range(self._loaded.model.config.get_text_config().num_hidden_layers)]
         if self._parent is not None:
@@ -43,4 +51,5 @@ class KeptPrefix:
                 layer.held = held
         none = self._loaded.tensor([])
         self._loaded.hidden(self._loaded.tensor([self._tokens]), cache=cache_of(self._loaded, layers), at=(none, none))
+        self._parent = None  # what it holds is held here too
         return [layer.held for layer in layers if layer.held is not None]

@@ -48,10 +48,23 @@ class Scored:
     """Contexts in that batch."""
 
 
-def score(loaded: Loaded, rows: Sequence[Branches], budget: Budget, deliver: Deliver) -> None:
+def score(
+    loaded: Loaded,
+    rows: Sequence[Branches],
+    budget: Budget,
+    deliver: Deliver,
+    begun: tuple[Prefix, KeptPrefix] | None = None,
+) -> None:
     """Score every continuation of every row; `deliver(index, None)` where memory does not suffice for one path.
 
     Results do not depend on what shares a batch, but for rounding (below 1e-3 in float32).
+
+    Args:
+        loaded: the model, with the wanted adapters active.
+        rows: what to score.
+        budget: how much may be in flight; shrinks when memory runs out.
+        deliver: called once for each row.
+        begun: what all contexts begin with, where it is at hand; see `harness_models.hf.beginnings`.
     """
     import torch
 
@@ -59,15 +72,16 @@ def score(loaded: Loaded, rows: Sequence[Branches], budget: Budget, deliver: Del
 
     if not rows:
         return
-    trie = separate(rows) if loaded.plain else plan(rows, pack_tokens=budget.pack, window=loaded.window)
+    behind = None if begun is None else begun[0]
+    trie = separate(rows) if loaded.plain else plan(rows, pack_tokens=budget.pack, window=loaded.window, behind=behind)
     scores = _Scores(rows, deliver)
     with torch.inference_mode():
-        held: list[tuple[Prefix, KeptPrefix]] = []  # from the root down to the current group's
+        held = [] if begun is None else [begun]  # from the root down to the current group's
         for group in trie.groups:
             parent = None if group.prefix is None else group.prefix.parent
-            while held and held[-1][0] is not parent:
+            while held and held[-1][0] not in (parent, group.prefix):
                 held.pop()
-            if group.prefix is not None:
+            if group.prefix is not None and not (held and held[-1][0] is group.prefix):
                 above = held[-1][1] if held else None
                 held.append((group.prefix, KeptPrefix(loaded, group.prefix.tokens, above)))
             _run_group(loaded, rows, trie, group, held[-1][1] if held else None, budget, scores)
