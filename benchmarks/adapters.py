@@ -23,6 +23,7 @@ import psutil
 from harness.contracts import RunContext
 from harness.paths import weights_dir
 from harness.references import resolve_model
+from harness.store.adapters import adapter_id
 from harness.types import AdapterSpec
 from harness.weights import materialise, tensor_shapes
 
@@ -51,7 +52,7 @@ def save_random_adapter(
         "target_modules": list(LAYERS), "base_model_name_or_path": base,
     }  # fmt: skip
     (folder / "adapter_config.json").write_text(json.dumps(config))
-    return AdapterSpec(id=f"{seed:016x}", path=str(folder), reference=folder.name)
+    return AdapterSpec(id=adapter_id(folder), path=str(folder), reference=folder.name)
 
 
 @click.command()

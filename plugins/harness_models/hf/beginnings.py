@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness_models.hf.planning import Branches, Prefix, common
-from harness_models.hf.prefix import KeptPrefix
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness_models.hf.loading import Loaded
+    from harness_models.hf.prefix import KeptPrefix
 
 Key = tuple[str, ...]
 """Ids of the adapters: under others the same tokens have other keys and values."""
@@ -68,6 +68,8 @@ class Beginnings:
         self, loaded: Loaded, tokens: tuple[int, ...], old: tuple[Prefix, KeptPrefix] | None
     ) -> tuple[Prefix, KeptPrefix]:
         """Return so much of the old one as it has of these tokens, with the rest behind it."""
+        from harness_models.hf.prefix import KeptPrefix
+
         prefix = Prefix(parent=None, tokens=tokens, depth=len(tokens))
         same = 0 if old is None else common(old[0].tokens, tokens)
         if old is None or same < _SHORTEST:
