@@ -104,3 +104,38 @@ def test_only_greedy_rows_are_told_by_it(
     drawn = [replace(request, decoding=replace(request.decoding, temperature=0.7)) for request in asked[:2]]
     ask(model, candidate, [*drawn, *asked[2:]])
     assert calls == []
+
+
+def test_its_room_is_free_before_weights_come_back_and_large_tensors_stand_apart_till_then(
+    tmp_path: Path, surroundings: RunContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import weakref
+
+    import torch
+
+    from harness_models.hf import likeliest
+    from harness_models.hf.model import HfModel
+
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    heads: list[weakref.ref[likeliest.RoughHead]] = []
+    made, give_back = likeliest.rough_head, packing._give_back
+    events: list[object] = []
+
+    def watched(loaded: Any) -> Any:
+        head = made(loaded)
+        heads.append(weakref.ref(head))
+        return head
+
+    def returned(*given: Any) -> None:
+        events.append(heads[0]())
+        give_back(*given)
+
+    monkeypatch.setattr(likeliest, "rough_head", watched)
+    monkeypatch.setattr(packing, "_give_back", returned)
+    monkeypatch.setattr(packing, "_large_from", events.append)
+    wide = tiny.save_llama(tmp_path / "wide", hidden=128)
+    loaded = HfModel(spec_of(wide), surroundings)._ready(Candidate(model=spec_of(wide)))
+    with packing.packed(loaded, packing.WORTH, greedy=True):
+        assert loaded.likeliest is not None
+        assert events == [packing._APART]
+    assert events == [packing._APART, None, packing._OTHERWISE]

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _ROWS = 32
 """Rows that the order of the weights is chosen for."""
-_CANDIDATES = 64
-"""Tokens for each row, on average, that are multiplied one by one; where there are more, all logits are made."""
+_CANDIDATES = 4_096
+"""Tokens that are multiplied one by one, of all rows; where there are more, all logits are made."""
 _ROUNDING = 2.0**-9
 """Of a number, that it is off by in bfloat16 at most, and so of a vector's length."""
 _RESULT = 2.0**-8
@@ -57,7 +57,7 @@ class RoughHead:
         members = grouped[rows, :, groups]
         found, places = (members >= least[rows]).nonzero().unbind(dim=1)
         rows, tokens = rows[found], places * largest.shape[1] + groups[found]
-        if len(rows) > _CANDIDATES * len(states) or len(set(rows.tolist())) < len(states):  # NaN is larger than nothing
+        if len(rows) > _CANDIDATES or len(set(rows.tolist())) < len(states):  # NaN is larger than nothing
             whole: list[int] = functional.linear(states, self._weight).argmax(dim=-1).tolist()
             return whole
         exact = (states[rows] * self._weight[tokens]).sum(dim=-1)

@@ -21,14 +21,18 @@ if TYPE_CHECKING:
 
     from harness_models.hf.loading import Loaded
 
-WORTH = 2_000
-"""Tokens to generate that are worth the copy."""
+WORTH = 600
+"""Tokens to generate that are worth the copy, which takes as long as some ten steps of a few rows save."""
 _ROWS = 32
 """Rows that the order is chosen for. It was quicker than torch's own for 1 to 1,024."""
 _SMALLEST = 64
 """Inputs or outputs of the smallest layer worth it: the halves of an adapter are smaller."""
 _SHARE = 0.25
 """Of the free memory, that the copy may take."""
+_MMAP_THRESHOLD = -3
+"""Of glibc's `mallopt`: from how many bytes on an allocation has pages of its own, which go back when it is freed."""
+_APART, _OTHERWISE = 4 * 2**20, 32 * 2**20
+"""While keys and values are held, between which freed activations would leave gaps; and what glibc rises to at most."""
 
 
 @contextmanager
@@ -36,6 +40,7 @@ def packed(loaded: Loaded, tokens: int, *, giving: bool = True, greedy: bool = F
     """Run linear layers by oneDNN over copied weights, where that is possible and worth it; tell whether it is done.
 
     Where nothing but the likeliest tokens is asked for, the head is copied in bfloat16 where that tells them quicker.
+    Large tensors have pages of their own meanwhile.
 
     Args:
         loaded: the model.
@@ -50,13 +55,15 @@ def packed(loaded: Loaded, tokens: int, *, giving: bool = True, greedy: bool = F
     rough = rough_head(loaded) if greedy and layers else None
     if rough is not None:
         layers = [layer for layer in layers if layer is not loaded.model.get_output_embeddings()]
+    _large_from(_APART)
     try:
         done = bool(layers) and _lend(loaded, layers, given, giving=giving and loaded.own)
         loaded.likeliest = rough.tokens if done and rough is not None else None
         yield done
     finally:
-        loaded.likeliest = None
+        loaded.likeliest = rough = None  # its room is for the weights that come back
         _give_back(layers, given)
+        _large_from(_OTHERWISE)
 
 
 def pack_for_good(loaded: Loaded) -> bool:
@@ -80,6 +87,12 @@ def _give_back(layers: Sequence[Any], given: dict[Any, torch.Tensor]) -> None:
         if layer in given:
             layer.weight.data = given.pop(layer).to_dense()
     _trim()
+
+
+def _large_from(size: int) -> None:
+    """Give allocations of so many bytes pages of their own, where the system's library can."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, size)
 
 
 def _trim() -> None:
