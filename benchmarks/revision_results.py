@@ -305,7 +305,7 @@ def main() -> None:
     with session.models(principles, roles=("reviser", "judge", "labeller"), options=options) as models:
         found = {
             "made": datetime.now(UTC).isoformat(timespec="seconds"), "machine": platform.machine(),
-            "constitution": Path(given.constitution).stem, "principles": only, "steering": steering,
+            "constitution": "+".join(only) or Path(given.constitution).stem, "principles": only, "steering": steering,
             "limit": given.limit, "rounds": given.rounds,
             "reviser": models.candidate("reviser").label, "judge": models.candidate("judge").label,
             "mending": mending(models, given.limit, principles, given.rounds, steering), "attacks": attacked(models),
