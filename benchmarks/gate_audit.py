@@ -3,6 +3,7 @@
     python benchmarks/gate_audit.py            the document again, from what was recorded
     python benchmarks/gate_audit.py replay     replays the rows that ship with harness, and records it; minutes
     python benchmarks/gate_audit.py policies   the policies alone, in place of theirs; `labels`: few labels of people
+    python benchmarks/gate_audit.py others DIR the policy strict on the runs of the workspace DIR: other adapters
     python benchmarks/gate_audit.py full DIR   trains and decides the adapters, in the workspace DIR; under an hour
 
 What was recorded lies in docs/gate-audit/, as `harness gate audit --json` printed it.
@@ -108,10 +109,20 @@ def full() -> str:
     return "\n\n".join(parts)
 
 
+def others() -> str:
+    """Return the table of a policy on rows of adapters that its margins were not chosen on."""
+    found = recorded("others")
+    if found is None:
+        return "Not recorded yet."
+    audit = from_json(Audit, json.dumps(found["audit"]).encode(), file=RECORDED / "others.json")
+    lines = [line for results in audit.by_group().values() for line in rows(results)]
+    return "\n\n".join([f"Made on {found['machine']}, with {found['versions']}.", markdown(header(), lines)])
+
+
 def write() -> None:
-    """Put both between their marks."""
+    """Put all between their marks."""
     text = DOCUMENT.read_text("utf-8")
-    for name, made in (("replay", replayed()), ("full", full())):
+    for name, made in (("replay", replayed()), ("others", others()), ("full", full())):
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         text = pattern.sub(lambda match, made=made: f"{match[1]}{made}\n{match[2]}", text)
     DOCUMENT.write_text(text, "utf-8")
@@ -122,6 +133,8 @@ if __name__ == "__main__":
         record("replay", "--recorded")
     elif sys.argv[1:2] and sys.argv[1] in LATER:
         record(sys.argv[1], "--recorded", *LATER[sys.argv[1]], *sys.argv[2:])
+    elif sys.argv[1:2] == ["others"]:
+        record("others", "--policy", "strict", "--workspace", *sys.argv[2:])
     elif sys.argv[1:2] == ["full"]:
         record("full", "--full", "--folder", sys.argv[2])
     write()
