@@ -71,7 +71,7 @@ def register_recipes(register: Callable[..., None]) -> None:
     """Register the bundled recipes."""
     about = "makes SmolLM2-135M safer: critique and revision on red-team prompts, then training on them"
     register("constitutional-smollm2", RECIPES / "constitutional-smollm2.yaml", about=about)
-    about = "makes SmolLM2-135M safer in a few minutes, by revisions that lie ready"
+    about = "makes SmolLM2-135M safer in a few minutes, by refusals and own answers that lie ready"
     register("constitutional-short", RECIPES / "constitutional-short.yaml", about=about)
     about = "makes SmolLM2-135M safer: revisions that lie ready, then DPO on pairs of them and its own replies"
     register("constitutional-dpo", RECIPES / "constitutional-dpo.yaml", about=about)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -97,7 +98,10 @@ def test_a_hundred_attacks_of_four_kinds():
     assert len({row["attack"] for row in found}) == 100
 
 
-@pytest.mark.parametrize(("name", "least"), [("own-replies.jsonl", 2200), ("own-replies-short.jsonl", 700)])
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [("own-replies.jsonl", 2200), ("own-replies-short.jsonl", 700), ("own-replies-helping.jsonl", 2000)],
+)
 def test_own_replies_answer_harmless_prompts_and_decline_none(name, least):
     found = rows(name)
     harmless = {row["prompt"] for name in HARMLESS for row in rows(name)}
@@ -105,6 +109,21 @@ def test_own_replies_answer_harmless_prompts_and_decline_none(name, least):
     assert {row["prompt"] for row in found} <= harmless
     assert not {row["prompt"] for row in rows("validation.jsonl")} & harmless
     assert not [row for row in found if label_reply(row["prompt"], row["completion"]).label == "refused"]
+
+
+TURNS_DOWN = re.compile(
+    r"^I'm (?:so |very |truly |really )?(?:sorry|afraid|not)\b|^(?:I'm|As) an? [\w\- ]*\b(?:AI|chatbot|assistant)\b"
+    r"|^I (?:can't|cannot)\b|^No\b|\b(?:not able|unable) to\b|\bnot possible\b"
+)
+"""How the base turns a harmless request down where the reply is cut before it says so."""
+
+
+def test_own_replies_that_help_are_those_that_do_not_turn_down():
+    every = (DATA / "own-replies.jsonl").read_text(encoding="utf-8").splitlines()
+    helping = (DATA / "own-replies-helping.jsonl").read_text(encoding="utf-8").splitlines()
+    assert helping == [
+        line for line in every if not TURNS_DOWN.search(json.loads(line)["completion"].replace("\u2019", "'"))
+    ]
 
 
 def test_exemplars_are_whole():
