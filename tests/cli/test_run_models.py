@@ -155,8 +155,9 @@ def test_base_promoted_and_candidate_of_one_run_load_the_base_once(
     from harness_models.hf import loading
 
     loads = []
-    real = loading._load_from
-    monkeypatch.setattr(loading, "_load_from", lambda *args: loads.append(args) or real(*args))
+    for name in ("own", "_load_from"):
+        real = getattr(loading, name)
+        monkeypatch.setattr(loading, name, lambda *args, real=real: loads.append(args) or real(*args))
     gates = "".join(
         f"  - {{metric: exact_match, non_inferior: {{to: {to}, margin: 0.9}}}}\n" for to in ("base", "promoted")
     )
