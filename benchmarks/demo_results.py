@@ -1,4 +1,6 @@
-"""Writes docs/results.md from the workspace of a `make demo`: python benchmarks/demo_results.py [WORKSPACE].
+"""Writes docs/results.md from the workspace of a `make demo`: python benchmarks/demo_results.py [WORKSPACE] [--safer].
+
+With `--safer` it is that of a `make demo-safer`, and the page docs/results/demo-safer.md.
 
 Every figure comes from the stored runs and the decision that rests on them; nothing is typed in by hand.
 """
@@ -16,11 +18,12 @@ from harness.store.runs import read_run
 from harness.store.workspace import Workspace
 from harness.tables import describe_gate, interval, number
 
-TARGET = Path(__file__).parents[1] / "docs" / "results.md"
+DOCS = Path(__file__).parents[1] / "docs"
 HEAD = """# The demo's table, as it came out
 
-What `make demo` measured, written by `python benchmarks/demo_results.py` from the workspace it left. Another processor
-rounds differently, so that another machine's adapter answers some prompts otherwise; the verdicts should agree.
+What `{command}` measured, written by `python benchmarks/demo_results.py{option}` from the workspace it left.
+Another processor rounds differently, so that another machine's adapter answers some prompts otherwise; the verdicts
+should agree.
 """
 PAIRS = """\
 The tables count the candidate's arm alone. A gate that compares counts pairs: a pair is unscored where either side is,
@@ -29,10 +32,11 @@ unscored where the gate has some, and values that differ a little. An incoherent
 """
 
 
-def document(workspace: Workspace) -> str:
+def document(workspace: Workspace, *, safer: bool) -> str:
     """Return the page."""
     decision = read_decision(workspace, "latest")
-    lines = [HEAD, *_setting(workspace, decision.candidate.adapters[-1].id)]
+    head = HEAD.format(command="make demo-safer" if safer else "make demo", option=" --safer" if safer else "")
+    lines = [head, *_setting(workspace, decision.candidate.adapters[-1].id)]
     for name in decision.runs:
         run = read_run(workspace, name)
         others = {
@@ -89,7 +93,7 @@ def _setting(workspace: Workspace, adapter: str) -> list[str]:
         f"- Python {env['python']}, torch {env['torch']}, transformers {env['transformers']}, peft {env['peft']}, "
         f"dtype {env.get('dtype', 'float32')}",
         *trained,
-        f"- candidate {decision.candidate.label}, baseline {decision.baseline.label}",
+        f"- candidate {decision.candidate.model.reference} + {adapter}, baseline {decision.baseline.label}",
         "",
     ]
 
@@ -105,4 +109,7 @@ def _processor() -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("workspace", nargs="?", type=Path, default=Path(".harness"))
-    TARGET.write_text(document(Workspace.open(parser.parse_args().workspace.resolve())), encoding="utf-8")
+    parser.add_argument("--safer", action="store_true", help="the workspace is that of make demo-safer")
+    given = parser.parse_args()
+    text = document(Workspace.open(given.workspace.resolve()), safer=given.safer)
+    (DOCS / ("results/demo-safer.md" if given.safer else "results.md")).write_text(text, encoding="utf-8")

@@ -10,32 +10,41 @@ import click
 from harness.api.commands import EXIT_GATE, EXIT_PASSED, App, common_options
 
 WEIGHTS = ("smollm2-135m", "minilm", "spacy-en-md")
-RECIPE = "persona"
-POLICY = "demo"
+DEMOS = {
+    "persona": ("persona", "demo", "a small LoRA that learns a persona's facts"),
+    "safer": ("constitutional-smollm2", "safer", "a LoRA that learns to decline what would do harm"),
+}
+"""Recipe, policy, and what is trained."""
 
 _EPILOG = """\b
 Examples:
   harness demo
+  harness demo safer
   harness demo --workspace ./elsewhere
+
+`persona` takes some five minutes on two cores. `safer` takes some thirteen: it teaches the model to decline
+what would do harm, and promotes it if it gives less harmful help than its base, beyond chance, and is still of use.
 
 A second call trains nothing and asks the model nothing: what did not change is reused."""
 
 
 @click.command(epilog=_EPILOG)
+@click.argument("which", type=click.Choice(list(DEMOS)), default="persona", metavar="[persona|safer]")
 @common_options
-def demo(app: App) -> int:
+def demo(app: App, which: str) -> int:
     """Train a small LoRA on a real model, run two suites on base and candidate, gate, and promote or refuse.
 
     Exit code 0 when the candidate is promoted, now or before; 1 when it is refused.
     """
     begin = monotonic()
+    recipe, policy, about = DEMOS[which]
     _say(app, 1, f"weights: {', '.join(WEIGHTS)}")
     _fetch(app)
-    _say(app, 2, f"train the recipe {RECIPE} (a LoRA of SmolLM2-135M-Instruct)")
-    trained = app.session.train(RECIPE, then=False)
+    _say(app, 2, f"train the recipe {recipe} ({about}, on SmolLM2-135M-Instruct)")
+    trained = app.session.train(recipe, then=False)
     app.show(trained.renderables())
-    _say(app, 3, f"run and decide by the policy {POLICY}")
-    accepted = _decide(app, trained)
+    _say(app, 3, f"run and decide by the policy {policy}")
+    accepted = _decide(app, trained, policy)
     app.console.print(f"\n{monotonic() - begin:.0f} s. To look at all of it: harness report", markup=False)
     return EXIT_PASSED if accepted else EXIT_GATE
 
@@ -54,14 +63,14 @@ def _fetch(app: App) -> None:
                 pull(name, progress, offline=app.offline)
 
 
-def _decide(app: App, trained: Any) -> bool:  # noqa: ANN401 - what a job of another plugin gives
+def _decide(app: App, trained: Any, policy: str) -> bool:  # noqa: ANN401 - what a job of another plugin gives
     """Decide and promote, where that has not happened already."""
     from harness.api import AlreadyPromotedError
 
     session = app.session
     adapter = () if trained.adapter is None else trained.adapter.path
     try:
-        found = session.decide(adapter=adapter, policy=POLICY, model=trained.recipe.base)
+        found = session.decide(adapter=adapter, policy=policy, model=trained.recipe.base)
     except AlreadyPromotedError:
         app.console.print("\nthis adapter is promoted already: harness status, or harness why promoted", style="green")
         return True
