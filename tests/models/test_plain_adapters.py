@@ -295,3 +295,21 @@ assert not heavy, heavy
         check=False, cwd=Path(__file__).parents[2],
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_who_waits_for_a_text_gets_it_though_another_needs_peft(
+    wide: Path, surroundings: RunContext, tmp_path: Path
+) -> None:
+    model, bare = make(wide, surroundings)
+    more = adapter_of(adapter(wide, tmp_path / "dora", use_dora=True))
+    dora = Candidate(model=bare.model, adapters=(more,))
+    long = Generate(messages=user("tell me about the sun"), decoding=greedy(200))
+    (expected,) = ask(make(wide, surroundings)[0], bare, [long])
+    first = model.submit(bare, long)  # type: ignore[attr-defined] # of HfModel
+    next(iter(first.events()))
+    second = model.submit(dora, Generate(messages=user("hello"), decoding=greedy(5)))  # type: ignore[attr-defined]
+    assert isinstance(second.result(60), Completion)
+    found = first.result(60)
+    assert isinstance(found, Completion)
+    assert isinstance(expected, Completion)
+    assert found.text == expected.text

@@ -365,6 +365,7 @@ class HfModel(Model):
         """Drop a base of our own that does not take an adapter, after it was proven."""
         self.check_base()
         self._loaded = self._rack = self._proof = None
+        self._used = self._proven = frozenset()  # what was proven there says nothing of peft
 
     def _find_path(self, loaded: Loaded, candidate: Candidate) -> Loaded:
         """Find out how the base generates, without adapters: a broken one would answer any probe at random."""

@@ -200,13 +200,18 @@ class OpenQueue:
     def _turn(self, lent: ExitStack) -> None:
         self._drop_cancelled()
         while (job := self._next()) is not None:
+            before = self._loaded
             try:
-                self._admit(job)
+                if not self._admit(job):
+                    self._put_back(job)
+                    break
             except (InputError, OSError) as error:
                 job.handle.fail(error)
             except BaseException as error:  # such as no memory: it stands in no list any more, and somebody waits
                 job.handle.fail(error)
                 raise
+            if before is not None and self._loaded is not before:
+                lent.close()  # what was lent to the base before
         if self._whole:
             self._answer_whole()
         self._pack(lent)
@@ -247,22 +252,33 @@ class OpenQueue:
 
     # ------------------------------------------------------------ jobs
 
-    def _admit(self, job: _Job) -> None:
-        """Give a job a row, or put it among those that are answered as a whole."""
+    def _put_back(self, job: _Job) -> None:
+        """Let a job wait in front of its caller's others."""
+        with self._changed:
+            self._waiting[job.caller] = deque([job, *self._waiting.get(job.caller, ())])
+
+    def _admit(self, job: _Job) -> bool:
+        """Give a job a row, or put it among those that are answered as a whole.
+
+        Returns:
+            False where it has to wait: the base was loaded anew, and rows are in flight on the one before.
+        """
         loaded = self._model.prepare(job.candidate, generating=isinstance(job.request, Generate))
         if loaded is not self._loaded:
+            if self._running:
+                return False
             self._forget()
             self._loaded, self._mixer = loaded, Mixer(self._model.rack, allowed=self._mixing)
             self._remembered = Remembered(int(_REMEMBERED * self._model.limits.cached))
         if not isinstance(job.request, Generate) or loaded.generates != "slots":
             self._whole.append(job)
-            return
+            return True
         renderer = Renderer(loaded.tokenizer, job.candidate.template)
         refused: list[NoReply] = []
         found, _ = asks(loaded, renderer, [job.request], lambda _, reply: refused.append(reply))
         if refused:
             job.handle.finish(refused[0])
-            return
+            return True
 
         def stream(_: int, stops: Stops) -> TextStream:
             return TextStream(renderer.decode, stops, job.handle.push, byte_tokens(loaded.tokenizer))
@@ -279,6 +295,7 @@ class OpenQueue:
         self._running[row.index] = job
         self._lanes[job.lane].add(row)
         self._asked += min(row.ask.room, FORESIGHT)
+        return True
 
     def _reuse(self, row: Row) -> None:
         """Let a row begin from what an earlier turn left."""
