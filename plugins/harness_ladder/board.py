@@ -13,6 +13,7 @@ file beside it; its hash is in the row.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,7 @@ class Board:
         """
         if not looks:
             return 0.0
-        path = self._path(workspace)
+        path = self._path(workspace, looks[-1].body["state"])
         try:
             text = path.read_text("utf-8")
             if sha256_text(text) == looks[-1].body["state"]:
@@ -66,15 +67,31 @@ class Board:
         raise BrokenRunError(f"{path}: the board is not what its last look left; put the file back")
 
     def keep(self, workspace: Workspace, best: float) -> str:
-        """Write the best score down, and return the hash of what was written; the caller holds the lock."""
-        path = self._path(workspace)
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        text = json.dumps({"best": best})
-        path.write_text(text, "utf-8")
-        return sha256_text(text)
+        """Write the best score down, and return the hash of what was written; the caller holds the lock.
 
-    def _path(self, workspace: Workspace) -> Path:
-        return workspace.root / "ladder" / f"{self.key[:16]}.json"
+        What the last look left stays beside it until `tidy`, since the ledger may yet refuse the new one.
+        """
+        text = json.dumps({"best": best})
+        state = sha256_text(text)
+        path = self._path(workspace, state)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+        with temporary.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+        return state
+
+    def tidy(self, workspace: Workspace, state: str) -> None:
+        """Remove what earlier looks left, once the ledger holds the new one."""
+        path = self._path(workspace, state)
+        for other in path.parent.glob(f"{self.key[:16]}-*.json"):
+            if other != path:
+                other.unlink(missing_ok=True)
+
+    def _path(self, workspace: Workspace, state: str) -> Path:
+        return workspace.root / "ladder" / f"{self.key[:16]}-{state[:16]}.json"
 
 
 def rises(score: float | None, best: float, step: float) -> bool:

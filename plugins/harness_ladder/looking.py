@@ -142,6 +142,7 @@ def ladder(
                 "candidate_fingerprint": own.candidate, "step": step, "rose": rose, "state": state,
             })  # fmt: skip
             _hide(prepared, chosen, setting.workspace)
+        board.tidy(setting.workspace, state)
         return _told(chosen, board, candidate, entry, setting.workspace, replay=False)
 
 

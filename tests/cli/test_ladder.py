@@ -119,3 +119,21 @@ def test_a_board_that_was_changed_is_noticed(home):
     kept.write_text('{"best": -1.0}', "utf-8")
     assert home("ladder", "--model", "echo:3") == 3
     assert "not what its last look left" in home.err
+
+
+def test_a_look_that_is_cut_off_leaves_the_board_as_it_was(home, monkeypatch):
+    from harness_ladder.board import Board
+
+    look(home, 1)
+    kept = Board.keep
+
+    def cut(self, *given):
+        kept(self, *given)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Board, "keep", cut)
+        assert home("ladder", "--model", "echo:2") == 130
+    assert look(home, 3)["rose"] is False
+    assert look(home, 2)["rose"] is True
+    assert len(list((home.folder / ".harness" / "ladder").glob("*.json"))) == 1
