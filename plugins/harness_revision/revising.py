@@ -205,7 +205,9 @@ def draft(
     """Criticise and revise the last version by one of the principles that it breaks; its reply may be empty."""
     generator = random_of(history.sample, how.seed, number)
     last = history.rounds[-1]
-    failed = minded(last, principles, how) or [one for one in principles if one.applies_to(history.sample)]
+    # Where the newest draft is only in doubt, what is wrong with the version that stands is still to be mended.
+    failed = minded(last, principles, how) or minded(history.last, principles, how)
+    failed = failed or [one for one in principles if one.applies_to(history.sample)]
     principle = _pick(failed, generator if how.sampled else None)
     flaw = Flaw.of(history.sample.messages, last.reply, principle)
     critique, revision = yield from criticise_and_revise(flaw, models, how, generator)

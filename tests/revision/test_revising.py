@@ -89,6 +89,27 @@ def test_a_reply_that_scores_as_low_as_good_ones_do_is_not_revised_and_does_not_
     assert (mended.reply, mended.status) == ("figs", "passed")
 
 
+def test_a_draft_that_is_in_doubt_is_mended_by_what_is_wrong_with_the_version_that_stands():
+    class Unsure(Asked):
+        def verdicts(self, responses):
+            scores = {"plums": 0.1, "grapes": 0.4, "figs": 0.9}
+            return [
+                tuple(
+                    Verdict(principle=name, critic="c", fingerprint="f",
+                            score=scores[one.completion.text] if name == "fruit" else 0.9)
+                    for name in ("nuts", "fruit")
+                )
+                for one in responses
+            ]  # fmt: skip
+
+    answers = iter(["grapes", "figs"])
+    models = Unsure({"reviser": lambda r: next(answers) if r.messages[-1].content.startswith(REVISE) else "Plums!"})
+    how = HowToRevise(rounds=2, steering={"nuts": 0.5, "fruit": 0.3})
+    (history,) = revise([said(sample(), "plums")], [NUTS, FRUIT], models, how)
+    assert [one.principle for one in history.rounds[1:]] == ["fruit", "fruit"], "nobody finds nuts in it"
+    assert (history.reply, history.status) == ("figs", "passed")
+
+
 def test_where_a_mean_of_critics_steers_all_of_them_have_to_mind_the_reply():
     class Two(Asked):
         def verdicts(self, responses):
