@@ -154,6 +154,8 @@ class Checkpoints(TrainerCallback):  # type: ignore[misc]  # transformers is not
                 torch.get_num_threads() if self._device == "cpu" else None, processor_name(), self._device
             )  # fmt: skip
             lost = "its beginning is not known" if before is None else before.differs(now)
+            if self._trainer.accelerator.num_processes > 1:
+                lost = "several processes trained, and all go on with what the first one drew"
             same = f"not bit for bit what an unbroken training gives: {lost}" if lost else "bit for bit the same"
             parts.append(f"the training went on from step {self.resumed}; the result is {same}")
         return "; ".join(parts)

@@ -275,7 +275,8 @@ class _Run:
             none = self.model.name == NONE
             self._base = Path() if none else materialise(self.model, self.setting.context)
         work = temporary_beside(workspace.root / "stage")
-        checkpoints = workspace.root / "checkpoints" / draft.key[:DIGITS]
+        size = self.setting.team.size  # as many processes take other steps: their checkpoints are their own
+        checkpoints = workspace.root / "checkpoints" / (draft.key[:DIGITS] + (f"-{size}" if size > 1 else ""))
         before = made_by(workspace, draft.key)
         threads = None if before is None else int(before.figures.get("threads", 0)) or None
         with explained(work):
@@ -295,7 +296,8 @@ class _Run:
                 kept = self._keep(stage, output, draft)
                 if any(output.curves.values()):
                     keep_curves(workspace, next(iter(kept.values())).artifact, output.curves)
-                shutil.rmtree(checkpoints, ignore_errors=True)
+                for left in checkpoints.parent.glob(f"{draft.key[:DIGITS]}*"):
+                    shutil.rmtree(left, ignore_errors=True)
                 return kept, output.note
             finally:
                 if isinstance(inputs.models, Models):

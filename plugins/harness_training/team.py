@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from harness.api import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -28,12 +30,24 @@ class Team:
 
     @classmethod
     def of_environment(cls) -> Team:
-        """Return the team that the launcher's environment variables name; the only process where there are none."""
+        """Return the team that the launcher's environment variables name; the only process where there are none.
+
+        Raises:
+            InputError: where they name several processes, and not where these meet.
+        """
         try:
             size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
         except ValueError:
             return cls()
-        return cls(rank=rank, size=size) if size > 1 else cls()
+        if size <= 1:
+            return cls()
+        absent = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
+        if absent:
+            raise InputError(
+                f"the environment variable WORLD_SIZE says {size} processes, and {absent[0]} is not set",
+                hint="start them by torchrun or accelerate launch, or unset WORLD_SIZE",
+            )
+        return cls(rank=rank, size=size)
 
     @property
     def leads(self) -> bool:
@@ -53,9 +67,11 @@ class Team:
         if cuda:
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=_PATIENCE)
-        distributed.barrier()
-        yield
-        distributed.destroy_process_group()
+        try:
+            distributed.barrier()
+            yield
+        finally:
+            distributed.destroy_process_group()
 
     def agreed(self, *, word: bool) -> bool:
         """Return the first process's word. Waits for all of them."""
