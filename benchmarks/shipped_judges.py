@@ -183,10 +183,12 @@ def pace(name: str, score: Score, threads: int = THREADS) -> str:
     score([replace(row, response=f"{text} (first)") for row in twelve])
     shared, busy = _clocked(lambda: score(twelve))
     single, each = _clocked(lambda: [score([row]) for row in short])
+    together, of_all = _clocked(lambda: score([replace(row, response=f"{row.response} (again)") for row in short]))
     return (
         f"`{name}`: {12 / shared:.1f} verdicts a second for twelve principles on one conversation of some 200 tokens"
         f" ({12 / busy:.1f} a CPU second), {len(short) / single:.1f} for single short questions"
-        f" ({len(short) / each:.1f} a CPU second); {threads} thread{'s' * (threads > 1)} of {os.cpu_count()} cores,"
+        f" ({len(short) / each:.1f} a CPU second), {len(short) / together:.1f} where {len(short)} are asked in one"
+        f" call ({len(short) / of_all:.1f}); {threads} thread{'s' * (threads > 1)} of {os.cpu_count()} cores,"
         f" load {os.getloadavg()[0]:.1f}."
     )
 
