@@ -58,8 +58,16 @@ class Encoder:
         self._end_ids = end_ids | (frozenset() if own is None else {int(own)})
         self._default_end = [] if own is None else [int(own)]
 
-    def encode(self, rows: Sequence[TrainingRow], *, max_length: int, path: Path) -> list[Encoded]:
+    def encode(
+        self, rows: Sequence[TrainingRow], *, max_length: int, path: Path, answer_tokens: int | None = None
+    ) -> list[Encoded]:
         """Encode every row; a conversation whose turns do not continue one token sequence becomes several.
+
+        Args:
+            rows: conversations.
+            max_length: tokens of a row; longer answers are cut.
+            path: where the rows stand, for errors.
+            answer_tokens: of each row's last answer, how many are learned; what is behind is left out. None: all.
 
         Raises:
             InputError: naming file and line, where a prompt alone fills `max_length` or the template refuses a row.
@@ -70,7 +78,7 @@ class Encoder:
                 parts = list(self._sequences(row))
             except TemplateRefusalError as error:
                 raise InputError(str(error), file=path, line=row.line, hint="see the model's chat template") from error
-            encoded += [_fit(part, max_length, path) for part in parts]
+            encoded += [_fit(_opened(part, answer_tokens), max_length, path) for part in parts]
         return encoded
 
     def turn(self, prompt: Sequence[Message], answer: str, *, ended: bool = True) -> tuple[list[int], list[int]]:
@@ -131,6 +139,15 @@ def read_end_ids(base: Path) -> frozenset[int]:
         if found:
             return found
     return frozenset()
+
+
+def _opened(part: Encoded, tokens: int | None) -> Encoded:
+    """Leave out what stands behind the first tokens of the last answer."""
+    if tokens is None:
+        return part
+    before = max((index + 1 for index, label in enumerate(part.labels) if label == IGNORED), default=0)
+    end = before + tokens
+    return Encoded(input_ids=part.input_ids[:end], labels=part.labels[:end], line=part.line)
 
 
 def _fit(part: Encoded, max_length: int, path: Path) -> Encoded:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -46,7 +47,7 @@ class InterpolateOptions(StrictModel):
     limit: Annotated[int, Field(ge=1)] | None = None
     """Most prompts, drawn by the seed."""
     scales: Annotated[list[Scale], Field(min_length=1, default_factory=lambda: [1.0, 0.9, 0.8, 0.7, 0.6, 0.5])]
-    """What the adapter's share may be; the largest that is within the limit is taken."""
+    """What the adapter's share may be; the largest that is within the limit is taken, found by halving."""
     max_refusals: Annotated[float, Field(ge=0, le=1)] = 0.03
     """Most prompts that it may decline beyond the base's own, as a share of all."""
     max_new_tokens: Annotated[int, Field(ge=8, le=512)] = 24
@@ -67,7 +68,8 @@ class InterpolateStage(Stage):
 
     That lies between the base and the tuned model, as in WiSE-FT (Wortsman et al. 2022, arXiv 2109.01903). The scale is
     the largest at which the share of harmless prompts that are declined, by the wording of greedy replies, is at most
-    `max_refusals` above the base's.
+    `max_refusals` above the base's. It is found by halving: the less is left of what was learned, the fewer are
+    declined.
     """
 
     packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "peft")
@@ -85,7 +87,7 @@ class InterpolateStage(Stage):
         return {"data": find_data(inputs, options.data, error_at)}
 
     def run(self, inputs: StageInput) -> StageOutput:
-        """Ask the model at each scale, from the largest, and write the first adapter within the limit.
+        """Ask the model at scales, by halving, and write the adapter at the largest that is within the limit.
 
         Raises:
             InputError: where there is no adapter, or it is one of DoRA.
@@ -100,11 +102,13 @@ class InterpolateStage(Stage):
             ask = _asker(inputs, options)
             base = _declined(prompts, ask(prompts, 0.0))
             found: dict[float, float] = {}
-            for scale in options.scales:
+
+            def fits(scale: float) -> bool:
                 found[scale] = _declined(prompts, ask(prompts, scale))
-                if found[scale] <= base + options.max_refusals:
-                    break
-            else:
+                return found[scale] <= base + options.max_refusals
+
+            scale = first_fitting(options.scales, fits)
+            if scale is None:
                 raise BrokenRunError(
                     "at every scale more harmless prompts are declined than allowed: "
                     f"{100 * min(found.values()):.1f} % at the least, {100 * base:.1f} % by the base; add a smaller "
@@ -115,6 +119,20 @@ class InterpolateStage(Stage):
             **{f"declined_at_{one:g}": share for one, share in found.items()},
         }  # fmt: skip
         return StageOutput(adapter=_write(inputs.adapter, scale, inputs.output / "adapter"), figures=figures)
+
+
+def first_fitting(scales: Sequence[float], fits: Callable[[float], bool]) -> float | None:
+    """Return the first scale that fits, by halving: behind one that fits all others are taken to fit.
+
+    Args:
+        scales: the largest first.
+        fits: tells whether one does; it is asked of one for each halving alone.
+
+    Returns:
+        None where none does; the last has been asked then.
+    """
+    index = bisect_left(scales, True, key=fits)
+    return scales[index] if index < len(scales) else None
 
 
 def scaled(config: Mapping[str, Any], scale: float) -> dict[str, Any]:

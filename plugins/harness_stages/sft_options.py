@@ -19,6 +19,8 @@ class SFTOptions(TuningOptions, MonitorOptions):
     """Join rows into blocks of `max_length` tokens that do not see each other, instead of padding them."""
     opening_weight: Annotated[float, Field(ge=1, le=100)] = 1.0
     """Weight in the loss of an answer's first six tokens, which decide whether it declines; the rest weigh 1."""
+    answer_tokens: Annotated[int, Field(ge=1)] | None = None
+    """Of each row's last answer, how many tokens are learned: its opening alone, in less time; None learns all."""
     batch_tokens: Annotated[int, Field(ge=8)] | None = None
     """Tokens of a forward pass, padding included, instead of `batch_size` rows: rows of like length, as many as fit."""
     mix: Annotated[list[Source], Field(min_length=2)] | None = None

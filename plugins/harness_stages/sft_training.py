@@ -78,8 +78,11 @@ def train_sft(inputs: StageInput, plan: SFTPlan) -> StageOutput:
 
 def _encoded(encoder: Encoder, sources: Sequence[SourceRows], plan: SFTPlan) -> list[Encoded]:
     """Encode all sources, each distinct row once."""
-    length = plan.options.max_length
-    return [part for one in sources for part in encoder.encode(one.rows, max_length=length, path=one.path)]
+    length, most = plan.options.max_length, plan.options.answer_tokens
+    return [
+        part for one in sources
+        for part in encoder.encode(one.rows, max_length=length, path=one.path, answer_tokens=most)
+    ]  # fmt: skip
 
 
 def _by_source(plan: SFTPlan) -> dict[str, float]:

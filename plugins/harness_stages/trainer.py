@@ -10,6 +10,7 @@ from trl import SFTTrainer
 
 from harness_stages.encoding import IGNORED
 from harness_stages.quickness import TokenBatches, short_attention, without_needless_mask
+from harness_stages.sharing import can_share, shared_beginning, sharing
 
 _UNUSUAL_HEADS = (
     "final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier", "output_multiplier",
@@ -107,7 +108,7 @@ def answer_loss(
         inputs: `input_ids` and `labels` of shape (rows, tokens), and what else the backbone takes.
         count: labelled tokens of the whole optimizer step, when it spans several batches.
         opening_weight: of each answer's first `OPENING` tokens; the rest weigh 1.
-        plain: whether rows that are short attend plainly.
+        plain: whether rows that are short attend plainly, and what all rows begin with is run through once.
     """
     from torch.utils.checkpoint import checkpoint
 
@@ -115,8 +116,8 @@ def answer_loss(
     labels = inputs["labels"][:, 1:]
     others = {name: value for name, value in inputs.items() if name not in {"labels", "use_cache"}}
     others = without_needless_mask(others)
-    with short_attention(causal, labels.shape[1]) if plain else nullcontext():
-        hidden = causal.base_model(**others, use_cache=False).last_hidden_state[:, :-1]
+    hidden = _hidden(causal, others, labels, plain=plain)
+    labels = labels[:, -hidden.shape[1] :]
     wanted = labels != IGNORED
     weights = opening_weights(wanted, opening_weight)[wanted]
     hidden, labels = hidden[wanted], labels[wanted]
@@ -132,6 +133,19 @@ def answer_loss(
         chunks = zip(hidden.split(_CHUNK), labels.split(_CHUNK), torch.split(weights, _CHUNK), strict=True)
         total = torch.stack([checkpoint(chunk_loss, *chunk, use_reentrant=False) for chunk in chunks]).sum()
     return total * (len(labels) / weights.sum()) / (len(labels) if count is None else count)
+
+
+def _hidden(causal: Any, inputs: dict[str, Any], labels: torch.Tensor, *, plain: bool) -> torch.Tensor:  # noqa: ANN401
+    """Return what predicts each label, shape (rows, labels, width); rows lack the beginning that bears no loss."""
+    ids = inputs["input_ids"][:, :-1]
+    shared = shared_beginning(ids, labels) if plain and set(inputs) == {"input_ids"} and can_share(causal) else None
+    if shared is not None:
+        with sharing(causal, shared):
+            given = {"input_ids": shared.flat(ids), "position_ids": shared.positions(ids.device)}
+            return shared.rests(causal.base_model(**given, use_cache=False).last_hidden_state)
+    with short_attention(causal, labels.shape[1]) if plain else nullcontext():
+        states: torch.Tensor = causal.base_model(**inputs, use_cache=False).last_hidden_state[:, :-1]
+        return states
 
 
 def opening_weights(wanted: torch.Tensor, weight: float) -> torch.Tensor:

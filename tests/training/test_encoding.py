@@ -54,6 +54,19 @@ def test_the_prompt_is_what_inference_renders_and_the_answer_alone_is_learned(to
     assert tokenizer.decode(answer) == "Maren keeps the light.<|im_end|>"  # the newline behind it is never generated
 
 
+def test_of_the_last_answer_as_many_tokens_are_learned_as_are_asked_for(tokenizer):
+    sample = row("Who keeps the light?", "Maren does.", "Where?", "On Skerrow, below the old tower.")
+    (whole,) = encode(tokenizer, sample)
+    *before, (_, answer) = spans(whole)
+    (part,) = Encoder(tokenizer).encode([sample], max_length=256, path=FILE, answer_tokens=3)
+    assert spans(part) == [*before, (True, answer[:3])]
+    assert not part.truncated
+    (same,) = Encoder(tokenizer).encode([sample], max_length=256, path=FILE, answer_tokens=len(answer))
+    assert same == whole
+    with pytest.raises(InputError, match="max_length 8"):
+        Encoder(tokenizer).encode([sample], max_length=8, path=FILE, answer_tokens=3)
+
+
 def test_nothing_ends_an_answer_that_was_cut(tokenizer, tmp_path):
     ended, cut = (
         row("Who?", "Maren.", "Where?", "On Skerrow, below"),

@@ -58,10 +58,24 @@ def test_the_largest_scale_within_the_limit_is_taken_and_told(scaling, declines)
     figures = result.record.figures
     assert figures["scale"] == 0.7
     assert (figures["prompts"], figures["declined_base"], figures["declined"]) == (10, 0.1, 0.2)
-    assert "declined_at_0.6" not in figures  # nobody was asked any more
+    asked = {name for name in figures if name.startswith("declined_at_")}
+    assert asked == {"declined_at_0.7", "declined_at_0.9", "declined_at_0.8"}  # by halving, and no others
     assert alpha_of(result) == pytest.approx(0.7 * alpha_of(trained))
     weights = [(one.kept["adapter"].path / "adapter_model.safetensors").read_bytes() for one in (trained, result)]
     assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize("fitting", range(8))
+def test_halving_finds_the_first_that_fits_in_few_questions(fitting):
+    scales, asked = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4], []
+
+    def fits(scale):
+        asked.append(scale)
+        return scales.index(scale) >= fitting
+
+    assert interpolating.first_fitting(scales, fits) == (scales[fitting] if fitting < 7 else None)
+    assert len(asked) == 3
+    assert fitting < 7 or asked[-1] == 0.4
 
 
 def test_no_scale_within_the_limit_is_one_sentence(scaling, declines):

@@ -96,3 +96,52 @@ def test_a_token_budget_trains_goes_on_and_is_refused_beside_packing(lab):
     assert 2 < result.record.figures["steps"] <= 12
     with pytest.raises(InputError, match="packed blocks are all of one length"):
         lab.train(lab.write({**options, "packing": True}))
+
+
+@pytest.mark.parametrize("beginning", [0, 3, 4, 7])
+def test_what_all_rows_begin_with_is_run_through_once_and_changes_rounding_alone(tiny_llama, beginning, monkeypatch):
+    from harness_stages import trainer
+
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_pretrained(str(tiny_llama), dtype=torch.float32).train()
+    passed: list[tuple[int, ...]] = []
+    model.model.embed_tokens.register_forward_hook(lambda _, given, __: passed.append(tuple(given[0].shape)))
+    ids = torch.randint(3, 100, (3, 14))
+    ids[:, :beginning] = torch.arange(20, 20 + beginning)
+    ids[0, beginning], ids[1, beginning] = 50, 51
+    labels = ids.clone()
+    labels[:, :9] = IGNORED
+    labels[2, 12:] = IGNORED
+    mask = (torch.arange(14) < torch.tensor([[14], [14], [12]])).long()
+    inputs = {"input_ids": ids, "labels": labels, "attention_mask": mask}
+    found = []
+    for plain in (False, True):
+        model.zero_grad()
+        loss = trainer.answer_loss(model, dict(inputs), plain=plain, opening_weight=3.0)
+        loss.backward()
+        gradients = {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.grad is not None}
+        found.append((loss.detach(), gradients))
+    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-6)
+    assert passed[0] == (3, 14)
+    assert passed[1] == ((1, beginning + 3 * (13 - beginning)) if beginning >= 4 else (3, 14))
+    assert model.config._attn_implementation == "sdpa"
+
+
+def test_only_what_bears_no_loss_is_shared_and_only_where_nothing_is_dropped(tiny_llama):
+    from harness_stages.sharing import can_share, shared_beginning
+
+    ids = torch.tensor([[1, 2, 3, 4, 5, 6, 7], [1, 2, 3, 4, 5, 6, 8]])
+    assert shared_beginning(ids, torch.full_like(ids, IGNORED)).beginning == 6
+    learned = torch.full_like(ids, IGNORED)
+    learned[1, 4] = 6
+    assert shared_beginning(ids, learned).beginning == 4
+    assert shared_beginning(ids[:1], torch.full_like(ids[:1], IGNORED)) is None
+    assert shared_beginning(ids[:, :6], torch.full_like(ids[:, :6], IGNORED)) is None  # the rows are equal
+    model = AutoModelForCausalLM.from_pretrained(str(tiny_llama), dtype=torch.float32).train()
+    assert can_share(model)
+    options = LoraOptions(dropout=0.1)
+    dropping = add_lora(model, options, error_at=lambda *_: {}, task="CAUSAL_LM").train()
+    assert not can_share(dropping.get_base_model())
+    assert can_share(dropping.eval().get_base_model())
+    model.config.model_type = "gpt2"
+    assert not can_share(model)
