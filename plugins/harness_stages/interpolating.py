@@ -131,7 +131,7 @@ def first_fitting(scales: Sequence[float], fits: Callable[[float], bool]) -> flo
     Returns:
         None where none does; the last has been asked then.
     """
-    index = bisect_left(scales, True, key=fits)
+    index = bisect_left(scales, 1, key=lambda scale: int(fits(scale)))
     return scales[index] if index < len(scales) else None
 
 

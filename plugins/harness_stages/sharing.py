@@ -43,7 +43,7 @@ class Shared:
 
     def rests(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return the rows' own hidden states, shape (rows, rest, width)."""
-        return hidden[0, self.beginning :].unflatten(0, (self.rows, self.rest))
+        return hidden[0, self.beginning :].view(self.rows, self.rest, -1)
 
 
 _CURRENT: ContextVar[Shared] = ContextVar("shared")
@@ -97,12 +97,11 @@ def sharing(model: Any, shared: Shared) -> Iterator[None]:  # noqa: ANN401 - tra
 
 
 def _attend(
-    module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *_: Any, scaling: float, **_more: Any  # noqa: ANN401
+    _: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *_mask: Any, scaling: float, **_more: Any  # noqa: ANN401
 ) -> tuple[torch.Tensor, None]:  # fmt: skip
     """Attend within the beginning, and from each rest to the beginning and itself.
 
     Args:
-        module: the layer; unused.
         query: of shape (1, heads, tokens, width).
         key: of shape (1, heads of keys, tokens, width).
         value: as keys.

@@ -9,6 +9,7 @@ import torch
 from trl import SFTTrainer
 
 from harness_stages.encoding import IGNORED
+from harness_stages.frozen_head import is_frozen, weighted_loss
 from harness_stages.quickness import TokenBatches, short_attention, without_needless_mask
 from harness_stages.sharing import can_share, shared_beginning, sharing
 
@@ -127,10 +128,12 @@ def answer_loss(
         losses = torch.nn.functional.cross_entropy(head(rows).float(), targets, reduction="none")
         return (losses * weights).sum()
 
-    if len(labels) <= _CHUNK:
+    if is_frozen(head) and torch.is_grad_enabled():
+        total = weighted_loss(hidden, head.weight, labels, weights)
+    elif len(labels) <= _CHUNK:
         total = chunk_loss(hidden, labels, weights)
     else:
-        chunks = zip(hidden.split(_CHUNK), labels.split(_CHUNK), torch.split(weights, _CHUNK), strict=True)
+        chunks = zip(torch.split(hidden, _CHUNK), labels.split(_CHUNK), torch.split(weights, _CHUNK), strict=True)
         total = torch.stack([checkpoint(chunk_loss, *chunk, use_reentrant=False) for chunk in chunks]).sum()
     return total * (len(labels) / weights.sum()) / (len(labels) if count is None else count)
 
