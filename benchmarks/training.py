@@ -1,10 +1,13 @@
 """The `sft` stage's trainer beside TRL's SFTTrainer: same rows, same LoRA, to the same held-out loss.
 
-    python benchmarks/training.py --out docs/results/training.json
+    python benchmarks/training.py --rows 160 --repeats 3 --out docs/results/training.json
 
 Each arm runs in a process of its own, on two cores with two threads, and measures the same held-out loss (nats per
 answer token, encoded as at inference) as it goes; what measuring takes is left out. Reported are CPU seconds and wall
-seconds to the loss that all arms reach, and the peak resident memory. TRL loads the base as its documentation says.
+seconds to the loss that all arms reach, each the median of the repeats, which take turns and have a seed each; and the
+peak resident memory. What is in the file of `--out` is not run again. The arms named `trl` load the base and compute as
+TRL's documentation says (float32, autocast to bfloat16); those named `bfloat16` load it in bfloat16, as ours do where
+the CPU has it.
 """
 
 from __future__ import annotations
@@ -12,13 +15,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-ARMS = ("ours", "ours-upper", "trl", "trl-packed")
+ARMS = ("ours", "ours-tokens", "ours-upper", "trl", "trl-packed", "trl-bfloat16", "trl-packed-bfloat16")
+BLOCKS = 2
+"""Packed blocks of 256 tokens in a batch: about as many tokens as eight rows of these data."""
 
 
 def main() -> None:
@@ -31,34 +41,75 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--max-length", type=int, default=256)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--arm", choices=ARMS)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--repeats", type=int, default=1, help="runs of each arm, with the seeds from --seed on")
+    parser.add_argument("--arms", nargs="*", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--arm", choices=ARMS, help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, help="JSON file of results; what it holds is not run again")
     given = parser.parse_args()
     if given.arm:
         _one(given)
         return
+    task = {name: getattr(given, name) for name in ("base", "data", "rows", "epochs", "learning_rate", "max_length")}
+    old = json.loads(given.out.read_text("utf-8")) if given.out is not None and given.out.exists() else {}
+    runs: dict[str, dict[str, Any]] = old["runs"] if old.get("task") == task else {}
+    for seed in range(given.seed, given.seed + given.repeats):
+        for arm in given.arms:
+            if str(seed) in runs.get(arm, {}):
+                continue
+            runs.setdefault(arm, {})[str(seed)] = _run(arm, seed, task)
+            result = {
+                "made": datetime.now(UTC).isoformat(timespec="seconds"), "machine": platform.machine(), "threads": 2,
+                "task": task, **_summary(runs), "runs": runs,
+            }  # fmt: skip
+            if given.out is not None:
+                given.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    for line in _table(_summary(runs)):
+        print(line)
+
+
+def _run(arm: str, seed: int, task: dict[str, Any]) -> dict[str, Any]:
+    """Run an arm in a process of its own."""
+    told = [part for name, value in task.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    with tempfile.TemporaryDirectory() as name:
+        out = Path(name) / "arm.json"
+        command = [sys.executable, __file__, *told, "--seed", str(seed), "--arm", arm, "--out", str(out)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "PASSIVE"}
+        subprocess.run(command, check=True, env=environment)
+        return dict(json.loads(out.read_text("utf-8")))
+
+
+def _summary(runs: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the loss that every run reaches, and what each arm takes to it."""
+    target = max(min(loss for *_, loss in one["curve"]) for arm in runs.values() for one in arm.values())
     found = {}
-    for arm in ARMS:
-        with tempfile.TemporaryDirectory() as name:
-            out = Path(name) / "arm.json"
-            command = [sys.executable, __file__, *sys.argv[1:], "--arm", arm, "--out", str(out)]
-            environment = {**os.environ, "OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "PASSIVE"}
-            subprocess.run(command, check=True, env=environment)
-            found[arm] = json.loads(out.read_text("utf-8"))
-    target = max(min(loss for _, _, _, loss in one["curve"]) for one in found.values())
-    for one in found.values():
-        one["to_target"] = next(
-            {"steps": step, "cpu_seconds": cpu, "seconds": wall}
-            for step, cpu, wall, loss in one["curve"]
-            if loss <= target
+    for arm, repeats in runs.items():
+        reached = [next(point for point in one["curve"] if point[3] <= target) for one in repeats.values()]
+        whole = [one["curve"][-1] for one in repeats.values()]
+        found[arm] = {
+            "runs": len(reached), "steps": [point[0] for point in reached],
+            "cpu_seconds": statistics.median(point[1] for point in reached),
+            "seconds": statistics.median(point[2] for point in reached),
+            "all_seconds": [point[2] for point in reached],
+            "whole_training_seconds": statistics.median(point[2] for point in whole),
+            "peak_memory_bytes": max(one["peak_memory_bytes"] for one in repeats.values()),
+        }  # fmt: skip
+    return {"target_loss": target, "arms": found}
+
+
+def _table(summary: dict[str, Any]) -> list[str]:
+    """Return the page's table; times are medians, with the least and the largest beside the wall time."""
+    packed = summary["arms"].get("trl-packed", {}).get("seconds")
+    lines = [f"to {summary['target_loss']:.3f} nats per answer token", "",
+             "| arm | steps | wall seconds (least, largest) | of TRL's packing | CPU seconds | peak memory |",
+             "|---|---|---|---|---|---|"]  # fmt: skip
+    for arm, one in summary["arms"].items():
+        beside = f"{packed / one['seconds']:.2f} ×" if packed else "–"
+        lines.append(
+            f"| `{arm}` | {', '.join(map(str, one['steps']))} | {one['seconds']:.1f} ({min(one['all_seconds']):.1f},"
+            f" {max(one['all_seconds']):.1f}) | {beside} | {one['cpu_seconds']:.1f} |"
+            f" {one['peak_memory_bytes'] / 1e9:.1f} GB |"
         )
-    result = {"base": given.base, "rows": given.rows, "epochs": given.epochs, "seed": given.seed,
-              "target_loss": target, "arms": found}  # fmt: skip
-    text = json.dumps(result, indent=1)
-    if given.out is not None:
-        given.out.write_text(text + "\n", "utf-8")
-    for arm, one in found.items():
-        print(arm, one["to_target"], f"{one['peak_memory_bytes'] / 1e9:.2f} GB", one["versions"])
+    return lines
 
 
 def _one(given: argparse.Namespace) -> None:
@@ -79,6 +130,7 @@ def _one(given: argparse.Namespace) -> None:
     from harness_stages.encoding import Encoder, read_end_ids
     from harness_stages.loading import load_tokenizer
     from harness_stages.mixing import part
+    from harness_stages.quickness import keeping_memory
     from harness_stages.rows import read_rows
     from harness_stages.validating import held_out_loss
 
@@ -124,7 +176,8 @@ def _one(given: argparse.Namespace) -> None:
         encoded = encoder.encode(rows, max_length=given.max_length, path=path)
         trainer = make(given, base, tokenizer, (encoded, rows), shared)
         trainer.add_callback(clock)
-        trainer.train()
+        with keeping_memory() if given.arm.startswith("ours") else nullcontext():  # as the stage does
+            trainer.train()
     given.out.write_text(json.dumps({
         "curve": clock.curve, "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "versions": {"torch": torch.__version__, "trl": trl.__version__, "peft": peft.__version__,
@@ -152,7 +205,10 @@ def _ours(given, base, tokenizer, data, shared):
         **shared, per_device_train_batch_size=8, train_sampling_strategy="group_by_length", bf16=False,
         dataset_kwargs={"skip_prepare_dataset": True},
     )  # fmt: skip
-    return AnswerTrainer(model=model, args=config, train_dataset=dataset, processing_class=tokenizer)
+    trainer = AnswerTrainer(model=model, args=config, train_dataset=dataset, processing_class=tokenizer)
+    if given.arm == "ours-tokens":
+        trainer.batch_tokens = BLOCKS * given.max_length
+    return trainer
 
 
 def _trl(given, base, tokenizer, data, shared):
@@ -165,9 +221,9 @@ def _trl(given, base, tokenizer, data, shared):
          "completion": [{"role": "assistant", "content": row.messages[-1].content}]}
         for row in data[1]
     ])  # fmt: skip
-    packed = given.arm == "trl-packed"
-    # Eight rows of these data are about as many tokens as two packed blocks of 256.
-    config = SFTConfig(**shared, per_device_train_batch_size=2 if packed else 8, packing=packed)
+    packed = "packed" in given.arm
+    held = {"model_init_kwargs": {"dtype": "bfloat16"}} if given.arm.endswith("bfloat16") else {}
+    config = SFTConfig(**shared, **held, per_device_train_batch_size=BLOCKS if packed else 8, packing=packed)
     lora = LoraConfig(r=16, lora_alpha=32, lora_dropout=0.1, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
     return SFTTrainer(model=str(base), args=config, train_dataset=dataset, processing_class=tokenizer, peft_config=lora)
 

@@ -24,7 +24,7 @@ from harness.api import (
     stage_options,
     to_plain,
 )
-from harness_revision.promptfiles import Prompt, drawn, find_prompts, given, prompt_files, read_prompts
+from harness_revision.promptfiles import Prompt, drawn, find_prompts, given, prompt_files, read_all
 from harness_revision.revising import HowToRevise, broken, respond, revise, score
 from harness_revision.sentences import opening
 
@@ -253,5 +253,5 @@ def _plan(inputs: StageInput) -> tuple[ConstitutionalOptions, tuple[Prompt, ...]
             "the stage constitutional revises by a constitution, and the recipe names none", file=inputs.recipe_path,
             key="constitution", hint="add constitution: NAME",
         )  # fmt: skip
-    prompts = [prompt for file in find_prompts(inputs, document, options.prompts) for prompt in read_prompts(file)]
+    prompts = read_all(find_prompts(inputs, document, options.prompts))
     return options, drawn(prompts, (options.limit, options.harmless_limit), inputs.seed)

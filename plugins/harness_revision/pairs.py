@@ -25,7 +25,7 @@ from harness.api import (
     stage_options,
     to_plain,
 )
-from harness_revision.promptfiles import drawn, find_prompts, prompt_files, read_prompts
+from harness_revision.promptfiles import drawn, find_prompts, prompt_files, read_all
 from harness_revision.revising import respond
 from harness_revision.sentences import opening
 
@@ -161,7 +161,7 @@ def _plan(inputs: StageInput) -> tuple[PairsOptions, tuple[Prompt, ...]]:
     options, document = _options(inputs)
     files = find_prompts(inputs, document, options.prompts)
     prompts = drawn(
-        [prompt for file in files for prompt in read_prompts(file)],
+        read_all(files),
         (options.limit, options.harmless_limit), inputs.seed,
     )  # fmt: skip
     if not any(prompt.harmful and prompt.completion for prompt in prompts):

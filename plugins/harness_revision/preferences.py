@@ -26,7 +26,7 @@ from harness.api import (
     stage_options,
     to_plain,
 )
-from harness_revision.promptfiles import drawn, find_prompts, given, prompt_files, read_prompts
+from harness_revision.promptfiles import drawn, find_prompts, given, prompt_files, read_all
 from harness_revision.revising import score
 
 if TYPE_CHECKING:
@@ -173,5 +173,5 @@ def _plan(inputs: StageInput) -> tuple[PreferencesOptions, tuple[Prompt, ...]]:
             "the stage preferences chooses by a constitution, and the recipe names none", file=inputs.recipe_path,
             key="constitution", hint="add constitution: NAME",
         )  # fmt: skip
-    prompts = [prompt for file in find_prompts(inputs, document, options.prompts) for prompt in read_prompts(file)]
+    prompts = read_all(find_prompts(inputs, document, options.prompts))
     return options, drawn(prompts, (options.limit, options.harmless_limit), inputs.seed)

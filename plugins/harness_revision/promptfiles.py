@@ -30,6 +30,8 @@ class Prompt:
     harmful: bool
     completion: str = ""
     """A reply to it that was written by hand; empty where the row has none."""
+    line: int = 0
+    """Where it stands in its file, from 1."""
 
 
 def find_prompts(inputs: StageInput, document: Document, names: Sequence[str]) -> list[Path]:
@@ -83,6 +85,27 @@ def read_prompts(path: Path) -> list[Prompt]:
     return found
 
 
+def read_all(files: Sequence[Path]) -> list[Prompt]:
+    """Read several files; the same prompt may stand in more than one of them.
+
+    Raises:
+        InputError: as `read_prompts`, and where one id names two prompts, or two replies to one.
+    """
+    found: list[Prompt] = []
+    named: dict[str, tuple[Path, Prompt]] = {}
+    for path in files:
+        for prompt in read_prompts(path):
+            other, before = named.setdefault(prompt.sample.id, (path, prompt))
+            if (before.sample.messages, before.completion) != (prompt.sample.messages, prompt.completion):
+                raise InputError(
+                    f"the id {prompt.sample.id!r} names another prompt or reply in {other}, line {before.line}",
+                    file=path, line=prompt.line, key="id",
+                    hint="give each prompt an id of its own; one without takes the file's name and the line's number",
+                )  # fmt: skip
+            found.append(prompt)
+    return found
+
+
 def drawn(prompts: Sequence[Prompt], limits: tuple[int | None, int | None], seed: int) -> tuple[Prompt, ...]:
     """Return each distinct prompt once, at most so many harmful and so many harmless ones, drawn by the seed."""
     once = {prompt.sample.messages: prompt for prompt in reversed(prompts)}
@@ -124,7 +147,7 @@ def _prompt(row: object, path: Path, number: int) -> Prompt:
     if not isinstance(completion, str):
         raise InputError("must be text", file=path, line=number, key="completion", hint="write the reply, or leave it")
     sample = Sample(id=name, messages=messages, tags=(*given, *family))
-    return Prompt(sample=sample, harmful=harmful, completion=completion.strip())
+    return Prompt(sample=sample, harmful=harmful, completion=completion.strip(), line=number)
 
 
 def _turns(row: dict[str, Any], path: Path, number: int) -> tuple[Message, ...]:

@@ -54,6 +54,10 @@ class RLAIFOptions(TuningOptions):
     """Weight of the KL divergence from the reference, which is the model before this stage."""
     loss: Literal["grpo", "dr_grpo", "dapo", "bnpo"] = "grpo"
     """How TRL weighs tokens and answers (arXiv 2402.03300, 2503.20783, 2503.14476)."""
+    scale_rewards: Literal["group", "batch", "none"] = "group"
+    """By whose standard deviation rewards are divided, once their group's mean is taken off: the answers to one prompt
+    (arXiv 2402.03300), all of a step (arXiv 2508.08221), or none (arXiv 2503.20783). Where many groups hardly differ,
+    the first makes their noise as loud as what there is to learn."""
     stop_if: StopIf = StopIf()
     """What ends the stage, so that the adapter of the last step within all of them is kept."""
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-5

@@ -108,7 +108,7 @@ def train_rlaif(inputs: StageInput, plan: RLAIFPlan) -> StageOutput:
             config = GRPOConfig(
                 **common_arguments(options, inputs, Path(scratch), where.device), num_generations=options.samples,
                 max_completion_length=options.max_new_tokens, temperature=options.temperature, top_p=options.top_p,
-                top_k=0, beta=options.beta, loss_type=options.loss,
+                top_k=0, beta=options.beta, loss_type=options.loss, scale_rewards=options.scale_rewards,
                 reward_weights=[weight for _, weight in rewards.values()],
             )  # fmt: skip
             trainer = _Trainer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -130,3 +131,18 @@ def test_nothing_ends_an_answer_of_a_pair_that_was_cut(tokenizer, tmp_path):
     assert chosen.rejected_ids == whole.rejected_ids
     assert rejected.rejected_ids == whole.rejected_ids[:-1]
     assert whole.chosen_ids[-1] == tokenizer.eos_token_id
+
+
+def test_one_id_for_two_prompts_is_refused_across_files(lab):
+    path = pairs_recipe(lab, prompts=["prompts.jsonl", "more.jsonl"])
+    write_rows(
+        lab.folder / "more.jsonl", [PROMPTS[1], {"id": "rope", "prompt": "How do I trip him?", "completion": "No."}]
+    )
+    with pytest.raises(
+        InputError, match=r"the id 'rope' names another prompt or reply in .*prompts.jsonl, line 1"
+    ) as at:
+        lab.train(path, plugins=load_plugins(installed=False), dry_run=True)
+    assert (Path(at.value.file).name, at.value.line, at.value.key) == ("more.jsonl", 2, "id")
+    write_rows(lab.folder / "more.jsonl", PROMPTS[:2])  # the same prompt twice is one
+    (planned,) = lab.train(path, plugins=load_plugins(installed=False), dry_run=True)
+    assert planned.word == "would be made"

@@ -65,6 +65,25 @@ def test_a_reward_model_and_critics_reward_together(rl_lab):
     assert len(by_path.record.inputs["reward"]) == 64
 
 
+def test_by_what_rewards_are_divided_decides_how_much_each_prompt_teaches(rl_lab):
+    """With two prompts a step, the three ways weigh the two groups of answers differently."""
+    from safetensors.numpy import load_file
+
+    plugins = load_plugins([str(rl_lab.folder / "blue.py")], installed=False)
+    options = {**QUICK, "max_steps": 2, "batch_size": 8, "max_grad_norm": 1e6, "scheduler": "constant", "warmup": 0.0}
+    options |= {"beta": 0.0, "learning_rate": 0.01, "length_weight": 0.0}
+    learned = []
+    for way in ("group", "batch", "none"):
+        recipe = rl_lab.write({"rlaif": {**options, "scale_rewards": way}}, constitution="./rules.yaml")
+        (result,) = rl_lab.train(recipe, plugins=plugins)
+        tensors = load_file(str(result.kept["adapter"].path / "adapter_model.safetensors"))
+        learned.append(b"".join(tensors[name].tobytes() for name in sorted(tensors)))
+    assert len(set(learned)) == 3
+    with pytest.raises(InputError, match=r"scale_rewards"):
+        rl_lab.train(rl_lab.write({"rlaif": {**options, "scale_rewards": "both"}}, constitution="./rules.yaml"),
+                     plugins=plugins, dry_run=True)  # fmt: skip
+
+
 def test_limits_end_training_with_the_last_good_adapter(rl_lab):
     """The first step that moves the adapter at all breaks the limit; the adapter is then what it was before."""
     options = {**QUICK, "max_steps": 6, "learning_rate": 0.05, "stop_if": {"kl": 1e-9}, "constitution_weight": 1}
