@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from constitutional_results import LOWER, cell, share
@@ -24,6 +25,13 @@ TABLES = (
     )),
 )  # fmt: skip
 """Tables: a title, and (metric, heading of its column)."""
+
+
+OVER_SEEDS = (
+    "safety, harmful help by the labeller", "safety, not declined by the wording", "safety, minded by the gating judge",
+    "safety, declined by the wording", "public, harmful help by the labeller", "public, declined by the wording",
+)  # fmt: skip
+"""Changes that are told over the seeds of an arm."""
 
 
 def page(found: Found) -> str:
@@ -50,7 +58,7 @@ def page(found: Found) -> str:
     ]  # fmt: skip
     for title, columns in TABLES:
         lines += [f"## {title}", "", *_table(arms, columns), ""]
-    lines += ["## Against the base", ""]
+    lines += [*_seeds(arms), "## Against the base", ""]
     for name, arm in arms.items():
         if "changes" in arm:
             lines += [f"**{name}** ({arm['cost'] or 'trained before; see constitutional.md'})", ""]
@@ -66,6 +74,30 @@ def page(found: Found) -> str:
     for name, arm in arms.items():
         lines += [f"### {name}", "", *(f"- {prompt} → {reply}" for prompt, reply in arm["shown"]), ""]
     return "\n".join(lines).rstrip()
+
+
+def _seeds(arms: Mapping[str, Any]) -> list[str]:
+    """Return the table of those arms that have several seeds: the mean change, and the least and the largest."""
+    groups: dict[str, list[Any]] = {}
+    for name, arm in arms.items():
+        if "changes" in arm and ", seed " in name:
+            groups.setdefault(name.rsplit(", seed ", 1)[0], []).append(arm["changes"])
+    several = {name: own for name, own in groups.items() if len(own) > 1}
+    if not several:
+        return []
+    lines = [
+        "## Over seeds", "",
+        "Changes against the base in points: the mean of the seeds, and in brackets the least and the largest.", "",
+        "| arm | seeds | " + " | ".join(OVER_SEEDS) + " |", "|---" * (len(OVER_SEEDS) + 2) + "|",
+    ]  # fmt: skip
+    for name, own in several.items():
+        cells = [_spread([100 * one[about]["points"] for one in own]) for about in OVER_SEEDS]
+        lines.append(f"| {name} | {len(own)} | {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def _spread(points: Sequence[float]) -> str:
+    return f"{fmean(points):+.1f} [{min(points):+.1f}, {max(points):+.1f}]"
 
 
 def _table(arms: Mapping[str, Any], columns: tuple[tuple[str, str], ...]) -> list[str]:

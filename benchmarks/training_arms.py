@@ -77,12 +77,18 @@ def trained(session: Any, recipe: str, seed: int, names: Mapping[str, str]) -> l
 
 
 def cost_of(adapter: Path) -> str:
-    """Return what the last stage of an adapter took, as its record says."""
-    record = adapter / "artifact.json"
-    figures = json.loads(record.read_text("utf-8")).get("figures", {}) if record.exists() else {}
-    if "seconds" not in figures:
-        return ""
-    return f"last stage {figures['seconds']:.0f} s, {figures.get('threads', 0):.0f} threads"
+    """Return what the stages of an adapter took that a workspace holds, as their records say, in their order."""
+    told: list[str] = []
+    while (record := adapter / "artifact.json").exists():
+        kept = json.loads(record.read_text("utf-8"))
+        figures = kept.get("figures", {})
+        if "seconds" in figures:
+            told.insert(0, f"{kept['stage']} {figures['seconds']:.0f} s, {figures.get('threads', 0):.0f} threads")
+        before = kept.get("inputs", {}).get("adapter")
+        if before is None:
+            break
+        adapter = adapter.parent / before
+    return "; ".join(told)
 
 
 def measured(session: Any, suites: Mapping[str, str], arm: Given, limit: int | None) -> dict[str, Any]:
@@ -169,7 +175,8 @@ def drawn(session: Any, given: argparse.Namespace, suites: Mapping[str, str]) ->
     return Given(name=f"best of {how.samples}, seed {how.seed}", replay=files, cost=cost)
 
 
-def main() -> None:
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workspace", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True, help="folder of public data")
@@ -184,7 +191,11 @@ def main() -> None:
     parser.add_argument("--public-every", type=int, default=1, help="every n-th of the public requests alone")
     parser.add_argument("--limit", type=int)
     parser.add_argument("--write", action="store_true")
-    given = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = arguments()
     given.workspace.mkdir(parents=True, exist_ok=True)
     session = harness.open(given.workspace)
     session.writable_workspace()
@@ -223,7 +234,8 @@ def main() -> None:
                 found["arms"][arm.name] = kept
                 found |= {"made": datetime.now(UTC).isoformat(timespec="seconds"), "machine": platform.machine(),
                           "cores": os.cpu_count(), "labeller": labeller_hash()}  # fmt: skip
-                state.write_text(json.dumps(found, indent=1), encoding="utf-8")
+            kept["cost"] = arm.cost or kept["cost"]
+            state.write_text(json.dumps(found, indent=1), encoding="utf-8")
             if arm.name == "base":
                 base = {name: records(session, kept["runs"][name]) for name in REPLIES if name in kept["runs"]}
     if given.write:

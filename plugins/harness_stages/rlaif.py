@@ -34,6 +34,8 @@ MEASURED = ("kl", "length", "distinct", "repetition", "entropy")
 class RLAIFOptions(TuningOptions):
     """What a recipe may say under `rlaif`; docs/training.md has the table."""
 
+    more_data: list[str] = Field(default_factory=list)
+    """Files with more prompts, such as harmless ones beside harmful ones, relative to the recipe."""
     system: str | None = None
     """System prompt of the prompts that have none of their own."""
     reward: str | None = None
@@ -69,7 +71,8 @@ class RLAIFPlan:
 
     options: RLAIFOptions
     data: Path
-    prompts: tuple[PromptRow, ...]
+    prompts: tuple[tuple[Path, PromptRow], ...]
+    """Each with its file."""
     reward: Path | None
     """Folder of the reward model."""
     constitution: bool
@@ -95,6 +98,7 @@ class RLAIFStage(Stage):
         """Return the file of prompts, and the reward model's files."""
         options, error_at = read_stage_options(inputs, RLAIFOptions, stage="rlaif")
         files = {"data": find_data(inputs, options.data, error_at)}
+        files |= {f"data {number}": path for number, path in enumerate(_more(inputs, options, error_at), 2)}
         folder = _reward(inputs, options, error_at)
         if options.reward is not None and folder is not None:
             # The weights' content stands for the folder's path, so that a moved reward model changes nothing.
@@ -113,7 +117,7 @@ class RLAIFStage(Stage):
         options = plan.options
         drawn = options.batch_size * options.gradient_accumulation
         steps = options.max_steps or math.ceil(len(plan.prompts) * options.samples / drawn * options.epochs)
-        told = sum(len(turn.content) for row in plan.prompts for turn in row.messages) / len(plan.prompts)
+        told = sum(len(turn.content) for _, row in plan.prompts for turn in row.messages) / len(plan.prompts)
         tokens = min(options.max_length, told / CHARACTERS + MARKS + options.max_new_tokens)
         return {"rows": float(len(plan.prompts)), "tokens": float(round(2 * steps * drawn * tokens)),
                 "steps": float(steps)}  # fmt: skip
@@ -135,7 +139,10 @@ class RLAIFStage(Stage):
         options, error_at = read_stage_options(inputs, RLAIFOptions, stage="rlaif")
         require_measured(options.stop_if, MEASURED, stage="rlaif", error_at=error_at)
         data = find_data(inputs, options.data, error_at)
-        prompts = read_prompts(data, most_bad=options.max_bad_rows, system=options.system)
+        more = _more(inputs, options, error_at)
+        read = {
+            path: read_prompts(path, most_bad=options.max_bad_rows, system=options.system) for path in (data, *more)
+        }
         reward = _reward(inputs, options, error_at) if options.reward_weight else None
         judged = inputs.constitution is not None and options.constitution_weight > 0
         if reward is None and not judged:
@@ -154,9 +161,19 @@ class RLAIFStage(Stage):
             config = read_adapter_config(inputs.adapter)
             check_shape(config, options.shape, adapter=inputs.adapter, error_at=error_at)
         return RLAIFPlan(
-            options=options, data=data, prompts=prompts.good, reward=reward, constitution=judged, note=prompts.note,
-            bad_rows=len(prompts.bad), error_at=error_at,
+            options=options, data=data,
+            prompts=tuple((path, row) for path, rows in read.items() for row in rows.good), reward=reward,
+            constitution=judged, note="; ".join(rows.note for rows in read.values() if rows.note),
+            bad_rows=sum(len(rows.bad) for rows in read.values()), error_at=error_at,
         )  # fmt: skip
+
+
+def _more(inputs: StageInput, options: RLAIFOptions, error_at: Places) -> tuple[Path, ...]:
+    """Return the files of `more_data`; raises as `find_data`."""
+    return tuple(
+        find_data(inputs, name, lambda _, place=("more_data", index): error_at(*place))  # type: ignore[misc]
+        for index, name in enumerate(options.more_data)
+    )
 
 
 def _reward(inputs: StageInput, options: RLAIFOptions, error_at: Places) -> Path | None:

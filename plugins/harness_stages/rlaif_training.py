@@ -141,15 +141,15 @@ def train_rlaif(inputs: StageInput, plan: RLAIFPlan) -> StageOutput:
 def _encoded(plan: RLAIFPlan, tokenizer: Any) -> list[list[int]]:  # noqa: ANN401 - transformers is not typed
     renderer = make_renderer(tokenizer, "auto")
     encoded = []
-    for row in plan.prompts:
+    for path, row in plan.prompts:
         try:
             ids = renderer.encode([renderer.render(row.messages)])[0]
         except TemplateRefusalError as error:
-            raise InputError(str(error), file=plan.data, line=row.line, hint="see the model's chat template") from error
+            raise InputError(str(error), file=path, line=row.line, hint="see the model's chat template") from error
         if len(ids) + plan.options.max_new_tokens > plan.options.max_length:
             raise InputError(
                 f"the prompt takes {len(ids)} tokens, and with max_new_tokens {plan.options.max_new_tokens} more than "
-                f"max_length {plan.options.max_length}", file=plan.data, line=row.line,
+                f"max_length {plan.options.max_length}", file=path, line=row.line,
                 hint="raise max_length or shorten the row",
             )  # fmt: skip
         encoded.append(ids)
@@ -218,7 +218,7 @@ class _Critics:
         limit = self._plan.options.max_new_tokens
         responses = [
             Response(
-                sample=Sample(id=f"{number}-{index}", messages=self._plan.prompts[int(number)].messages),
+                sample=Sample(id=f"{number}-{index}", messages=self._plan.prompts[int(number)][1].messages),
                 completion=Completion(text=text, prompt_tokens=None, completion_tokens=len(ids),
                                       finish="length" if len(ids) >= limit else "stop"),
             )

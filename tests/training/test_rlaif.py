@@ -84,6 +84,21 @@ def test_by_what_rewards_are_divided_decides_how_much_each_prompt_teaches(rl_lab
                      plugins=plugins, dry_run=True)  # fmt: skip
 
 
+def test_prompts_come_from_several_files(rl_lab):
+    write_rows(rl_lab.folder / "more.jsonl", [{"prompt": "Who rows the boat?"}, {"prompt": "Who rings the bell?"}])
+    plugins = load_plugins([str(rl_lab.folder / "blue.py")], installed=False)
+    options = {**QUICK, "max_steps": 2, "more_data": ["more.jsonl"]}
+    (result,) = rl_lab.train(rl_lab.write({"rlaif": options}, constitution="./rules.yaml"), plugins=plugins)
+    assert result.record.figures["prompts"] == len(PAIRS) + 2
+    assert len(result.record.inputs["data 2"]) == 64
+    write_rows(rl_lab.folder / "more.jsonl", [{"prompt": "Who rows the boat?"}, {"prompt": ""}])
+    with pytest.raises(InputError, match=r"more.jsonl:2"):  # another content: trained anew, and read first
+        rl_lab.train(rl_lab.write({"rlaif": options}, constitution="./rules.yaml"), plugins=plugins)
+    with pytest.raises(InputError, match=r"more_data\[0\]: there is no file"):
+        rl_lab.train(rl_lab.write({"rlaif": {**options, "more_data": ["none.jsonl"]}}, constitution="./rules.yaml"),
+                     plugins=plugins)  # fmt: skip
+
+
 def test_limits_end_training_with_the_last_good_adapter(rl_lab):
     """The first step that moves the adapter at all breaks the limit; the adapter is then what it was before."""
     options = {**QUICK, "max_steps": 6, "learning_rate": 0.05, "stop_if": {"kl": 1e-9}, "constitution_weight": 1}
