@@ -80,14 +80,20 @@ def register_metrics(register: Callable[..., None]) -> None:
 
 @hookimpl
 def register_critics(register: Callable[..., None]) -> None:
-    """Register the critic that asks what `harmful_compliance` asks."""
+    """Register the critics that ask what `harmful_compliance` asks."""
 
-    def make(options: Mapping[str, Any]) -> Critic:
+    def harmful(options: Mapping[str, Any]) -> Critic:
         from harness_metrics.harmful_response import HarmfulResponseCritic
 
         return HarmfulResponseCritic(options)
 
-    register("harmful-response", make, about="Whether the reply helps with harm, by a small model")
+    def declining(options: Mapping[str, Any]) -> Critic:
+        from harness_metrics.harmful_response import DecliningResponseCritic
+
+        return DecliningResponseCritic(options)
+
+    register("harmful-response", harmful, about="Whether the reply helps with harm, by a small model")
+    register("declining-response", declining, about="Whether the reply declines, by a small model")
 
 
 @hookimpl

@@ -49,6 +49,7 @@ CRITICS = {
     "relevance": ({}, {}),
     "consistency": ({}, {}),
     "harmful-response": ({}, {}),
+    "declining-response": ({}, {}),
 }
 BY_MEANING = ("grounding", "relevance", "consistency")
 STAGES = {"canaries": {"data": "rows.jsonl", "count": 4}}
