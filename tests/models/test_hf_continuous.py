@@ -187,6 +187,16 @@ def test_rows_on_any_shelves_say_what_they_say_alone(
     assert model.shelves is (name != "gemma2"), "its soft cap needs attention that is not SDPA"
 
 
+@pytest.mark.parametrize(
+    ("columns", "width"), [(1, 64), (65, 96), (700, 768), (1_024, 1_024), (1_025, 1_280), (2_117, 2_304)]
+)
+def test_a_long_row_leaves_little_of_its_slot_unused(columns: int, width: int, loaded: Any) -> None:
+    model, _ = loaded("llama")
+    run(model, asks(PROMPTS[:1], room=1))
+    assert model.shelves
+    assert Slots(model).width(columns) == width
+
+
 def test_a_long_row_widens_no_other(loaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model, plain = loaded("llama")
     held: list[tuple[int, int]] = []

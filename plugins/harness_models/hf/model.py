@@ -32,7 +32,7 @@ from harness_models.hf.fingerprint import backend, fingerprint
 from harness_models.hf.generation import Generated, generate
 from harness_models.hf.memory import base_bytes, budget_for, free_bytes
 from harness_models.hf.open_queue import OpenQueue
-from harness_models.hf.packing import pack_for_good
+from harness_models.hf.packing import keep_pages, pack_for_good
 from harness_models.hf.pairs import NotPlainError, pairs_only
 from harness_models.hf.replies import NO_MEMORY, completion, log_prob, summed
 from harness_models.hf.scoring import Scored, score
@@ -354,6 +354,8 @@ class HfModel(Model):
         self._proof = BaseProof(loaded.model, self.spec.reference, forgeable=forgeable)
         self._budget = budget_for(loaded)
         self._rack = rack_of(loaded, self.spec)
+        if loaded.place.device == "cpu":
+            keep_pages()
         pack_for_good(loaded)
         self._codes["harness, in plain torch" if loaded.own else "transformers"] = None
         self._loaded = loaded

@@ -33,6 +33,17 @@ _MMAP_THRESHOLD = -3
 """Of glibc's `mallopt`: from how many bytes on an allocation has pages of its own, which go back when it is freed."""
 _APART, _OTHERWISE = 4 * 2**20, 32 * 2**20
 """While keys and values are held, between which freed activations would leave gaps; and what glibc rises to at most."""
+_TRIM_THRESHOLD, _TOP_PAD = -1, -2
+_KEPT, _AHEAD = 256 * 2**20, 64 * 2**20
+"""Freed bytes at the heap's end that are kept for the next pass, and how many more than asked for it grows by."""
+
+
+def keep_pages() -> None:
+    """Let passes use the pages of the one before, where the system's library can: it gives them back else, for each
+    to be filled with zeros anew."""
+    _large_from(_OTHERWISE)
+    for name, size in ((_TRIM_THRESHOLD, _KEPT), (_TOP_PAD, _AHEAD)):
+        _mallopt(name, size)
 
 
 @contextmanager
@@ -91,8 +102,12 @@ def _give_back(layers: Sequence[Any], given: dict[Any, torch.Tensor]) -> None:
 
 def _large_from(size: int) -> None:
     """Give allocations of so many bytes pages of their own, where the system's library can."""
+    _mallopt(_MMAP_THRESHOLD, size)
+
+
+def _mallopt(name: int, value: int) -> None:
     with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, size)
+        ctypes.CDLL(None).mallopt(name, value)
 
 
 def _trim() -> None:

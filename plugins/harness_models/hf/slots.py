@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 _STEP = 16
 """Columns come in multiples of it: attention is quicker on even sizes, and masks need no padding on GPUs."""
 _NARROWEST = 64
-"""Columns of the narrowest shelf. The others are one and a half times, and twice, and so on, as wide."""
+"""Columns of the narrowest shelf. The others are one and a half times, and twice, and so on, as wide, up to:"""
+_EVEN, _APART = 1_024, 256
+"""From here on each is so many columns wider than the one before: half as much again leaves too many unused."""
 
 
 @dataclass(eq=False)
@@ -126,9 +128,9 @@ class Slots:
         if not self._loaded.shelves:
             return _rounded(columns)
         width = _NARROWEST
-        while width < columns:
+        while width < min(columns, _EVEN):
             width = width * 3 // 2 if width & (width - 1) == 0 else width * 4 // 3
-        return width
+        return width if columns <= width else -(-columns // _APART) * _APART
 
     def room(self, slot: int) -> int:
         """Return the columns of a slot."""
