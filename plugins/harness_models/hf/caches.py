@@ -62,11 +62,22 @@ class Behind:
         return self._held[0].shape[-2]
 
 
+class Before(Behind):
+    """The same for a model that attends to the prefix apart: the new keys carry it along."""
+
+    def update(self, keys: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the new states."""
+        keys.before = self._held  # type: ignore[attr-defined] # to be found again where it attends
+        return keys, values
+
+
 class Layers:
     """What a model of our own takes for its cache."""
 
     def __init__(self, layers: Sequence[LayerCache]) -> None:
         self._layers = layers
+        self.apart = any(isinstance(layer, Before) for layer in layers)
+        """Whether what is held stands apart from the new states, so that a mask has no columns for it."""
 
     def update(self, keys: torch.Tensor, values: torch.Tensor, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Hand new states to a layer."""

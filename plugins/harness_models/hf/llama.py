@@ -18,6 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from harness_models.hf.apart import attend
 from harness_models.hf.tensors import Tensors
 
 if TYPE_CHECKING:
@@ -144,7 +145,8 @@ class Llama(nn.Module):
 
         Args:
             ids: tokens.
-            mask: additive, (B or 1, 1, L, P + L); None is causal attention behind what the cache holds.
+            mask: additive, (B or 1, 1, L, P + L), or (B or 1, 1, L, L) behind a prefix that is attended to apart; None
+                is causal attention behind what the cache holds.
             positions: (B or 1, L); None continues what the cache holds.
             cache: with `update(keys, values, layer)` and `get_seq_length()`, or None.
             at: which states are needed; the last layer is computed for these alone, but for keys and values.
@@ -154,7 +156,7 @@ class Llama(nn.Module):
             positions = torch.arange(before, before + ids.shape[1])[None]
         angles = positions[..., None].float() * self.frequencies
         turn = (angles.cos().to(self.dtype)[:, :, None], angles.sin().to(self.dtype)[:, :, None])
-        if mask is None and before and ids.shape[1] > 1:
+        if mask is None and before and ids.shape[1] > 1 and not (cache is not None and cache.apart):
             mask = torch.ones(ids.shape[1], before + ids.shape[1], dtype=torch.bool).tril(before)
             mask = torch.zeros(mask.shape, dtype=self.dtype).masked_fill_(~mask, torch.finfo(self.dtype).min)
         hidden: torch.Tensor = self.embed_tokens(ids)
@@ -265,6 +267,8 @@ def _turned(states: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch
 def _attend(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: Mask | None) -> torch.Tensor:
     """Attend, (B, heads, L, D) over (B, key heads, P + L, D)."""
     assert mask is None or isinstance(mask, torch.Tensor)  # noqa: S101 - all layers look as far
+    if hasattr(keys, "before"):
+        return attend(query, keys, values, mask, keys.before)
     if not hasattr(keys, "shelves"):
         return functional.scaled_dot_product_attention(
             query, keys, values, attn_mask=mask, is_causal=mask is None and query.shape[2] > 1, enable_gqa=True

@@ -82,6 +82,15 @@ class Loaded:
     own: bool = False
     """Whether the model is ours in plain torch, which takes adapters that are pairs alone."""
 
+    @property
+    def apart(self) -> bool:
+        """Whether it attends to a shared prefix apart, so that masks have no columns for it."""
+        if not self.own:
+            return False
+        from harness_models.hf.apart import possible
+
+        return possible()
+
     def hidden(
         self,
         ids: torch.Tensor,

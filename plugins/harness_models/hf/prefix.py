@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness_models.hf.caches import Behind, Growing, cache_of
+from harness_models.hf.caches import Before, Behind, Growing, cache_of
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +33,8 @@ class KeptPrefix:
         """Return a cache for one pass behind the prefix; what the pass adds is not kept."""
         if not self._layers:
             self._layers = self._compute()
-        return cache_of(self._loaded, [Behind(keys, values) for keys, values in self._layers])
+        kind = Before if self._loaded.apart else Behind
+        return cache_of(self._loaded, [kind(keys, values) for keys, values in self._layers])
 
     def cut(self, depth: int) -> KeptPrefix:
         """Return the first tokens of it, computed where they are not yet."""

@@ -110,7 +110,8 @@ def _run_group(
     scores: _Scores,
 ) -> None:  # fmt: skip
     """Run the packs behind one prefix, batched by length; on lost memory with less at a time, down to one path."""
-    queue = batched(group.packs, budget, behind=group.depth, equal=loaded.equal_lengths)
+    behind = 0 if loaded.apart else group.depth
+    queue = batched(group.packs, budget, behind=behind, equal=loaded.equal_lengths)
     while queue:
         batch = queue.pop(0)
         begin, lone = time.perf_counter(), -1
@@ -122,7 +123,7 @@ def _run_group(
                 lone = batch[0].first
                 batch = _smaller(trie, batch[0], group.depth)
                 budget.pack = max(1, budget.pack // 2)
-            queue = batched([*batch, *left], budget, behind=group.depth, equal=loaded.equal_lengths)
+            queue = batched([*batch, *left], budget, behind=behind, equal=loaded.equal_lengths)
             if batch:
                 continue
             found = {lone: None}
@@ -182,7 +183,7 @@ def _run_batch(
     # Padding stands on the right, where no real token looks: under the causal mask it needs no mask of its own.
     mask = positions = None
     if batch[0].branching:
-        mask = tree_mask(loaded, layouts, longest, depth)
+        mask = tree_mask(loaded, layouts, longest, 0 if loaded.apart else depth)
         positions = loaded.tensor([item.positions + [0] * (longest - len(item.positions)) for item in layouts])
     cache = None if prefix is None else prefix.behind()
     points = sorted({(place, state) for place, item in enumerate(layouts) for _, state, _ in item.reads})
