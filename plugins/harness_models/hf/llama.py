@@ -1,9 +1,9 @@
 """The Llama architecture in plain torch, for bases on a CPU: nothing but torch is imported for it.
 
 It computes what transformers' `LlamaForCausalLM` computes, with fewer passes over memory: one product for queries, keys
-and values, one for the two halves of the feed-forward layer, torch's own RMS norm, and attention that takes grouped
-heads as they are. `tests/models/test_llama.py` compares the two. Whatever a configuration says beyond that is left to
-transformers, see `reads`.
+and values, one for the two halves of the feed-forward layer, few passes for norms and rotations, and attention that
+takes grouped heads as they are. `tests/models/test_llama.py` compares the two. Whatever a configuration says beyond
+that is left to transformers, see `reads`.
 """
 
 from __future__ import annotations
@@ -155,7 +155,8 @@ class Llama(nn.Module):
         if positions is None:
             positions = torch.arange(before, before + ids.shape[1])[None]
         angles = positions[..., None].float() * self.frequencies
-        turn = (angles.cos().to(self.dtype)[:, :, None], angles.sin().to(self.dtype)[:, :, None])
+        cos, sin = (part.to(self.dtype)[:, :, None] for part in (angles.cos(), angles.sin()))
+        turn = (torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1))
         if mask is None and before and ids.shape[1] > 1 and not (cache is not None and cache.apart):
             mask = torch.ones(ids.shape[1], before + ids.shape[1], dtype=torch.bool).tril(before)
             mask = torch.zeros(mask.shape, dtype=self.dtype).masked_fill_(~mask, torch.finfo(self.dtype).min)
@@ -186,8 +187,10 @@ class _Norm(nn.Module):
         self.least = least
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        if hidden.dtype in {torch.float32, torch.float64}:
-            return functional.rms_norm(hidden, self.weight.shape, self.weight, self.least)
+        if hidden.dtype in {torch.float32, torch.float64}:  # torch's own rms_norm takes five passes over memory
+            length = torch.linalg.vector_norm(hidden, dim=-1, keepdim=True)
+            scale = length.square_().div_(hidden.shape[-1]).add_(self.least).rsqrt_()
+            return torch.mul(hidden, self.weight).mul_(scale)
         wide = hidden.float()  # in the order in which transformers rounds
         wide = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.least)
         return self.weight * wide.to(hidden.dtype)
@@ -246,10 +249,10 @@ class _Layer(nn.Module):
         found = _attend(query, keys, values, mask).transpose(1, 2)
         if at is not None:
             found, hidden = found[at][:, None], hidden[at][:, None]
-        hidden = hidden + self._product("joined", found.flatten(2))
+        hidden = self._product("joined", found.flatten(2)).add_(hidden)
         gate, up = self._product("widened", self.between(hidden)).chunk(2, dim=-1)
         # In place: what is new is as large as the widest state, and its pages cost more than the numbers in them.
-        return hidden + self._product("narrowed", functional.silu(gate, inplace=True).mul_(up))
+        return self._product("narrowed", functional.silu(gate, inplace=True).mul_(up)).add_(hidden)
 
     def _product(self, name: str, given: torch.Tensor) -> torch.Tensor:
         """Multiply by the weights of an attribute, and add what active adapters add."""
@@ -259,9 +262,12 @@ class _Layer(nn.Module):
 
 
 def _turned(states: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Rotate (B, L, heads, D) by angles (B or 1, L, 1, D / 2)."""
-    one, other = states.chunk(2, dim=-1)
-    return torch.cat([one * cos - other * sin, other * cos + one * sin], dim=-1)
+    """Rotate (B, L, heads, D) by angles (B or 1, L, 1, D), the sines of the first half negative."""
+    half = states.shape[-1] // 2
+    result = states * cos
+    result[..., :half].addcmul_(states[..., half:], sin[..., :half])
+    result[..., half:].addcmul_(states[..., :half], sin[..., half:])
+    return result
 
 
 def _attend(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: Mask | None) -> torch.Tensor:
