@@ -59,7 +59,8 @@ def shared_beginning(ids: torch.Tensor, labels: torch.Tensor) -> Shared | None:
     rows, tokens = ids.shape
     differs = ((ids != ids[:1]) | (labels != IGNORED)).any(dim=0).nonzero()
     count = int(differs[0]) if len(differs) else tokens
-    if rows == 1 or count < LEAST or count == tokens:
+    count = min(count, tokens - 1)
+    if rows == 1 or count < LEAST:
         return None
     return Shared(beginning=count, rows=rows, rest=tokens - count)
 
@@ -81,18 +82,27 @@ def _slides(config: Any) -> bool:  # noqa: ANN401 - transformers is not typed
 
 
 @contextmanager
-def sharing(model: Any, shared: Shared) -> Iterator[None]:  # noqa: ANN401 - transformers is not typed
-    """Let a model's attention take its one row for what it is."""
+def attending(model: Any) -> Iterator[None]:  # noqa: ANN401 - transformers is not typed
+    """Let a model's attention take one row for what `sharing` says that it is."""
     from transformers import AttentionInterface
 
     AttentionInterface.register(_NAME, _attend)
     config = model.config.get_text_config()
-    before, token = config._attn_implementation, _CURRENT.set(shared)  # noqa: SLF001 - there is no public name for it
+    before = config._attn_implementation  # noqa: SLF001 - transformers has no public name for it
     config._attn_implementation = _NAME  # noqa: SLF001 - the same
     try:
         yield
     finally:
         config._attn_implementation = before  # noqa: SLF001 - the same
+
+
+@contextmanager
+def sharing(shared: Shared) -> Iterator[None]:
+    """Say how the batch lies in its row, to this thread alone."""
+    token = _CURRENT.set(shared)
+    try:
+        yield
+    finally:
         _CURRENT.reset(token)
 
 

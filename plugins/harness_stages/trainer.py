@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from trl import SFTTrainer
 
+from harness_stages.apart import count_parts, loss_of_parts
 from harness_stages.encoding import IGNORED
 from harness_stages.frozen_head import is_frozen, weighted_loss
 from harness_stages.quickness import TokenBatches, short_attention, without_needless_mask
-from harness_stages.sharing import can_share, shared_beginning, sharing
+from harness_stages.sharing import Shared, attending, can_share, shared_beginning, sharing
 
 _UNUSUAL_HEADS = (
     "final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier", "output_multiplier",
@@ -76,7 +77,11 @@ class AnswerTrainer(SFTTrainer):  # type: ignore[misc]  # TRL is not typed
         # With checkpointing the forward pass is done again while going backward, and must be done in the same way.
         plain = inputs["input_ids"].device.type == "cpu" and not self.args.gradient_checkpointing
         bare = self.accelerator.unwrap_model(model)
-        loss = answer_loss(bare, inputs, num_items_in_batch, opening_weight=weight, plain=plain)
+        loss = None
+        if plain and model.training and num_items_in_batch is not None:
+            loss = _in_parts(bare, inputs, num_items_in_batch, opening_weight=weight)
+        if loss is None:
+            loss = answer_loss(bare, inputs, num_items_in_batch, opening_weight=weight, plain=plain)
         # The tokens counted are those of all processes, and the mean over these is what is learned from and logged.
         return loss if num_items_in_batch is None else loss * self.accelerator.num_processes
 
@@ -140,15 +145,45 @@ def answer_loss(
 
 def _hidden(causal: Any, inputs: dict[str, Any], labels: torch.Tensor, *, plain: bool) -> torch.Tensor:  # noqa: ANN401
     """Return what predicts each label, shape (rows, labels, width); rows lack the beginning that bears no loss."""
-    ids = inputs["input_ids"][:, :-1]
-    shared = shared_beginning(ids, labels) if plain and set(inputs) == {"input_ids"} and can_share(causal) else None
+    shared = _shared(causal, inputs, labels) if plain else None
     if shared is not None:
-        with sharing(causal, shared):
+        ids = inputs["input_ids"][:, :-1]
+        with attending(causal), sharing(shared):
             given = {"input_ids": shared.flat(ids), "position_ids": shared.positions(ids.device)}
             return shared.rests(causal.base_model(**given, use_cache=False).last_hidden_state)
     with short_attention(causal, labels.shape[1]) if plain else nullcontext():
         states: torch.Tensor = causal.base_model(**inputs, use_cache=False).last_hidden_state[:, :-1]
         return states
+
+
+def _shared(causal: Any, inputs: dict[str, Any], labels: torch.Tensor) -> Shared | None:  # noqa: ANN401
+    if set(inputs) != {"input_ids"} or not can_share(causal):
+        return None
+    return shared_beginning(inputs["input_ids"][:, :-1], labels)
+
+
+def _in_parts(
+    model: Any, inputs: dict[str, Any], count: torch.Tensor | int, *, opening_weight: float  # noqa: ANN401
+) -> torch.Tensor | None:  # fmt: skip
+    """Return what `answer_loss` does, from parts of the batch at the same time; None where that gains nothing."""
+    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
+    parts = count_parts(len(inputs["input_ids"]), torch.get_num_threads())
+    given = without_needless_mask({name: value for name, value in inputs.items() if name != "use_cache"})
+    labels = inputs["labels"][:, 1:]
+    if parts == 1 or _shared(causal, {k: v for k, v in given.items() if k != "labels"}, labels) is None:
+        return None
+    wanted = labels != IGNORED
+    if not bool(torch.stack([part.any() for part in torch.tensor_split(wanted, parts)]).all()):
+        return None
+    per_weight = wanted.sum() / opening_weights(wanted, opening_weight)[wanted].sum() / count
+
+    def loss(part: dict[str, torch.Tensor]) -> torch.Tensor:
+        own = part["labels"][:, 1:] != IGNORED
+        share = own.sum() / opening_weights(own, opening_weight)[own].sum() / per_weight
+        return answer_loss(model, part, share, opening_weight=opening_weight, plain=True)
+
+    with attending(causal):  # set once: the parts' own settings then change nothing
+        return loss_of_parts(model, given, loss, parts)
 
 
 def opening_weights(wanted: torch.Tensor, weight: float) -> torch.Tensor:

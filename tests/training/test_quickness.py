@@ -136,7 +136,7 @@ def test_only_what_bears_no_loss_is_shared_and_only_where_nothing_is_dropped(tin
     learned[1, 4] = 6
     assert shared_beginning(ids, learned).beginning == 4
     assert shared_beginning(ids[:1], torch.full_like(ids[:1], IGNORED)) is None
-    assert shared_beginning(ids[:, :6], torch.full_like(ids[:, :6], IGNORED)) is None  # the rows are equal
+    assert shared_beginning(ids[:, :6], torch.full_like(ids[:, :6], IGNORED)).beginning == 5  # the rows are equal
     model = AutoModelForCausalLM.from_pretrained(str(tiny_llama), dtype=torch.float32).train()
     assert can_share(model)
     options = LoraOptions(dropout=0.1)
@@ -145,3 +145,44 @@ def test_only_what_bears_no_loss_is_shared_and_only_where_nothing_is_dropped(tin
     assert can_share(dropping.eval().get_base_model())
     model.config.model_type = "gpt2"
     assert not can_share(model)
+
+
+@pytest.mark.parametrize("opening_weight", [1.0, 6.0])
+def test_a_batch_in_parts_is_the_same_step(tiny_llama, monkeypatch, opening_weight):
+    from harness_stages import trainer
+
+    torch.manual_seed(0)
+    base = load_base(tiny_llama, Where(device="cpu", dtype="float32"))
+    model = add_lora(base, LoraOptions(dropout=0.0), error_at=lambda *_: {}, task="CAUSAL_LM").train()
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.1)
+    ids = torch.randint(3, 100, (9, 16))
+    ids[:, :6] = torch.arange(20, 26)
+    ids[5] = ids[6]
+    labels = ids.clone()
+    labels[:, :8] = IGNORED
+    labels[3, 10:] = IGNORED
+    inputs = {"input_ids": ids, "labels": labels, "attention_mask": torch.ones_like(ids)}
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+
+    def step(loss):
+        model.zero_grad()
+        (loss * 2).backward()
+        return loss.detach(), {name: one.grad.clone() for name, one in model.named_parameters() if one.requires_grad}
+
+    whole = step(trainer.answer_loss(model, dict(inputs), 40, opening_weight=opening_weight, plain=True))
+    parts = [step(trainer._in_parts(model, dict(inputs), 40, opening_weight=opening_weight)) for _ in range(2)]
+    torch.testing.assert_close(parts[0], whole, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(parts[1], parts[0], rtol=0, atol=0)
+    assert model.get_base_model().config._attn_implementation == "sdpa"
+    few = {name: value[:3] for name, value in inputs.items()}
+    assert trainer._in_parts(model, few, 40, opening_weight=opening_weight) is None  # too few to split
+    labels[5:] = IGNORED
+    assert trainer._in_parts(model, dict(inputs), 40, opening_weight=opening_weight) is None  # a part learns nothing
+
+
+def test_as_many_parts_as_threads_and_rows_allow():
+    from harness_stages.apart import count_parts
+
+    assert [count_parts(*given) for given in ((8, 1), (8, 2), (7, 2), (16, 2), (16, 16), (3, 4))] == [1, 2, 1, 2, 4, 1]
