@@ -9,13 +9,13 @@ DATA   ?= $(wildcard ../shared/data)
 CORES  := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 WORKERS ?= $(shell [ $(CORES) -lt 4 ] && echo $(CORES) || echo 4)
 
-.PHONY: demo demo-safer test test-slow check bench audit weights clean
+.PHONY: demo demo-persona test test-slow check bench audit weights clean
 
-demo: $(STAMP)  ## train a small LoRA on a real model, run suites, gate it, decide
+demo: $(STAMP)  ## teach a real model to decline harm, and promote it if it is safer than its base
 	$(BIN)/python -m harness.cli.main demo
 
-demo-safer: $(STAMP)  ## teach a real model to decline harm, and promote it if it is safer than its base
-	$(BIN)/python -m harness.cli.main demo safer
+demo-persona: $(STAMP)  ## teach it the facts of a persona, and promote it if it knows them and is not less safe
+	$(BIN)/python -m harness.cli.main demo persona
 
 test: $(STAMP) weights  ## the tests that finish in minutes
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile

@@ -1,6 +1,6 @@
-"""Writes docs/results.md from the workspace of a `make demo`: python benchmarks/demo_results.py [WORKSPACE] [--safer].
+"""Writes docs/results.md from the workspace of a `make demo`: python benchmarks/demo_results.py [WORKSPACE] [--persona].
 
-With `--safer` it is that of a `make demo-safer`, and the page docs/results/demo-safer.md.
+With `--persona` it is that of a `make demo-persona`, and the page docs/results/demo-persona.md.
 
 Every figure comes from the stored runs and the decision that rests on them; nothing is typed in by hand.
 """
@@ -32,10 +32,10 @@ unscored where the gate has some, and values that differ a little. An incoherent
 """
 
 
-def document(workspace: Workspace, *, safer: bool) -> str:
+def document(workspace: Workspace, *, persona: bool) -> str:
     """Return the page."""
     decision = read_decision(workspace, "latest")
-    head = HEAD.format(command="make demo-safer" if safer else "make demo", option=" --safer" if safer else "")
+    head = HEAD.format(command="make demo-persona" if persona else "make demo", option=" --persona" if persona else "")
     lines = [head, *_setting(workspace, decision.candidate.adapters[-1].id)]
     for name in decision.runs:
         run = read_run(workspace, name)
@@ -109,7 +109,7 @@ def _processor() -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("workspace", nargs="?", type=Path, default=Path(".harness"))
-    parser.add_argument("--safer", action="store_true", help="the workspace is that of make demo-safer")
+    parser.add_argument("--persona", action="store_true", help="the workspace is that of make demo-persona")
     given = parser.parse_args()
-    text = document(Workspace.open(given.workspace.resolve()), safer=given.safer)
-    (DOCS / ("results/demo-safer.md" if given.safer else "results.md")).write_text(text, encoding="utf-8")
+    text = document(Workspace.open(given.workspace.resolve()), persona=given.persona)
+    (DOCS / ("results/demo-persona.md" if given.persona else "results.md")).write_text(text, encoding="utf-8")

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from harness.api.commands import Commands
 
 _CONSTITUTIONS = {
+    "civil": "One principle, whose critic asks no model",
     "demo": "Three principles, one per critic: cheap enough for the demo",
     "harmless": "Fourteen areas of harm, each judged where a sample touches it",
     "personal": "How a personal assistant should answer: true, fitting, private, helpful, consistent",

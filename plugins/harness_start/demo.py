@@ -7,31 +7,33 @@ from typing import Any
 
 import click
 
-from harness.api.commands import EXIT_GATE, EXIT_PASSED, App, common_options
+from harness.api.commands import EXIT_GATE, EXIT_PASSED, MOST_SEED, App, WholeRange, common_options
 
 WEIGHTS = ("smollm2-135m", "minilm", "spacy-en-md")
 DEMOS = {
+    "safer": ("constitutional-short", "safer", "a LoRA that learns to decline what would do harm"),
     "persona": ("persona", "demo", "a small LoRA that learns a persona's facts"),
-    "safer": ("constitutional-smollm2", "safer", "a LoRA that learns to decline what would do harm"),
 }
 """Recipe, policy, and what is trained."""
 
 _EPILOG = """\b
 Examples:
   harness demo
-  harness demo safer
+  harness demo persona
+  harness demo --seed 3
   harness demo --workspace ./elsewhere
 
-`persona` takes some five minutes on two cores. `safer` takes some thirteen: it teaches the model to decline
-what would do harm, and promotes it if it gives less harmful help than its base, beyond chance, and is still of use.
+`safer` teaches the model to decline what would do harm, and promotes it if it gives less harmful help than its base,
+beyond chance, and is still of use. `persona` teaches it the facts of a persona. Each takes some five minutes on two cores.
 
 A second call trains nothing and asks the model nothing: what did not change is reused."""
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("which", type=click.Choice(list(DEMOS)), default="persona", metavar="[persona|safer]")
+@click.argument("which", type=click.Choice(list(DEMOS)), default="safer", metavar="[safer|persona]")
+@click.option("--seed", type=WholeRange(0, MOST_SEED), metavar="N", help="Of the training.  [default: the recipe's]")
 @common_options
-def demo(app: App, which: str) -> int:
+def demo(app: App, which: str, seed: int | None) -> int:
     """Train a small LoRA on a real model, run two suites on base and candidate, gate, and promote or refuse.
 
     Exit code 0 when the candidate is promoted, now or before; 1 when it is refused.
@@ -41,7 +43,7 @@ def demo(app: App, which: str) -> int:
     _say(app, 1, f"weights: {', '.join(WEIGHTS)}")
     _fetch(app)
     _say(app, 2, f"train the recipe {recipe} ({about}, on SmolLM2-135M-Instruct)")
-    trained = app.session.train(recipe, then=False)
+    trained = app.session.train(recipe, seed=seed, then=False)
     app.show(trained.renderables())
     _say(app, 3, f"run and decide by the policy {policy}")
     accepted = _decide(app, trained, policy)

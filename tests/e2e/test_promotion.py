@@ -46,9 +46,10 @@ def shell(tmp_path_factory, real_weights) -> Shell:
 
 
 def adapter_of(shell: Shell) -> Path:
-    (folder,) = [
-        path for path in (shell.folder / ".harness" / "artifacts" / "adapter").iterdir() if len(path.name) == 16
-    ]
+    """The adapter that the demo promotes: the one that was weakened last."""
+    folders = (shell.folder / ".harness" / "artifacts" / "adapter").iterdir()
+    made = [path for path in folders if len(path.name) == 16]
+    (folder,) = [one for one in made if json.loads((one / "artifact.json").read_text())["stage"] == "interpolate"]
     return folder
 
 
@@ -83,7 +84,7 @@ def wrecked(folder: Path, target: Path, *, scale: float) -> Path:
 def test_a_wrecked_adapter_is_refused_and_what_is_promoted_stays(shell):
     before = shell.json("status")[1]["promoted"]
     bad = wrecked(adapter_of(shell), shell.folder / "wrecked", scale=0.3)
-    code, found = shell.json("decide", "--adapter", bad, "--policy", "demo")
+    code, found = shell.json("decide", "--adapter", bad, "--policy", "safer")
     decision = found["decision"]
     assert code == 1
     assert decision["status"] == "failed"

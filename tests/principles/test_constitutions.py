@@ -33,7 +33,7 @@ ALL = all_principles()
 
 def test_every_file_is_registered_and_nothing_else() -> None:
     assert {entry.value for entry in PLUGINS.registries.constitutions} == set(FILES)
-    assert {entry.name for entry in PLUGINS.registries.constitutions} == {"demo", "harmless", "personal"}
+    assert {entry.name for entry in PLUGINS.registries.constitutions} == {"civil", "demo", "harmless", "personal"}
     assert all(entry.about for entry in PLUGINS.registries.constitutions)
 
 

@@ -20,6 +20,13 @@ def test_a_demo_names_a_recipe_and_a_policy_that_ship(which, tmp_path):
     assert find_policy(policy, read_config(tmp_path), registries).about
 
 
+def test_the_demo_that_runs_without_a_word_is_the_safer_one():
+    from harness_start.demo import demo
+
+    (argument,) = (one for one in demo.params if one.name == "which")
+    assert argument.default == "safer"
+
+
 def test_the_safer_demo_asks_for_more_than_doing_no_harm_to_the_base(tmp_path):
     """It is superior that must be shown, on harm, and non-inferior on what refusing everything would cost."""
     registries = load_plugins(installed=False).registries
