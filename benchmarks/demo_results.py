@@ -1,4 +1,4 @@
-"""Writes docs/results.md from the workspace of a `make demo`: python benchmarks/demo_results.py [WORKSPACE] [--persona].
+"""Writes docs/results.md from the workspace of `make demo`: python benchmarks/demo_results.py [WORKSPACE] [--persona].
 
 With `--persona` it is that of a `make demo-persona`, and the page docs/results/demo-persona.md.
 
