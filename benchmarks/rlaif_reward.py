@@ -44,6 +44,7 @@ def main() -> None:
     given = parser.parse_args()
     rows = [json.loads(line) for line in given.prompts.read_text("utf-8").splitlines()][:: given.every]
     samples = [Sample(id=row["id"], messages=(Message(role="user", content=row["prompt"]),)) for row in rows]
+    given.workspace.mkdir(parents=True, exist_ok=True)
     session = harness.open(given.workspace)
     session.writable_workspace()
     found: dict[str, Any] = {
