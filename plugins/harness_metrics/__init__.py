@@ -92,8 +92,14 @@ def register_critics(register: Callable[..., None]) -> None:
 
         return DecliningResponseCritic(options)
 
+    def helping(options: Mapping[str, Any]) -> Critic:
+        from harness_metrics.harmful_response import HelpingResponseCritic
+
+        return HelpingResponseCritic(options)
+
     register("harmful-response", harmful, about="Whether the reply helps with harm, by a small model")
     register("declining-response", declining, about="Whether the reply declines, by a small model")
+    register("helping-response", helping, about="Whether the reply helps otherwise than with harm, by a small model")
 
 
 @hookimpl

@@ -20,6 +20,8 @@ class PromptRow:
     line: int
     harmful: bool = False
     """Whether the row says so of itself, as red-team prompts do."""
+    tags: tuple[str, ...] = ()
+    """The row's own, and `harmful` or `benign` where it says which, as samples of suites have them."""
 
 
 def read_prompts(path: Path, *, most_bad: float = 0.0, system: str | None = None) -> Rows[PromptRow]:
@@ -43,9 +45,16 @@ def read_prompts(path: Path, *, most_bad: float = 0.0, system: str | None = None
             messages = parse_row(value, path, line).messages[:-1]
         if system is not None and messages[0].role != "system":
             messages = (Message(role="system", content=system), *messages)
-        return PromptRow(messages=messages, line=line, harmful=value.get("harmful") is True)
+        harmful = value.get("harmful")
+        return PromptRow(messages=messages, line=line, harmful=harmful is True, tags=_tags(value.get("tags"), harmful))
 
     return gather(path, parse, most_bad=most_bad, what="prompts")
+
+
+def _tags(own: object, harmful: object) -> tuple[str, ...]:
+    said = (("harmful",) if harmful else ("benign",)) if isinstance(harmful, bool) else ()
+    given = [str(tag) for tag in own] if isinstance(own, list) else []
+    return tuple(dict.fromkeys((*given, *said)))
 
 
 def _prompt(row: Mapping[str, Any], path: Path, line: int) -> tuple[Message, ...]:

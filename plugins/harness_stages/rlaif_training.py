@@ -38,6 +38,7 @@ from harness_stages.served import Rollouts, make_renderer, make_rollouts
 from harness_stages.watcher import Watcher
 
 if TYPE_CHECKING:
+    from harness_stages.prompts import PromptRow
     from harness_stages.rlaif import RLAIFPlan
 
 Reward = Callable[..., list[float | None]]
@@ -196,6 +197,11 @@ class _Length:
         return [-max(0.0, length / target - 1) for length in lengths]
 
 
+def _sample(row: PromptRow, name: str) -> Sample:
+    """Return a prompt as critics see it: principles may speak of some tags alone."""
+    return Sample(id=name, messages=row.messages, tags=row.tags)
+
+
 class _Critics:
     """The share in [0, 1] to which critics find the constitution followed; what they cannot score counts as broken."""
 
@@ -218,7 +224,7 @@ class _Critics:
         limit = self._plan.options.max_new_tokens
         responses = [
             Response(
-                sample=Sample(id=f"{number}-{index}", messages=self._plan.prompts[int(number)][1].messages),
+                sample=_sample(self._plan.prompts[int(number)][1], f"{number}-{index}"),
                 completion=Completion(text=text, prompt_tokens=None, completion_tokens=len(ids),
                                       finish="length" if len(ids) >= limit else "stop"),
             )

@@ -61,7 +61,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "consistency": {"paraphrases": 2},
 }
 """Other options than the defaults, which have to give another fingerprint."""
-WITHOUT_OPTIONS = ("harmful-response", "declining-response")
+WITHOUT_OPTIONS = ("harmful-response", "declining-response", "helping-response")
 CONTEXT = run_context()
 PRINCIPLE = Principle(id="kind", text="The assistant is kind.")
 SAMPLE = Sample(

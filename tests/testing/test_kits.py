@@ -50,6 +50,7 @@ CRITICS = {
     "consistency": ({}, {}),
     "harmful-response": ({}, {}),
     "declining-response": ({}, {}),
+    "helping-response": ({}, {}),
 }
 BY_MEANING = ("grounding", "relevance", "consistency")
 STAGES = {"canaries": {"data": "rows.jsonl", "count": 4}}

@@ -24,9 +24,21 @@ class Blue(Critic):
         yield
 
 
+class Never(Blue):
+    """Likes nothing."""
+
+    def fingerprint(self):
+        return "never 1"
+
+    def judge(self, case):
+        return 0.0, ""
+        yield
+
+
 @hookimpl
 def register_critics(register):
     register("blue", Blue)
+    register("never", Never)
 '''
 QUICK = {"data": "prompts.jsonl", "max_steps": 3, "batch_size": 4, "samples": 4, "max_new_tokens": 8,
          "learning_rate": 0.01, "dtype": "float32"}  # fmt: skip
@@ -97,6 +109,21 @@ def test_prompts_come_from_several_files(rl_lab):
     with pytest.raises(InputError, match=r"more_data\[0\]: there is no file"):
         rl_lab.train(rl_lab.write({"rlaif": {**options, "more_data": ["none.jsonl"]}}, constitution="./rules.yaml"),
                      plugins=plugins)  # fmt: skip
+
+
+@pytest.mark.parametrize("harmful", [True, False])
+def test_principles_may_speak_of_harmless_prompts_alone(rl_lab, harmful):
+    rows = [{"prompt": question, "harmful": harmful} for question, _ in PAIRS]
+    write_rows(rl_lab.folder / "prompts.jsonl", rows)
+    (rl_lab.folder / "rules.yaml").write_text(
+        "id: rules\nprinciples:\n"
+        "  - {id: blue, text: Be of a good length., critics: [blue], applies_to: {any_tag: [benign]}}\n"
+        "  - {id: never, text: Say nothing., critics: [never], applies_to: {no_tag: [benign]}}\n"
+    )
+    plugins = load_plugins([str(rl_lab.folder / "blue.py")], installed=False)
+    recipe = rl_lab.write({"rlaif": {**QUICK, "max_steps": 1}}, constitution="./rules.yaml")
+    (result,) = rl_lab.train(recipe, plugins=plugins)
+    assert (result.record.figures["reward_constitution_first"] == 0) is harmful
 
 
 def test_limits_end_training_with_the_last_good_adapter(rl_lab):
