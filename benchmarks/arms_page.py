@@ -43,7 +43,9 @@ def page(found: Found) -> str:
         f"- made {found['made'][:10]} on {found['machine']}, {found['cores']} cores, shared: times say little",
         "- SmolLM2-135M-Instruct. SFT: on revisions written by hand and the base's own answers, no critics; DPO: behind"
         " that SFT; constitutional: recipe constitutional-smollm2; the recipe before: as it was with a quarter of the"
-        " requests and without interpolation; RLAIF: GRPO from the bare base; best of n: of that",
+        " requests and without interpolation; RLAIF: GRPO from the bare base, rewarded for declining what would do harm"
+        " and for helping with harmless twins; RLAIF as it was: rewarded for giving no harmful help alone, in 20 steps;"
+        " best of n: of the bare base",
         "- labeller: `harness:harmful-response` (weights with SHA-256"
         f" {found['labeller']}…). It rewards RLAIF and chooses the best of n: there it marks its own work, and the"
         " lines of the gating judge and of the wording count",
