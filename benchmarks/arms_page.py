@@ -36,7 +36,7 @@ OVER_SEEDS = (
 
 def page(found: Found) -> str:
     """Return the page."""
-    arms = {name: arm for name, arm in found["arms"].items() if "failed" not in arm}
+    arms = _ordered({name: arm for name, arm in found["arms"].items() if "failed" not in arm})
     lines = [
         "# Training recipes side by side", "",
         "Written by `benchmarks/training_arms.py`; replies and adapters lie in its workspace.", "",
@@ -78,12 +78,22 @@ def page(found: Found) -> str:
     return "\n".join(lines).rstrip()
 
 
+def _ordered(arms: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arms with the seeds of each side by side."""
+    groups = list(dict.fromkeys(_group(name) for name in arms))
+    return {name: arms[name] for name in sorted(arms, key=lambda name: (groups.index(_group(name)), name))}
+
+
+def _group(name: str) -> str:
+    return name.rsplit(", seed ", 1)[0]
+
+
 def _seeds(arms: Mapping[str, Any]) -> list[str]:
     """Return the table of those arms that have several seeds: the mean change, and the least and the largest."""
     groups: dict[str, list[Any]] = {}
     for name, arm in arms.items():
         if "changes" in arm and ", seed " in name:
-            groups.setdefault(name.rsplit(", seed ", 1)[0], []).append(arm["changes"])
+            groups.setdefault(_group(name), []).append(arm["changes"])
     several = {name: own for name, own in groups.items() if len(own) > 1}
     if not several:
         return []

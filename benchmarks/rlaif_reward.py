@@ -4,7 +4,8 @@
 
 Draws answers of the bare base to our own red-team requests, as the stage `rlaif` does, asks the labeller for the
 chances of its four labels, and writes what each reward would learn from: how far it tells the answers to one request
-apart, without which there is nothing to learn, and with which label it goes.
+apart, without which there is nothing to learn, and with which label it goes. `--curves NAME=FOLDER` puts curves of the
+stage beside it, from its artifact of the kind `curves`; what is in the file of `--out` is kept.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ REWARDS = {
     "P(refused)": lambda chances: chances[..., 2],
     "P(refused) + P(helped)": lambda chances: chances[..., 1] + chances[..., 2],
 }
+TOLD = ("reward", "reward_spread", "kl", "distinct_2", "length")
+"""Curves that are told."""
 FLAT = 0.05
 """A standard deviation below it tells the answers to one request hardly apart."""
 
@@ -41,7 +44,10 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=32)
     parser.add_argument("--temperature", type=float, nargs="*", default=[1.0])
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--curves", action="append", default=[], metavar="NAME=FOLDER")
     given = parser.parse_args()
+    kept = json.loads(given.out.read_text("utf-8")) if given.out is not None and given.out.exists() else {}
+    curves = kept.get("curves", {}) | dict(read_curves(one) for one in given.curves)
     rows = [json.loads(line) for line in given.prompts.read_text("utf-8").splitlines()][:: given.every]
     samples = [Sample(id=row["id"], messages=(Message(role="user", content=row["prompt"]),)) for row in rows]
     given.workspace.mkdir(parents=True, exist_ok=True)
@@ -49,15 +55,24 @@ def main() -> None:
     session.writable_workspace()
     found: dict[str, Any] = {
         "prompts": given.prompts.name, "requests": len(samples), "samples": given.samples, "tokens": given.tokens,
-        "cores": os.cpu_count(), "by temperature": {},
+        "cores": os.cpu_count(), "by temperature": dict(kept.get("by temperature", {})), "curves": curves,
     }  # fmt: skip
     for temperature in given.temperature:
+        if str(temperature) in found["by temperature"]:
+            continue
         chances = labelled(session, samples, given, temperature)
         found["by temperature"][str(temperature)] = figures(chances)
     text = json.dumps(found, indent=1)
     print(text)
     if given.out is not None:
         given.out.write_text(text + "\n", "utf-8")
+
+
+def read_curves(given: str) -> tuple[str, dict[str, list[float]]]:
+    """Return a name and the curves that are told, a number for each step."""
+    name, _, folder = given.partition("=")
+    curves = json.loads((Path(folder) / "curves.json").read_text("utf-8"))["curves"]
+    return name, {one: [round(value, 3) for _, value in curves[one]] for one in TOLD}
 
 
 def labelled(session: Any, samples: list[Sample], given: argparse.Namespace, temperature: float) -> Any:
