@@ -100,7 +100,7 @@ def _table(summary: dict[str, Any]) -> list[str]:
     """Return the page's table; times are medians, with the least and the largest beside the wall time."""
     packed = summary["arms"].get("trl-packed", {}).get("seconds")
     lines = [f"to {summary['target_loss']:.3f} nats per answer token", "",
-             "| arm | steps | wall seconds (least, largest) | of TRL's packing | CPU seconds | peak memory |",
+             "| arm | steps, by seed | wall seconds (least, largest) | of TRL's packing | CPU seconds | peak memory |",
              "|---|---|---|---|---|---|"]  # fmt: skip
     for arm, one in summary["arms"].items():
         beside = f"{packed / one['seconds']:.2f} ×" if packed else "–"
