@@ -4,10 +4,10 @@
 
 Each arm runs in a process of its own, on two cores with two threads, and measures the same held-out loss (nats per
 answer token, encoded as at inference) as it goes; what measuring takes is left out. Reported are CPU seconds and wall
-seconds to the loss that all arms reach, each the median of the repeats, which take turns and have a seed each; and the
-peak resident memory. What is in the file of `--out` is not run again. The arms named `trl` load the base and compute as
-TRL's documentation says (float32, autocast to bfloat16); those named `bfloat16` load it in bfloat16, as ours do where
-the CPU has it.
+seconds to the loss that all arms reach with a seed, each the median of the repeats, which take turns and have a seed
+each, by which the held-out rows are drawn too; and the peak resident memory. What is in the file of `--out` is not run
+again. The arms named `trl` load the base and compute as TRL's documentation says (float32, autocast to bfloat16); those
+named `bfloat16` load it in bfloat16, as ours do where the CPU has it.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=float, default=2.0)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--max-length", type=int, default=256)
+    parser.add_argument("--dropout", type=float, default=0.0, help="of LoRA, in all arms")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--repeats", type=int, default=1, help="runs of each arm, with the seeds from --seed on")
     parser.add_argument("--arms", nargs="*", choices=ARMS, default=list(ARMS))
@@ -49,7 +50,10 @@ def main() -> None:
     if given.arm:
         _one(given)
         return
-    task = {name: getattr(given, name) for name in ("base", "data", "rows", "epochs", "learning_rate", "max_length")}
+    task = {
+        name: getattr(given, name)
+        for name in ("base", "data", "rows", "epochs", "learning_rate", "max_length", "dropout")
+    }
     old = json.loads(given.out.read_text("utf-8")) if given.out is not None and given.out.exists() else {}
     runs: dict[str, dict[str, Any]] = old["runs"] if old.get("task") == task else {}
     for seed in range(given.seed, given.seed + given.repeats):
@@ -57,14 +61,20 @@ def main() -> None:
             if str(seed) in runs.get(arm, {}):
                 continue
             runs.setdefault(arm, {})[str(seed)] = _run(arm, seed, task)
-            result = {
-                "made": datetime.now(UTC).isoformat(timespec="seconds"), "machine": platform.machine(), "threads": 2,
-                "task": task, **_summary(runs), "runs": runs,
-            }  # fmt: skip
-            if given.out is not None:
-                given.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+            _keep(given.out, task, runs)
+    _keep(given.out, task, runs)
     for line in _table(_summary(runs)):
         print(line)
+
+
+def _keep(out: Path | None, task: dict[str, Any], runs: dict[str, dict[str, Any]]) -> None:
+    """Write what was found so far."""
+    if out is not None:
+        result = {
+            "made": datetime.now(UTC).isoformat(timespec="seconds"), "machine": platform.machine(), "threads": 2,
+            "task": task, **_summary(runs), "runs": runs,
+        }  # fmt: skip
+        out.write_text(json.dumps(result) + "\n", "utf-8")
 
 
 def _run(arm: str, seed: int, task: dict[str, Any]) -> dict[str, Any]:
@@ -79,37 +89,52 @@ def _run(arm: str, seed: int, task: dict[str, Any]) -> dict[str, Any]:
 
 
 def _summary(runs: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return the loss that every run reaches, and what each arm takes to it."""
-    target = max(min(loss for *_, loss in one["curve"]) for arm in runs.values() for one in arm.values())
+    """Return the loss that all arms reach with each seed, which draws the held-out rows, and what each takes to it."""
+    seeds = sorted({seed for arm in runs.values() for seed in arm}, key=int)
+    target = {
+        seed: max(min(loss for *_, loss in arm[seed]["curve"]) for arm in runs.values() if seed in arm)
+        for seed in seeds
+    }
     found = {}
     for arm, repeats in runs.items():
-        reached = [next(point for point in one["curve"] if point[3] <= target) for one in repeats.values()]
-        whole = [one["curve"][-1] for one in repeats.values()]
+        reached = {
+            seed: next(point for point in one["curve"] if point[3] <= target[seed])
+            for seed, one in sorted(repeats.items())
+        }
         found[arm] = {
-            "runs": len(reached), "steps": [point[0] for point in reached],
-            "cpu_seconds": statistics.median(point[1] for point in reached),
-            "seconds": statistics.median(point[2] for point in reached),
-            "all_seconds": [point[2] for point in reached],
-            "whole_training_seconds": statistics.median(point[2] for point in whole),
+            "seeds": list(reached), "steps": [point[0] for point in reached.values()],
+            "cpu_seconds": statistics.median(point[1] for point in reached.values()),
+            "seconds": statistics.median(point[2] for point in reached.values()),
+            "seconds_by_seed": {seed: point[2] for seed, point in reached.items()},
+            "whole_training_seconds": statistics.median(one["curve"][-1][2] for one in repeats.values()),
             "peak_memory_bytes": max(one["peak_memory_bytes"] for one in repeats.values()),
         }  # fmt: skip
     return {"target_loss": target, "arms": found}
 
 
 def _table(summary: dict[str, Any]) -> list[str]:
-    """Return the page's table; times are medians, with the least and the largest beside the wall time."""
-    packed = summary["arms"].get("trl-packed", {}).get("seconds")
-    lines = [f"to {summary['target_loss']:.3f} nats per answer token", "",
-             "| arm | steps, by seed | wall seconds (least, largest) | of TRL's packing | CPU seconds | peak memory |",
+    """Return the page's table: medians over the seeds, with the least and the largest beside times and ratios."""
+    packed = summary["arms"].get("trl-packed", {}).get("seconds_by_seed", {})
+    told = ", ".join(f"{loss:.2f}" for loss in summary["target_loss"].values())
+    lines = [f"to {told} nats per answer token, by seed", "",
+             "| arm | steps, by seed | wall seconds | packing in TRL takes longer, times | CPU seconds | peak memory |",
              "|---|---|---|---|---|---|"]  # fmt: skip
     for arm, one in summary["arms"].items():
-        beside = f"{packed / one['seconds']:.2f} ×" if packed else "–"
+        own = one["seconds_by_seed"]
+        ratios = [packed[seed] / seconds for seed, seconds in own.items() if seed in packed]
         lines.append(
-            f"| `{arm}` | {', '.join(map(str, one['steps']))} | {one['seconds']:.1f} ({min(one['all_seconds']):.1f},"
-            f" {max(one['all_seconds']):.1f}) | {beside} | {one['cpu_seconds']:.1f} |"
-            f" {one['peak_memory_bytes'] / 1e9:.1f} GB |"
+            f"| `{arm}` | {', '.join(map(str, one['steps']))} | {_spread(list(own.values()), 1)} |"
+            f" {_spread(ratios, 2)} | {one['cpu_seconds']:.0f} | {one['peak_memory_bytes'] / 1e9:.1f} GB |"
         )
     return lines
+
+
+def _spread(values: list[float], digits: int) -> str:
+    """Return the median, and the least and the largest."""
+    if not values:
+        return "–"
+    low, high = f"{min(values):.{digits}f}", f"{max(values):.{digits}f}"
+    return f"{statistics.median(values):.{digits}f} [{low}, {high}]"
 
 
 def _one(given: argparse.Namespace) -> None:
@@ -196,7 +221,7 @@ def _ours(given, base, tokenizer, data, shared):
 
     model = load_base(base, Where(device="cpu", dtype=choose_dtype("auto", "cpu")))
     layers = int(model.config.num_hidden_layers)
-    options = LoraOptions(from_layer=layers // 2) if given.arm == "ours-upper" else LoraOptions()
+    options = LoraOptions(from_layer=layers // 2 if given.arm == "ours-upper" else 0, dropout=given.dropout)
     model = add_lora(model, options, error_at=lambda *_: {}, task="CAUSAL_LM")
     dataset = Dataset.from_dict(
         {"input_ids": [part.input_ids for part in data[0]], "labels": [part.labels for part in data[0]]}
@@ -224,7 +249,9 @@ def _trl(given, base, tokenizer, data, shared):
     packed = "packed" in given.arm
     held = {"model_init_kwargs": {"dtype": "bfloat16"}} if given.arm.endswith("bfloat16") else {}
     config = SFTConfig(**shared, **held, per_device_train_batch_size=BLOCKS if packed else 8, packing=packed)
-    lora = LoraConfig(r=16, lora_alpha=32, lora_dropout=0.1, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
+    lora = LoraConfig(
+        r=16, lora_alpha=32, lora_dropout=given.dropout, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM"
+    )
     return SFTTrainer(model=str(base), args=config, train_dataset=dataset, processing_class=tokenizer, peft_config=lora)
 
 
