@@ -19,6 +19,8 @@ from harness_stages.encoding import IGNORED
 
 LEAST = 4
 """Shared tokens below which nothing is gained."""
+MOST = 256
+"""Tokens of the rests up to which scores that are all kept cost less than torch's fused attention to whole rows."""
 _NAME = "harness_shared_beginning"
 _PLAIN = frozenset({"llama", "mistral", "qwen2", "qwen3"})
 """Architectures in which tokens meet in attention alone, and that is no more than softmax(q·k)·v."""
@@ -50,7 +52,9 @@ _CURRENT: ContextVar[Shared] = ContextVar("shared")
 
 
 def shared_beginning(ids: torch.Tensor, labels: torch.Tensor) -> Shared | None:
-    """Return the beginning that all rows share and that predicts nothing which is learned; None where it is too short.
+    """Return the beginning that all rows share and that predicts nothing which is learned.
+
+    It is None where it is too short, and where what stands behind it is too long, to gain anything.
 
     Args:
         ids: of shape (rows, tokens), padded behind.
@@ -60,7 +64,7 @@ def shared_beginning(ids: torch.Tensor, labels: torch.Tensor) -> Shared | None:
     differs = ((ids != ids[:1]) | (labels != IGNORED)).any(dim=0).nonzero()
     count = int(differs[0]) if len(differs) else tokens
     count = min(count, tokens - 1)
-    if rows == 1 or count < LEAST:
+    if rows == 1 or count < LEAST or tokens - count > MOST:
         return None
     return Shared(beginning=count, rows=rows, rest=tokens - count)
 

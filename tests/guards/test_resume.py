@@ -92,6 +92,33 @@ def test_what_goes_on_ends_with_the_same_bytes(prepared, stopping, stage, step):
     assert {name: figures[name] for name in same} == pytest.approx({name: before[name] for name in same})
 
 
+def test_a_batch_in_parts_goes_on_with_the_same_bytes(prepared, stopping, monkeypatch):
+    """With two threads and rows that begin alike, the halves of a batch are computed at the same time."""
+    from harness_stages import trainer
+
+    parts, real = [], trainer.loss_of_parts
+
+    def watched(*given):
+        parts.append(given[-1])
+        return real(*given)
+
+    monkeypatch.setattr(trainer, "loss_of_parts", watched)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    path = prepared.write({"sft": {**SFT, "batch_size": 8, "dropout": 0.0, "epochs": 4, "gradient_accumulation": 1,
+                                   "validation": 0.0, "patience": None, "evaluate_every": None}})  # fmt: skip
+    (whole,) = prepared.train(path, checkpoint_seconds=0)
+    assert set(parts) == {2}
+    shutil.rmtree(prepared.workspace.artifacts)
+    stopping["step"] = 3
+    with pytest.raises(BrokenRunError):
+        prepared.train(path, checkpoint_seconds=0)
+    stopping["step"] = 0
+    (again,) = prepared.train(path, checkpoint_seconds=0)
+    assert again.record.figures["resumed_from_step"] == 3
+    assert identity(again) == identity(whole)
+    assert "bit for bit the same" in again.note
+
+
 def test_another_number_of_threads_is_said(prepared, stopping):
     path = prepared.write(STAGES["sft"])
     stopping["step"] = 3

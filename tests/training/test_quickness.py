@@ -127,6 +127,26 @@ def test_what_all_rows_begin_with_is_run_through_once_and_changes_rounding_alone
     assert model.config._attn_implementation == "sdpa"
 
 
+def test_where_long_rows_follow_the_beginning_nothing_is_shared(tiny_llama):
+    """Their scores would all be kept for the way back, which grow with the square of the length."""
+    from harness_stages import sharing, trainer
+
+    ids = torch.randint(3, 100, (3, 30 + sharing.MOST + 1))
+    ids[:, :30] = torch.arange(20, 50)
+    ids[0, 30], ids[1, 30] = 50, 51
+    labels = torch.full_like(ids, IGNORED)
+    assert sharing.shared_beginning(ids[:, :-1], labels[:, :-1]).rest == sharing.MOST
+    assert sharing.shared_beginning(ids, labels) is None
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_pretrained(str(tiny_llama), dtype=torch.float32).train()
+    passed: list[tuple[int, ...]] = []
+    model.model.embed_tokens.register_forward_hook(lambda _, given, __: passed.append(tuple(given[0].shape)))
+    labels[:, -3:] = ids[:, -3:]
+    given = {"input_ids": torch.cat([ids, ids[:, :1]], dim=1), "labels": torch.cat([labels, labels[:, :1]], dim=1)}
+    trainer.answer_loss(model, given, plain=True)
+    assert passed == [tuple(given["input_ids"].shape)]
+
+
 def test_only_what_bears_no_loss_is_shared_and_only_where_nothing_is_dropped(tiny_llama):
     from harness_stages.sharing import can_share, shared_beginning
 
