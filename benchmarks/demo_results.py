@@ -85,8 +85,9 @@ def _setting(workspace: Workspace, adapter: str) -> list[str]:
         figures = record.figures
         trained.insert(
             0,
-            f"- training: {figures['steps']:.0f} steps, {figures['seconds']:.0f} s, loss {figures['loss_first']:.2f} → "
-            f"{figures['loss_last']:.2f}, peak memory {figures['peak_memory_bytes'] / 2**30:.1f} GiB",
+            f"- training: seed {record.seed}, {figures['steps']:.0f} steps, {figures['seconds']:.0f} s, "
+            f"loss {figures['loss_first']:.2f} → {figures['loss_last']:.2f}, "
+            f"peak memory {figures['peak_memory_bytes'] / 2**30:.1f} GiB",
         )
     return [
         f"- made {decision.created[:10]} on {os.cpu_count()} cores ({_processor()}), {platform.system()}",
