@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -29,21 +29,21 @@ _SMALLEST = 64
 """Inputs or outputs of the smallest layer worth it: the halves of an adapter are smaller."""
 _SHARE = 0.25
 """Of the free memory, that the copy may take."""
-_MMAP_THRESHOLD = -3
-"""Of glibc's `mallopt`: from how many bytes on an allocation has pages of its own, which go back when it is freed."""
-_APART, _OTHERWISE = 4 * 2**20, 32 * 2**20
-"""While keys and values are held, between which freed activations would leave gaps; and what glibc rises to at most."""
-_TRIM_THRESHOLD, _TOP_PAD = -1, -2
-_KEPT, _AHEAD = 256 * 2**20, 64 * 2**20
-"""Freed bytes at the heap's end that are kept for the next pass, and how many more than asked for it grows by."""
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
+"""Of glibc's `mallopt`: from how many freed bytes at its end on the heap shrinks; by how many more than asked for it
+grows; from how many bytes on an allocation has pages of its own, which go back when it is freed."""
+_KEPT = {_MMAP_THRESHOLD: 32 * 2**20, _TRIM_THRESHOLD: 256 * 2**20, _TOP_PAD: 64 * 2**20}
+"""Pages stay for the next pass. The first is the most that glibc takes."""
+_APART = {_MMAP_THRESHOLD: 4 * 2**20, _TRIM_THRESHOLD: 8 * 2**20, _TOP_PAD: 128 * 2**10}
+"""While keys and values are held, between which freed activations would leave gaps."""
 
 
 def keep_pages() -> None:
-    """Let passes use the pages of the one before, where the system's library can: it gives them back else, for each
-    to be filled with zeros anew."""
-    _large_from(_OTHERWISE)
-    for name, size in ((_TRIM_THRESHOLD, _KEPT), (_TOP_PAD, _AHEAD)):
-        _mallopt(name, size)
+    """Let passes use the pages of the one before, where the system's library can.
+
+    It gives them back else, and each pass has its pages filled with zeros anew.
+    """
+    _allocate(_KEPT)
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def packed(loaded: Loaded, tokens: int, *, giving: bool = True, greedy: bool = F
     rough = rough_head(loaded) if greedy and layers else None
     if rough is not None:
         layers = [layer for layer in layers if layer is not loaded.model.get_output_embeddings()]
-    _large_from(_APART)
+    _allocate(_APART)
     try:
         done = bool(layers) and _lend(loaded, layers, given, giving=giving and loaded.own)
         loaded.likeliest = rough.tokens if done and rough is not None else None
@@ -74,7 +74,7 @@ def packed(loaded: Loaded, tokens: int, *, giving: bool = True, greedy: bool = F
     finally:
         loaded.likeliest = rough = None  # its room is for the weights that come back
         _give_back(layers, given)
-        _large_from(_OTHERWISE)
+        _allocate(_KEPT)
 
 
 def pack_for_good(loaded: Loaded) -> bool:
@@ -100,14 +100,12 @@ def _give_back(layers: Sequence[Any], given: dict[Any, torch.Tensor]) -> None:
     _trim()
 
 
-def _large_from(size: int) -> None:
-    """Give allocations of so many bytes pages of their own, where the system's library can."""
-    _mallopt(_MMAP_THRESHOLD, size)
-
-
-def _mallopt(name: int, value: int) -> None:
+def _allocate(how: Mapping[int, int]) -> None:
+    """Tell the system's library how to give out memory, where it can be told."""
     with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(name, value)
+        library = ctypes.CDLL(None)
+        for name, value in how.items():
+            library.mallopt(name, value)
 
 
 def _trim() -> None:
