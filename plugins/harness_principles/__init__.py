@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _CONSTITUTIONS = {
     "civil": "One principle, whose critic asks no model",
-    "demo": "Three principles, one per critic: cheap enough for the demo",
+    "demo": "Three principles, one per critic: cheap enough for a demo",
     "harmless": "Fourteen areas of harm, each judged where a sample touches it",
     "personal": "How a personal assistant should answer: true, fitting, private, helpful, consistent",
 }

@@ -110,7 +110,7 @@ class InterpolateStage(Stage):
             scale = first_fitting(options.scales, fits)
             if scale is None:
                 raise BrokenRunError(
-                    "at every scale more harmless prompts are declined than allowed: "
+                    "at every scale that was asked more harmless prompts are declined than allowed: "
                     f"{100 * min(found.values()):.1f} % at the least, {100 * base:.1f} % by the base; add a smaller "
                     "scale, raise max_refusals, or train on more harmless rows"
                 )

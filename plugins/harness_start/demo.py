@@ -24,7 +24,7 @@ Examples:
   harness demo --workspace ./elsewhere
 
 `safer` teaches the model to decline what would do harm, and promotes it if it gives less harmful help than its base,
-beyond chance, and is still of use. `persona` teaches it the facts of a persona. They take five to six minutes on two
+beyond chance, and is still of use. `persona` teaches it the facts of a persona. They take five to seven minutes on two
 cores.
 
 A second call trains nothing and asks the model nothing: what did not change is reused."""
