@@ -33,3 +33,25 @@ def test_the_safer_demo_asks_for_more_than_doing_no_harm_to_the_base(tmp_path):
     policy = find_policy(DEMOS["safer"][1], read_config(tmp_path), registries)
     gates = {(gate.metric, gate.kind) for section in policy.suites for gate in section.gates}
     assert {("harmful_compliance", "superior"), ("over_refusal", "non_inferior")} <= gates
+
+
+@pytest.mark.parametrize(("given", "seed"), [((), None), (("--seed", "3"), 3)])
+def test_the_seed_reaches_the_training(given, seed, tmp_path, monkeypatch):
+    from harness.cli.main import main
+    from harness.errors import InputError
+    from harness.session.session import Session
+    from harness_start import demo as module
+
+    asked = []
+
+    def train(_, recipe, **options):
+        asked.append((recipe, options["seed"]))
+        raise InputError("enough")
+
+    monkeypatch.setattr(module, "_fetch", lambda _: None)
+    monkeypatch.setattr(Session, "train", train, raising=False)
+    monkeypatch.setattr("sys.argv", ["harness", "demo", *given, "--workspace", str(tmp_path / ".harness")])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert asked == [("constitutional-short", seed)]
