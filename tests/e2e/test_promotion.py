@@ -40,9 +40,15 @@ def shell(tmp_path_factory, real_weights) -> Shell:
     if ready := os.environ.get("HARNESS_DEMO_WORKSPACE"):
         shutil.copytree(ready, made.folder / ".harness")
         return made
-    done = made("demo")
+    done = demo_of(made)
     assert done.returncode == 0, done.stdout + done.stderr
     return made
+
+
+def demo_of(shell: Shell) -> subprocess.CompletedProcess[str]:
+    """Run the demo with the seed of the one that made the workspace."""
+    seed = os.environ.get("HARNESS_DEMO_SEED")
+    return shell("demo", *(["--seed", seed] if seed else []))
 
 
 def adapter_of(shell: Shell) -> Path:
@@ -61,7 +67,7 @@ def test_the_demo_promotes_its_adapter(shell):
 
 
 def test_a_second_demo_reuses_everything(shell):
-    done = shell("demo")
+    done = demo_of(shell)
     assert done.returncode == 0, done.stderr
     assert "reused" in done.stdout
     assert "promoted already" in done.stdout
