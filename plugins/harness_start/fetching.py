@@ -113,9 +113,10 @@ def _pip_resumes() -> bool:
 
 def _bytes_in(folder: Path) -> int:
     total = 0
-    for file in folder.rglob("*"):
-        with contextlib.suppress(OSError):  # pip moves files while we look
-            total += file.stat().st_size if file.is_file() else 0
+    for place, _, names in os.walk(folder):  # which passes by folders that pip removes while we look
+        for name in names:
+            with contextlib.suppress(OSError):  # and it moves files
+                total += (Path(place) / name).stat().st_size
     return total
 
 

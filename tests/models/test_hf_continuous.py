@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.types import Decoding
+from harness_models.hf import slots as slots_module
 from harness_models.hf.batching import Budget
 from harness_models.hf.generation import Ask, Generated, generate
 from harness_models.hf.slots import Slots
@@ -195,6 +197,28 @@ def test_a_long_row_leaves_little_of_its_slot_unused(columns: int, width: int, l
     run(model, asks(PROMPTS[:1], room=1))
     assert model.shelves
     assert Slots(model).width(columns) == width
+
+
+def test_a_shelf_that_is_empty_takes_no_memory_when_rows_enter(loaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, _ = loaded("llama")
+    made: list[weakref.ref[Any]] = []
+    alive: list[int] = []
+    paged, resize = slots_module.paged, slots_module.Shelf.resize
+
+    def watched(*given: Any) -> Any:
+        room = paged(*given)
+        made.append(weakref.ref(room))
+        return room
+
+    def resizing(self: Any, *given: Any) -> None:
+        alive.append(sum(one() is not None for one in made))
+        resize(self, *given)
+
+    monkeypatch.setattr(slots_module, "paged", watched)
+    monkeypatch.setattr(slots_module.Shelf, "resize", resizing)
+    run(model, asks([prompt(0, 200), prompt(1, 100), prompt(2, 40)], room=3), Budget(tokens=2048, rows=1, cached=256))
+    assert len(alive) == 3
+    assert alive == [0, 0, 0]
 
 
 def test_a_long_row_widens_no_other(loaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import shutil
 import sys
 import threading
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,21 @@ from tests.weights.conftest import FILES, Index, pin
 
 def leftovers(store: Path) -> list[str]:
     return [str(path) for path in (store / ".partial").rglob("*") if path.is_file()]
+
+
+def test_folders_that_pip_removes_meanwhile_end_no_pull(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("kept", "removed"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "part").write_bytes(b"12345")
+    scan = os.scandir
+
+    def scanning(place: str | Path) -> Iterator[os.DirEntry[str]]:
+        if Path(place).name == "removed":
+            raise FileNotFoundError(place)
+        return scan(place)
+
+    monkeypatch.setattr(os, "scandir", scanning)
+    assert fetching._bytes_in(tmp_path) == 5
 
 
 def test_a_pull_brings_the_pinned_files_and_leaves_nothing_else(index: Index, tmp_path: Path) -> None:

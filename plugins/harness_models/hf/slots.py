@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness_models.hf.caches import cache_of
+from harness_models.hf.pages import paged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +52,7 @@ class Shelf:
 
     def _made(self, like: torch.Tensor, kept: int = 0) -> torch.Tensor:
         """Return room for all rows, with zeros in the clean columns of those from `kept` on."""
-        made = like.new_empty(self.rows, like.shape[1], self.columns, like.shape[3])
+        made = paged((self.rows, like.shape[1], self.columns, like.shape[3]), like)
         made[kept:, :, : self.clean] = 0
         return made
 
@@ -144,6 +145,7 @@ class Slots:
             columns: tokens of the longest.
             more: rows of this width that will follow, so that room for them is made at once.
         """
+        self._written = []  # it holds shelves that the last step wrote on and that are empty now
         shelf = self._shelf(columns)
         if len(shelf.slots) + rows > shelf.rows:
             shelf.resize(len(shelf.slots) + rows + more, shelf.columns)
@@ -164,6 +166,7 @@ class Slots:
         old, new = self.homes[slot], self._shelf(columns)
         if new is old:
             return
+        self._written = []
         if len(new.slots) == new.rows:
             new.resize(new.rows + 1, new.columns)
         new.reach(old.clean)
