@@ -267,7 +267,7 @@ def test_no_adapter_leaves_a_trace_on_the_base(
                 weight.normal_(std=0.3)
     made.save_pretrained(str(tmp_path / "adapter"))
     model, bare = make(base, surroundings)
-    before = logprob(ask(model, bare, [QUESTION]))
+    before = {logprob(ask(model, bare, [QUESTION])) for _ in range(2)}  # the second finds its beginning at hand
     candidate = Candidate(model=bare.model, adapters=(adapter_of(tmp_path / "adapter"),))
     if "use_dora" in given:
         expected = Plain(base, tmp_path / "adapter").continuation(QUESTION.messages, QUESTION.continuation)[0]
@@ -275,4 +275,4 @@ def test_no_adapter_leaves_a_trace_on_the_base(
     else:
         with pytest.raises(InputError, match="stay changed when it is off"):
             ask(model, candidate, [QUESTION])
-    assert logprob(ask(model, bare, [QUESTION])) == pytest.approx(before, abs=1e-5)
+    assert logprob(ask(model, bare, [QUESTION])) in before

@@ -58,7 +58,7 @@ def test_an_adapter_file_cannot_overwrite_the_base(
     """By its header where that is read; and by the base's own bytes where nobody had looked at the header."""
     bad = adapter_of(with_tensor(tiny_adapter, tmp_path / "bad", tiny_base, name, of=of))
     model, bare = make(tiny_base, surroundings)
-    before = logprob(ask(model, bare, [QUESTION]))
+    before = {logprob(ask(model, bare, [QUESTION])) for _ in range(2)}  # the second finds its beginning at hand
     if not checked:
         monkeypatch.setattr("harness_models.hf.rack.check_adapter", lambda *_: None)
         monkeypatch.setattr("harness_models.hf.adapters.AdapterRack._require_whole", lambda *_: None)
@@ -66,7 +66,7 @@ def test_an_adapter_file_cannot_overwrite_the_base(
     with pytest.raises(InputError if checked else BaseChangedError) as caught:
         ask(model, Candidate(model=bare.model, adapters=(bad,)), [QUESTION])
     assert (name if checked else of) in str(caught.value)
-    assert logprob(ask(model, bare, [QUESTION])) == pytest.approx(before, abs=1e-5)
+    assert logprob(ask(model, bare, [QUESTION])) in before
 
 
 def test_an_adapter_that_fails_half_way_leaves_nothing_on_the_base(
@@ -82,10 +82,10 @@ def test_an_adapter_that_fails_half_way_leaves_nothing_on_the_base(
     del tensors[next(name for name in tensors if "lora_B" in name)]
     save_file(tensors, str(half / "adapter_model.safetensors"))
     model, bare = make(tiny_base, surroundings)
-    before = logprob(ask(model, bare, [QUESTION]))
+    before = {logprob(ask(model, bare, [QUESTION])) for _ in range(2)}  # the second finds its beginning at hand
     with pytest.raises(InputError, match="lacks 1 of its weights"):
         ask(model, Candidate(model=bare.model, adapters=(adapter_of(half),)), [QUESTION])
-    assert logprob(ask(model, bare, [QUESTION])) == pytest.approx(before, abs=1e-5)
+    assert logprob(ask(model, bare, [QUESTION])) in before
 
 
 @pytest.mark.parametrize(

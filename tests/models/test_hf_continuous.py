@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import functools
+import mmap
 import weakref
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.types import Decoding
+from harness_models.hf import pages
 from harness_models.hf import slots as slots_module
 from harness_models.hf.batching import Budget
 from harness_models.hf.generation import Ask, Generated, generate
@@ -197,6 +200,24 @@ def test_a_long_row_leaves_little_of_its_slot_unused(columns: int, width: int, l
     run(model, asks(PROMPTS[:1], room=1))
     assert model.shelves
     assert Slots(model).width(columns) == width
+
+
+def test_lost_memory_of_the_system_is_lost_memory(loaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, plain = loaded("llama")
+    asked = asks([prompt(number, 30 + number) for number in range(6)], room=8)
+    made, calls = mmap.mmap, [0]
+
+    def scarce(*given: Any, **more: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == 3:
+            raise OSError(errno.ENOMEM, "Cannot allocate memory")
+        return made(*given, **more)
+
+    monkeypatch.setattr(pages, "_SMALLEST", 1)
+    monkeypatch.setattr(mmap, "mmap", scarce)
+    got = run(model, asked, Budget(tokens=2048, rows=6, cached=2048))
+    assert calls[0] > 3
+    assert near_ties(plain, asked, got) == []
 
 
 def test_a_shelf_that_is_empty_takes_no_memory_when_rows_enter(loaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,7 +102,7 @@ def _give_back(layers: Sequence[Any], given: dict[Any, torch.Tensor]) -> None:
 
 def _allocate(how: Mapping[int, int]) -> None:
     """Tell the system's library how to give out memory, where it can be told."""
-    with suppress(OSError, AttributeError):
+    with suppress(OSError, AttributeError, TypeError):  # the last on Windows
         library = ctypes.CDLL(None)
         for name, value in how.items():
             library.mallopt(name, value)
@@ -110,7 +110,7 @@ def _allocate(how: Mapping[int, int]) -> None:
 
 def _trim() -> None:
     """Give the gaps between the pieces back to the system, where it is Linux: a fifth of the weights' size."""
-    with suppress(OSError, AttributeError):
+    with suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 

@@ -22,8 +22,15 @@ def paged(shape: Sequence[int], like: torch.Tensor) -> torch.Tensor:
     """Return an uninitialised tensor of a shape, of the number format of another and where that lies.
 
     On a CPU its pages take no memory before they are written to.
+
+    Raises:
+        MemoryError: where the system gives none.
     """
     size = prod(shape) * like.element_size()
     if like.device.type != "cpu" or size < _SMALLEST:
         return like.new_empty(*shape)
-    return torch.frombuffer(mmap.mmap(-1, size), dtype=like.dtype).view(*shape)
+    try:
+        pages = mmap.mmap(-1, size, access=mmap.ACCESS_COPY)  # private: by default other processes could share them
+    except OSError as error:
+        raise MemoryError(str(error)) from error
+    return torch.frombuffer(pages, dtype=like.dtype).view(*shape)
