@@ -12,6 +12,8 @@ from harness_models.hf.planning import common
 _SHORTEST_PREFIX = 16
 """A shorter common prefix is not worth a pass of its own."""
 _SMALLEST_CLUSTER = 4
+BLOCK = 128
+"""Tokens of a block of a mask by blocks: what the kernels of torch's `flex_attention` are tuned for."""
 _NO_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
 """What torch, its allocator on a CPU, and the libraries that it calls on a GPU say."""
 
@@ -29,7 +31,8 @@ class Budget:
     cached: int = 32_768
     """Tokens whose keys and values are held at a time."""
     mask: int = 2**26
-    """Most elements of one dense mask: rows times their longest length times that with the prefix before it."""
+    """Most elements of one mask: rows times their longest length times that with the prefix before it, if it is dense;
+    if it is by blocks, blocks of queries times blocks of keys, each of which takes half of an element's bytes."""
 
     def halve(self) -> bool:
         """Allow half as much; False when a single row is the least there is."""
@@ -42,20 +45,26 @@ class Budget:
         return True
 
 
-def batches(lengths: Sequence[int], budget: Budget, behind: int = 0) -> list[list[int]]:
+def batches(lengths: Sequence[int], budget: Budget, behind: int = 0, *, joined: bool = False) -> list[list[int]]:
     """Group indices by length, longest first, so that too large a batch fails early. A row always fits alone.
 
     Args:
         lengths: of the rows.
         budget: what a batch may hold.
         behind: tokens of the prefix that all stand behind, which a mask has columns for.
+        joined: whether rows stand behind each other as one sequence under a mask by blocks, so that none is padded.
     """
     order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
     result: list[list[int]] = []
     for index in order:
         last = result[-1] if result else []
-        tokens = (len(last) + 1) * lengths[last[0]] if last else 0
-        fits = tokens <= budget.tokens and last and tokens * (behind + lengths[last[0]]) <= budget.mask
+        if joined:
+            tokens = sum(lengths[one] for one in last) + lengths[index]
+            mask = -(-tokens // BLOCK) * -(-(behind + tokens) // BLOCK)
+        else:
+            tokens = (len(last) + 1) * lengths[last[0]] if last else 0
+            mask = tokens * (behind + lengths[last[0]]) if last else 0
+        fits = last and tokens <= budget.tokens and mask <= budget.mask
         if fits and len(last) < budget.rows:
             last.append(index)
         else:

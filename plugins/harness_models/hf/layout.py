@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from harness_models.hf.planning import Branches, Pack, Plan
 
 Mask: TypeAlias = "torch.Tensor | Mapping[str, torch.Tensor]"
-"""One additive mask (B, 1, L, P + L) for all layers, or one for each type of layer."""
+"""One mask for all layers, or one for each type of layer: additive (B, 1, L, P + L), or one that carries `blocks`."""
 States: TypeAlias = "tuple[torch.Tensor, torch.Tensor]"
 """Some of the states (B, L) of a pass: their rows and their places, (N,) each."""
 
@@ -60,8 +60,25 @@ def lay_out(plan: Plan, pack: Pack, depth: int, rows: Sequence[Branches]) -> Lay
     return Layout(tokens=tokens, positions=positions, ends=ends, reads=reads)
 
 
+def joined(layouts: Sequence[Layout]) -> Layout:
+    """Return layouts behind each other as one sequence, whose tokens see none of another layout's."""
+    tokens: list[int] = []
+    positions: list[int] = []
+    ends: list[int] = []
+    reads: list[tuple[int, int, int]] = []
+    for item in layouts:
+        before = len(tokens)
+        tokens += item.tokens
+        positions += item.positions
+        ends += [before + end for end in item.ends]
+        reads += [(path, before + state, token) for path, state, token in item.reads]
+    return Layout(tokens=tokens, positions=positions, ends=ends, reads=reads)
+
+
 def tree_mask(loaded: Loaded, layouts: Sequence[Layout], longest: int, depth: int) -> Mask:
-    """Return the additive masks of a batch: a token sees the prefix and its ancestors, as far as its layer looks.
+    """Return the masks of a batch: a token sees the prefix and its ancestors, as far as its layer looks.
+
+    They are additive, or by blocks where the model attends so and the batch is one sequence.
 
     Args:
         loaded: says which layers look how far.
@@ -71,6 +88,10 @@ def tree_mask(loaded: Loaded, layouts: Sequence[Layout], longest: int, depth: in
     """
     import torch
 
+    if loaded.blocks and len(layouts) == 1:
+        from harness_models.hf.blocks import block_mask
+
+        return block_mask(loaded, layouts[0].positions, layouts[0].ends, depth)
     device, dtype = loaded.model.device, loaded.model.dtype
     # Padding sees what stands before it: where nothing is seen float16 may give NaN, which no weight of 0 hides.
     ends = torch.tensor([item.ends + [longest] * (longest - len(item.ends)) for item in layouts], device=device)

@@ -8,7 +8,8 @@ import json
 import logging
 import os
 import warnings
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,6 +30,7 @@ from harness_models.hf.reach import Reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     import torch
@@ -59,6 +61,10 @@ class Loaded:
     """How it generates, see `harness_models.hf.paths`; None until it was asked to."""
     shelves: bool = False
     """Whether rows in slots may stand on shelves of several widths."""
+    blocks: bool = False
+    """Whether it attends over blocks instead of under dense masks, see `harness_models.hf.blocks`."""
+    dense: str = ""
+    """Why it does not, where its device is one that does."""
     split: bool = True
     """Whether the head is applied apart from the body (else `hidden` gives logits at every position)."""
     after_head: Callable[[torch.Tensor], torch.Tensor] | None = None
@@ -91,6 +97,15 @@ class Loaded:
 
         return possible()
 
+    def joins(self, *, branching: bool, depth: int) -> bool:
+        """Tell whether packs share a pass as one sequence under a mask by blocks: where else a dense one would be made.
+
+        Args:
+            branching: whether they have tokens that must not see all before them.
+            depth: tokens of the prefix that they stand behind.
+        """
+        return self.blocks and (branching or depth > 0 or self.reach.windowed)
+
     def hidden(
         self,
         ids: torch.Tensor,
@@ -102,20 +117,29 @@ class Loaded:
     ) -> torch.Tensor:
         """Run the body: ids (B, L) to hidden states (B, L, H), or (N, H) where `at` asks for some of them alone.
 
-        `mask` is 2D (padding) or 4D (additive).
+        `mask` is 2D (padding), 4D (additive) or by blocks.
         """
         if self.own:
             found: torch.Tensor = self.model(ids, mask, positions, cache, at)
             return found
         body = self.model.base_model if self.split else self.model
         given = {"attention_mask": mask, "position_ids": positions, self.cache_name: cache}
-        out = body(
-            input_ids=ids,
-            use_cache=cache is not None,
-            **{key: value for key, value in given.items() if value is not None},
-        )
+        with self._attention(mask):
+            out = body(
+                input_ids=ids,
+                use_cache=cache is not None,
+                **{key: value for key, value in given.items() if value is not None},
+            )
         result: torch.Tensor = out.last_hidden_state if self.split else out.logits
         return result if at is None else result[at]
+
+    def _attention(self, mask: Mask | None) -> AbstractContextManager[None]:
+        """Let the model attend over blocks where a mask is by blocks."""
+        if not hasattr(next(iter(mask.values())) if isinstance(mask, Mapping) else mask, "blocks"):
+            return nullcontext()
+        from harness_models.hf.transformers_caches import OVER_BLOCKS, attention
+
+        return attention(self, OVER_BLOCKS)
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Turn hidden states (..., H) into float32 logits (..., V)."""

@@ -250,6 +250,8 @@ class HfModel(Model):
             "threads": str(self._loaded.threads or torch.get_num_threads()),
             "shared tokens": f"forwarded each time: {self._loaded.plain}" if self._loaded.plain else "forwarded once",
         }
+        if self._loaded.blocks or self._loaded.dense:
+            facts["attention masks"] = f"dense: {self._loaded.dense}" if self._loaded.dense else "by blocks"
         if self._loaded.generates is not None:
             facts["generation"] = _WAITING.get(self._loaded.generates, "in slots: rows come and go")
         if place.device.startswith("cuda"):

@@ -50,7 +50,13 @@ class KeptPrefix:
             self._parent.behind()
             for layer, held in zip(layers, self._parent._layers, strict=True):  # noqa: SLF001 - another of this class
                 layer.held = held
-        none = self._loaded.tensor([])
-        self._loaded.hidden(self._loaded.tensor([self._tokens]), cache=cache_of(self._loaded, layers), at=(none, none))
+        none, mask, before = self._loaded.tensor([]), None, self.depth - len(self._tokens)
+        if self._loaded.joins(branching=False, depth=before):
+            from harness_models.hf.blocks import causal_blocks
+
+            mask = causal_blocks(self._loaded, before, len(self._tokens))
+        self._loaded.hidden(
+            self._loaded.tensor([self._tokens]), mask=mask, cache=cache_of(self._loaded, layers), at=(none, none)
+        )
         self._parent = None  # what it holds is held here too
         return [layer.held for layer in layers if layer.held is not None]

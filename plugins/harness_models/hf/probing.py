@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from harness_models.hf.layout import lay_out, tree_mask
+from harness_models.hf.layout import joined, lay_out, tree_mask
 from harness_models.hf.planning import Branches, plan
 from harness_models.hf.reach import reach_of, rotates_by_length
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 _PROBE = 12
 """Tokens of a probe."""
+_FAILS = (AttributeError, TypeError, RuntimeError, ValueError, KeyError, IndexError)
+"""What an architecture raises that cannot take what it is given; a compiler of kernels may raise anything."""
+_LONG_PROBE = 300
+"""The same where it is to reach over several blocks."""
 _WINDOW = 5
 """A sliding window is narrowed to this while probing, so that a short probe reaches beyond it."""
 _EXACT = {"float32": 1e-5, "float16": 1e-3, "bfloat16": 8e-3}
@@ -30,7 +34,7 @@ def probe(loaded: Loaded) -> None:
     What fails here is done the plain way, and `Loaded.plain` says why.
     """
     config = loaded.model.config.get_text_config()
-    rows = _rows([(7 * index + 3) % config.vocab_size for index in range(_PROBE)])
+    rows = _rows(loaded, _PROBE)
     whole = loaded.model(input_ids=loaded.tensor(rows), use_cache=False).logits.float()
     ids = loaded.tensor(rows[:1])
     loaded.split = _find_head(loaded, ids, whole[:1])
@@ -45,8 +49,12 @@ def probe(loaded: Loaded) -> None:
         with narrowed(config):
             loaded.reach = reach_of(config) or reach
             same = getattr(config, "sliding_window", None) is None  # else the plain passes are to be narrow too
-            if not _tree_agrees(loaded, rows, whole if same else None):
+            if _disagrees(loaded, rows, whole if same else None):
                 loaded.plain = "a tree mask behind a cached prefix changes its scores"
+            elif _by_blocks(loaded.place.device):
+                loaded.blocks = True
+                loaded.dense = _disagrees(loaded, _rows(loaded, min(_LONG_PROBE, loaded.window)), None)
+                loaded.blocks = not loaded.dense
         loaded.reach = reach
 
 
@@ -112,26 +120,39 @@ def distance(found: torch.Tensor, expected: torch.Tensor) -> float:
     return apart / spread if spread > 0 else (math.inf if apart > 0 else 0.0)
 
 
-def _rows(ids: list[int]) -> list[list[int]]:
+def _by_blocks(device: str) -> bool:
+    """Tell whether a device is of the kind that attends over blocks."""
+    return device.startswith("cuda")
+
+
+def _rows(loaded: Loaded, length: int) -> list[list[int]]:
     """Return two rows that part, the second with the end of the first turned round."""
-    fork = _PROBE * 2 // 3
+    size, fork = loaded.model.config.get_text_config().vocab_size, length * 2 // 3
+    ids = [(7 * index + 3) % size for index in range(length)]
     return [ids, [*ids[:fork], *ids[fork:][::-1]]]
 
 
-def _tree_agrees(loaded: Loaded, rows: list[list[int]], whole: torch.Tensor | None) -> bool:
-    """Compare two paths behind a cached prefix, in one sequence under a mask, with plain passes.
+def _disagrees(loaded: Loaded, rows: list[list[int]], whole: torch.Tensor | None) -> str:
+    """Compare two paths behind a cached prefix, in one sequence under a mask, with plain passes; say what is wrong.
+
+    Over blocks, that sequence stands there twice.
 
     Args:
         loaded: the model.
         rows: the paths with a token behind each.
         whole: the logits of plain passes over the rows, where they are known.
     """
+    import torch
+
     from harness_models.hf.prefix import KeptPrefix
 
-    half, fork = _PROBE // 2, _PROBE * 2 // 3
+    half, fork = len(rows[0]) // 2, len(rows[0]) * 2 // 3
     branches = [Branches(context=tuple(rows[0][:fork]), continuations=tuple(tuple(row[fork:]) for row in rows))]
-    trie = plan(branches, pack_tokens=10 * _PROBE)
+    trie = plan(branches, pack_tokens=10 * len(rows[0]))
     layout = lay_out(trie, trie.groups[0].packs[0], half, branches)
+    copies, faults = (2, (Exception,)) if loaded.blocks else (1, _FAILS)
+    if copies > 1:
+        layout = joined([layout] * copies)
     try:
         hidden = loaded.hidden(
             loaded.tensor([layout.tokens]),
@@ -146,8 +167,8 @@ def _tree_agrees(loaded: Loaded, rows: list[list[int]], whole: torch.Tensor | No
             else:
                 plain = whole[path.number, fork - 1 : -1]
             states = [state for read, state, _ in layout.reads if read == index]
-            if not alike(found[states], plain, loaded):
-                return False
-    except (AttributeError, TypeError, RuntimeError, ValueError, KeyError, IndexError):
-        return False
-    return True
+            if not alike(found[states], torch.cat([plain] * copies), loaded):
+                return "other scores than those of plain passes"
+    except faults as error:
+        return f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), '')[:200]}"
+    return ""

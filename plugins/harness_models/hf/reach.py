@@ -27,6 +27,11 @@ class Reach:
         """Whether the model wants a mask for each type of layer."""
         return bool(self.windows)
 
+    @property
+    def windowed(self) -> bool:
+        """Whether a layer may not see all before it."""
+        return any(window is not None for window in (self.window, *self.windows.values()))
+
 
 def reach_of(config: Any) -> Reach | None:  # noqa: ANN401 - a transformers configuration
     """Read it from a configuration; None where a layer does something that no mask of ours can say."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness_models.hf.batching import Budget, batches, out_of_memory
-from harness_models.hf.layout import Layout, lay_out, tree_mask
+from harness_models.hf.layout import Layout, joined, lay_out, tree_mask
 from harness_models.hf.planning import Branches, Group, Pack, Plan, Prefix, plan, separate
 
 if TYPE_CHECKING:
@@ -110,8 +110,7 @@ def _run_group(
     scores: _Scores,
 ) -> None:  # fmt: skip
     """Run the packs behind one prefix, batched by length; on lost memory with less at a time, down to one path."""
-    behind = 0 if loaded.apart else group.depth
-    queue = batched(group.packs, budget, behind=behind, equal=loaded.equal_lengths)
+    queue = batched(group.packs, budget, loaded=loaded, depth=group.depth)
     while queue:
         batch = queue.pop(0)
         begin, lone = time.perf_counter(), -1
@@ -123,7 +122,7 @@ def _run_group(
                 lone = batch[0].first
                 batch = _smaller(trie, batch[0], group.depth)
                 budget.pack = max(1, budget.pack // 2)
-            queue = batched([*batch, *left], budget, behind=behind, equal=loaded.equal_lengths)
+            queue = batched([*batch, *left], budget, loaded=loaded, depth=group.depth)
             if batch:
                 continue
             found = {lone: None}
@@ -133,23 +132,26 @@ def _run_group(
             scores.add(trie.paths[index].row, trie.paths[index].number, one, seconds, contexts)
 
 
-def batched(packs: Sequence[Pack], budget: Budget, *, behind: int = 0, equal: bool = False) -> list[list[Pack]]:
+def batched(packs: Sequence[Pack], budget: Budget, *, loaded: Loaded | None = None, depth: int = 0) -> list[list[Pack]]:
     """Group packs by length; those without branches apart, since they need no mask.
 
     Args:
         packs: behind one prefix.
         budget: what a batch may hold.
-        behind: tokens of that prefix.
-        equal: whether only packs of equal length may share a batch.
+        loaded: the model, where it is known: only packs of equal length may share a batch, or none is padded.
+        depth: tokens of that prefix.
     """
+    equal = loaded is not None and loaded.equal_lengths
     kinds: dict[tuple[bool, int], list[Pack]] = {}
     for pack in packs:
         kinds.setdefault((not pack.branching, pack.size if equal else 0), []).append(pack)
-    return [
-        [alike[index] for index in batch]
-        for _, alike in sorted(kinds.items())
-        for batch in batches([pack.size for pack in alike], budget, behind)
-    ]
+    behind = 0 if loaded is not None and loaded.apart else depth
+    result = []
+    for (linear, _), alike in sorted(kinds.items()):
+        one = loaded is not None and loaded.joins(branching=not linear, depth=depth)
+        found = batches([pack.size for pack in alike], budget, behind, joined=one)
+        result += [[alike[index] for index in batch] for batch in found]
+    return result
 
 
 def _smaller(trie: Plan, pack: Pack, depth: int) -> list[Pack]:
@@ -178,11 +180,14 @@ def _run_batch(
     """Forward a batch; return the scores of its paths."""
     depth = 0 if prefix is None else prefix.depth
     layouts = [lay_out(trie, pack, depth, rows) for pack in batch]
+    one = loaded.joins(branching=batch[0].branching, depth=depth)
+    if one:
+        layouts = [joined(layouts)]
     longest = max(len(item.tokens) for item in layouts)
     ids = loaded.tensor([item.tokens + [0] * (longest - len(item.tokens)) for item in layouts])
     # Padding stands on the right, where no real token looks: under the causal mask it needs no mask of its own.
     mask = positions = None
-    if batch[0].branching:
+    if batch[0].branching or one:
         mask = tree_mask(loaded, layouts, longest, 0 if loaded.apart else depth)
         positions = loaded.tensor([item.positions + [0] * (longest - len(item.positions)) for item in layouts])
     cache = None if prefix is None else prefix.behind()

@@ -263,7 +263,9 @@ class Slots:
         self.start, self.end = start, start + width
         positions = torch.arange(start, self.end, device=ids.device)
         # Padding stands behind the tokens, where causal attention never looks: plain attention needs no mask at all.
-        mask = self._mask(positions[None]) if start or self._narrower_than(width) else None
+        mask: Mask | None = None
+        if start or self._narrower_than(width):
+            mask = self._causal_blocks(width) if self._loaded.blocks else self._mask(positions[None])
         last = self._loaded.tensor([[*range(len(rows))], [len(row) - start - 1 for row in rows]])
         return self._loaded.hidden(
             ids, mask=mask, positions=positions.expand(len(rows), -1), cache=self._cache, at=(last[0], last[1])
@@ -294,15 +296,20 @@ class Slots:
 
     def _by_shelf(self) -> AbstractContextManager[None]:
         """Let the model attend shelf by shelf; ours does so by itself."""
-        if self._loaded.own:
+        if self._loaded.own or not self._loaded.shelves:
             return nullcontext()
-        from harness_models.hf.transformers_caches import attention_by_shelf
+        from harness_models.hf.transformers_caches import BY_SHELF, attention
 
-        return attention_by_shelf(self._loaded)
+        return attention(self._loaded, BY_SHELF)
 
     def _narrower_than(self, length: int) -> bool:
         reach = self._loaded.reach
         return any(window is not None and window < length for window in (reach.window, *reach.windows.values()))
+
+    def _causal_blocks(self, width: int) -> Mask:
+        from harness_models.hf.blocks import causal_blocks
+
+        return causal_blocks(self._loaded, self.start, width)
 
     def _mask(self, positions: torch.Tensor) -> Mask:
         """Return the additive masks of tokens at positions (B, L), as far as each type of layer looks."""

@@ -9,6 +9,8 @@ from transformers import AttentionInterface, DynamicCache
 from transformers.cache_utils import DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+from harness_models.hf.blocks import attend_over_blocks
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
     from harness_models.hf.caches import LayerCache
     from harness_models.hf.loading import Loaded
 
-_ATTENTION = "harness-shelves"
+BY_SHELF, OVER_BLOCKS = "harness-shelves", "harness-blocks"
+"""Names of attention functions of ours."""
 
 
 class _Layer(DynamicLayer):  # type: ignore[misc] # transformers is untyped here
@@ -52,12 +55,11 @@ def wrapped(layers: Sequence[LayerCache]) -> DynamicCache:
 
 
 @contextmanager
-def attention_by_shelf(loaded: Loaded) -> Iterator[None]:
-    """Let the model attend shelf by shelf, where there may be several."""
+def attention(loaded: Loaded, name: str) -> Iterator[None]:
+    """Let the model attend by one of our functions."""
     config = loaded.model.config.get_text_config()
     before = config._attn_implementation  # noqa: SLF001 - transformers has no public name for it
-    if loaded.shelves:
-        config._attn_implementation = _ATTENTION  # noqa: SLF001 - the same
+    config._attn_implementation = name  # noqa: SLF001 - the same
     try:
         yield
     finally:
@@ -83,4 +85,5 @@ def _attend(
     return result, None
 
 
-AttentionInterface.register(_ATTENTION, _attend)
+AttentionInterface.register(BY_SHELF, _attend)
+AttentionInterface.register(OVER_BLOCKS, attend_over_blocks)
