@@ -65,6 +65,14 @@ class Loaded:
     """Whether it attends over blocks instead of under dense masks, see `harness_models.hf.blocks`."""
     dense: str = ""
     """Why it does not, where its device is one that does."""
+    graphs: bool = False
+    """Whether its decoding steps are of fixed shapes and recorded, see `harness_models.hf.graphs`."""
+    ungraphed: str = ""
+    """Why they are not, where its device is one that records."""
+    adapted: int = 0
+    """Counts adapters put on, switched to and taken off."""
+    mixed: bool = False
+    """Whether the rows of a pass have each their own adapters."""
     split: bool = True
     """Whether the head is applied apart from the body (else `hidden` gives logits at every position)."""
     after_head: Callable[[torch.Tensor], torch.Tensor] | None = None

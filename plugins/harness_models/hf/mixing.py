@@ -48,5 +48,5 @@ class Mixer:
         for place, wanted in enumerate(adapters):
             for adapter in wanted:
                 places.setdefault(adapter.id, []).append(place)
-        with self._rack.apart(places):
+        with self._rack.mixed(places):
             yield

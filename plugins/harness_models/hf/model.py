@@ -252,6 +252,10 @@ class HfModel(Model):
         }
         if self._loaded.blocks or self._loaded.dense:
             facts["attention masks"] = f"dense: {self._loaded.dense}" if self._loaded.dense else "by blocks"
+        if self._loaded.graphs or self._loaded.ungraphed:
+            facts["decoding steps"] = (
+                f"not recorded: {self._loaded.ungraphed}" if self._loaded.ungraphed else "CUDA graphs"
+            )
         if self._loaded.generates is not None:
             facts["generation"] = _WAITING.get(self._loaded.generates, "in slots: rows come and go")
         if place.device.startswith("cuda"):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from harness.api import InputError
+from harness_models.hf import graphs
 from harness_models.hf.plain import padded, with_one_more
 from harness_models.hf.probing import alike, narrowed
 from harness_models.hf.reach import reach_of
@@ -35,6 +36,7 @@ def generation_path(loaded: Loaded) -> Path:
             loaded.generates = "plain"
         elif not loaded.plain and _agrees_when_narrowed(loaded):
             loaded.generates = "slots"
+            _probe_graphs(loaded)
         else:
             loaded.generates = "padded" if _agrees(loaded, _padded) else "plain"
         if loaded.generates == "plain" and not loaded.equal_lengths and not _agrees(loaded, _one_by_one):
@@ -114,3 +116,37 @@ def _padded(loaded: Loaded, rows: list[list[int]]) -> torch.Tensor:
     loaded.hidden(ids, mask=mask, positions=positions, cache=cache)
     last = loaded.tensor([[row[-1]] for row in rows])
     return loaded.hidden(last, mask=with_one_more(mask), positions=positions[:, -1:] + 1, cache=cache)[:, -1]
+
+
+def _probe_graphs(loaded: Loaded) -> None:
+    """Find out whether recorded steps give the logits of plain passes; `Loaded.ungraphed` says why not."""
+    if graphs.recorder_of(loaded.model.device) is None:
+        return
+    loaded.graphs = True
+    try:
+        if not _steps_agree(loaded):
+            loaded.ungraphed = "other logits than those of plain passes"
+    except Exception as error:  # noqa: BLE001 - whatever stops a recording, steps go on without
+        loaded.ungraphed = graphs.first_line(error)
+    loaded.graphs = not loaded.ungraphed
+
+
+def _steps_agree(loaded: Loaded) -> bool:
+    """Run three rows of unlike length until a step was recorded and ran again; then another shelf, and fewer rows."""
+    size = loaded.model.config.get_text_config().vocab_size
+    lengths, more = [6, 9, 2], 3 * graphs.WARM
+    rows = [[(7 * index + length) % size for index in range(length + more)] for length in lengths]
+    expected = [loaded.logits(loaded.hidden(loaded.tensor([row])))[0] for row in rows]
+    slots = Slots(loaded)
+    slots.enter(len(rows), max(map(len, rows)), 2)
+    slots.fill([row[:length] for row, length in zip(rows, lengths, strict=True)])
+    for step in range(more):
+        if step == graphs.WARM + 3:  # recorded, and run again twice
+            slots.widen(1, 100)
+            slots.leave(0)  # the last row takes its slot
+            rows, lengths, expected = [rows[2], rows[1]], [lengths[2], lengths[1]], [expected[2], expected[1]]
+        found = loaded.logits(slots.step([row[at] for row, at in zip(rows, lengths, strict=True)], lengths))
+        if not all(alike(one, whole[at], loaded) for one, whole, at in zip(found, expected, lengths, strict=True)):
+            return False
+        lengths = [length + 1 for length in lengths]
+    return True

@@ -89,6 +89,7 @@ class Rack(ABC):
         if wanted != self._active:
             self._switch(wanted)
             self._active = wanted
+            self._loaded.adapted += 1
 
     def hold(self, adapters: Sequence[AdapterSpec]) -> None:
         """Hold all of these at once, active or not.
@@ -104,6 +105,17 @@ class Rack(ABC):
     @abstractmethod
     def mixable(self, ids: Sequence[str]) -> bool:
         """Tell whether these adapters, which are held, are pairs beside linear layers and nothing else."""
+
+    @contextmanager
+    def mixed(self, places: Mapping[str, Sequence[int]]) -> Iterator[None]:
+        """Run passes with these adapters apart."""
+        with self.apart(places):
+            self._loaded.mixed = True
+            try:
+                yield
+            finally:
+                self._loaded.mixed = False
+                self._loaded.adapted += 1
 
     @abstractmethod
     def apart(self, places: Mapping[str, Sequence[int]]) -> AbstractContextManager[None]:
@@ -128,6 +140,7 @@ class Rack(ABC):
     def _add(self, adapter: AdapterSpec) -> None:
         check_adapter(adapter, self._spec, self._shapes)
         self._active = None  # peft leaves the new one active or not by its own rules: it is set anew
+        self._loaded.adapted += 1
         with _private_copy(adapter) as folder:
             self._put_on(adapter, folder)
             self._held[adapter.id] = (folder / WEIGHTS_FILE).stat().st_size
@@ -137,5 +150,6 @@ class Rack(ABC):
             if len(self._held) <= _ALWAYS or sum(self._held.values()) <= self._room:
                 return
             self._active = None  # peft may make another one active in its place
+            self._loaded.adapted += 1
             del self._held[name]
             self._drop(name)

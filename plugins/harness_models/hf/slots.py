@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from itertools import count
+from typing import TYPE_CHECKING, TypeAlias
 
 from harness_models.hf.caches import cache_of
 from harness_models.hf.pages import paged
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from harness_models.hf.graphs import FixedSteps
     from harness_models.hf.layout import Mask
     from harness_models.hf.loading import Loaded
 
@@ -28,6 +30,11 @@ _NARROWEST = 64
 """Columns of the narrowest shelf. The others are one and a half times, and twice, and so on, as wide, up to:"""
 _EVEN, _APART = 1_024, 256
 """From here on each is so many columns wider than the one before: half as much again leaves too many unused."""
+
+
+Written: TypeAlias = "tuple[Shelf, torch.Tensor | slice, torch.Tensor, torch.Tensor, int]"
+"""For a step: a shelf, its rows of the pass, their places, the column of each new state, and the columns seen."""
+_MADE = count()
 
 
 @dataclass(eq=False)
@@ -43,6 +50,8 @@ class Shelf:
     """Keys and values of each layer, (rows, heads, columns, size)."""
     clean: int = 0
     """Leading columns that hold states or zeros. What lies behind them was never written, and takes no memory yet."""
+    made: int = field(default_factory=lambda: next(_MADE))
+    """Changes when its keys and values are moved."""
 
     def parts(self, layer: int, like: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Return keys and values of a layer, made when first asked for."""
@@ -67,7 +76,7 @@ class Shelf:
 
     def resize(self, rows: int, columns: int) -> None:
         """Make room for exactly so many rows of so many tokens, keeping what is there."""
-        kept = min(self.rows, rows)
+        kept, self.made = min(self.rows, rows), next(_MADE)
         self.rows, self.columns, self.clean = rows, columns, min(self.clean, columns)
         width = self.clean
         for parts in self.room.values():
@@ -110,8 +119,10 @@ class Slots:
         """Columns with it."""
         self._filled: tuple[Shelf, slice] | None = None
         """Where a pass over whole rows writes; None in a step."""
-        self._written: list[tuple[Shelf, torch.Tensor, torch.Tensor, torch.Tensor, int]] = []
-        """For a step: each shelf, its slots, their places, the column of each new state, and the columns seen."""
+        self._written: list[Written] = []
+        """Where a step writes."""
+        self._fixed: FixedSteps | None = None
+        """Where steps are of fixed shapes, so that a GPU may record them."""
         layers = range(loaded.model.config.get_text_config().num_hidden_layers)
         self._cache = cache_of(loaded, [_Layer(self, index) for index in layers])
 
@@ -145,7 +156,7 @@ class Slots:
             columns: tokens of the longest.
             more: rows of this width that will follow, so that room for them is made at once.
         """
-        self._written = []  # it holds shelves that the last step wrote on and that are empty now
+        self._let_go()
         shelf = self._shelf(columns)
         if len(shelf.slots) + rows > shelf.rows:
             shelf.resize(len(shelf.slots) + rows + more, shelf.columns)
@@ -166,7 +177,7 @@ class Slots:
         old, new = self.homes[slot], self._shelf(columns)
         if new is old:
             return
-        self._written = []
+        self._let_go()
         if len(new.slots) == new.rows:
             new.resize(new.rows + 1, new.columns)
         new.reach(old.clean)
@@ -188,6 +199,12 @@ class Slots:
                 target[0, :, :length] = part[place, :, :length]
         other.end = length
         return other
+
+    def _let_go(self) -> None:
+        """Forget shelves that the last step wrote on and that are empty now."""
+        self._written = []
+        if self._fixed is not None:
+            self._fixed.let_go()
 
     def trim(self) -> None:
         """Give back the room that no row uses."""
@@ -234,7 +251,7 @@ class Slots:
             for part, states in zip(shelf.parts(layer, given), given, strict=True):
                 part[places, :, columns] = states[slots, :, 0]
             held, value = shelf.room[layer]
-            seen.append((slots, held[: len(shelf.slots), :, :end], value[: len(shelf.slots), :, :end]))
+            seen.append((slots, held[: len(places), :, :end], value[: len(places), :, :end]))
         if not self._loaded.shelves:
             return seen[0][1:]
         keys.shelves = seen  # type: ignore[attr-defined] # to be found again where it attends
@@ -280,17 +297,31 @@ class Slots:
         """
         import torch
 
-        ids, positions = self._loaded.tensor([tokens, lengths])
-        self._filled, self._written = None, []
+        loaded = self._loaded
+        if loaded.graphs and not loaded.mixed:
+            self._fixed = self._fixed or self._fixed_steps()
+            return self._fixed.step(self._shelves.values(), tokens, lengths)
+        ids, positions = loaded.tensor([tokens, lengths])
+        written: list[Written] = []
         for shelf in self._shelves.values():
-            slots = self._loaded.tensor(shelf.slots)
+            slots = loaded.tensor(shelf.slots)
             longest = max(lengths[slot] for slot in shelf.slots)
             end = min(_rounded(longest + 1), shelf.columns)
             shelf.reach(end)
             places = torch.arange(len(shelf.slots), device=ids.device)
-            self._written.append((shelf, slots, places, positions[slots], end))
-        self.start, self.end = max(lengths), max(end for *_, end in self._written)
-        at = positions[:, None]
+            written.append((shelf, slots, places, positions[slots], end))
+        return self._forward(ids, positions, written, max(lengths))
+
+    def _fixed_steps(self) -> FixedSteps:
+        from harness_models.hf.graphs import FixedSteps
+
+        return FixedSteps(self._loaded, self._forward)
+
+    def _forward(self, ids: torch.Tensor, positions: torch.Tensor, written: list[Written], start: int) -> torch.Tensor:
+        """Run one token of each row, ids and positions (R,), to hidden states (R, H); `start` columns are held."""
+        self._filled, self._written = None, written
+        self.end = max(end for *_, end in written)
+        self.start, at = start, positions[:, None]
         with self._by_shelf():
             return self._loaded.hidden(ids[:, None], mask=self._mask(at), positions=at, cache=self._cache)[:, -1]
 
