@@ -5,19 +5,24 @@ from __future__ import annotations
 import errno
 import functools
 import mmap
+import sys
 import weakref
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.types import Decoding
+from harness.contracts import RunContext
+from harness.types import Candidate, Decoding
 from harness_models.hf import pages
 from harness_models.hf import slots as slots_module
 from harness_models.hf.batching import Budget
 from harness_models.hf.generation import Ask, Generated, generate
+from harness_models.hf.model import HfModel
 from harness_models.hf.slots import Slots
 from tests.models.conftest import Plain, spec_of
 from tests.shapes import PLAIN, SHAPES, save_shape
@@ -176,7 +181,8 @@ def test_any_budget_gives_the_same(lengths: Any, rows: int, tokens: int, cached:
 def test_rows_on_any_shelves_say_what_they_say_alone(
     name: str, lengths: Any, rows: int, cached: int, loaded: Any
 ) -> None:
-    """Shelves from 4 columns on, and room for 2 new tokens, so that rows move to wider shelves again and again."""
+    """Shelves from 4 columns on, and room for 2 new tokens, so that rows move to wider shelves again and again; each
+    tensor on pages of its own, and long rows in pieces of 7 tokens."""
     from harness_models.hf import generation, slots
 
     model, plain = loaded(name)
@@ -186,6 +192,8 @@ def test_rows_on_any_shelves_say_what_they_say_alone(
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(slots, "_NARROWEST", 4)
+        patch.setattr(slots, "_PIECE", 7)
+        patch.setattr(pages, "_SMALLEST", 1)
         patch.setattr(generation, "FORESIGHT", 2)
         got = run(model, asked, Budget(tokens=200, rows=rows, cached=cached))
     assert len(near_ties(plain, asked, got)) <= 1
@@ -218,6 +226,40 @@ def test_lost_memory_of_the_system_is_lost_memory(loaded: Any, monkeypatch: pyte
     got = run(model, asked, Budget(tokens=2048, rows=6, cached=2048))
     assert calls[0] > 3
     assert near_ties(plain, asked, got) == []
+
+
+def test_a_row_s_pages_go_back_and_no_other_s() -> None:
+    given = pages.paged((4, 3, 2_000), torch.zeros(1))
+    given[:] = 1
+    assert pages.gives_back(given) is hasattr(mmap, "MADV_DONTNEED")
+    pages.give_back(given, 2)
+    assert given[:2].eq(1).all()
+    assert given[3].eq(1).all()
+    if sys.platform == "linux":  # elsewhere the system may take its time
+        whole = mmap.PAGESIZE // given.element_size()
+        assert given[2].flatten()[:-whole][whole:].eq(0).all(), "pages that it shares with its neighbours may stay"
+    pages.give_back(torch.zeros(2, 2), 1)
+
+
+def test_a_long_prompt_comes_in_pieces_where_it_comes_alone(
+    tmp_path: Path, surroundings: RunContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = spec_of(save_shape(tmp_path / "llama", "llama"))
+    model = HfModel(spec, surroundings)._ready(Candidate(model=spec))
+    assert model.apart
+    asked = asks([prompt(0, 61), prompt(1, 9), prompt(2, 11)], room=6)
+    whole = [generated.text for generated in run(model, asked)]
+    widths = []
+    inner = type(model).hidden
+
+    def forwarding(self: Any, ids: Any, **more: Any) -> Any:
+        widths.append(tuple(ids.shape))
+        return inner(self, ids, **more)
+
+    monkeypatch.setattr(slots_module, "_PIECE", 25)
+    monkeypatch.setattr(type(model), "hidden", forwarding)
+    assert [generated.text for generated in run(model, asked)] == whole
+    assert [width for width in widths if width[1] > 1] == [(1, 25), (1, 25), (1, 11), (2, 11)]
 
 
 def test_a_shelf_that_is_empty_takes_no_memory_when_rows_enter(loaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _DATE = "strftime_now"
 """What chat templates call for today's date."""
-ENGINE = "6"
+ENGINE = "7"
 """Raised whenever scoring or decoding would give other replies, or what was stored must not be believed."""
 
 

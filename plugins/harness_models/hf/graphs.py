@@ -128,7 +128,7 @@ class FixedSteps:
         for shelf in shelves:
             longest = max(lengths[slot] for slot in shelf.slots)
             end = min(-(-(longest + 1) // _COLUMNS) * _COLUMNS, shelf.columns)
-            shelf.reach(end)
+            shelf.reach(lengths)
             rows = min(_bucket(len(shelf.slots)), shelf.rows)
             places.append(_Place(shelf=shelf, made=shelf.made, rows=rows, end=end))
         fixed = self._of(tuple(places))

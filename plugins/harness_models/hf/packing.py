@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +34,6 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 grows; from how many bytes on an allocation has pages of its own, which go back when it is freed."""
 _KEPT = {_MMAP_THRESHOLD: 32 * 2**20, _TRIM_THRESHOLD: 256 * 2**20, _TOP_PAD: 64 * 2**20}
 """Pages stay for the next pass. The first is the most that glibc takes."""
-_APART = {_MMAP_THRESHOLD: 4 * 2**20, _TRIM_THRESHOLD: 8 * 2**20, _TOP_PAD: 128 * 2**10}
-"""While keys and values are held, between which freed activations would leave gaps."""
 
 
 def keep_pages() -> None:
@@ -43,7 +41,10 @@ def keep_pages() -> None:
 
     It gives them back else, and each pass has its pages filled with zeros anew.
     """
-    _allocate(_KEPT)
+    with suppress(OSError, AttributeError, TypeError):  # the last on Windows
+        library = ctypes.CDLL(None)
+        for name, value in _KEPT.items():
+            library.mallopt(name, value)
 
 
 @contextmanager
@@ -51,7 +52,6 @@ def packed(loaded: Loaded, tokens: int, *, giving: bool = True, greedy: bool = F
     """Run linear layers by oneDNN over copied weights, where that is possible and worth it; tell whether it is done.
 
     Where nothing but the likeliest tokens is asked for, the head is copied in bfloat16 where that tells them quicker.
-    Large tensors have pages of their own meanwhile.
 
     Args:
         loaded: the model.
@@ -66,7 +66,6 @@ def packed(loaded: Loaded, tokens: int, *, giving: bool = True, greedy: bool = F
     rough = rough_head(loaded) if greedy and layers else None
     if rough is not None:
         layers = [layer for layer in layers if layer is not loaded.model.get_output_embeddings()]
-    _allocate(_APART)
     try:
         done = bool(layers) and _lend(loaded, layers, given, giving=giving and loaded.own)
         loaded.likeliest = rough.tokens if done and rough is not None else None
@@ -74,7 +73,6 @@ def packed(loaded: Loaded, tokens: int, *, giving: bool = True, greedy: bool = F
     finally:
         loaded.likeliest = rough = None  # its room is for the weights that come back
         _give_back(layers, given)
-        _allocate(_KEPT)
 
 
 def pack_for_good(loaded: Loaded) -> bool:
@@ -98,14 +96,6 @@ def _give_back(layers: Sequence[Any], given: dict[Any, torch.Tensor]) -> None:
         if layer in given:
             layer.weight.data = given.pop(layer).to_dense()
     _trim()
-
-
-def _allocate(how: Mapping[int, int]) -> None:
-    """Tell the system's library how to give out memory, where it can be told."""
-    with suppress(OSError, AttributeError, TypeError):  # the last on Windows
-        library = ctypes.CDLL(None)
-        for name, value in how.items():
-            library.mallopt(name, value)
 
 
 def _trim() -> None:

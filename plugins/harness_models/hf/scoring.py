@@ -223,11 +223,9 @@ def _read(
         logits = loaded.logits(states[start : start + step])
         here = ((at >= start) & (at < start + step)).nonzero(as_tuple=True)[0]
         local, token = at[here] - start, tokens[here]
-        chosen, top = logits[local, token], logits.amax(dim=-1)
-        first = chosen == top[local]
-        # An argmax takes ten times as long as the largest value; only it tells which of equal ones counts.
-        first[first.clone()] = logits[local[first]].argmax(dim=-1) == token[first]
-        greedy[here] = first
+        chosen = logits[local, token]
+        top, likeliest = logits.max(dim=-1)  # with the first of equal ones; an argmax alone takes three times as long
+        greedy[here] = likeliest[local] == token
         # Not log_softmax, whose sum over a vocabulary in float32 is off by some 1e-5, always to one side.
         total = logits.sub_(top[:, None]).exp_().sum(dim=-1).log_()
         logprobs[here] = chosen - top[local] - total[local]

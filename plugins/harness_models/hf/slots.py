@@ -12,7 +12,7 @@ from itertools import count
 from typing import TYPE_CHECKING, TypeAlias
 
 from harness_models.hf.caches import cache_of
-from harness_models.hf.pages import paged
+from harness_models.hf.pages import give_back, gives_back, paged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +32,9 @@ _EVEN, _APART = 1_024, 256
 """From here on each is so many columns wider than the one before: half as much again leaves too many unused."""
 
 
+_PIECE = 512
+"""Tokens of a long row that a pass takes. Longer ones were not quicker."""
+
 Written: TypeAlias = "tuple[Shelf, torch.Tensor | slice, torch.Tensor, torch.Tensor, int]"
 """For a step: a shelf, its rows of the pass, their places, the column of each new state, and the columns seen."""
 _MADE = count()
@@ -46,12 +49,21 @@ class Shelf:
     """Slots that there is room for."""
     slots: list[int] = field(default_factory=list)
     """The slot at each place in use; these are always the first places."""
+    ends: list[int] = field(default_factory=list)
+    """Leading columns at each of these places that may hold states. No other was written, and none takes memory where
+    pages do so when they are written."""
     room: dict[int, list[torch.Tensor]] = field(default_factory=dict)
-    """Keys and values of each layer, (rows, heads, columns, size)."""
-    clean: int = 0
-    """Leading columns that hold states or zeros. What lies behind them was never written, and takes no memory yet."""
+    """Keys and values of each layer, (rows, heads, columns, size). They are zero where nothing was written, since a
+    weight of zero does not hide NaN."""
     made: int = field(default_factory=lambda: next(_MADE))
     """Changes when its keys and values are moved."""
+
+    @property
+    def held(self) -> int:
+        """Tokens of room that takes memory, or may."""
+        parts = next(iter(self.room.values()), None)
+        rows = len(self.slots) if parts is not None and gives_back(parts[0]) else self.rows
+        return rows * self.columns
 
     def parts(self, layer: int, like: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Return keys and values of a layer, made when first asked for."""
@@ -59,30 +71,48 @@ class Shelf:
             self.room[layer] = [self._made(part) for part in like]
         return self.room[layer]
 
-    def _made(self, like: torch.Tensor, kept: int = 0) -> torch.Tensor:
-        """Return room for all rows, with zeros in the clean columns of those from `kept` on."""
-        made = paged((self.rows, like.shape[1], self.columns, like.shape[3]), like)
-        made[kept:, :, : self.clean] = 0
-        return made
-
-    def reach(self, end: int) -> None:
-        """Make columns up to `end` such that they may be attended to: a weight of zero does not hide NaN."""
-        end = min(end, self.columns)
-        if end > self.clean:
-            for parts in self.room.values():
-                for part in parts:
-                    part[:, :, self.clean : end] = 0
-            self.clean = end
+    def _made(self, like: torch.Tensor) -> torch.Tensor:
+        return paged((self.rows, like.shape[1], self.columns, like.shape[3]), like)
 
     def resize(self, rows: int, columns: int) -> None:
-        """Make room for exactly so many rows of so many tokens, keeping what is there."""
-        kept, self.made = min(self.rows, rows), next(_MADE)
-        self.rows, self.columns, self.clean = rows, columns, min(self.clean, columns)
-        width = self.clean
+        """Make room for so many rows, no fewer than are in use, of so many tokens, keeping what is there."""
+        self.rows, self.columns, self.made = rows, columns, next(_MADE)
         for parts in self.room.values():
-            for place, old in enumerate(parts):  # one at a time: the old one is freed before the next is made
-                parts[place] = self._made(old, kept)
-                parts[place][:kept, :, :width] = old[:kept, :, :width]
+            for index, old in enumerate(parts):  # one at a time: the old one is freed before the next is made
+                parts[index] = self._made(old)
+                if gives_back(old):  # what a row has not written is not to take memory
+                    for place, end in enumerate(self.ends):
+                        parts[index][place, :, :end] = old[place, :, :end]
+                else:
+                    used, width = len(self.ends), max(self.ends, default=0)
+                    parts[index][:used, :, :width] = old[:used, :, :width]
+
+    def take(self, slot: int, end: int = 0) -> int:
+        """Give a slot the next place, of whose columns so many are about to be written; return the place."""
+        self.slots.append(slot)
+        self.ends.append(end)
+        return len(self.slots) - 1
+
+    def reach(self, lengths: Sequence[int]) -> None:
+        """Take note that each row's next token will be written; lengths are those of all slots."""
+        for place, slot in enumerate(self.slots):
+            self.ends[place] = max(self.ends[place], lengths[slot] + 1)
+
+    def free(self, slot: int, to: Shelf | None = None) -> None:
+        """Free the place of a slot, where the last one moves; its states go to another shelf's next place if told."""
+        place, last = self.slots.index(slot), len(self.slots) - 1
+        moved = self.ends[place]
+        target = None if to is None else to.take(slot, moved)
+        self.slots[place], self.ends[place] = self.slots[last], self.ends[last]
+        self.slots.pop()
+        end = self.ends.pop()
+        for layer, parts in self.room.items():
+            for index, part in enumerate(parts):
+                if to is not None:
+                    to.parts(layer, parts)[index][target, :, :moved] = part[place, :, :moved]
+                if place != last:
+                    part[place, :, :end] = part[last, :, :end]
+                give_back(part, last)
 
 
 class _Layer:
@@ -119,6 +149,8 @@ class Slots:
         """Columns with it."""
         self._filled: tuple[Shelf, slice] | None = None
         """Where a pass over whole rows writes; None in a step."""
+        self._apart = False
+        """Whether that pass attends to what is before it apart."""
         self._written: list[Written] = []
         """Where a step writes."""
         self._fixed: FixedSteps | None = None
@@ -132,8 +164,8 @@ class Slots:
 
     @property
     def tokens(self) -> int:
-        """Tokens that there is room for, used or not."""
-        return sum(shelf.rows * shelf.columns for shelf in self._shelves.values())
+        """Tokens of room that takes memory, or may."""
+        return sum(shelf.held for shelf in self._shelves.values())
 
     def width(self, columns: int) -> int:
         """Return the columns of the slot for a row of so many tokens."""
@@ -160,13 +192,16 @@ class Slots:
         shelf = self._shelf(columns)
         if len(shelf.slots) + rows > shelf.rows:
             shelf.resize(len(shelf.slots) + rows + more, shelf.columns)
-        shelf.slots += range(len(self.homes), len(self.homes) + rows)
-        self.homes += [shelf] * rows
+        for _ in range(rows):
+            shelf.take(len(self.homes))
+            self.homes.append(shelf)
 
     def leave(self, slot: int) -> None:
         """Free a slot; the last one takes its number, and the last of its shelf its place."""
         shelf, last = self.homes[slot], len(self.homes) - 1
-        self._free(shelf, slot)
+        shelf.free(slot)
+        if not shelf.slots:
+            del self._shelves[shelf.columns]
         if slot != last:
             home = self.homes[slot] = self.homes[last]
             home.slots[home.slots.index(last)] = slot
@@ -180,12 +215,9 @@ class Slots:
         self._let_go()
         if len(new.slots) == new.rows:
             new.resize(new.rows + 1, new.columns)
-        new.reach(old.clean)
-        for layer, parts in old.room.items():
-            for part, target in zip(parts, new.parts(layer, parts), strict=True):
-                target[len(new.slots), :, : old.clean] = part[old.slots.index(slot), :, : old.clean]
-        self._free(old, slot)
-        new.slots.append(slot)
+        old.free(slot, new)
+        if not old.slots:
+            del self._shelves[old.columns]
         self.homes[slot] = new
 
     def copied(self, slot: int, length: int) -> Slots:
@@ -193,7 +225,7 @@ class Slots:
         other, home = self.empty(), self.homes[slot]
         other.enter(1, length)
         place, shelf = home.slots.index(slot), other.homes[0]
-        shelf.reach(length)
+        shelf.ends[0] = length
         for layer, parts in home.room.items():
             for part, target in zip(parts, shelf.parts(layer, parts), strict=True):
                 target[0, :, :length] = part[place, :, :length]
@@ -211,7 +243,7 @@ class Slots:
         for shelf in list(self._shelves.values()):
             if not shelf.slots:
                 del self._shelves[shelf.columns]
-            elif len(shelf.slots) < shelf.rows:
+            elif len(shelf.slots) * shelf.columns < shelf.held:
                 shelf.resize(len(shelf.slots), shelf.columns)
 
     def _shelf(self, columns: int) -> Shelf:
@@ -224,16 +256,6 @@ class Slots:
             return shelf
         return self._shelves.setdefault(width, Shelf(columns=width))
 
-    def _free(self, shelf: Shelf, slot: int) -> None:
-        place, last = shelf.slots.index(slot), shelf.slots.pop()
-        if last != slot:
-            shelf.slots[place] = last
-            for parts in shelf.room.values():
-                for part in parts:
-                    part[place, :, : shelf.clean] = part[len(shelf.slots), :, : shelf.clean]
-        if not shelf.slots:
-            self._shelves.pop(shelf.columns, None)
-
     def write(self, layer: int, keys: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Write the new states of a layer where the pass under way says; return views of what its rows hold.
 
@@ -245,6 +267,10 @@ class Slots:
             for part, states in zip(shelf.parts(layer, given), given, strict=True):
                 part[rows, :, self.start : self.end] = states
             held, value = shelf.room[layer]
+            if self._apart:  # all rows begin alike
+                one = slice(rows.start, rows.start + 1)
+                keys.before = (held[one, :, : self.start], value[one, :, : self.start])  # type: ignore[attr-defined]
+                return given
             return held[rows, :, : self.end], value[rows, :, : self.end]
         seen = []
         for shelf, slots, places, columns, end in self._written:
@@ -265,27 +291,43 @@ class Slots:
             prefix: slots of which the first holds what the rows begin with; it is copied.
             start: how many tokens of the prefix the rows begin with; 0: all of them.
         """
-        import torch
 
         start = 0 if prefix is None else start or prefix.end
-        shelf = self.homes[-1]
-        shelf.reach(max(map(len, rows)))
-        self._filled = (shelf, slice(len(shelf.slots) - len(rows), len(shelf.slots)))
+        shelf, longest = self.homes[-1], max(map(len, rows))
+        first = len(shelf.slots) - len(rows)
+        shelf.ends[first:] = [longest] * len(rows)
+        self._filled = (shelf, slice(first, len(shelf.slots)))
         if prefix is not None:
             for layer, held in prefix.homes[0].room.items():
                 for part, states in zip(shelf.parts(layer, held), held, strict=True):
-                    part[self._filled[1], :, :start] = states[:1, :, :start]
-        width = max(map(len, rows)) - start
-        ids = self._loaded.tensor([[*row[start:], *[0] * (start + width - len(row))] for row in rows])
-        self.start, self.end = start, start + width
+                    part[first : len(shelf.slots), :, :start] = states[:1, :, :start]
+        # What a model of our own attends to apart needs no mask, so that a long row can come in pieces, which take less
+        # memory. Rows that come together are short enough.
+        piece = _PIECE if self._loaded.apart and len(rows) == 1 else longest
+        while longest - start > piece:
+            self._fill(rows, start, start + piece)
+            start += piece
+        return self._fill(rows, start, longest)
+
+    def _fill(self, rows: Sequence[Sequence[int]], start: int, end: int) -> torch.Tensor:
+        """Run rows from one column to another; return the hidden states (B, H) of those that end there."""
+        import torch
+
+        ids = self._loaded.tensor([[*row[start:end], *[0] * (end - max(start, len(row)))] for row in rows])
+        self.start, self.end = start, end
         positions = torch.arange(start, self.end, device=ids.device)
         # Padding stands behind the tokens, where causal attention never looks: plain attention needs no mask at all.
         mask: Mask | None = None
-        if start or self._narrower_than(width):
-            mask = self._causal_blocks(width) if self._loaded.blocks else self._mask(positions[None])
-        last = self._loaded.tensor([[*range(len(rows))], [len(row) - start - 1 for row in rows]])
+        self._apart = self._loaded.apart and start > 0
+        if self._loaded.own:
+            self._cache.apart = self._apart
+        if not self._apart and (start or self._narrower_than(end)):
+            mask = self._causal_blocks(end - start) if self._loaded.blocks else self._mask(positions[None])
+        ending = [(place, len(row) - start - 1) for place, row in enumerate(rows) if len(row) <= end]
+        places, states = zip(*ending, strict=True) if ending else ((), ())
+        last = (self._loaded.tensor([*places]), self._loaded.tensor([*states]))
         return self._loaded.hidden(
-            ids, mask=mask, positions=positions.expand(len(rows), -1), cache=self._cache, at=(last[0], last[1])
+            ids, mask=mask, positions=positions.expand(len(rows), -1), cache=self._cache, at=last
         )
 
     def step(self, tokens: Sequence[int], lengths: Sequence[int]) -> torch.Tensor:
@@ -307,7 +349,7 @@ class Slots:
             slots = loaded.tensor(shelf.slots)
             longest = max(lengths[slot] for slot in shelf.slots)
             end = min(_rounded(longest + 1), shelf.columns)
-            shelf.reach(end)
+            shelf.reach(lengths)
             places = torch.arange(len(shelf.slots), device=ids.device)
             written.append((shelf, slots, places, positions[slots], end))
         return self._forward(ids, positions, written, max(lengths))
