@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from harness.contracts import RunContext
 from harness.types import Candidate, Decoding
 from harness_models.hf import pages
+from harness_models.hf import shelf as shelf_module
 from harness_models.hf import slots as slots_module
 from harness_models.hf.batching import Budget
 from harness_models.hf.generation import Ask, Generated, generate
@@ -266,7 +267,7 @@ def test_a_shelf_that_is_empty_takes_no_memory_when_rows_enter(loaded: Any, monk
     model, _ = loaded("llama")
     made: list[weakref.ref[Any]] = []
     alive: list[int] = []
-    paged, resize = slots_module.paged, slots_module.Shelf.resize
+    paged, resize = shelf_module.paged, shelf_module.Shelf.resize
 
     def watched(*given: Any) -> Any:
         room = paged(*given)
@@ -277,8 +278,8 @@ def test_a_shelf_that_is_empty_takes_no_memory_when_rows_enter(loaded: Any, monk
         alive.append(sum(one() is not None for one in made))
         resize(self, *given)
 
-    monkeypatch.setattr(slots_module, "paged", watched)
-    monkeypatch.setattr(slots_module.Shelf, "resize", resizing)
+    monkeypatch.setattr(shelf_module, "paged", watched)
+    monkeypatch.setattr(shelf_module.Shelf, "resize", resizing)
     run(model, asks([prompt(0, 200), prompt(1, 100), prompt(2, 40)], room=3), Budget(tokens=2048, rows=1, cached=256))
     assert len(alive) == 3
     assert alive == [0, 0, 0]

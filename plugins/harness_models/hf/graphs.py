@@ -20,7 +20,8 @@ from harness_models.hf.batching import is_memory
 
 if TYPE_CHECKING:
     from harness_models.hf.loading import Loaded
-    from harness_models.hf.slots import Shelf, Written
+    from harness_models.hf.shelf import Shelf
+    from harness_models.hf.slots import Written
 
 WARM = 4
 """Steps of a shape that run as they are before it is recorded: a shape that soon changes is not worth that."""
