@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from harness.contracts import RunContext
 from harness.types import Candidate, Decoding, Generate
-from harness_models.hf import generation, graphs, slots
+from harness_models.hf import generation, graphs, shelf, slots
 from harness_models.hf.batching import Budget
 from harness_models.hf.generation import Ask
 from harness_models.hf.loading import Loaded, load
@@ -58,6 +60,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Any:
         model = load(spec_of(path), RunContext(offline=True, weights=folder / "store"))
         run(model, asks(PROMPTS[:1], room=1))
         assert model.graphs, model.ungraphed
+        Again.recorded = Again.runs = 0  # what the probe ran is not what is counted
         return model, Plain(path)
 
     return of
@@ -68,7 +71,7 @@ def places(monkeypatch: pytest.MonkeyPatch) -> dict[int, set[tuple[Any, ...]]]:
     """What each recorded step was given whenever it ran: addresses and shapes, by the buffer of its tokens."""
     seen: dict[int, set[tuple[Any, ...]]] = {}
     kept: list[Any] = []  # an address is another buffer's once this one is gone
-    forward = Slots._forward
+    forward = Slots.forward
 
     def watched(self: Slots, ids: Any, positions: Any, written: Any, start: int) -> Any:
         found = forward(self, ids, positions, written, start)
@@ -79,7 +82,7 @@ def places(monkeypatch: pytest.MonkeyPatch) -> dict[int, set[tuple[Any, ...]]]:
             seen.setdefault(ids.data_ptr(), set()).add((ids.shape, positions.data_ptr(), str(columns), rooms, start))
         return found
 
-    monkeypatch.setattr(Slots, "_forward", watched)
+    monkeypatch.setattr(Slots, "forward", watched)
     return seen
 
 
@@ -127,6 +130,7 @@ def test_rows_come_go_widen_and_move_as_alone(
 def test_few_shapes_serve_many_steps(loaded: Any, places: dict[int, set[tuple[Any, ...]]]) -> None:
     """Thirteen rows that end one after the other: buckets of 16, 8, 4, 2 and 1 rows."""
     model, plain = loaded("llama")
+    places.clear()  # the same
     asked = asks([prompt(n, 6) for n in range(13)], room=lambda n: 10 + 3 * n)
     got = run(model, asked)
     assert near_ties(plain, asked, got) == []
@@ -267,3 +271,24 @@ def test_the_record_says_that_steps_are_recorded(tmp_path: Any) -> None:
     model, candidate = make(save_shape(tmp_path / "base", "qwen2"), RunContext(offline=True, weights=tmp_path))
     ask(model, candidate, [Generate(messages=user("Yes"), decoding=Decoding(max_new_tokens=2))])
     assert model.facts()["decoding steps"] == "CUDA graphs"
+
+
+def test_keys_and_values_are_given_back_with_the_last_row(loaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, _ = loaded("llama")
+    made: list[weakref.ref[Any]] = []
+    real = shelf.paged
+
+    def watched(*given: Any) -> Any:
+        room = real(*given)
+        made.append(weakref.ref(room))
+        return room
+
+    monkeypatch.setattr(shelf, "paged", watched)
+    gc.collect()
+    gc.disable()
+    try:
+        run(model, asks(PROMPTS, room=12), Budget(tokens=2048, rows=6))
+        assert Again.runs > 0
+        assert [one for one in made if one() is not None] == []
+    finally:
+        gc.enable()

@@ -21,7 +21,7 @@ from harness_models.hf.batching import is_memory
 if TYPE_CHECKING:
     from harness_models.hf.loading import Loaded
     from harness_models.hf.shelf import Shelf
-    from harness_models.hf.slots import Written
+    from harness_models.hf.slots import Slots, Written
 
 WARM = 4
 """Steps of a shape that run as they are before it is recorded: a shape that soon changes is not worth that."""
@@ -31,9 +31,6 @@ _COLUMNS = 256
 """Columns that a step attends over come in multiples of it."""
 _RECORDING = Lock()
 """A process may record one graph at a time; replicas on other GPUs wait."""
-
-Forward = Callable[[torch.Tensor, torch.Tensor, "list[Written]", int], torch.Tensor]
-"""Runs tokens (R,) at positions (R,), written where the list says behind so many columns, to hidden states (R, H)."""
 
 
 class Recorder(Protocol):
@@ -107,12 +104,12 @@ class FixedSteps:
 
     Args:
         loaded: the model; its `adapted` says when what was recorded is out of date.
-        forward: the pass.
+        slots: whose passes they are; a weak reference will do, and makes no circle.
     """
 
-    def __init__(self, loaded: Loaded, forward: Forward) -> None:
+    def __init__(self, loaded: Loaded, slots: Slots) -> None:
         self._loaded = loaded
-        self._forward = forward
+        self._slots = slots
         self._recorder = recorder_of(loaded.model.device)
         self._fixed: OrderedDict[tuple[_Place, ...], _Fixed] = OrderedDict()
         self._adapted = loaded.adapted
@@ -175,10 +172,11 @@ class FixedSteps:
             written.append((place.shelf, own, torch.arange(place.rows, device=device), given[1, own], place.end))
             first += place.rows
         out: list[torch.Tensor] = []
+        slots = self._slots
         before = max(place.end for place in places) - 1  # the same however long the rows are
 
         def run() -> None:
-            hidden = self._forward(given[0], given[1], written, before)
+            hidden = slots.forward(given[0], given[1], written, before)
             if out:
                 out[0].copy_(hidden)
             else:

@@ -6,6 +6,7 @@ does not make room for the short ones as long as itself. All rows share a step: 
 
 from __future__ import annotations
 
+import weakref
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -76,7 +77,8 @@ class Slots:
         self._fixed: FixedSteps | None = None
         """Where steps are of fixed shapes, so that a GPU may record them."""
         layers = range(loaded.model.config.get_text_config().num_hidden_layers)
-        self._cache = cache_of(loaded, [_Layer(self, index) for index in layers])
+        # Not a circle, which would keep all keys and values until Python next looks for garbage.
+        self._cache = cache_of(loaded, [_Layer(weakref.proxy(self), index) for index in layers])
 
     def empty(self) -> Slots:
         """Return other slots, of which none is in use."""
@@ -272,14 +274,14 @@ class Slots:
             shelf.reach(lengths)
             places = torch.arange(len(shelf.slots), device=ids.device)
             written.append((shelf, slots, places, positions[slots], end))
-        return self._forward(ids, positions, written, max(lengths))
+        return self.forward(ids, positions, written, max(lengths))
 
     def _fixed_steps(self) -> FixedSteps:
         from harness_models.hf.graphs import FixedSteps
 
-        return FixedSteps(self._loaded, self._forward)
+        return FixedSteps(self._loaded, weakref.proxy(self))
 
-    def _forward(self, ids: torch.Tensor, positions: torch.Tensor, written: list[Written], start: int) -> torch.Tensor:
+    def forward(self, ids: torch.Tensor, positions: torch.Tensor, written: list[Written], start: int) -> torch.Tensor:
         """Run one token of each row, ids and positions (R,), to hidden states (R, H); `start` columns are held."""
         self._filled, self._written = None, written
         self.end = max(end for *_, end in written)
