@@ -14,7 +14,8 @@ import pytest
 from harness.contracts import RunContext
 from harness.errors import InputError
 from harness.types import Candidate, Generate, LogLikelihood, LogProb, Message, NoReply, RollingLogLikelihood
-from harness_models.hf.device import _torch_has_cuda, placement
+from harness_models.hf.device import _cuda_capability, _torch_has_cuda, placement
+from harness_models.hf.memory import free_bytes
 from tests.models.conftest import Plain, adapter_of, ask, greedy, make, reasons, spec_of, user
 
 ASKED = [Generate(messages=user("Yes"), decoding=greedy(2))]
@@ -142,6 +143,45 @@ def test_placement_without_torch_agrees_with_torch(tiny_base: Path) -> None:
     assert (found.device == "cuda") is torch.cuda.is_available()
     assert placement(spec_of(tiny_base, device="cpu")).dtype == "float32"
     assert placement(spec_of(tiny_base, device="cpu", dtype="bfloat16")).dtype == "bfloat16"
+
+
+def test_the_named_gpu_decides_on_its_number_format(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Driver:
+        """Two GPUs, of 2018 and 2022."""
+
+        def cuInit(self, flags: int) -> int:  # noqa: N802
+            return 0
+
+        def cuDeviceGetCount(self, count: Any) -> int:  # noqa: N802
+            count._obj.value = 2
+            return 0
+
+        def cuDeviceGet(self, device: Any, number: int) -> int:  # noqa: N802
+            device._obj.value = number
+            return 0 if number < 2 else 101
+
+        def cuDeviceGetAttribute(self, major: Any, attribute: int, device: Any) -> int:  # noqa: N802
+            major._obj.value = (7, 9, 0)[device.value]
+            return 0
+
+    monkeypatch.setattr("harness_models.hf.device._torch_has_cuda", lambda: True)
+    monkeypatch.setattr("harness_models.hf.device.ctypes.CDLL", lambda name: Driver())
+    _cuda_capability.cache_clear()
+    try:
+        found = [
+            placement(spec_of(tiny_base, device=device)).dtype for device in ("cuda", "cuda:0", "cuda:1", "cuda:2")
+        ]
+    finally:
+        _cuda_capability.cache_clear()
+    assert found == ["float32", "float32", "bfloat16", "float32"]
+
+
+def test_memory_that_torch_keeps_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    for name, told in (("mem_get_info", (100, 1_000)), ("memory_reserved", 700), ("memory_allocated", 300)):
+        monkeypatch.setattr(torch.cuda, name, lambda place, told=told: told)
+    assert free_bytes("cuda:1") == 500
 
 
 def test_bfloat16_answers_near_float32(tiny_base: Path, surroundings: RunContext) -> None:

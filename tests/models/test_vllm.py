@@ -42,14 +42,21 @@ class StandInEngine:
         self.given = given
         self.model = AutoModelForCausalLM.from_pretrained(model)
         self.tokenizer = AutoTokenizer.from_pretrained(model)
+        self.calls = 0
+        self.said: list[int] = []
+        self.longest = self.model.config.max_position_embeddings
+        self.llm_engine = SimpleNamespace(model_config=SimpleNamespace(max_model_len=self.longest))
 
     def generate(self, prompts: list[Any], sampling: Any, lora_request: Any = None, use_tqdm: bool = True) -> list[Any]:
+        self.calls += 1
         each = sampling if isinstance(sampling, list) else [sampling] * len(prompts)
         return [self._one(prompt["prompt_token_ids"], one) for prompt, one in zip(prompts, each, strict=True)]
 
     def _one(self, ids: list[int], sampling: Any) -> Any:
         import torch
 
+        if len(ids) + 1 > self.longest:  # as its engine does, which always generates a token
+            raise ValueError(f"Prompt length of {len(ids)} is longer than the maximum model length of {self.longest}.")
         with torch.no_grad():
             logits = self.model(torch.tensor([ids])).logits[0].log_softmax(-1)
             new = self.model.generate(torch.tensor([ids]), max_new_tokens=sampling.max_tokens, do_sample=False)[0]
@@ -58,6 +65,9 @@ class StandInEngine:
             rank = int((row > row[token]).sum()) + 1
             told.append({token: SimpleNamespace(logprob=float(row[token]), rank=rank)})
         said = new[len(ids) :].tolist()
+        self.said = said
+        ends = [place for place, token in enumerate(said) if token in getattr(sampling, "stop_token_ids", ())]
+        said = said[: ends[0]] if ends else said
         text = self.tokenizer.decode(said, skip_special_tokens=True)
         output = SimpleNamespace(text=text, token_ids=said, finish_reason="length")
         return SimpleNamespace(prompt_logprobs=told, outputs=[output])
@@ -116,6 +126,82 @@ def test_two_adapters_are_refused(tiny_base: Path, surroundings: RunContext) -> 
     two = tuple(AdapterSpec(id=letter * 16, path="/a", reference=letter) for letter in "ab")
     with pytest.raises(InputError, match="one adapter"):
         model.fingerprint(Candidate(model=candidate.model, adapters=two))
+
+
+def test_a_text_that_fills_the_window_is_scored(stand_in: None, tiny_base: Path, surroundings: RunContext) -> None:
+    """vLLM takes no prompt that leaves no room for a token behind it."""
+    from tests.tiny import WINDOW
+
+    model, candidate = made(tiny_base, surroundings)
+    text = "the quick brown fox jumps over a lazy dog " * WINDOW
+    (reply,) = ask(model, candidate, [RollingLogLikelihood(text=text)])
+    assert isinstance(reply, LogProb)
+    local, bare = make(tiny_base, surroundings)
+    (expected,) = ask(local, bare, [RollingLogLikelihood(text=text)])
+    assert isinstance(expected, LogProb)
+    assert reply.tokens == expected.tokens
+    assert reply.logprob == pytest.approx(expected.logprob, rel=0.02)  # other windows, two tokens shorter
+
+
+def test_all_choices_are_handed_over_at_once(stand_in: None, tiny_base: Path, surroundings: RunContext) -> None:
+    model, candidate = made(tiny_base, surroundings)
+    asked = [
+        LogLikelihood(messages=user(text), continuation=end) for text in ("a", "the", "one") for end in ("fox", "dog")
+    ]
+    ask(model, candidate, asked)
+    assert model._engine.calls == 1
+
+
+def test_a_stop_that_is_a_control_token_ends_the_text(
+    stand_in: None, tiny_base: Path, surroundings: RunContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, candidate = made(tiny_base, surroundings)
+    asked = Generate(messages=user("tell me about the sun"), decoding=greedy(8))
+    (whole,) = ask(model, candidate, [asked])
+    assert isinstance(whole, Completion)
+    third = model._engine.said[2]
+    monkeypatch.setattr("harness_models.vllm.model.control_tokens", lambda tokenizer: {"<|im_end|>": third})
+    (cut,) = ask(model, candidate, [Generate(messages=asked.messages, decoding=greedy(8, "<|im_end|>"))])
+    assert isinstance(cut, Completion)
+    assert cut.completion_tokens < whole.completion_tokens
+    assert whole.text.startswith(cut.text)
+
+
+@pytest.mark.parametrize("device", ["cuda:1", "cuda:0,cuda:1"])
+def test_a_gpu_by_its_number_is_refused(device: str, tiny_base: Path, surroundings: RunContext) -> None:
+    spec = ModelSpec(reference="vllm:tiny", scheme="vllm", name=str(tiny_base), dtype="float32", device=device)
+    with pytest.raises(InputError, match="chooses its GPU itself"):
+        VllmModel(spec, surroundings).fingerprint(Candidate(model=spec))
+
+
+def test_what_vllm_cannot_load_is_told_in_a_sentence(
+    stand_in: None, tiny_base: Path, surroundings: RunContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(model: str, **given: Any) -> Any:
+        raise ValueError("Free memory on device (4.0/79.2 GiB) on startup is less than desired\nand more")
+
+    monkeypatch.setattr(sys.modules["vllm"], "LLM", full)
+    model, candidate = made(tiny_base, surroundings)
+    with pytest.raises(InputError, match=r"vLLM cannot load vllm:tiny \(Free memory .* less than desired\)"):
+        ask(model, candidate, ASKED)
+
+
+@pytest.mark.parametrize(("used", "share"), [(False, 0.9), (True, 0.225)])
+def test_it_takes_of_the_memory_that_is_free(
+    used: bool, share: float, stand_in: None, tiny_base: Path, surroundings: RunContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    for name, told in (
+        ("is_available", True),
+        ("is_initialized", used),
+        ("empty_cache", None),
+        ("mem_get_info", (20, 80)),
+    ):
+        monkeypatch.setattr(torch.cuda, name, lambda *given, told=told: told)
+    from harness_models.vllm.model import _share_of_memory
+
+    assert _share_of_memory() == pytest.approx(share)
 
 
 @pytest.mark.slow

@@ -35,7 +35,9 @@ def placement(spec: ModelSpec) -> Placement:
     dtype = spec.dtype
     if dtype == "auto":
         # Older GPUs only emulate bfloat16, and float16 overflows in models trained in bfloat16.
-        dtype = "bfloat16" if device.startswith("cuda") and (_cuda_capability() or 0) >= 8 else "float32"
+        number = device.partition(":")[2]
+        known = _cuda_capability(int(number) if number.isdigit() else 0) if device.startswith("cuda") else None
+        dtype = "bfloat16" if (known or 0) >= 8 else "float32"
     return Placement(device=device, dtype=dtype)
 
 
@@ -44,8 +46,8 @@ def _has_mps() -> bool:
 
 
 @cache
-def _cuda_capability() -> int | None:
-    """Major compute capability of the first visible GPU; None where torch cannot use one.
+def _cuda_capability(number: int = 0) -> int | None:
+    """Major compute capability of a visible GPU; None where torch cannot use it.
 
     Asks the driver itself, because importing torch takes seconds and a warm repeat needs nothing else of it.
     """
@@ -57,7 +59,7 @@ def _cuda_capability() -> int | None:
         answers = (
             driver.cuInit(0),
             driver.cuDeviceGetCount(ctypes.byref(count)),
-            driver.cuDeviceGet(ctypes.byref(device), 0),
+            driver.cuDeviceGet(ctypes.byref(device), number),
             driver.cuDeviceGetAttribute(ctypes.byref(major), _ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device),
         )
     except (OSError, AttributeError):

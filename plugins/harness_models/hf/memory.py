@@ -86,8 +86,10 @@ def free_bytes(device: str) -> int | None:
     if device.startswith("cuda"):
         import torch
 
-        free: int = torch.cuda.mem_get_info(torch.device(device))[0]
-        return free
+        place = torch.device(device)
+        free: int = torch.cuda.mem_get_info(place)[0]
+        # What was freed in this process stays with torch, which uses it again.
+        return free + torch.cuda.memory_reserved(place) - torch.cuda.memory_allocated(place)
     if device != "cpu":
         return None
     import psutil

@@ -6,10 +6,12 @@ documentation and has never run with vLLM here. Its test of parity is the precis
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.api import (
@@ -31,6 +33,7 @@ from harness_models.hf.encoding import asks, continuations, texts
 from harness_models.hf.fingerprint import fingerprint, package_version
 from harness_models.hf.loading import load_tokenizer
 from harness_models.hf.replies import summed
+from harness_models.hf.stopping import control_tokens
 
 if TYPE_CHECKING:
     from harness.api import ModelSpec, RunContext
@@ -38,6 +41,10 @@ if TYPE_CHECKING:
 
 _MOST_RANK = 256
 """Of adapters; vLLM keeps room for it."""
+_GENERATED = 1
+"""Token that vLLM generates behind a prompt whatever is asked of it, and that must fit into its window."""
+_SHARE = 0.9
+"""Of the GPU's memory, which vLLM takes at once: its own default, where nothing else is there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +55,10 @@ class _Tokens:
     window: int
     start_id: int | None
     vocabulary: int | None = None
+
+    def shorter(self, tokens: int) -> _Tokens:
+        """Return the same with so many tokens less in its window."""
+        return replace(self, window=self.window - tokens)
 
 
 class VllmModel(Model):
@@ -67,9 +78,10 @@ class VllmModel(Model):
         """Return what decides the replies: as for `hf:`, with vLLM's version.
 
         Raises:
-            InputError: when weights are absent, or an adapter does not fit, or there are several adapters.
+            InputError: when weights are absent, or an adapter does not fit, or there are several adapters, or a GPU is
+                named by its number.
         """
-        self._one_adapter(candidate)
+        self._takes(candidate)
         found = dict(fingerprint(self._local, candidate, self.context))
         return found | {"backend": f"vllm {package_version('vllm')} {found['backend']}", "dtype": self.spec.dtype}
 
@@ -81,9 +93,9 @@ class VllmModel(Model):
         """
         engine, tokens = self._open(candidate)
         renderer = Renderer(tokens.tokenizer, candidate.template)
-        rows, homes = continuations(tokens, renderer, requests, deliver)
-        for row, answers in zip(rows, homes, strict=True):
-            for reply, indices in zip(self._scores(engine, candidate, row), answers, strict=True):
+        rows, homes = continuations(tokens.shorter(_GENERATED), renderer, requests, deliver)
+        for replies, answers in zip(self._scores(engine, candidate, rows), homes, strict=True):
+            for reply, indices in zip(replies, answers, strict=True):
                 for index in indices:
                     deliver(index, reply)
         self._score_texts(engine, tokens, candidate, requests, deliver)
@@ -103,11 +115,12 @@ class VllmModel(Model):
         """Drop the engine."""
         self._engine = self._tokens = None
         self._adapters.clear()
+        gc.collect()  # it gives its memory back when it is gone
 
     # ------------------------------------------------------------ the engine
 
     def _open(self, candidate: Candidate) -> tuple[Any, _Tokens]:
-        self._one_adapter(candidate)
+        self._takes(candidate)
         if find_spec("vllm") is None:
             raise InputError(
                 f"{self.spec.reference} needs the package vllm, which is not installed",
@@ -117,14 +130,30 @@ class VllmModel(Model):
             from vllm import LLM  # type: ignore[import-not-found] # nobody's dependency
 
             tokenizer, window, start = load_tokenizer(self._local, self.context)
-            self._tokens = _Tokens(tokenizer=tokenizer, window=window, start_id=start)
-            self._engine = LLM(
-                model=str(materialise(self._local, self.context)), dtype=self.spec.dtype, enable_lora=True,
-                max_lora_rank=_MOST_RANK, enable_prefix_caching=True, trust_remote_code=False,
-            )  # fmt: skip
+            folder = materialise(self._local, self.context)
+            try:
+                engine = LLM(
+                    model=str(folder), dtype=self.spec.dtype, enable_lora=True, max_lora_rank=_MOST_RANK,
+                    enable_prefix_caching=True, trust_remote_code=False, gpu_memory_utilization=_share_of_memory(),
+                )  # fmt: skip
+            except (ValueError, RuntimeError, OSError, ImportError) as error:
+                lines = str(error).strip().splitlines() or [type(error).__name__]
+                raise InputError(
+                    f"vLLM cannot load {self.spec.reference} ({lines[0][:300]})",
+                    file=folder,
+                    hint="use hf:, or free memory on the GPU",
+                ) from error
+            longest = engine.llm_engine.model_config.max_model_len  # may be less than the model was made for
+            self._tokens = _Tokens(tokenizer=tokenizer, window=min(window, longest), start_id=start)
+            self._engine = engine
         return self._engine, self._tokens
 
-    def _one_adapter(self, candidate: Candidate) -> None:
+    def _takes(self, candidate: Candidate) -> None:
+        if ":" in self.spec.device:
+            raise InputError(
+                f"vLLM chooses its GPU itself, not {self.spec.device}",
+                hint="name it in the environment variable CUDA_VISIBLE_DEVICES, and leave out --device",
+            )
         if len(candidate.adapters) > 1:
             raise InputError(
                 f"vLLM takes one adapter for a request, and {candidate.label} has {len(candidate.adapters)}",
@@ -149,27 +178,34 @@ class VllmModel(Model):
         found: list[Any] = engine.generate(given, sampling, lora_request=lora, use_tqdm=False)
         return found
 
-    def _scores(self, engine: Any, candidate: Candidate, row: Branches) -> list[Reply]:  # noqa: ANN401
+    def _scores(self, engine: Any, candidate: Candidate, rows: Sequence[Branches]) -> list[list[Reply]]:  # noqa: ANN401
+        """Score all continuations of all rows, which vLLM batches."""
+        if not rows:
+            return []
         from vllm import SamplingParams
 
         begin = time.perf_counter()
-        wholes = [row.context + continuation for continuation in row.continuations]
-        sampling = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0)
-        outputs = self._run(engine, candidate, wholes, sampling)
+        wholes = [row.context + continuation for row in rows for continuation in row.continuations]
+        sampling = SamplingParams(max_tokens=_GENERATED, temperature=0.0, prompt_logprobs=0)
+        outputs = iter(zip(self._run(engine, candidate, wholes, sampling), wholes, strict=True))
         timing = Timing(total=time.perf_counter() - begin, batch=len(wholes))
         return [
-            _log_prob(output.prompt_logprobs, whole, len(row.context), timing)
-            for output, whole in zip(outputs, wholes, strict=True)
+            [
+                _log_prob(output.prompt_logprobs, whole, len(row.context), timing)
+                for output, whole in islice(outputs, len(row.continuations))
+            ]
+            for row in rows
         ]
 
     def _score_texts(
         self, engine: Any, tokens: _Tokens, candidate: Candidate, requests: Sequence[Request],  # noqa: ANN401
         deliver: Callable[[int, Reply], None],
     ) -> None:  # fmt: skip
-        rows, homes = texts(tokens, requests, deliver)
+        # The last token of a window is part of its prompt here, though it is only predicted.
+        rows, homes = texts(tokens.shorter(_GENERATED + 1), requests, deliver)
         parts: dict[int, list[Reply]] = {}
-        for row, index in zip(rows, homes, strict=True):
-            parts.setdefault(index, []).extend(self._scores(engine, candidate, row))
+        for replies, index in zip(self._scores(engine, candidate, rows), homes, strict=True):
+            parts.setdefault(index, []).extend(replies)
         for index, found in parts.items():
             lost = [part for part in found if isinstance(part, NoReply)]
             deliver(index, lost[0] if lost else summed([part for part in found if isinstance(part, LogProb)]))
@@ -183,10 +219,12 @@ class VllmModel(Model):
         from vllm import SamplingParams
 
         found, homes = asks(tokens, Renderer(tokens.tokenizer, candidate.template), requests, deliver)
+        controls = control_tokens(tokens.tokenizer)  # no text of vLLM's shows them either
         sampling = [
             SamplingParams(
                 max_tokens=ask.room, temperature=ask.decoding.temperature, top_p=ask.decoding.top_p,
                 stop=list(ask.decoding.stop), seed=ask.decoding.seed + ask.draw,
+                stop_token_ids=[controls[stop] for stop in ask.decoding.stop if stop in controls],
             )
             for ask in found
         ]  # fmt: skip
@@ -203,6 +241,18 @@ class VllmModel(Model):
                     finish=finish, timing=timing,
                 ),
             )  # fmt: skip
+
+
+def _share_of_memory() -> float:
+    """Return the share of the first GPU's memory that vLLM may take: of what is free, where this process uses it."""
+    import torch
+
+    used: bool = torch.cuda.is_available() and torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    if not used:
+        return _SHARE
+    torch.cuda.empty_cache()
+    free, whole = torch.cuda.mem_get_info(0)
+    return _SHARE * free / whole
 
 
 def _log_prob(
