@@ -186,6 +186,36 @@ def test_an_architecture_that_raises_keeps_dense_masks_and_the_record_says_why(
     assert model.facts()["attention masks"] == "dense: RuntimeError: no kernel for heads of this size"
 
 
+@pytest.mark.parametrize("nth", [1, 2, 4])
+def test_a_kernel_that_fails_later_costs_no_score_and_no_text(
+    nth: int, loaded: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, plain = loaded("llama")
+    real, calls = blocks.flex_attention, [0]
+
+    def failing(*given: Any, **more: Any) -> Any:
+        calls[0] += 1
+        if calls[0] >= nth:
+            raise RuntimeError("out of resource: shared memory")
+        return real(*given, **more)
+
+    given = asks([prompt(n, 5 + 4 * n, shared=24) for n in range(7)], room=6)
+    run(model, asks([prompt(0, 3)], room=1))
+    monkeypatch.setattr(blocks, "flex_attention", failing)
+    try:
+        found: dict[int, Any] = {}
+        score(model, ROWS, Budget(tokens=48, rows=4, pack=16), found.__setitem__)
+        for index, row in enumerate(ROWS):
+            for one, continuation in zip(found[index].scores, row.continuations, strict=True):
+                assert one.logprob == pytest.approx(plain.logprob(row.context, continuation)[0], abs=1e-3)
+        assert (calls[0], model.dense) == (nth, "RuntimeError: out of resource: shared memory")
+        model.blocks, model.dense, calls[0] = True, "", 0
+        assert len(near_ties(plain, given, run(model, given))) <= 1
+        assert (calls[0], model.dense) == (nth, "RuntimeError: out of resource: shared memory")
+    finally:
+        model.blocks, model.dense = True, ""
+
+
 def test_the_record_says_where_masks_are_by_blocks(tmp_path: Any) -> None:
     model, candidate = make(save_shape(tmp_path / "base", "gemma2"), RunContext(offline=True, weights=tmp_path))
     ask(model, candidate, [LogLikelihood(messages=user("Yes or No?"), continuation="Yes")])

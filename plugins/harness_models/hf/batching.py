@@ -156,3 +156,8 @@ def is_memory(error: Exception) -> bool:
     """Tell whether an exception says that memory ran out."""
     text = str(error)
     return isinstance(error, MemoryError) or any(words in text for words in _NO_MEMORY)
+
+
+def first_line(error: Exception) -> str:
+    """Return what an exception says, in short, for a record."""
+    return f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), '')[:200]}"

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
-from harness_models.hf.batching import BLOCK
+from harness_models.hf.batching import BLOCK, first_line, is_memory
 
 if TYPE_CHECKING:
     from harness_models.hf.layout import Mask
     from harness_models.hf.loading import Loaded
 
+Result = TypeVar("Result")
 _LEAST = 2
 """Blocks of a mask at least, used or not: torch compiles anew for a size of one."""
 _VARIANTS = 64
@@ -109,6 +110,24 @@ def _listed(chosen: torch.Tensor, device: torch.device) -> tuple[torch.Tensor, t
     return counts[None, None].to(device), indices[None, None].contiguous().to(device)
 
 
+def or_dense(loaded: Loaded, work: Callable[[], Result]) -> Result:
+    """Do work; where a kernel fails that the probe at load did not meet, do it again, under dense masks from then on.
+
+    Args:
+        loaded: the model; its `dense` then says why.
+        work: passes that may be done again, and that choose their masks by `loaded`.
+    """
+    over_blocks = loaded.blocks
+    try:
+        return work()
+    except Exception as error:
+        if not over_blocks or is_memory(error):
+            raise
+        if loaded.blocks:  # else the work holds other work that said so already
+            loaded.blocks, loaded.dense = False, first_line(error)
+    return work()
+
+
 def attend_over_blocks(
     module: Any,  # noqa: ANN401, ARG001 - a model's attention layer
     query: torch.Tensor,
@@ -165,8 +184,8 @@ def _flex(
         assert scale is not None and cap is not None  # noqa: S101, PT018 - the same
         return torch.tanh(score * scale / cap) * cap
 
-    # The kernel for few queries shares heads by powers of two alone, so it is not taken.
-    options: Any = {"BACKEND": "TRITON"} if query.device.type == "cuda" else None
+    # The kernel for few queries shares heads by powers of two alone, so it is not taken. On a CPU this says nothing.
+    options: Any = {"BACKEND": "TRITON"}
     found: torch.Tensor = flex_attention(
         query, key, value, score_mod=scaled if cap is None else capped, block_mask=mask, scale=1.0, enable_gqa=True,
         kernel_options=options,

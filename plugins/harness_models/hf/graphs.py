@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from harness_models.hf.batching import is_memory
+from harness_models.hf.batching import first_line, is_memory
 
 if TYPE_CHECKING:
     from harness_models.hf.loading import Loaded
@@ -57,14 +57,17 @@ class CudaRecorder:
     def record(self, function: Callable[[], None]) -> Callable[[], None]:
         """Run a function once on the stream that it is recorded on, and then record it."""
         with _RECORDING, torch.cuda.device(self._device):
-            self._stream.wait_stream(torch.cuda.current_stream())
+            current = torch.cuda.current_stream()
+            self._stream.wait_stream(current)
             with torch.cuda.stream(self._stream):
                 function()
-            torch.cuda.current_stream().wait_stream(self._stream)
+            current.wait_stream(self._stream)
             graph = torch.cuda.CUDAGraph()
-            # Other threads may use other GPUs meanwhile.
-            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
-                function()
+            try:  # other threads may use other GPUs meanwhile
+                with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
+                    function()
+            finally:
+                torch.cuda.set_stream(current)  # a recording that fails leaves its own
         return graph.replay
 
 
@@ -197,8 +200,3 @@ class FixedSteps:
 def _bucket(rows: int) -> int:
     """Return how many rows a step of so many runs: 1, 2, 4, 8, 16, 24 and so on."""
     return 1 << (rows - 1).bit_length() if rows <= 8 else -(-rows // 8) * 8
-
-
-def first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0][:200]}"

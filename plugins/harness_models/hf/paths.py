@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.api import InputError
 from harness_models.hf import graphs
+from harness_models.hf.batching import first_line
 from harness_models.hf.plain import padded, with_one_more
 from harness_models.hf.probing import alike, narrowed
 from harness_models.hf.reach import reach_of
@@ -127,7 +128,7 @@ def _probe_graphs(loaded: Loaded) -> None:
         if not _steps_agree(loaded):
             loaded.ungraphed = "other logits than those of plain passes"
     except Exception as error:  # noqa: BLE001 - whatever stops a recording, steps go on without
-        loaded.ungraphed = graphs.first_line(error)
+        loaded.ungraphed = first_line(error)
     loaded.graphs = not loaded.ungraphed
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from harness_models.hf.blocks import causal_blocks, or_dense
 from harness_models.hf.caches import Before, Behind, Growing, cache_of
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class KeptPrefix:
     def behind(self) -> Any:  # noqa: ANN401 - a transformers cache
         """Return a cache for one pass behind the prefix; what the pass adds is not kept."""
         if not self._layers:
-            self._layers = self._compute()
+            self._layers = or_dense(self._loaded, self._compute)
         kind = Before if self._loaded.apart else Behind
         return cache_of(self._loaded, [kind(keys, values) for keys, values in self._layers])
 
@@ -52,8 +53,6 @@ class KeptPrefix:
                 layer.held = held
         none, mask, before = self._loaded.tensor([]), None, self.depth - len(self._tokens)
         if self._loaded.joins(branching=False, depth=before):
-            from harness_models.hf.blocks import causal_blocks
-
             mask = causal_blocks(self._loaded, before, len(self._tokens))
         self._loaded.hidden(
             self._loaded.tensor([self._tokens]), mask=mask, cache=cache_of(self._loaded, layers), at=(none, none)

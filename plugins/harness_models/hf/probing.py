@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from harness_models.hf.batching import first_line
 from harness_models.hf.layout import joined, lay_out, tree_mask
 from harness_models.hf.planning import Branches, plan
 from harness_models.hf.reach import reach_of, rotates_by_length
@@ -170,5 +171,5 @@ def _disagrees(loaded: Loaded, rows: list[list[int]], whole: torch.Tensor | None
             if not alike(found[states], torch.cat([plain] * copies), loaded):
                 return "other scores than those of plain passes"
     except faults as error:
-        return f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), '')[:200]}"
+        return first_line(error)
     return ""

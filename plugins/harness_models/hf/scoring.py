@@ -178,7 +178,15 @@ def _run_batch(
     loaded: Loaded, rows: Sequence[Branches], trie: Plan, batch: Sequence[Pack], prefix: KeptPrefix | None
 ) -> dict[int, Score]:
     """Forward a batch; return the scores of its paths."""
-    depth = 0 if prefix is None else prefix.depth
+    from harness_models.hf.blocks import or_dense
+
+    return or_dense(loaded, lambda: _run(loaded, rows, trie, batch, prefix))
+
+
+def _run(
+    loaded: Loaded, rows: Sequence[Branches], trie: Plan, batch: Sequence[Pack], prefix: KeptPrefix | None
+) -> dict[int, Score]:
+    depth, cache = (0, None) if prefix is None else (prefix.depth, prefix.behind())
     layouts = [lay_out(trie, pack, depth, rows) for pack in batch]
     one = loaded.joins(branching=batch[0].branching, depth=depth)
     if one:
@@ -190,7 +198,6 @@ def _run_batch(
     if batch[0].branching or one:
         mask = tree_mask(loaded, layouts, longest, 0 if loaded.apart else depth)
         positions = loaded.tensor([item.positions + [0] * (longest - len(item.positions)) for item in layouts])
-    cache = None if prefix is None else prefix.behind()
     points = sorted({(place, state) for place, item in enumerate(layouts) for _, state, _ in item.reads})
     places, states = loaded.tensor([*zip(*points, strict=True)])
     hidden = loaded.hidden(ids, mask=mask, positions=positions, cache=cache, at=(places, states))

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import weakref
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
+from harness_models.hf.blocks import causal_blocks, or_dense
 from harness_models.hf.caches import cache_of
 from harness_models.hf.shelf import Shelf
 
@@ -227,9 +229,9 @@ class Slots:
         # memory. Rows that come together are short enough.
         piece = _PIECE if self._loaded.apart and len(rows) == 1 else longest
         while longest - start > piece:
-            self._fill(rows, start, start + piece)
+            or_dense(self._loaded, partial(self._fill, rows, start, start + piece))
             start += piece
-        return self._fill(rows, start, longest)
+        return or_dense(self._loaded, partial(self._fill, rows, start, longest))
 
     def _fill(self, rows: Sequence[Sequence[int]], start: int, end: int) -> torch.Tensor:
         """Run rows from one column to another; return the hidden states (B, H) of those that end there."""
@@ -244,7 +246,9 @@ class Slots:
         if self._loaded.own:
             self._cache.apart = self._apart
         if not self._apart and (start or self._narrower_than(end)):
-            mask = self._causal_blocks(end - start) if self._loaded.blocks else self._mask(positions[None])
+            mask = (
+                causal_blocks(self._loaded, start, end - start) if self._loaded.blocks else self._mask(positions[None])
+            )
         ending = [(place, len(row) - start - 1) for place, row in enumerate(rows) if len(row) <= end]
         places, states = zip(*ending, strict=True) if ending else ((), ())
         last = (self._loaded.tensor([*places]), self._loaded.tensor([*states]))
@@ -300,11 +304,6 @@ class Slots:
     def _narrower_than(self, length: int) -> bool:
         reach = self._loaded.reach
         return any(window is not None and window < length for window in (reach.window, *reach.windows.values()))
-
-    def _causal_blocks(self, width: int) -> Mask:
-        from harness_models.hf.blocks import causal_blocks
-
-        return causal_blocks(self._loaded, self.start, width)
 
     def _mask(self, positions: torch.Tensor) -> Mask:
         """Return the additive masks of tokens at positions (B, L), as far as each type of layer looks."""
