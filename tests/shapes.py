@@ -183,12 +183,19 @@ PLAIN = frozenset({"bloom", "neo", "lfm2", "phi3-long"})
 is far by themselves, or that are not all attention: branches cannot share a sequence."""
 
 
-def save_shape(folder: Path, name: str, *, seed: int = 0) -> Path:
-    """Save a random model of a shape with a tokenizer."""
+def save_shape(folder: Path, name: str, *, seed: int = 0, head: int | None = None) -> Path:
+    """Save a random model of a shape with a tokenizer; `head` is the size of its four heads, where it is not the usual."""
     import torch
 
     folder.mkdir(parents=True)
     size = save_tokenizer(folder)
     torch.manual_seed(seed)
-    (SHAPES | BY_LENGTH | ODD)[name](size).save_pretrained(str(folder))
+    model = (SHAPES | BY_LENGTH | ODD)[name](size)
+    if head is not None:
+        config = model.config
+        for key, value in (("hidden_size", 4 * head), ("head_dim", head)):
+            if hasattr(config, key):
+                setattr(config, key, value)
+        model = type(model)(config)
+    model.save_pretrained(str(folder))
     return folder

@@ -6,6 +6,8 @@ import functools
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from harness.contracts import RunContext
 from harness.types import LogLikelihood
@@ -17,6 +19,7 @@ from harness_models.hf.planning import Branches
 from harness_models.hf.scoring import score
 from tests.models.conftest import Plain, ask, make, spec_of, user
 from tests.models.test_hf_continuous import asks, near_ties, prompt, run
+from tests.models.test_hf_shapes import tries
 from tests.shapes import PLAIN, SHAPES, save_shape
 
 TAKING = sorted(set(SHAPES) - PLAIN)
@@ -89,13 +92,29 @@ def test_every_shape_scores_as_alone_and_under_no_dense_mask(
             assert one.is_greedy is is_greedy
 
 
+@pytest.mark.parametrize("name", ["llama", "gemma2", "mistral-sliding"])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=tries(), tokens=st.integers(1, 300), most=st.integers(1, 8), pack=st.integers(1, 200))
+def test_any_trie_scores_as_plain_passes(
+    name: str, loaded: Any, rows: list[Branches], tokens: int, most: int, pack: int
+) -> None:
+    model, plain = loaded(name)
+    found: dict[int, Any] = {}
+    score(model, rows, Budget(tokens=tokens, rows=most, pack=pack), found.__setitem__)
+    for index, row in enumerate(rows):
+        for one, continuation in zip(found[index].scores, row.continuations, strict=True):
+            logprob, is_greedy = plain.logprob(row.context, continuation)
+            assert one.logprob == pytest.approx(logprob, abs=1e-3)
+            assert one.is_greedy is is_greedy
+
+
 @pytest.mark.parametrize("name", SOME)
 def test_prompts_enter_their_slots_under_no_dense_mask(name: str, loaded: Any, passes: list[Any]) -> None:
     model, plain = loaded(name)
-    given = asks([prompt(n, 5 + 4 * n, shared=24) for n in range(7)], room=6)
+    asked = asks([prompt(n, 5 + 4 * n, shared=24) for n in range(7)], room=6)
     run(model, asks([prompt(0, 3)], room=1))
     passes.clear()
-    assert len(near_ties(plain, given, run(model, given))) <= 1
+    assert len(near_ties(plain, asked, run(model, asked))) <= 1
     long = [mask for mask in passes if mask is not None and mask.shape[-2] > 1]
     assert long
     assert all(isinstance(mask, blocks.BlockMask) for mask in long)
@@ -199,7 +218,7 @@ def test_a_kernel_that_fails_later_costs_no_score_and_no_text(
             raise RuntimeError("out of resource: shared memory")
         return real(*given, **more)
 
-    given = asks([prompt(n, 5 + 4 * n, shared=24) for n in range(7)], room=6)
+    asked = asks([prompt(n, 5 + 4 * n, shared=24) for n in range(7)], room=6)
     run(model, asks([prompt(0, 3)], room=1))
     monkeypatch.setattr(blocks, "flex_attention", failing)
     try:
@@ -210,7 +229,7 @@ def test_a_kernel_that_fails_later_costs_no_score_and_no_text(
                 assert one.logprob == pytest.approx(plain.logprob(row.context, continuation)[0], abs=1e-3)
         assert (calls[0], model.dense) == (nth, "RuntimeError: out of resource: shared memory")
         model.blocks, model.dense, calls[0] = True, "", 0
-        assert len(near_ties(plain, given, run(model, given))) <= 1
+        assert len(near_ties(plain, asked, run(model, asked))) <= 1
         assert (calls[0], model.dense) == (nth, "RuntimeError: out of resource: shared memory")
     finally:
         model.blocks, model.dense = True, ""
