@@ -19,6 +19,8 @@ from sections import table, write_section
 
 BYTES = 2 * 30 * 3 * 64 * 4
 """Of a token's keys and values: layers, heads, size, float32."""
+_PAGE = 16
+"""Columns of a head on one page of 4 KiB: where a row wrote one of them, it takes memory for all."""
 
 
 def make() -> Any:
@@ -40,7 +42,7 @@ def make() -> Any:
 
 
 def count(*, shelves: bool) -> list[str]:
-    """Return the most bytes of slots and of rows, the most rows, the steps, and the columns attended a token."""
+    """Return the most bytes of slots and of written pages, the most rows, the steps, and the columns a token sees."""
     import torch
 
     from harness.api import Decoding
@@ -63,7 +65,8 @@ def count(*, shelves: bool) -> list[str]:
     def stepping(self: Slots, tokens: Any, lengths: Any) -> Any:
         found = step(self, tokens, lengths)
         attended = sum(end * len(shelf.slots) for shelf, *_, end in self._written)
-        seen.append((self.tokens, sum(lengths) + len(lengths), len(lengths), attended))
+        written = sum(-(-end // _PAGE) * _PAGE for shelf, *_ in self._written for end in shelf.ends)
+        seen.append((self.tokens, written, len(lengths), attended))
         return found
 
     def decode(ids: Any) -> str:
@@ -88,7 +91,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--write", action="store_true", help="write the table into docs/benchmarks.md")
     given = arguments.parse_args()
-    head = ["slots", "most held", "most of it used", "rows at most", "steps", "columns attended by a new token"]
+    head = ["slots", "most room", "most written", "rows at most", "steps", "columns attended by a new token"]
     text = table(head, [["one rectangle", *count(shelves=False)], ["shelves", *count(shelves=True)]])
     print(text)
     if given.write:

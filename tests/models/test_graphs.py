@@ -157,7 +157,7 @@ def test_a_step_of_a_shelf_that_moved_is_dropped(loaded: Any) -> None:
     assert len(fixed._fixed) == 1
     rows.fill([prompt(3, 4)] * 5)
     rows.step([3] * 8, [6, 8, *[4] * 6])
-    ((place,),) = fixed._fixed
+    ((_, (place,)),) = fixed._fixed
     assert (place.rows, place.made) == (8, place.shelf.made)
 
 
@@ -216,7 +216,7 @@ def test_rows_of_several_adapters_say_what_they_say_alone(
     for arm, number, handle in handles:
         assert text(handle) == alone[arm][number]
     assert model._loaded.graphs  # type: ignore[attr-defined]
-    assert Again.runs > 0
+    assert Again.runs > (0 if mixing else 40), "a turn of other adapters between two steps drops nothing"
 
 
 @pytest.mark.parametrize("fault", ["stale", "raises", "memory"])

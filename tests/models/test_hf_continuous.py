@@ -6,10 +6,8 @@ import errno
 import functools
 import gc
 import mmap
-import sys
 import weakref
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +19,6 @@ from harness.contracts import RunContext
 from harness.types import Candidate, Decoding
 from harness_models.hf import pages
 from harness_models.hf import shelf as shelf_module
-from harness_models.hf import slots as slots_module
 from harness_models.hf.batching import Budget
 from harness_models.hf.generation import Ask, Generated, generate
 from harness_models.hf.model import HfModel
@@ -31,19 +28,22 @@ from tests.shapes import PLAIN, SHAPES, save_shape
 
 TIE = 1e-3
 """Where the reference's two best logits are closer than this, another order of summation may choose the other one."""
+OWN = "our own Llama"
 SHARED = tuple(5 + 7 * n % 300 for n in range(24))
 
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    from harness.contracts import RunContext
     from harness_models.hf.loading import load
 
     folder = tmp_path_factory.mktemp("shapes")
 
     @functools.cache
     def of(name: str) -> Any:
-        path = save_shape(folder / name, name)
+        path = save_shape(folder / name, "llama" if name == OWN else name)
+        if name == OWN:
+            context = RunContext(offline=True, weights=folder / "store")
+            return HfModel(spec_of(path), context)._ready(Candidate(model=spec_of(path))), Plain(path)
         return load(spec_of(path), RunContext(offline=True, weights=folder / "store")), Plain(path)
 
     return of
@@ -95,7 +95,6 @@ def ids_of(generated: Generated) -> list[int]:
 
 def reference(plain: Plain, tokens: Sequence[int], room: int) -> list[int]:
     """What transformers generates for one prompt, without the token that ends the turn."""
-    import torch
 
     with torch.inference_mode():
         out = plain.model.generate(
@@ -108,7 +107,6 @@ def reference(plain: Plain, tokens: Sequence[int], room: int) -> list[int]:
 
 def near_ties(plain: Plain, asked: Sequence[Ask], got: Sequence[Generated]) -> list[str]:
     """List where replies leave the reference, after checking that each does at a near tie."""
-    import torch
 
     listed = []
     for ask, generated in zip(asked, got, strict=True):
@@ -173,7 +171,7 @@ def test_any_budget_gives_the_same(lengths: Any, rows: int, tokens: int, cached:
     assert max(generated.batch for generated in got) <= rows
 
 
-@pytest.mark.parametrize("name", ["llama", "gpt2", "qwen2-sliding", "gemma2"])
+@pytest.mark.parametrize("name", [OWN, "llama", "gpt2", "qwen2-sliding", "gemma2"])
 @given(
     lengths=st.lists(st.tuples(st.integers(0, 24), st.integers(1, 60), st.integers(1, 24)), min_size=1, max_size=9),
     rows=st.integers(1, 9),
@@ -228,40 +226,6 @@ def test_lost_memory_of_the_system_is_lost_memory(loaded: Any, monkeypatch: pyte
     got = run(model, asked, Budget(tokens=2048, rows=6, cached=2048))
     assert calls[0] > 3
     assert near_ties(plain, asked, got) == []
-
-
-def test_a_row_s_pages_go_back_and_no_other_s() -> None:
-    given = pages.paged((4, 3, 2_000), torch.zeros(1))
-    given[:] = 1
-    assert pages.gives_back(given) is hasattr(mmap, "MADV_DONTNEED")
-    pages.give_back(given, 2)
-    assert given[:2].eq(1).all()
-    assert given[3].eq(1).all()
-    if sys.platform == "linux":  # elsewhere the system may take its time
-        whole = mmap.PAGESIZE // given.element_size()
-        assert given[2].flatten()[:-whole][whole:].eq(0).all(), "pages that it shares with its neighbours may stay"
-    pages.give_back(torch.zeros(2, 2), 1)
-
-
-def test_a_long_prompt_comes_in_pieces_where_it_comes_alone(
-    tmp_path: Path, surroundings: RunContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spec = spec_of(save_shape(tmp_path / "llama", "llama"))
-    model = HfModel(spec, surroundings)._ready(Candidate(model=spec))
-    assert model.apart
-    asked = asks([prompt(0, 61), prompt(1, 9), prompt(2, 11)], room=6)
-    whole = [generated.text for generated in run(model, asked)]
-    widths = []
-    inner = type(model).hidden
-
-    def forwarding(self: Any, ids: Any, **more: Any) -> Any:
-        widths.append(tuple(ids.shape))
-        return inner(self, ids, **more)
-
-    monkeypatch.setattr(slots_module, "_PIECE", 25)
-    monkeypatch.setattr(type(model), "hidden", forwarding)
-    assert [generated.text for generated in run(model, asked)] == whole
-    assert [width for width in widths if width[1] > 1] == [(1, 25), (1, 25), (1, 11), (2, 11)]
 
 
 def test_a_shelf_that_is_empty_takes_no_memory_when_rows_enter(loaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:

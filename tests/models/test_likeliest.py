@@ -106,7 +106,7 @@ def test_only_greedy_rows_are_told_by_it(
     assert calls == []
 
 
-def test_its_room_is_free_before_weights_come_back_and_large_tensors_stand_apart_till_then(
+def test_its_room_is_free_before_weights_come_back(
     tmp_path: Path, surroundings: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import weakref

@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 from harness.contracts import RunContext
 from harness.errors import InputError
 from harness.types import Candidate, Completion, Generate, LogLikelihood, LogProb, ModelSpec, NoReply
+from harness_models.hf import remembered
 from harness_models.hf.handles import Handle, QueueFullError
 from harness_models.hf.open_queue import OpenQueue
+from harness_models.hf.slots import Slots
 from tests.models.conftest import Plain, adapter_of, ask, greedy, make, user
 
 TEXTS = (
@@ -196,6 +198,28 @@ def test_a_next_turn_runs_only_what_is_new(
     queue.turn()
     assert counted[0] > 2, "under another adapter the same tokens have other keys and values"
     queue.drain()
+
+
+def test_memory_that_is_lost_while_a_text_is_kept_loses_no_text(
+    arms: tuple[Any, list[Candidate], list[list[str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, candidates, alone = arms
+    queue = ByHand(model)
+    calls = []
+    copied = Slots.copied
+
+    def scarce(self: Slots, slot: int, length: int) -> Slots:
+        calls.append(length)
+        if len(calls) == 2:
+            raise MemoryError
+        return copied(self, slot, length)
+
+    monkeypatch.setattr(Slots, "copied", scarce)
+    monkeypatch.setattr(remembered, "_SHORTEST", 1)
+    handles = [queue.submit(candidates[0], request) for request in REQUESTS]
+    queue.drain()
+    assert len(calls) > 2
+    assert [text(handle) for handle in handles] == alone[0]
 
 
 def test_a_closed_model_is_not_held_by_its_queue(tiny_base: Path, store: RunContext) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from harness.contracts import RunContext
 from harness.errors import InputError
 from harness.references import resolve_model
 from harness.types import Candidate, Completion, Generate, LogLikelihood, LogProb, Reply, Request
+from harness_models.hf import device as device_module
+from harness_models.hf.device import placement
 from harness_models.hf.model import HfModel
 from harness_models.hf.replicas import Replicas, divided, hf_model
 from harness_stages.devices import choose_device
@@ -102,6 +105,14 @@ def test_streams_take_turns(tiny_base: Path, surroundings: RunContext) -> None:
 def test_devices_of_two_kinds_are_refused(device: str, tiny_base: Path) -> None:
     with pytest.raises(InputError, match=r"does not name devices of one kind|there is no device"):
         resolve_model(str(tiny_base), device=device)
+
+
+def test_gpus_of_several_generations_use_one_number_format(monkeypatch: pytest.MonkeyPatch, tiny_base: Path) -> None:
+    monkeypatch.setattr(device_module, "_cuda_capability", lambda number=0: (7, 9)[number])
+    for devices, dtypes in (("cuda:0,cuda:1", ["float32"] * 2), ("cuda:1,cuda:1", ["bfloat16"] * 2)):
+        spec = replace(spec_of(tiny_base), device=devices)
+        made = Replicas(replace(spec, dtype="auto"), RunContext(offline=True, weights=tiny_base))
+        assert [placement(model.spec).dtype for model in made.models] == dtypes
 
 
 def test_training_refuses_several_devices() -> None:

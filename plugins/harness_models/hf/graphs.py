@@ -102,6 +102,10 @@ class _Fixed:
     steps: int = 0
 
 
+_Shape = tuple[tuple[str, ...], tuple[_Place, ...]]
+"""Ids of the active adapters, and the places."""
+
+
 class FixedSteps:
     """The steps of some slots.
 
@@ -114,7 +118,7 @@ class FixedSteps:
         self._loaded = loaded
         self._slots = slots
         self._recorder = recorder_of(loaded.model.device)
-        self._fixed: OrderedDict[tuple[_Place, ...], _Fixed] = OrderedDict()
+        self._fixed: OrderedDict[_Shape, _Fixed] = OrderedDict()
         self._adapted = loaded.adapted
 
     def step(self, shelves: Collection[Shelf], tokens: Sequence[int], lengths: Sequence[int]) -> torch.Tensor:
@@ -148,22 +152,23 @@ class FixedSteps:
 
     def let_go(self) -> None:
         """Drop what belongs to shelves that are empty or have another storage now."""
-        for places in list(self._fixed):
-            if any(not place.shelf.slots or place.made != place.shelf.made for place in places):
-                del self._fixed[places]
+        for shape in list(self._fixed):
+            if any(not place.shelf.slots or place.made != place.shelf.made for place in shape[1]):
+                del self._fixed[shape]
 
     def _of(self, places: tuple[_Place, ...]) -> _Fixed:
         """Return the step of a shape, made where it is not at hand."""
         if self._adapted != self._loaded.adapted:
             self._fixed.clear()
             self._adapted = self._loaded.adapted
-        if places not in self._fixed:
+        shape = (self._loaded.active, places)
+        if shape not in self._fixed:
             self.let_go()
-            self._fixed[places] = self._make(places)
-        self._fixed.move_to_end(places)
+            self._fixed[shape] = self._make(places)
+        self._fixed.move_to_end(shape)
         while len(self._fixed) > _MOST:
             self._fixed.popitem(last=False)
-        return self._fixed[places]
+        return self._fixed[shape]
 
     def _make(self, places: tuple[_Place, ...]) -> _Fixed:
         device = self._loaded.model.device

@@ -70,7 +70,9 @@ class Loaded:
     ungraphed: str = ""
     """Why they are not, where its device is one that records."""
     adapted: int = 0
-    """Counts adapters put on, switched to and taken off."""
+    """Counts adapters put on and taken off, and passes whose rows had each their own."""
+    active: tuple[str, ...] = ()
+    """Ids of the adapters that passes go through, but where rows have each their own."""
     mixed: bool = False
     """Whether the rows of a pass have each their own adapters."""
     split: bool = True

@@ -13,6 +13,7 @@ from threading import Condition, Thread
 from typing import TYPE_CHECKING, Protocol
 
 from harness.api import Generate, InputError, NoReply
+from harness_models.hf.batching import out_of_memory
 from harness_models.hf.chat import Renderer
 from harness_models.hf.encoding import asks
 from harness_models.hf.generation import FORESIGHT, Generated, Joining, Scheduler
@@ -305,8 +306,12 @@ class OpenQueue:
         row.cluster = row.index if row.kept is not None else 0
 
     def _keep(self, row: Row, slots: Slots, slot: int) -> None:
-        if self._remembered is not None and self._remembering:
-            self._remembered.add(_key(row), row.ids[:-1], slots, slot)  # the newest token was not run
+        kept = self._remembered
+        if kept is None or not self._remembering:
+            return
+        # The newest token was not run. What is kept only spares time: it is what goes where memory runs out.
+        if out_of_memory(lambda: kept.add(_key(row), row.ids[:-1], slots, slot)):
+            kept.clear()
 
     def _finished(self, number: int, generated: Generated | None) -> None:
         job = self._running.pop(number)

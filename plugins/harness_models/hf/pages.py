@@ -6,6 +6,8 @@ Keys and values come and go among activations of many sizes. On the heap they wo
 from __future__ import annotations
 
 import mmap
+import sys
+from contextlib import suppress
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -33,25 +35,32 @@ def paged(shape: Sequence[int], like: torch.Tensor) -> torch.Tensor:
         pages = mmap.mmap(-1, size, access=mmap.ACCESS_COPY)  # private: by default other processes could share them
     except OSError as error:
         raise MemoryError(str(error)) from error
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):
+        with suppress(OSError):  # a kernel without large pages
+            pages.madvise(mmap.MADV_NOHUGEPAGE)  # one of 2 MiB would take memory for hundreds of columns at once
     made = torch.frombuffer(pages, dtype=like.dtype).view(*shape)
-    if hasattr(mmap, "MADV_DONTNEED"):
-        made.pages = pages  # type: ignore[attr-defined] # to be found again by `give_back`
+    if sys.platform == "linux":  # elsewhere pages that are not needed may stay, and keep what they hold
+        made.pages = pages  # type: ignore[attr-defined] # to be found again by `clear`
     return made
 
 
 def gives_back(paged: torch.Tensor) -> bool:
-    """Tell whether `give_back` does anything for a tensor that `paged` returned."""
+    """Tell whether `clear` gives pages back, for a tensor that `paged` returned."""
     return hasattr(paged, "pages")
 
 
-def give_back(paged: torch.Tensor, row: int) -> None:
-    """Give the pages of a row (index of the first dimension) back to the system; what it held is lost.
+def clear(paged: torch.Tensor, row: int, end: int) -> None:
+    """Make a row (heads, columns, size) zero again, of which nothing was written behind so many columns.
 
-    A page that it shares with its neighbours stays.
+    Where the system can, its pages go back; one that it shares with its neighbours is written instead.
     """
-    pages: mmap.mmap | None = getattr(paged, "pages", None)
-    if pages is not None:
-        size = paged.stride(0) * paged.element_size()
-        first, last = -(-row * size // mmap.PAGESIZE), (row + 1) * size // mmap.PAGESIZE
-        if last > first:
-            pages.madvise(mmap.MADV_DONTNEED, first * mmap.PAGESIZE, (last - first) * mmap.PAGESIZE)
+    size, item = paged.stride(0) * paged.element_size(), paged.element_size()
+    first, last = -(-row * size // mmap.PAGESIZE) * mmap.PAGESIZE, (row + 1) * size // mmap.PAGESIZE * mmap.PAGESIZE
+    if not gives_back(paged) or last <= first:
+        paged[row, :, :end] = 0
+        return
+    pages: mmap.mmap = paged.pages  # type: ignore[attr-defined] # see above
+    pages.madvise(mmap.MADV_DONTNEED, first, last - first)
+    flat = paged[row].view(-1)
+    flat[: (first - row * size) // item] = 0
+    flat[(last - row * size) // item :] = 0

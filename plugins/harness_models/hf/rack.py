@@ -89,7 +89,7 @@ class Rack(ABC):
         if wanted != self._active:
             self._switch(wanted)
             self._active = wanted
-            self._loaded.adapted += 1
+        self._loaded.active = wanted
 
     def hold(self, adapters: Sequence[AdapterSpec]) -> None:
         """Hold all of these at once, active or not.

@@ -10,6 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from harness.api import Generate, Model
+from harness_models.hf.device import placement
 from harness_models.hf.model import HfModel
 
 if TYPE_CHECKING:
@@ -38,7 +39,10 @@ class Replicas(Model):
     def __init__(self, spec: ModelSpec, context: RunContext) -> None:
         super().__init__(spec, context)
         devices = [device.strip() for device in spec.device.split(",")]
-        self.models = [HfModel(replace(spec, device=device), context) for device in devices]
+        # GPUs of several generations would choose several number formats, and replies would depend on the device.
+        formats = {placement(replace(spec, device=device)).dtype for device in devices}
+        dtype = spec.dtype if len(formats) == 1 else "float32"
+        self.models = [HfModel(replace(spec, device=device, dtype=dtype), context) for device in devices]
         self._devices = ", ".join(devices)
         self._turns = cycle(self.models)
 

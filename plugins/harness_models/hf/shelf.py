@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
 
-from harness_models.hf.pages import give_back, gives_back, paged
+from harness_models.hf.pages import clear, gives_back, paged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,6 +86,7 @@ class Shelf:
             for index, part in enumerate(parts):
                 if to is not None:
                     to.parts(layer, parts)[index][target, :, :moved] = part[place, :, :moved]
+                clear(part, place, moved)  # also lest NaN be left behind the states that come here
                 if place != last:
                     part[place, :, :end] = part[last, :, :end]
-                give_back(part, last)
+                    clear(part, last, end)
