@@ -6,8 +6,14 @@ import gc
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 from harness_models.hf.planning import common
+
+if TYPE_CHECKING:
+    from harness_models.hf.loading import Loaded
+
+Result = TypeVar("Result")
 
 _SHORTEST_PREFIX = 16
 """A shorter common prefix is not worth a pass of its own."""
@@ -161,3 +167,21 @@ def is_memory(error: Exception) -> bool:
 def first_line(error: Exception) -> str:
     """Return what an exception says, in short, for a record."""
     return f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), '')[:200]}"
+
+
+def or_dense(loaded: Loaded, work: Callable[[], Result]) -> Result:
+    """Do work; where a kernel fails that the probe at load did not meet, do it again, under dense masks from then on.
+
+    Args:
+        loaded: the model; its `dense` then says why.
+        work: passes that may be done again, and that choose their masks by `loaded`.
+    """
+    over_blocks = loaded.blocks
+    try:
+        return work()
+    except Exception as error:
+        if not over_blocks or is_memory(error):
+            raise
+        if loaded.blocks:  # else the work holds other work that said so already
+            loaded.blocks, loaded.dense = False, first_line(error)
+    return work()

@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
-from harness_models.hf.batching import BLOCK, first_line, is_memory
+from harness_models.hf.batching import BLOCK
 
 if TYPE_CHECKING:
     from harness_models.hf.layout import Mask
     from harness_models.hf.loading import Loaded
 
-Result = TypeVar("Result")
 _LEAST = 2
 """Blocks of a mask at least, used or not: torch compiles anew for a size of one."""
 _VARIANTS = 64
@@ -108,24 +107,6 @@ def _listed(chosen: torch.Tensor, device: torch.device) -> tuple[torch.Tensor, t
     counts = chosen.sum(dim=1, dtype=torch.int32)
     indices = chosen.int().argsort(dim=1, descending=True, stable=True).to(torch.int32)
     return counts[None, None].to(device), indices[None, None].contiguous().to(device)
-
-
-def or_dense(loaded: Loaded, work: Callable[[], Result]) -> Result:
-    """Do work; where a kernel fails that the probe at load did not meet, do it again, under dense masks from then on.
-
-    Args:
-        loaded: the model; its `dense` then says why.
-        work: passes that may be done again, and that choose their masks by `loaded`.
-    """
-    over_blocks = loaded.blocks
-    try:
-        return work()
-    except Exception as error:
-        if not over_blocks or is_memory(error):
-            raise
-        if loaded.blocks:  # else the work holds other work that said so already
-            loaded.blocks, loaded.dense = False, first_line(error)
-    return work()
 
 
 def attend_over_blocks(

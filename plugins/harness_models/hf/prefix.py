@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness_models.hf.blocks import causal_blocks, or_dense
+from harness_models.hf.batching import or_dense
 from harness_models.hf.caches import Before, Behind, Growing, cache_of
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ class KeptPrefix:
                 layer.held = held
         none, mask, before = self._loaded.tensor([]), None, self.depth - len(self._tokens)
         if self._loaded.joins(branching=False, depth=before):
+            from harness_models.hf.blocks import causal_blocks
+
             mask = causal_blocks(self._loaded, before, len(self._tokens))
         self._loaded.hidden(
             self._loaded.tensor([self._tokens]), mask=mask, cache=cache_of(self._loaded, layers), at=(none, none)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness_models.hf.batching import Budget, batches, out_of_memory
+from harness_models.hf.batching import Budget, batches, or_dense, out_of_memory
 from harness_models.hf.layout import Layout, joined, lay_out, tree_mask
 from harness_models.hf.planning import Branches, Group, Pack, Plan, Prefix, plan, separate
 
@@ -178,8 +178,6 @@ def _run_batch(
     loaded: Loaded, rows: Sequence[Branches], trie: Plan, batch: Sequence[Pack], prefix: KeptPrefix | None
 ) -> dict[int, Score]:
     """Forward a batch; return the scores of its paths."""
-    from harness_models.hf.blocks import or_dense
-
     return or_dense(loaded, lambda: _run(loaded, rows, trie, batch, prefix))
 
 

@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from harness_models.hf.blocks import causal_blocks, or_dense
+from harness_models.hf.batching import or_dense
 from harness_models.hf.caches import cache_of
 from harness_models.hf.shelf import Shelf
 
@@ -215,7 +215,6 @@ class Slots:
             prefix: slots of which the first holds what the rows begin with; it is copied.
             start: how many tokens of the prefix the rows begin with; 0: all of them.
         """
-
         start = 0 if prefix is None else start or prefix.end
         shelf, longest = self.homes[-1], max(map(len, rows))
         first = len(shelf.slots) - len(rows)
@@ -246,9 +245,7 @@ class Slots:
         if self._loaded.own:
             self._cache.apart = self._apart
         if not self._apart and (start or self._narrower_than(end)):
-            mask = (
-                causal_blocks(self._loaded, start, end - start) if self._loaded.blocks else self._mask(positions[None])
-            )
+            mask = self._causal_blocks(end - start) if self._loaded.blocks else self._mask(positions[None])
         ending = [(place, len(row) - start - 1) for place, row in enumerate(rows) if len(row) <= end]
         places, states = zip(*ending, strict=True) if ending else ((), ())
         last = (self._loaded.tensor([*places]), self._loaded.tensor([*states]))
@@ -304,6 +301,11 @@ class Slots:
     def _narrower_than(self, length: int) -> bool:
         reach = self._loaded.reach
         return any(window is not None and window < length for window in (reach.window, *reach.windows.values()))
+
+    def _causal_blocks(self, length: int) -> Mask:
+        from harness_models.hf.blocks import causal_blocks
+
+        return causal_blocks(self._loaded, self.start, length)
 
     def _mask(self, positions: torch.Tensor) -> Mask:
         """Return the additive masks of tokens at positions (B, L), as far as each type of layer looks."""
