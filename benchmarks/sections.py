@@ -47,12 +47,14 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def machine() -> str:
-    """Name the processor, its cores for this process, and the operating system."""
+    """Name the processor, its cores and how many this process is bound to, and the operating system."""
     name = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").is_file():
         match = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
         name = match.group(1).strip() if match else name
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    whole = os.cpu_count() or 1
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else whole
+    cores = f"{bound} of {whole}" if bound < whole else f"{whole}"
     return f"{name}, {cores} cores, {platform.system()}, Python {platform.python_version()}"
 
 
