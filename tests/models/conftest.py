@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+import gc
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from harness_models.remote.limits import Limits
 from harness_models.remote.model import OpenAIModel
 from tests import tiny
 from tests.models.serving import Server
+from tests.shapes import save_shape
 
 MADE: list[OpenAIModel] = []
 
@@ -38,6 +42,38 @@ def surroundings(tmp_path: Path) -> RunContext:
 
 def spec_of(path: Path, **given: str) -> ModelSpec:
     return ModelSpec(reference=str(path), scheme="hf", name=str(path), **{"device": "cpu", **given})
+
+
+def shapes_in(folder: Path) -> Callable[[str], Any]:
+    """Return what loads a shape of `tests.shapes` once, as the engine does and plainly."""
+    from harness_models.hf.loading import load
+
+    @functools.cache
+    def of(name: str) -> Any:
+        path = save_shape(folder / name, name)
+        return load(spec_of(path), RunContext(offline=True, weights=folder / "store")), Plain(path)
+
+    return of
+
+
+@pytest.fixture
+def rooms(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[weakref.ref[Any]]]:
+    """The tensors made for keys and values, while nothing but the last reference frees them."""
+    from harness_models.hf import shelf
+
+    made: list[weakref.ref[Any]] = []
+    real = shelf.paged
+
+    def watched(*given: Any) -> Any:
+        room = real(*given)
+        made.append(weakref.ref(room))
+        return room
+
+    monkeypatch.setattr(shelf, "paged", watched)
+    gc.collect()
+    gc.disable()
+    yield made
+    gc.enable()
 
 
 def adapter_of(path: Path) -> AdapterSpec:

@@ -17,7 +17,7 @@ from harness_models.hf.layout import Layout, joined, tree_mask
 from harness_models.hf.loading import Loaded, load
 from harness_models.hf.planning import Branches
 from harness_models.hf.scoring import score
-from tests.models.conftest import Plain, ask, make, spec_of, user
+from tests.models.conftest import Plain, ask, make, shapes_in, spec_of, user
 from tests.models.test_hf_continuous import asks, near_ties, prompt, run
 from tests.models.test_hf_shapes import tries
 from tests.shapes import PLAIN, SHAPES, save_shape
@@ -35,14 +35,7 @@ def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    folder = tmp_path_factory.mktemp("shapes")
-
-    @functools.cache
-    def of(name: str) -> tuple[Loaded, Plain]:
-        path = save_shape(folder / name, name)
-        return load(spec_of(path), RunContext(offline=True, weights=folder / "store")), Plain(path)
-
-    return of
+    return shapes_in(tmp_path_factory.mktemp("shapes"))
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import gc
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -14,13 +13,13 @@ from hypothesis import strategies as st
 
 from harness.contracts import RunContext
 from harness.types import Candidate, Decoding, Generate
-from harness_models.hf import generation, graphs, shelf, slots
+from harness_models.hf import generation, graphs, slots
 from harness_models.hf.batching import Budget
 from harness_models.hf.generation import Ask
-from harness_models.hf.loading import Loaded, load
+from harness_models.hf.loading import Loaded
 from harness_models.hf.slots import Slots
 from tests import tiny
-from tests.models.conftest import Plain, adapter_of, ask, make, spec_of, user
+from tests.models.conftest import Plain, adapter_of, ask, make, shapes_in, user
 from tests.models.test_hf_continuous import PROMPTS, asks, near_ties, prompt, run
 from tests.models.test_open_queue import REQUESTS, ByHand, text
 from tests.shapes import PLAIN, SHAPES, save_shape
@@ -52,16 +51,15 @@ def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    folder = tmp_path_factory.mktemp("shapes")
+    shapes = shapes_in(tmp_path_factory.mktemp("shapes"))
 
     @functools.cache
     def of(name: str) -> tuple[Loaded, Plain]:
-        path = save_shape(folder / name, name)
-        model = load(spec_of(path), RunContext(offline=True, weights=folder / "store"))
+        model, plain = shapes(name)
         run(model, asks(PROMPTS[:1], room=1))
         assert model.graphs, model.ungraphed
         Again.recorded = Again.runs = 0  # what the probe ran is not what is counted
-        return model, Plain(path)
+        return model, plain
 
     return of
 
@@ -273,22 +271,10 @@ def test_the_record_says_that_steps_are_recorded(tmp_path: Any) -> None:
     assert model.facts()["decoding steps"] == "CUDA graphs"
 
 
-def test_keys_and_values_are_given_back_with_the_last_row(loaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_and_values_are_given_back_with_the_last_row(loaded: Any, rooms: list[weakref.ref[Any]]) -> None:
     model, _ = loaded("llama")
-    made: list[weakref.ref[Any]] = []
-    real = shelf.paged
-
-    def watched(*given: Any) -> Any:
-        room = real(*given)
-        made.append(weakref.ref(room))
-        return room
-
-    monkeypatch.setattr(shelf, "paged", watched)
-    gc.collect()
-    gc.disable()
-    try:
-        run(model, asks(PROMPTS, room=12), Budget(tokens=2048, rows=6))
-        assert Again.runs > 0
-        assert [one for one in made if one() is not None] == []
-    finally:
-        gc.enable()
+    rooms.clear()
+    run(model, asks(PROMPTS, room=12), Budget(tokens=2048, rows=6))
+    assert Again.runs > 0
+    assert rooms
+    assert [one for one in rooms if one() is not None] == []

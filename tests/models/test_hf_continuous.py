@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import functools
-import gc
 import mmap
 import weakref
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from harness_models.hf.batching import Budget
 from harness_models.hf.generation import Ask, Generated, generate
 from harness_models.hf.model import HfModel
 from harness_models.hf.slots import Slots
-from tests.models.conftest import Plain, spec_of
+from tests.models.conftest import Plain, shapes_in, spec_of
 from tests.shapes import PLAIN, SHAPES, save_shape
 
 TIE = 1e-3
@@ -34,17 +33,16 @@ SHARED = tuple(5 + 7 * n % 300 for n in range(24))
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    from harness_models.hf.loading import load
-
     folder = tmp_path_factory.mktemp("shapes")
+    shapes = shapes_in(folder)
 
     @functools.cache
     def of(name: str) -> Any:
-        path = save_shape(folder / name, "llama" if name == OWN else name)
-        if name == OWN:
-            context = RunContext(offline=True, weights=folder / "store")
-            return HfModel(spec_of(path), context)._ready(Candidate(model=spec_of(path))), Plain(path)
-        return load(spec_of(path), RunContext(offline=True, weights=folder / "store")), Plain(path)
+        if name != OWN:
+            return shapes(name)
+        spec = spec_of(save_shape(folder / OWN, "llama"))
+        model = HfModel(spec, RunContext(offline=True, weights=folder / "store"))
+        return model._ready(Candidate(model=spec)), Plain(folder / OWN)
 
     return of
 
@@ -419,25 +417,12 @@ def test_a_fault_of_the_receiver_is_not_taken_for_lost_memory(loaded: Any) -> No
 
 @pytest.mark.parametrize("name", ["llama", "gpt2"])
 def test_keys_and_values_are_given_back_with_the_last_row(
-    name: str, loaded: Any, monkeypatch: pytest.MonkeyPatch
+    name: str, loaded: Any, rooms: list[weakref.ref[Any]]
 ) -> None:
     """At once, not when Python next looks for garbage: on a GPU they are half of what was free."""
     model, _ = loaded(name)
     run(model, asks(PROMPTS[:1], room=1))
-    made: list[weakref.ref[Any]] = []
-    real = shelf_module.paged
-
-    def watched(*given: Any) -> Any:
-        room = real(*given)
-        made.append(weakref.ref(room))
-        return room
-
-    monkeypatch.setattr(shelf_module, "paged", watched)
-    gc.collect()
-    gc.disable()
-    try:
-        run(model, asks(PROMPTS, room=5), Budget(tokens=2048, rows=6))
-        assert made
-        assert [one for one in made if one() is not None] == []
-    finally:
-        gc.enable()
+    rooms.clear()
+    run(model, asks(PROMPTS, room=5), Budget(tokens=2048, rows=6))
+    assert rooms
+    assert [one for one in rooms if one() is not None] == []
